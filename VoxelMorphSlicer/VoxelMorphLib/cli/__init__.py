@@ -1,0 +1,1 @@
+"""One `main(argv) -> int` per command."""

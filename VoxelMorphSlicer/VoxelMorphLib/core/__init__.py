@@ -1,0 +1,1 @@
+"""Geometry, images, transforms and the tensor mathematics that everything else rests on."""

@@ -1,0 +1,54 @@
+"""Computation devices: what this machine has, and which one a name means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import DeviceError
+
+
+@dataclass(frozen=True)
+class Device:
+    """One place where tensors can live.
+
+    Args:
+        name: what options and scenes store, e.g. "cuda:0".
+        title: what a person reads, e.g. "NVIDIA H200".
+        free_bytes: memory that is free now; None where nobody can tell.
+    """
+
+    name: str
+    title: str
+    free_bytes: int | None = None
+
+    def __str__(self) -> str:
+        memory = "" if self.free_bytes is None else f", {self.free_bytes / 2**30:.1f} GiB free"
+        return f"{self.name}: {self.title}{memory}"
+
+
+def available_devices() -> list[Device]:
+    """All devices of this machine, the preferred one first; "cpu" is always among them."""
+    import torch
+
+    devices = []
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            free, _total = torch.cuda.mem_get_info(index)
+            devices.append(Device(f"cuda:{index}", torch.cuda.get_device_name(index), free))
+        devices.sort(key=lambda device: -device.free_bytes)
+    if torch.backends.mps.is_available():
+        devices.append(Device("mps", "Apple GPU"))
+    return [*devices, Device("cpu", f"processor, {torch.get_num_threads()} threads")]
+
+
+def resolve_device(name: str) -> str:
+    """The device name that torch understands for "auto", "cpu", "cuda", "cuda:N" or "mps".
+
+    Raises:
+        DeviceError: the name is unknown or this machine has no such device.
+    """
+    names = [device.name for device in available_devices()]
+    wanted = names[0] if name == "auto" else "cuda:0" if name == "cuda" else name
+    if wanted not in names:
+        raise DeviceError(f"This machine has no device {name!r}. Choose auto or one of {', '.join(names)}.")
+    return wanted

@@ -1,0 +1,48 @@
+"""The one family of errors that users see: every text says what is wrong, the values, and what to do."""
+
+from __future__ import annotations
+
+
+class VoxelMorphError(Exception):
+    """Base of all errors caused by input or environment; interfaces show `str(error)` and no traceback."""
+
+
+class GeometryError(VoxelMorphError, ValueError):
+    """A grid or a transform is impossible or does not fit the others."""
+
+
+class ImageError(VoxelMorphError, ValueError):
+    """An image file cannot be read or its content cannot be registered."""
+
+
+class OutputError(VoxelMorphError, OSError):
+    """A result cannot be written where the user asked for it."""
+
+
+class WeightsError(VoxelMorphError, OSError):
+    """A weights file is missing, damaged, foreign or unsafe."""
+
+
+class ConfigError(VoxelMorphError, ValueError):
+    """An option has an unknown name or an impossible value."""
+
+
+class DependencyError(VoxelMorphError, ImportError):
+    """A Python package that this action needs is not installed.
+
+    Args:
+        message: one sentence with the package and how to install it.
+        restart_required: the application must be restarted before the package can be used.
+    """
+
+    def __init__(self, message: str, restart_required: bool = False):
+        super().__init__(message)
+        self.restart_required = restart_required
+
+
+class DeviceError(VoxelMorphError, RuntimeError):
+    """The chosen computation device is absent or its memory does not suffice."""
+
+
+class Cancelled(VoxelMorphError):
+    """The user stopped the work; nothing was written."""

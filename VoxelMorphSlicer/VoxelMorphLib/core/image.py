@@ -1,0 +1,85 @@
+"""Image and LabelMap: an array (I, J, K) and the Geometry it lives on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import ImageError
+from .geometry import Geometry
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A scalar volume.
+
+    Args:
+        array: (I, J, K), any real numeric type; kept as it is and never modified.
+        geometry: grid of the same shape.
+        name: what messages call it, usually the file or node name.
+
+    Raises:
+        ImageError: not a 3-D real array, or its shape differs from the geometry's.
+    """
+
+    array: np.ndarray
+    geometry: Geometry
+    name: str = "image"
+
+    def __post_init__(self) -> None:
+        array = np.asarray(self.array)
+        if array.ndim != 3:
+            raise ImageError(f"{self.name} has {array.ndim} dimensions {array.shape}. Choose a single 3-D volume.")
+        if array.shape != self.geometry.shape:
+            raise ImageError(f"{self.name} has shape {array.shape} but its grid has {self.geometry.shape}.")
+        if array.dtype.kind not in "biuf":
+            raise ImageError(f"{self.name} has voxels of type {array.dtype}. Convert it to a real scalar type.")
+        object.__setattr__(self, "array", array)
+
+    def with_array(self, array: np.ndarray, name: str | None = None) -> Image:
+        """The same kind of image on the same grid with other voxel values."""
+        return type(self)(array, self.geometry, name or self.name)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap(Image):
+    """A volume whose values are label numbers; interpolation never mixes them."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.array.dtype.kind == "f":
+            object.__setattr__(self, "array", _as_integers(self.array, self.name))
+
+    def labels(self) -> np.ndarray:
+        """Sorted label numbers that occur, background 0 left out."""
+        values = np.unique(self.array)
+        return values[values != 0]
+
+
+def _as_integers(array: np.ndarray, name: str) -> np.ndarray:
+    rounded = np.rint(array)
+    if not np.isfinite(array).all() or np.abs(array - rounded).max(initial=0) > 1e-3:
+        raise ImageError(f"{name} is not a label map: it holds values that are not whole numbers. Choose a label map.")
+    return rounded.astype(np.int32)
+
+
+def check_registrable(image: Image, role: str) -> None:
+    """Refuse volumes in which nothing can be aligned.
+
+    Args:
+        image: the volume to look at.
+        role: "fixed" or "moving", for the message.
+
+    Raises:
+        ImageError: a one-voxel axis, NaN or infinity, or no contrast at all.
+    """
+    array, name = image.array, f"The {role} volume {image.name}"
+    if min(array.shape) < 2:
+        raise ImageError(f"{name} has shape {array.shape}: one axis has a single voxel. Choose a 3-D volume.")
+    bad = int(array.size - np.isfinite(array).sum())
+    if bad:
+        raise ImageError(f"{name} holds {bad} NaN or infinite voxels. Replace them, e.g. by 0, and try again.")
+    low, high = array.min(), array.max()
+    if low == high:
+        raise ImageError(f"{name} is empty or constant (every voxel is {low}). Choose a volume with content.")

@@ -1,0 +1,1 @@
+"""Two images in, one registration out: network space, affine start, deformable stage, pipeline."""
