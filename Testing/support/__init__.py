@@ -1,0 +1,1 @@
+"""Stand-ins, scenes and sample volumes that the tests share."""
