@@ -1,0 +1,120 @@
+"""Resizing: images and displacements on a grid of another extent over the same field of view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .errors import ConfigError, GeometryError
+
+ALIGNMENTS = ("corner", "legacy")
+
+
+def resize(image: Tensor, shape: Sequence[int], alignment: str = "corner", interpolation: str = "linear") -> Tensor:
+    """Sample `image` on a grid of `shape`.
+
+    Args:
+        image: (B, C, *old).
+        shape: extents of the new grid, one per spatial axis.
+        alignment: "corner" samples linspace(0, old - 1, new); "legacy" samples i * old / new, clamped at the border
+            (the networks of 2018).
+        interpolation: "linear", or "nearest" (ties to the even voxel).
+
+    Returns:
+        (B, C, *shape), float32 when linear, else of the image's dtype. Never shares memory with the input unless the
+        shape is unchanged.
+
+    Raises:
+        GeometryError: another number of axes, or an extent below one.
+        ConfigError: unknown alignment or interpolation.
+    """
+    shape = _checked(image, shape)
+    if alignment not in ALIGNMENTS or interpolation not in ("linear", "nearest"):
+        raise ConfigError(
+            f"Cannot resize with alignment {alignment!r} and interpolation {interpolation!r}; "
+            f"choose one of {', '.join(ALIGNMENTS)} and linear or nearest."
+        )
+    linear = interpolation == "linear"
+    if linear:
+        image = image if image.dtype == torch.float64 else image.float()
+    if shape == tuple(image.shape[2:]):
+        return image
+    if linear and alignment == "corner" and image.device.type != "mps":
+        mode = ("linear", "bilinear", "trilinear")[len(shape) - 1]
+        return functional.interpolate(image, shape, mode=mode, align_corners=True)
+    for axis, extent in enumerate(shape, start=2):
+        image = _resize_axis(image, axis, extent, alignment, linear)
+    return image
+
+
+def resize_displacement(
+    displacement: Tensor,
+    shape: Sequence[int],
+    alignment: str = "corner",
+    scale: float | Sequence[float] | None = None,
+    interpolation: str = "linear",
+) -> Tensor:
+    """Bring a displacement (or velocity) to a grid of `shape`, its values to voxels of that grid.
+
+    Args:
+        displacement: (B, N, *old), voxels of the old grid.
+        shape: extents of the new grid.
+        alignment, interpolation: as in `resize`.
+        scale: multiplier of the values, one or one per axis; by default new / old extent.
+
+    Returns:
+        (B, N, *shape), voxels of the new grid.
+
+    Raises:
+        GeometryError: the number of components, axes or multipliers differs.
+        ConfigError: unknown alignment or interpolation.
+    """
+    shape = _checked(displacement, shape)
+    old = displacement.shape[2:]
+    factors = [new / n for new, n in zip(shape, old)] if scale is None else scale
+    factors = [float(factors)] * len(shape) if isinstance(factors, (int, float)) else [float(f) for f in factors]
+    if displacement.shape[1] != len(shape) or len(factors) != len(shape):
+        raise GeometryError(
+            f"A displacement {tuple(displacement.shape)} with {len(factors)} multipliers does not fit {len(shape)} axes."
+        )
+    multiplier = torch.tensor(factors, device=displacement.device, dtype=torch.float32)
+    multiplier = multiplier.view(1, -1, *[1] * len(shape))
+    if torch.Size(shape).numel() < old.numel():  # multiply the smaller of the two
+        return resize(displacement, shape, alignment, interpolation) * multiplier
+    return resize(displacement.float() * multiplier, shape, alignment, interpolation)
+
+
+def _checked(image: Tensor, shape: Sequence[int]) -> tuple[int, ...]:
+    wanted = tuple(int(n) for n in shape)
+    if len(wanted) != image.ndim - 2 or min(wanted, default=0) < 1:
+        raise GeometryError(
+            f"Cannot resize a tensor (B, C, *shape) of {tuple(image.shape)} to {wanted}; give one positive extent per axis."
+        )
+    return wanted
+
+
+def _positions(old: int, new: int, alignment: str, device: torch.device) -> Tensor:
+    """(new,), float32 places in the old grid; computed as the original does, so that ties of "nearest" fall alike."""
+    index = torch.arange(new, dtype=torch.float32, device=device)
+    if alignment == "legacy":
+        return (index / (new / old)).clamp(max=old - 1)
+    positions = index * ((old - 1) / max(new - 1, 1))
+    if new > 1:
+        positions[-1] = old - 1
+    return positions
+
+
+def _resize_axis(image: Tensor, axis: int, extent: int, alignment: str, linear: bool) -> Tensor:
+    old = image.shape[axis]
+    if old == extent:
+        return image
+    positions = _positions(old, extent, alignment, image.device)
+    if not linear:
+        return image.index_select(axis, positions.round().long())
+    lower = positions.floor().clamp(max=max(old - 2, 0))
+    weight = (positions - lower).to(image.dtype).view(-1, *[1] * (image.ndim - 1 - axis))
+    first = lower.long()
+    return torch.lerp(image.index_select(axis, first), image.index_select(axis, (first + 1).clamp(max=old - 1)), weight)
