@@ -1,0 +1,229 @@
+"""Transforms: maps of RAS points from the fixed to the moving image, and what follows from them."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from .errors import GeometryError
+from .geometry import Geometry
+from .image import Image
+from .image_resampling import resample_mapped, slab_points, slabs
+
+#: Residual, in voxels of its grid, above which a numerical inverse is worth a warning.
+INVERSE_TOLERANCE_VOX = 0.1
+INVERSE_ITERATIONS = 50
+
+
+class Transform(ABC):
+    """A map of RAS points, fixed -> moving (pull; ITK's "resampling", Slicer's "from parent")."""
+
+    @abstractmethod
+    def apply_to_points(self, points: np.ndarray) -> np.ndarray:
+        """Map (..., 3) RAS mm of the fixed space to (..., 3) RAS mm of the moving space, float64."""
+
+    @abstractmethod
+    def inverse(self) -> Transform:
+        """The map moving -> fixed."""
+
+    def map_slab(self, geometry: Geometry, slab: slice) -> np.ndarray:
+        """Map the voxel centres of `geometry` whose index along I lies in `slab`: (slab, J, K, 3) RAS mm."""
+        return self.apply_to_points(slab_points(geometry, slab))
+
+    def resample(
+        self, image: Image, geometry: Geometry, interpolation: str = "linear", background: float | None = None
+    ) -> Image:
+        """The moving `image` on the fixed grid, by one interpolation of its original voxels.
+
+        Args:
+            image: in the moving space; a `LabelMap` is always sampled by nearest neighbour.
+            geometry: grid in the fixed space.
+            interpolation: "linear", "cubic" (B-spline) or "nearest".
+            background: value outside `image`; default its minimum, 0 for label maps.
+
+        Returns:
+            An image of the same kind and voxel type on `geometry`.
+
+        Raises:
+            ConfigError: unknown interpolation.
+        """
+        return resample_mapped(image, geometry, lambda slab: self.map_slab(geometry, slab), interpolation, background)
+
+    def compose(self, then: Transform) -> Transform:
+        """The map x -> then(self(x)); neighbouring matrices become one."""
+        return _simplest(CompositeTransform((self, then)))
+
+    def to_displacement(self, geometry: Geometry) -> DisplacementField:
+        """The displacement at every voxel of `geometry`, float32."""
+        field = np.empty((*geometry.shape, 3), np.float32)
+        for slab in slabs(geometry):
+            field[slab] = self.map_slab(geometry, slab) - slab_points(geometry, slab)
+        return DisplacementField(field, geometry)
+
+
+@dataclass(frozen=True, eq=False)
+class AffineTransform(Transform):
+    """A linear map and a translation.
+
+    Args:
+        matrix: (4, 4), RAS mm -> RAS mm, fixed -> moving.
+
+    Raises:
+        GeometryError: not an invertible, finite 4x4 matrix with last row 0 0 0 1.
+    """
+
+    matrix: np.ndarray
+
+    def __post_init__(self) -> None:
+        matrix = np.array(self.matrix, dtype=np.float64)
+        if matrix.shape != (4, 4) or not np.allclose(matrix[3], (0, 0, 0, 1)):
+            raise GeometryError(f"An affine transform needs a 4x4 matrix with last row 0 0 0 1, got {matrix.tolist()}.")
+        if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
+            raise GeometryError(f"The affine transform cannot be inverted: {matrix.tolist()}. Estimate it again.")
+        matrix.flags.writeable = False
+        object.__setattr__(self, "matrix", matrix)
+
+    def apply_to_points(self, points: np.ndarray) -> np.ndarray:
+        return np.asarray(points, np.float64) @ self.matrix[:3, :3].T + self.matrix[:3, 3]
+
+    def inverse(self) -> AffineTransform:
+        return AffineTransform(np.linalg.inv(self.matrix))
+
+
+@dataclass(frozen=True, eq=False)
+class DisplacementField(Transform):
+    """x -> x + u(x), linear between the voxels; outside the grid the nearest edge value continues, as in Slicer.
+
+    Args:
+        array: (I, J, K, 3), RAS mm, float32 or float64; never modified.
+        geometry: grid of the same shape, in the fixed space.
+        inverse_field: the inverse where it is known exactly, e.g. from the integral of the negative velocity.
+
+    Raises:
+        GeometryError: shape or type do not fit, or NaN or infinity.
+    """
+
+    array: np.ndarray
+    geometry: Geometry
+    inverse_field: DisplacementField | None = None
+
+    def __post_init__(self) -> None:
+        array = np.asarray(self.array)
+        if array.shape != (*self.geometry.shape, 3):
+            raise GeometryError(
+                f"A displacement field on a grid of {self.geometry.shape} voxels needs an array of shape "
+                f"{(*self.geometry.shape, 3)}, got {array.shape}."
+            )
+        if array.dtype not in (np.float32, np.float64):
+            array = array.astype(np.float64)
+        bad = int(array.size - np.isfinite(array).sum())
+        if bad:
+            raise GeometryError(f"The displacement field holds {bad} NaN or infinite values. Compute it again.")
+        object.__setattr__(self, "array", array)
+
+    def apply_to_points(self, points: np.ndarray) -> np.ndarray:
+        points = np.asarray(points, np.float64)
+        voxels = np.moveaxis(self.geometry.world_to_voxel(points), -1, 0)
+        moved = points.copy()
+        for axis in range(3):
+            moved[..., axis] += map_coordinates(self.array[..., axis], voxels, np.float64, order=1, mode="nearest")
+        return moved
+
+    def map_slab(self, geometry: Geometry, slab: slice) -> np.ndarray:
+        if geometry.matches(self.geometry, tolerance_mm=1e-6):
+            return slab_points(geometry, slab) + self.array[slab]
+        return super().map_slab(geometry, slab)
+
+    def to_displacement(self, geometry: Geometry) -> DisplacementField:
+        return self if geometry.matches(self.geometry, tolerance_mm=1e-6) else super().to_displacement(geometry)
+
+    def inverse(self) -> DisplacementField:
+        """The attached inverse, else one found by fixed-point iteration on the same grid.
+
+        Warns:
+            UserWarning: the field folds or the iteration leaves more than 0.1 voxel.
+        """
+        if self.inverse_field is not None:
+            return replace(self.inverse_field, inverse_field=self)
+        inverse, residual_vox = self._invert()
+        if residual_vox > INVERSE_TOLERANCE_VOX:
+            warnings.warn(
+                f"The displacement field cannot be inverted everywhere: the round trip misses by up to "
+                f"{residual_vox:.2f} voxels ({residual_vox * self.geometry.spacing.max():.2f} mm) and "
+                f"{self.folded_voxels()} voxels are folded. Use a diffeomorphic model or a smoother field.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return DisplacementField(inverse, self.geometry, inverse_field=self)
+
+    def _invert(self) -> tuple[np.ndarray, float]:
+        from .invert import invert_displacement
+
+        inverse, residual_vox = invert_displacement(self._voxel_tensor(), INVERSE_ITERATIONS, 1e-4)
+        axes = self.geometry.affine[:3, :3]
+        return np.moveaxis(inverse[0].numpy(), 0, -1) @ axes.T.astype(np.float32), float(residual_vox)
+
+    def jacobian_determinant(self) -> Image:
+        """Local volume ratio det(d(x + u)/dx); 1 keeps the volume, 0 and less is a fold."""
+        from .jacobian import jacobian_determinant
+
+        determinant = jacobian_determinant(self._voxel_tensor())[0].numpy()
+        return Image(determinant, self.geometry, "Jacobian determinant")
+
+    def folded_voxels(self) -> int:
+        """Number of voxels whose Jacobian determinant is not positive."""
+        return int((self.jacobian_determinant().array <= 0).sum())
+
+    def _voxel_tensor(self):
+        """(1, 3, I, J, K), float32, displacement in voxels; determinants are the same in voxels and in mm."""
+        import torch
+
+        to_voxels = self.geometry.world_to_voxel_affine[:3, :3].T.astype(np.float32)
+        voxels = self.array.astype(np.float32, copy=False) @ to_voxels
+        return torch.from_numpy(np.ascontiguousarray(np.moveaxis(voxels, -1, 0)))[None]
+
+
+@dataclass(frozen=True, eq=False)
+class CompositeTransform(Transform):
+    """Several transforms, applied first to last; nested composites are flattened and neighbouring matrices merged.
+
+    Args:
+        transforms: at least one.
+
+    Raises:
+        GeometryError: nothing to apply.
+    """
+
+    transforms: tuple[Transform, ...]
+
+    def __post_init__(self) -> None:
+        if not self.transforms:
+            raise GeometryError("A composite transform needs at least one part, got none.")
+        object.__setattr__(self, "transforms", reduce(_append, self.transforms, ()))
+
+    def apply_to_points(self, points: np.ndarray) -> np.ndarray:
+        return reduce(lambda moved, part: part.apply_to_points(moved), self.transforms, np.asarray(points, np.float64))
+
+    def map_slab(self, geometry: Geometry, slab: slice) -> np.ndarray:
+        first, *rest = self.transforms
+        return reduce(lambda moved, part: part.apply_to_points(moved), rest, first.map_slab(geometry, slab))
+
+    def inverse(self) -> Transform:
+        return _simplest(CompositeTransform(tuple(part.inverse() for part in reversed(self.transforms))))
+
+
+def _append(parts: tuple[Transform, ...], part: Transform) -> tuple[Transform, ...]:
+    if isinstance(part, CompositeTransform):
+        return reduce(_append, part.transforms, parts)
+    if parts and isinstance(part, AffineTransform) and isinstance(parts[-1], AffineTransform):
+        return (*parts[:-1], AffineTransform(part.matrix @ parts[-1].matrix))
+    return (*parts, part)
+
+
+def _simplest(composite: CompositeTransform) -> Transform:
+    return composite.transforms[0] if len(composite.transforms) == 1 else composite
