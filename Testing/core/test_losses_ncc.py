@@ -1,0 +1,166 @@
+"""Local correlation: bounds, invariances, gradients, masks and precision."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.functional import conv1d, conv2d, conv3d, pad
+from VoxelMorphLib.core.errors import ConfigError, GeometryError
+from VoxelMorphLib.core.losses.box import box_sum, box_window
+from VoxelMorphLib.core.losses.ncc import NCC, ncc_loss, ncc_map
+
+SHAPES = [(23,), (14, 17), (9, 11, 10)]
+
+
+def an_image(shape, seed=0, batch=2, channels=1, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(batch, channels, *shape, generator=generator, dtype=dtype)
+
+
+def the_formula(fixed, moved, window, eps=1e-5):
+    """The clamped formula with a filter of ones."""
+    kernel = torch.ones(1, fixed.shape[1], *window, dtype=fixed.dtype)
+    padding = [side for extent in reversed(window) for side in ((extent - 1) // 2, extent // 2)]
+    convolution = (conv1d, conv2d, conv3d)[len(window) - 1]
+    sums = [convolution(pad(x, padding), kernel) for x in (fixed, moved, fixed**2, moved**2, fixed * moved)]
+    size = kernel.sum()
+    cross = (sums[4] - sums[0] * sums[1] / size).clamp(min=eps)
+    fixed_variance = (sums[2] - sums[0] ** 2 / size).clamp(min=eps)
+    moved_variance = (sums[3] - sums[1] ** 2 / size).clamp(min=eps)
+    return cross**2 / (fixed_variance * moved_variance)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("extent", [1, 3, 4, 9])
+def test_box_sum_is_a_filter_of_ones(shape, extent):
+    image = an_image(shape, dtype=torch.float64)
+    window = (extent,) * len(shape)
+    kernel = torch.ones(1, 1, *window, dtype=torch.float64)
+    padding = [(extent - 1) // 2, extent // 2] * len(shape)
+    expected = (conv1d, conv2d, conv3d)[len(shape) - 1](pad(image, padding), kernel)
+    torch.testing.assert_close(box_sum(image, window), expected)
+
+
+def test_the_adjoint_box_sum_transposes_the_box_sum():
+    a, b = an_image((8, 9), seed=1, dtype=torch.float64), an_image((8, 9), seed=2, dtype=torch.float64)
+    torch.testing.assert_close((box_sum(a, (4, 3)) * b).sum(), (a * box_sum(b, (4, 3), adjoint=True)).sum())
+
+
+def test_a_window_is_one_positive_number_per_axis():
+    assert box_window(5, 3) == (5, 5, 5)
+    assert box_window((3, 1), 2) == (3, 1)
+    for wrong in (0, (3, 3), (3, 3, -1), (3, 3, 2.5)):
+        with pytest.raises(ConfigError, match="positive whole number"):
+            box_window(wrong, 3)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_map_follows_the_formula(shape, channels):
+    fixed, moved = an_image(shape, 1, channels=channels), an_image(shape, 2, channels=channels)
+    window = (5, 3, 4)[: len(shape)]
+    torch.testing.assert_close(ncc_map(fixed, moved, window), the_formula(fixed, moved, window), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [{}, {"signed": True}, {"legacy": True}])
+@pytest.mark.parametrize("shape", [(9,), (6, 7), (5, 4, 6)])
+def test_the_gradient_agrees_with_finite_differences(shape, kind):
+    fixed = an_image(shape, 1, channels=2, dtype=torch.float64).requires_grad_()
+    moved = (0.5 * fixed.detach() + an_image(shape, 2, channels=2, dtype=torch.float64)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda f, m: ncc_map(f, m, 3, **kind), (fixed, moved))
+    mask = (an_image(shape, 3, dtype=torch.float64) > 0.3).double()
+    assert torch.autograd.gradcheck(lambda f, m: ncc_loss(f, m, 4, mask=mask, **kind), (fixed, moved))
+
+
+def test_identical_images_reach_the_minimum():
+    image = an_image((12, 13, 11))
+    assert ncc_loss(image, image).item() == pytest.approx(-1, abs=1e-4)
+    assert ncc_loss(image, an_image((12, 13, 11), seed=5)) > -0.5
+
+
+def test_contrast_and_brightness_do_not_matter_inside_the_volume():
+    fixed, moved = an_image((16, 16, 16), 1), an_image((16, 16, 16), 2)
+    inside = (slice(None), slice(None), *(slice(4, -4),) * 3)
+    changed = ncc_map(fixed, 3 * moved + 2)[inside]
+    torch.testing.assert_close(changed, ncc_map(fixed, moved)[inside], atol=1e-3, rtol=1e-3)
+
+
+def test_inverted_contrast_counts_only_in_the_legacy_form():
+    image = an_image((14, 14, 14))
+    assert ncc_loss(image, 1 - image).item() > -0.3
+    assert ncc_map(image, 1 - image, legacy=True)[..., 7, 7, 7].min() > 0.99
+
+
+def test_the_batch_mean_is_the_mean_of_its_items():
+    fixed, moved = an_image((12, 10), 1, batch=3), an_image((12, 10), 2, batch=3)
+    singles = [ncc_loss(fixed[i : i + 1], moved[i : i + 1]) for i in range(3)]
+    torch.testing.assert_close(ncc_loss(fixed, moved), torch.stack(singles).mean())
+    torch.testing.assert_close(ncc_loss(fixed, moved, reduction="item"), torch.stack(singles))
+
+
+@pytest.mark.parametrize("kind", [{}, {"signed": True}, {"legacy": True}])
+@pytest.mark.parametrize("level", [0.0, 1.0, 1000.0])
+def test_constant_images_give_finite_values_and_gradients(level, kind):
+    fixed = torch.full((1, 1, 11, 12, 10), level)
+    moved = fixed.clone().requires_grad_()
+    loss = ncc_loss(fixed, moved, **kind)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(moved.grad).all()
+
+
+def test_voxels_outside_the_mask_have_no_influence():
+    fixed, moved = an_image((12, 12, 12), 1), an_image((12, 12, 12), 2)
+    mask = torch.zeros(1, 1, 12, 12, 12)
+    mask[..., 3:9, 2:10, 4:] = 1
+    other = torch.where(mask > 0, moved, 7.0).requires_grad_()
+    loss = ncc_loss(fixed, other, mask=mask)
+    torch.testing.assert_close(loss, ncc_loss(fixed, moved, mask=mask))
+    loss.backward()
+    assert other.grad[(mask == 0).expand_as(other)].abs().max() == 0
+    assert other.grad.abs().max() > 0
+
+
+def test_contrast_and_brightness_do_not_matter_inside_a_mask_even_at_its_border():
+    fixed, moved = an_image((12, 12), 1), an_image((12, 12), 2)
+    mask = torch.zeros(1, 1, 12, 12)
+    mask[..., 2:9, 3:12] = 1
+    torch.testing.assert_close(
+        ncc_loss(fixed, 2 * moved + 1, mask=mask), ncc_loss(fixed, moved, mask=mask), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_an_empty_mask_gives_zero():
+    image = an_image((8, 8))
+    assert ncc_loss(image, image, mask=torch.zeros(1, 1, 8, 8)) == 0
+
+
+def test_autocast_changes_nothing():
+    fixed, moved = an_image((12, 12, 12), 1), an_image((12, 12, 12), 2)
+    moved.requires_grad_()
+    (plain,) = torch.autograd.grad(ncc_loss(fixed, moved), moved)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = ncc_loss(fixed, moved)
+        (mixed,) = torch.autograd.grad(loss, moved)
+    assert loss.dtype == torch.float32
+    assert torch.equal(plain, mixed)
+    assert ncc_loss(fixed.bfloat16(), moved.detach().bfloat16()).dtype == torch.float32
+
+
+def test_inputs_stay_as_they_are():
+    fixed, moved = an_image((9, 9), 1), an_image((9, 9), 2)
+    before = fixed.clone(), moved.clone()
+    ncc_loss(fixed, moved.requires_grad_()).backward()
+    assert torch.equal(fixed, before[0])
+    assert torch.equal(moved, before[1])
+
+
+def test_shapes_must_agree():
+    with pytest.raises(GeometryError, match=r"one shape .*\(2, 1, 9, 9\) and \(2, 1, 9, 8\)"):
+        ncc_loss(an_image((9, 9)), an_image((9, 8)))
+
+
+def test_the_bound_form_is_the_function_with_its_options():
+    fixed, moved = an_image((9, 9), 1), an_image((9, 9), 2)
+    assert torch.equal(NCC(window=5, signed=True)(fixed, moved), ncc_loss(fixed, moved, 5, signed=True))
+    assert NCC.from_json(NCC(window=(3, 5)).to_json()) == NCC(window=(3, 5))

@@ -1,0 +1,1 @@
+"""What training and optimisation minimise: image similarity, regularisation and overlap; smaller is better."""
