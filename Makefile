@@ -1,0 +1,63 @@
+# Every command first makes the environment it needs in $(VENV), from a bare $(PYTHON); nothing has to be activated.
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= demo-output
+MODEL ?=
+FIXED ?=
+MOVING ?=
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: help demo test lint bench cmake-lists
+
+VERSION := $(shell "$(PYTHON)" -c "import sys; print('%d.%d' % sys.version_info[:2])" 2>/dev/null)
+RUN = "$(VENV)/bin/python"
+
+help:
+	@echo "make demo         register a sample pair, or FIXED=a.nii.gz MOVING=b.nii.gz, with MODEL=id, into OUT=folder"
+	@echo "make test         run the tests; PYTEST_ARGS=\"-k affine\" chooses some"
+	@echo "make lint         check style and formatting"
+	@echo "make bench        measure speed and memory"
+	@echo "make cmake-lists  write the file lists of the CMake files from the disk"
+	@echo "All take PYTHON=python3.12 (now $(PYTHON), $(VERSION)) and VENV=folder (now $(VENV))."
+
+demo: $(VENV)/demo.stamp
+	@PYTHONPATH=VoxelMorphSlicer $(RUN) -m VoxelMorphLib.cli.demo --out "$(OUT)" \
+		$(if $(FIXED),--fixed "$(FIXED)") $(if $(MOVING),--moving "$(MOVING)") $(if $(MODEL),--model "$(MODEL)")
+
+test: $(VENV)/test.stamp
+	@$(RUN) -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/test.stamp
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+
+bench: $(VENV)/test.stamp
+	@PYTHONPATH=VoxelMorphSlicer:Testing $(RUN) -m benchmarks $(BENCH_ARGS)
+
+cmake-lists:
+	@"$(PYTHON)" Testing/support/cmake_lists.py
+
+# Names the packages as pip reaches them; its errors and its exit status come through.
+define install
+	@echo "Installing $(1) (the first time takes minutes: PyTorch is large)"
+	@$(RUN) -m pip install --disable-pip-version-check --no-input -r $(1) \
+		| awk '/^Collecting/ {print "  " $$2; fflush()} /^Installing/ {print "  unpacking"; fflush()}'
+	@touch $@
+endef
+
+# Another PYTHON makes the environment anew, stamps included.
+$(VENV)/python-$(VERSION):
+	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 10))" 2>/dev/null || \
+		{ echo "PYTHON=$(PYTHON) is no Python of version 3.10 or newer. Name one: make ... PYTHON=python3.12"; exit 1; }
+	@echo "Creating $(VENV) with Python $(VERSION)"
+	@"$(PYTHON)" -m venv --clear "$(VENV)"
+	@touch $@
+
+$(VENV)/demo.stamp: requirements.txt VoxelMorphSlicer/Resources/requirements.txt $(VENV)/python-$(VERSION)
+	$(call install,requirements.txt)
+
+$(VENV)/test.stamp: requirements-test.txt $(VENV)/demo.stamp
+	$(call install,requirements-test.txt)
