@@ -39,5 +39,6 @@ def integrate_velocity(
             displacement = displacement + warp(step, displacement, padding=padding)
         return displacement
     raise ConfigError(
-        f"Cannot integrate by {method!r} in {steps} steps; choose scaling-squaring (0 or more) or quadrature (1 or more)."
+        f"Cannot integrate by {method!r} in {steps} steps; "
+        "choose scaling-squaring with 0 or more, or quadrature with 1 or more."
     )

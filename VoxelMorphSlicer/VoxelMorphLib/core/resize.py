@@ -78,7 +78,8 @@ def resize_displacement(
     factors = [float(factors)] * len(shape) if isinstance(factors, (int, float)) else [float(f) for f in factors]
     if displacement.shape[1] != len(shape) or len(factors) != len(shape):
         raise GeometryError(
-            f"A displacement {tuple(displacement.shape)} with {len(factors)} multipliers does not fit {len(shape)} axes."
+            f"A displacement (B, N, *shape) of {tuple(displacement.shape)} and {len(factors)} multipliers do not fit "
+            f"{len(shape)} axes; give one component and one multiplier per axis."
         )
     multiplier = torch.tensor(factors, device=displacement.device, dtype=torch.float32)
     multiplier = multiplier.view(1, -1, *[1] * len(shape))
@@ -91,7 +92,7 @@ def _checked(image: Tensor, shape: Sequence[int]) -> tuple[int, ...]:
     wanted = tuple(int(n) for n in shape)
     if len(wanted) != image.ndim - 2 or min(wanted, default=0) < 1:
         raise GeometryError(
-            f"Cannot resize a tensor (B, C, *shape) of {tuple(image.shape)} to {wanted}; give one positive extent per axis."
+            f"Cannot resize (B, C, *shape) of {tuple(image.shape)} to {wanted}; give one positive extent per axis."
         )
     return wanted
 

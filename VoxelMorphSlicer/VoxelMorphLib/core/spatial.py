@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from math import prod
 
 import torch
 from torch import Tensor
@@ -46,11 +47,15 @@ def warp(
 
     Source: Balakrishnan et al., IEEE TMI 2019, doi:10.1109/TMI.2019.2897538, section III.
     """
+    _check_options(interpolation, padding)
     if displacement.ndim == image.ndim + 1:
         return _warp_channels(image, displacement, interpolation, padding, fill)
     _check(image, displacement)
-    locations = _working(displacement) + _working(identity_grid(displacement.shape[2:], displacement.device))
-    return sample_at(image, locations, interpolation, padding, fill)
+    image, displacement = _same_batch(image, _working(displacement))
+    axes = [torch.arange(n, device=displacement.device, dtype=displacement.dtype) for n in displacement.shape[2:]]
+    grid = torch.meshgrid(*axes, indexing="ij")
+    coordinates = [displacement[:, axis] + voxels for axis, voxels in enumerate(grid)]
+    return _sample(image, coordinates, interpolation, padding, fill)
 
 
 def sample_at(
@@ -60,21 +65,10 @@ def sample_at(
 
     Options, dtypes and errors as in `warp`; the output axes *out need not be as many as the image has.
     """
-    if interpolation not in INTERPOLATIONS:
-        raise ConfigError(f"Unknown interpolation {interpolation!r}; choose one of {', '.join(INTERPOLATIONS)}.")
-    if padding not in PADDINGS:
-        raise ConfigError(f"Unknown padding {padding!r}; choose one of {', '.join(PADDINGS)}.")
+    _check_options(interpolation, padding)
     _check(image, locations)
     image, locations = _same_batch(image, _working(locations))
-    if interpolation == "nearest":
-        sampled = _nearest(image, locations, padding)
-    else:
-        double = image.dtype == locations.dtype == torch.float64
-        dtype = torch.float64 if double else torch.float32
-        sampled = _linear(image.to(dtype), locations.to(dtype), padding)
-    if padding == "hard":
-        sampled = sampled.masked_fill(_outside(locations, image.shape[2:]), fill)
-    return sampled
+    return _sample(image, list(locations.unbind(1)), interpolation, padding, fill)
 
 
 def warp_points(points: Tensor, displacement: Tensor) -> Tensor:
@@ -99,7 +93,7 @@ def _warp_channels(image: Tensor, displacement: Tensor, interpolation: str, padd
     """One displacement per channel: fold the channels into the batch."""
     if displacement.shape[1] != image.shape[1]:
         raise GeometryError(
-            f"{displacement.shape[1]} displacements for {image.shape[1]} channels; give one per channel, or one for all."
+            f"{displacement.shape[1]} displacements for {image.shape[1]} channels; give one for each, or one for all."
         )
     image, displacement = _same_batch(image, displacement)
     moved = warp(
@@ -112,12 +106,19 @@ def _warp_channels(image: Tensor, displacement: Tensor, interpolation: str, padd
     return moved.reshape(*image.shape[:2], *displacement.shape[3:])
 
 
-def _check(image: Tensor, locations: Tensor) -> None:
+def _check_options(interpolation: str, padding: str) -> None:
+    if interpolation not in INTERPOLATIONS:
+        raise ConfigError(f"Unknown interpolation {interpolation!r}; choose one of {', '.join(INTERPOLATIONS)}.")
+    if padding not in PADDINGS:
+        raise ConfigError(f"Unknown padding {padding!r}; choose one of {', '.join(PADDINGS)}.")
+
+
+def _check(image: Tensor, field: Tensor) -> None:
     dims = image.ndim - 2
-    if dims < 1 or locations.ndim < 3 or locations.shape[1] != dims:
+    if dims < 1 or field.ndim < 3 or field.shape[1] != dims:
         raise GeometryError(
-            f"An image (B, C, *shape) of {tuple(image.shape)} needs {max(dims, 1)} displacement components in axis 1, "
-            f"got a field of {tuple(locations.shape)}. Arrange the field as (B, N, *shape)."
+            f"An image (B, C, *shape) of {tuple(image.shape)} needs a field (B, N, *out) with one component per axis "
+            f"of the shape, got {tuple(field.shape)}."
         )
 
 
@@ -125,73 +126,79 @@ def _same_batch(image: Tensor, field: Tensor) -> tuple[Tensor, Tensor]:
     batch = max(image.shape[0], field.shape[0])
     if {image.shape[0], field.shape[0]} - {1, batch}:
         raise GeometryError(
-            f"A batch of {image.shape[0]} images does not fit {field.shape[0]} fields; use equal batches, or one for all."
+            f"{image.shape[0]} images do not fit {field.shape[0]} fields; use equal batches, or one for all."
         )
     return image.expand(batch, *image.shape[1:]), field.expand(batch, *field.shape[1:])
 
 
 def _working(tensor: Tensor) -> Tensor:
-    """Half precision cannot tell neighbouring voxels apart beyond 256, so coordinates are float32 even under autocast."""
+    """At least float32, also under autocast: half precision cannot tell neighbouring voxels apart beyond 256."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
-def _outside(locations: Tensor, shape: Sequence[int]) -> Tensor:
-    """(B, 1, *out), True where any coordinate lies outside [0, n - 1]."""
-    last = torch.tensor([n - 1 for n in shape], device=locations.device, dtype=locations.dtype)
-    last = last.view(1, -1, *[1] * (locations.ndim - 2))
-    return ((locations < 0) | (locations > last)).any(1, keepdim=True)
+def _sample(image: Tensor, coordinates: list[Tensor], interpolation: str, padding: str, fill: float) -> Tensor:
+    """`coordinates`: for each axis of the image a tensor (B, *out), voxels."""
+    if interpolation == "nearest":
+        sampled = _take(image, [axis.detach().round() for axis in coordinates], padding)
+    else:
+        double = image.dtype == coordinates[0].dtype == torch.float64
+        dtype = torch.float64 if double else torch.float32
+        sampled = _linear(image.to(dtype), [axis.to(dtype) for axis in coordinates], padding)
+    if padding == "hard":
+        sampled = sampled.masked_fill(_outside(coordinates, image.shape[2:]).unsqueeze(1), fill)
+    return sampled
 
 
-def _linear(image: Tensor, locations: Tensor, padding: str) -> Tensor:
-    dims = image.ndim - 2
-    native = dims == 2 or (dims == 3 and image.device.type != "mps")
-    if not native:
-        return _linear_by_gather(image, locations, padding)
-    out = locations.shape[2:]
+def _outside(coordinates: list[Tensor], shape: Sequence[int]) -> Tensor:
+    """(B, *out), True where any coordinate lies outside [0, n - 1]."""
+    outside = torch.zeros_like(coordinates[0], dtype=torch.bool)
+    for axis, n in zip(coordinates, shape):
+        outside |= (axis < 0) | (axis > n - 1)
+    return outside
+
+
+def _linear(image: Tensor, coordinates: list[Tensor], padding: str) -> Tensor:
+    dims = len(coordinates)
+    if dims not in (2, 3) or (dims == 3 and image.device.type == "mps"):
+        return _linear_by_gather(image, coordinates, padding)
+    out = coordinates[0].shape[1:]
     if len(out) != dims:  # grid_sample wants as many output axes as the image has
-        locations = locations.reshape(*locations.shape[:2], -1, *[1] * (dims - 1))
+        coordinates = [axis.reshape(axis.shape[0], -1, *[1] * (dims - 1)) for axis in coordinates]
     mode = "zeros" if padding == "zeros" else "border"
-    sampled = functional.grid_sample(image, _normalised(locations, image.shape[2:]), "bilinear", mode, False)
+    sampled = functional.grid_sample(image, _normalised(coordinates, image.shape[2:]), "bilinear", mode, False)
     return sampled.reshape(*sampled.shape[:2], *out)
 
 
-def _normalised(locations: Tensor, shape: Sequence[int]) -> Tensor:
-    """Locations in voxels as grid_sample wants them: last axis, last spatial axis first, voxel n - 1/2 at 1.
+def _normalised(coordinates: list[Tensor], shape: Sequence[int]) -> Tensor:
+    """(B, *out, N) as grid_sample wants it: last spatial axis first, 1 at voxel n - 1/2.
 
-    Subtracting the centre first is exact, so only one rounding is added. The convention align_corners=False serves
-    axes of one voxel too.
+    Subtracting the centre first is nearly exact, so only one rounding is added. The convention align_corners=False
+    serves axes of one voxel too.
     """
-    axes = [(locations[:, a] - (n - 1) / 2) * (2 / n) for a, n in enumerate(shape)]
-    return torch.stack(axes[::-1], dim=-1)
+    axes = [(axis - (n - 1) / 2).mul_(2 / n) for axis, n in zip(coordinates, shape)]
+    return torch.stack(axes[::-1], dim=1).movedim(1, -1)
 
 
-def _linear_by_gather(image: Tensor, locations: Tensor, padding: str) -> Tensor:
-    """The weighted sum over the 2^N corners, for the cases that grid_sample lacks (1-D; 3-D on Apple GPUs)."""
-    shape = image.shape[2:]
+def _linear_by_gather(image: Tensor, coordinates: list[Tensor], padding: str) -> Tensor:
+    """The weighted sum over the 2^N corners, for what grid_sample lacks (1-D; 3-D on Apple GPUs)."""
     if padding != "zeros":
-        locations = torch.stack([locations[:, a].clamp(0, n - 1) for a, n in enumerate(shape)], dim=1)
-    lower = locations.detach().floor()
-    fraction = locations - lower
-    result = torch.zeros((), dtype=image.dtype, device=image.device)
-    for corner in product((0, 1), repeat=len(shape)):
-        weights = [fraction[:, a] if upper else 1 - fraction[:, a] for a, upper in enumerate(corner)]
-        weight = torch.stack(weights).prod(0).unsqueeze(1)
-        offset = torch.tensor(corner, device=image.device, dtype=lower.dtype)
-        values = _take(image, lower + offset.view(1, -1, *[1] * (lower.ndim - 2)), padding)
-        result = result + weight * values
+        coordinates = [axis.clamp(0, n - 1) for axis, n in zip(coordinates, image.shape[2:])]
+    lower = [axis.detach().floor() for axis in coordinates]
+    fractions = [axis - below for axis, below in zip(coordinates, lower)]
+    result = 0.0
+    for corner in product((0, 1), repeat=len(lower)):
+        weights = [fraction if upper else 1 - fraction for fraction, upper in zip(fractions, corner)]
+        values = _take(image, [below + upper for below, upper in zip(lower, corner)], padding)
+        result = result + prod(weights[1:], start=weights[0]).unsqueeze(1) * values
     return result
 
 
-def _nearest(image: Tensor, locations: Tensor, padding: str) -> Tensor:
-    return _take(image, locations.detach().round(), padding)
-
-
-def _take(image: Tensor, voxels: Tensor, padding: str) -> Tensor:
-    """Values (B, C, *out) at whole-numbered `voxels` (B, N, *out); beyond the image its border, or zero for "zeros"."""
+def _take(image: Tensor, voxels: list[Tensor], padding: str) -> Tensor:
+    """Values (B, C, *out) at whole-numbered coordinates; beyond the image its border, or zero for "zeros"."""
     shape = image.shape[2:]
-    index = torch.zeros((), dtype=torch.int64, device=image.device)
-    for axis, n in enumerate(shape):
-        index = index * n + voxels[:, axis].nan_to_num(0.0).clamp(0, n - 1).long()
+    index = 0
+    for axis, n in zip(voxels, shape):
+        index = index * n + axis.nan_to_num(0.0).clamp(0, n - 1).long()
     values = image.flatten(2).gather(2, index.flatten(1).unsqueeze(1).expand(-1, image.shape[1], -1))
-    values = values.reshape(*image.shape[:2], *voxels.shape[2:])
-    return values.masked_fill(_outside(voxels, shape), 0) if padding == "zeros" else values
+    values = values.reshape(*image.shape[:2], *voxels[0].shape[1:])
+    return values.masked_fill(_outside(voxels, shape).unsqueeze(1), 0) if padding == "zeros" else values

@@ -1,0 +1,25 @@
+"""Hooks of every test run: the count of recorded reference cases that passed."""
+
+from __future__ import annotations
+
+import pytest
+from support.conformance import PROPERTY, ReferenceCase, summary
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Name the case in the report; user properties also travel from the workers of pytest-xdist."""
+    case = getattr(item, "callspec", None) and item.callspec.params.get("case")
+    if isinstance(case, ReferenceCase):
+        item.user_properties.append((PROPERTY, case.key))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    outcomes = []
+    for status, reports in terminalreporter.stats.items():
+        if status:  # the empty status holds the setup and teardown of tests that are counted anyway
+            for report in reports:
+                keys = [value for name, value in getattr(report, "user_properties", ()) if name == PROPERTY]
+                outcomes += [(key, status == "passed") for key in keys]
+    for line in summary(outcomes):
+        terminalreporter.write_line(line)
