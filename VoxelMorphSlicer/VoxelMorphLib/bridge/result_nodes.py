@@ -1,0 +1,150 @@
+"""Registration -> moved volume, forward and inverse transform nodes, with roles and provenance; all or nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
+import slicer
+
+from ..core.errors import GeometryError, OutputError
+from ..core.geometry import Geometry
+from ..core.image import Image
+from ..core.transform import AffineTransform, Transform
+from .node_geometry import own_affine, volume_geometry
+from .rollback import unchanged_on_failure
+from .transform_nodes import transform_to_node
+from .volume_nodes import image_to_node, show_like
+
+if TYPE_CHECKING:
+    from ..registration.result import Registration
+
+ATTRIBUTE_PREFIX = "VoxelMorph."
+
+#: Which node receives each wanted output; None creates one, and an output that is not named is not written.
+Targets = Mapping[str, Optional[slicer.vtkMRMLNode]]
+NEW_NODES: Targets = {"moved": None, "forward": None, "inverse": None}
+
+
+def write_registration(
+    registration: Registration,
+    fixed: slicer.vtkMRMLScalarVolumeNode,
+    moving: slicer.vtkMRMLScalarVolumeNode,
+    targets: Targets = NEW_NODES,
+    moving_geometry: Geometry | None = None,
+) -> dict[str, slicer.vtkMRMLNode]:
+    """Put a finished registration into the scene of its volumes; when anything fails the scene is unchanged.
+
+    The moved volume lies on the fixed grid in world coordinates and under no parent transform, also where the fixed
+    volume is under one. A volume placed directly under the forward node lands on the fixed volume: the node takes the
+    place of the parent transforms that the moving volume had when it was read, so they are part of it. The inverse
+    node does the same for the fixed volume.
+
+    Args:
+        registration: of the two volumes in world coordinates.
+        fixed: the node whose grid, as it was read, `registration.moved` has.
+        moving: the node that was moved.
+        targets: nodes for the wanted outputs among "moved", "forward" and "inverse".
+        moving_geometry: world grid of `moving` when it was read; default where it is now.
+
+    Returns:
+        The node of each wanted output.
+
+    Raises:
+        OutputError: an unknown output, a node that left the scene, is an input or cannot hold its output.
+        GeometryError: an input changed its shape since it was read.
+    """
+    _check_nodes(targets, fixed, moving)
+    moved = registration.moved
+    used = [node for node in targets.values() if node is not None]
+    with unchanged_on_failure(fixed.GetScene(), used):
+        nodes = {}
+        if "moved" in targets:
+            nodes["moved"] = _write_moved(moved, moving, targets["moved"])
+        if "forward" in targets:
+            forward = replace_parents(registration.forward, moving, moving_geometry or volume_geometry(moving))
+            nodes["forward"] = _write_transform(forward, moving, fixed, targets["forward"])
+        if "inverse" in targets:
+            inverse = replace_parents(registration.inverse, fixed, moved.geometry)
+            nodes["inverse"] = _write_transform(inverse, fixed, moving, targets["inverse"])
+        for node in nodes.values():
+            set_provenance(node, registration.report.to_dict())
+    return nodes
+
+
+def replace_parents(transform: Transform, node: slicer.vtkMRMLVolumeNode, seen: Geometry) -> Transform:
+    """Continue a transform between world coordinates into the own coordinates of a volume node.
+
+    Args:
+        transform: ends in the world coordinates in which `node` was read.
+        node: will be placed directly under the result, instead of under its present parents.
+        seen: world grid of `node` when it was read.
+
+    Raises:
+        GeometryError: the node has another shape now.
+    """
+    shape = node.GetImageData().GetDimensions()
+    if tuple(shape) != seen.shape:
+        raise GeometryError(f"{node.GetName()} had {seen.shape} voxels when it was read and has {shape} now. Repeat.")
+    own_to_world = seen.affine @ np.linalg.inv(own_affine(node))
+    if np.allclose(own_to_world, np.eye(4), rtol=0, atol=1e-9):
+        return transform
+    return transform.compose(AffineTransform(np.linalg.inv(own_to_world)))
+
+
+def set_roles(transform: slicer.vtkMRMLTransformNode, moving: slicer.vtkMRMLNode, fixed: slicer.vtkMRMLNode) -> None:
+    """Tell the scene which volume a transform moves, and onto which."""
+    transform.SetNodeReferenceID(transform.GetMovingNodeReferenceRole(), moving.GetID())
+    transform.SetNodeReferenceID(transform.GetFixedNodeReferenceRole(), fixed.GetID())
+
+
+def set_provenance(node: slicer.vtkMRMLNode, report: Mapping[str, Any]) -> None:
+    """Keep a report as attributes such as VoxelMorph.Model; attributes of an earlier report disappear.
+
+    Args:
+        node: any node.
+        report: plain values by snake_case name; whatever is not text is stored as JSON, None not at all.
+    """
+    for name in node.GetAttributeNames():
+        if name.startswith(ATTRIBUTE_PREFIX):
+            node.RemoveAttribute(name)
+    for key, value in report.items():
+        if value is not None:
+            name = ATTRIBUTE_PREFIX + "".join(word.capitalize() for word in key.split("_"))
+            node.SetAttribute(name, value if isinstance(value, str) else json.dumps(value))
+
+
+def _check_nodes(targets: Targets, fixed: slicer.vtkMRMLNode, moving: slicer.vtkMRMLNode) -> None:
+    unknown = sorted(targets.keys() - NEW_NODES.keys())
+    if unknown:
+        raise OutputError(f"A registration has no output {', '.join(unknown)}. Choose among {', '.join(NEW_NODES)}.")
+    taken = [fixed, moving]
+    for node in (fixed, moving, *(target for target in targets.values() if target is not None)):
+        if node.GetScene() is None:
+            raise OutputError(f"{node.GetName()} is no longer in the scene. Load it again and repeat.")
+    for output, node in targets.items():
+        if node is not None and node in taken:
+            raise OutputError(f"{node.GetName()} cannot receive the {output} output too. Choose another node.")
+        taken.append(node)
+
+
+def _write_moved(
+    moved: Image, moving: slicer.vtkMRMLScalarVolumeNode, target: slicer.vtkMRMLScalarVolumeNode | None
+) -> slicer.vtkMRMLScalarVolumeNode:
+    node = image_to_node(moved, target, f"{moving.GetName()} moved", moving.GetScene())
+    show_like(node, moving)
+    return node
+
+
+def _write_transform(
+    transform: Transform,
+    moving: slicer.vtkMRMLScalarVolumeNode,
+    fixed: slicer.vtkMRMLScalarVolumeNode,
+    target: slicer.vtkMRMLTransformNode | None,
+) -> slicer.vtkMRMLTransformNode:
+    name = f"{moving.GetName()} to {fixed.GetName()}"
+    node = transform_to_node(transform, target, name, moving.GetScene())
+    set_roles(node, moving=moving, fixed=fixed)
+    return node

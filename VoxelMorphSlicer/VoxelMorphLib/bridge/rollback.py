@@ -1,0 +1,63 @@
+"""All or nothing for a scene: when work on nodes fails, the nodes are as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import slicer
+
+
+@contextmanager
+def unchanged_on_failure(scene: slicer.vtkMRMLScene, nodes: Iterable[slicer.vtkMRMLNode]) -> Iterator[None]:
+    """Undo what the block did when it raises: created nodes are removed, `nodes` get their content back.
+
+    The content is kept without copying voxels, so the block must give nodes new data, not edit the data in place.
+
+    Args:
+        scene: where nodes are created.
+        nodes: existing nodes that the block may change: content, attributes, references, parent transform.
+    """
+    existing = {node.GetID() for node in _all_nodes(scene)}
+    kept = [_Kept(node) for node in nodes]
+    try:
+        yield
+    except BaseException:
+        for node in _all_nodes(scene):
+            if node.GetID() not in existing:
+                scene.RemoveNode(node)
+        for state in kept:
+            state.restore()
+        raise
+
+
+def _all_nodes(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLNode]:
+    return [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
+
+
+class _Kept:
+    """The content and the references of one node at one moment."""
+
+    def __init__(self, node: slicer.vtkMRMLNode):
+        self.node = node
+        self.content = node.NewInstance()
+        self.content.CopyContent(node, False)
+        self.references = _references(node)
+
+    def restore(self) -> None:
+        with slicer.util.NodeModify(self.node):
+            self.node.CopyContent(self.content, False)
+            now = _references(self.node)
+            for role in now.keys() | self.references.keys():
+                if now.get(role) != self.references.get(role):
+                    self.node.RemoveNodeReferenceIDs(role)
+                    for identifier in self.references.get(role, ()):
+                        self.node.AddNodeReferenceID(role, identifier)
+
+
+def _references(node: slicer.vtkMRMLNode) -> dict[str, list[str]]:
+    roles = [node.GetNthNodeReferenceRole(index) for index in range(node.GetNumberOfNodeReferenceRoles())]
+    return {
+        role: [node.GetNthNodeReferenceID(role, index) for index in range(node.GetNumberOfNodeReferences(role))]
+        for role in roles
+    }

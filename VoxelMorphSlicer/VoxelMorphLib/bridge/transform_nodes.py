@@ -1,0 +1,128 @@
+"""Transform nodes <-> Transform; a node holds the map world -> moving as its "from parent" direction."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from ..core.errors import GeometryError, OutputError
+from ..core.geometry import Geometry
+from ..core.transform import AffineTransform, DisplacementField, Transform
+from .displacement_grids import field_from_grid, grid_from_field
+
+
+def transform_to_vtk(transform: Transform) -> vtk.vtkAbstractTransform:
+    """The same map of RAS points as a VTK transform: a matrix, a grid, or both applied first to last."""
+    if isinstance(transform, AffineTransform):
+        linear = vtk.vtkTransform()
+        linear.SetMatrix(slicer.util.vtkMatrixFromArray(transform.matrix))
+        return linear
+    if isinstance(transform, DisplacementField):
+        return grid_from_field(transform)
+    composite = vtk.vtkGeneralTransform()
+    composite.PostMultiply()
+    for part in transform.transforms:
+        composite.Concatenate(transform_to_vtk(part))
+    return composite
+
+
+def transform_to_node(
+    transform: Transform,
+    node: slicer.vtkMRMLTransformNode | None = None,
+    name: str = "transform",
+    scene: slicer.vtkMRMLScene | None = None,
+) -> slicer.vtkMRMLTransformNode:
+    """Put a transform into the scene so that a moving node placed under it lands on the fixed one.
+
+    Args:
+        transform: fixed -> moving in RAS mm; it becomes the "from parent" direction and is never stored inverted.
+        node: is filled and put under no parent transform; None creates one of the class that fits.
+        name: of a created node, made unique.
+        scene: of a created node; default the application's.
+
+    Raises:
+        OutputError: `node` is a linear transform node and the transform is not linear.
+    """
+    is_linear = isinstance(transform, AffineTransform)
+    if isinstance(node, slicer.vtkMRMLLinearTransformNode) and not is_linear:
+        raise OutputError(
+            f"{node.GetName()} is a linear transform node and cannot hold a displacement field. "
+            "Choose a grid transform node or a new node."
+        )
+    vtk_transform = transform_to_vtk(transform)
+    if node is None:
+        scene = scene or slicer.mrmlScene
+        node = scene.AddNewNodeByClass(_node_class(transform), scene.GenerateUniqueName(name))
+    with slicer.util.NodeModify(node):
+        node.SetAndObserveTransformNodeID(None)
+        node.SetAndObserveTransformFromParent(vtk_transform)
+    return node
+
+
+def _node_class(transform: Transform) -> str:
+    if isinstance(transform, AffineTransform):
+        return "vtkMRMLLinearTransformNode"
+    return "vtkMRMLGridTransformNode" if isinstance(transform, DisplacementField) else "vtkMRMLTransformNode"
+
+
+def transform_from_node(node: slicer.vtkMRMLTransformNode, geometry: Geometry | None = None) -> Transform:
+    """The map from the world into the space of nodes placed under `node`, through all its parents.
+
+    Matrices and displacement grids stored from parent are taken over exactly. Anything else (B-splines, thin plates,
+    grids stored to parent, whose inverse Slicer finds numerically to 0.01 mm) is sampled.
+
+    Args:
+        node: any transform node.
+        geometry: where to sample what has to be sampled, normally the fixed grid; None refuses such transforms.
+
+    Raises:
+        GeometryError: an empty or sheared grid, a matrix without inverse, or sampling needed without a `geometry`.
+    """
+    from_world = vtk.vtkGeneralTransform()
+    node.GetTransformFromWorld(from_world)
+    parts = _flattened(from_world)
+    inexact = [part.GetClassName() for part in parts if not _is_exact(part)]
+    if inexact and geometry is None:
+        raise GeometryError(
+            f"The transform {node.GetName()} holds a {inexact[0]} that is not a matrix or a from-parent displacement "
+            "grid. Convert it to a displacement field in the Transforms module, or give a reference volume."
+        )
+    if inexact:
+        return _sampled(from_world, geometry)
+    try:
+        exact = [_exact(part) for part in parts]
+    except GeometryError as error:
+        raise GeometryError(f"The transform {node.GetName()} cannot be used: {error}") from error
+    return reduce(Transform.compose, exact) if exact else AffineTransform(np.eye(4))
+
+
+def _flattened(general: vtk.vtkGeneralTransform) -> list[vtk.vtkAbstractTransform]:
+    """The simple transforms inside a nested one, first to last."""
+    collection = vtk.vtkCollection()
+    slicer.vtkMRMLTransformNode.FlattenGeneralTransform(collection, general)
+    return [collection.GetItemAsObject(index) for index in range(collection.GetNumberOfItems())]
+
+
+def _is_exact(part: vtk.vtkAbstractTransform) -> bool:
+    is_matrix = isinstance(part, vtk.vtkHomogeneousTransform)
+    return is_matrix or (isinstance(part, vtk.vtkGridTransform) and not part.GetInverseFlag())
+
+
+def _exact(part: vtk.vtkAbstractTransform) -> Transform:
+    if isinstance(part, vtk.vtkHomogeneousTransform):
+        return AffineTransform(slicer.util.arrayFromVTKMatrix(part.GetMatrix()))
+    return field_from_grid(part)
+
+
+def _sampled(transform: vtk.vtkAbstractTransform, geometry: Geometry) -> DisplacementField:
+    points = geometry.points().reshape(-1, 3)
+    before, after = vtk.vtkPoints(), vtk.vtkPoints()
+    before.SetData(numpy_to_vtk(points, deep=True))
+    after.SetDataTypeToDouble()
+    transform.TransformPoints(before, after)
+    displacement = vtk_to_numpy(after.GetData()) - points
+    return DisplacementField(displacement.reshape(*geometry.shape, 3).astype(np.float32), geometry)

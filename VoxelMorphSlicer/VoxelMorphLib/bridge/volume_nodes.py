@@ -1,0 +1,151 @@
+"""Volume nodes <-> Image and LabelMap; the one place where Slicer's K, J, I arrays become I, J, K and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from ..core.errors import ImageError, OutputError
+from ..core.image import Image, LabelMap, check_registrable
+from .node_geometry import volume_geometry
+
+SCALAR_CLASS = "vtkMRMLScalarVolumeNode"
+LABEL_CLASS = "vtkMRMLLabelMapVolumeNode"
+
+
+def image_from_node(node: slicer.vtkMRMLScalarVolumeNode, role: str | None = None) -> Image:
+    """Read a volume where the scene shows it: its linear parent transforms are multiplied into the geometry.
+
+    Args:
+        node: a scalar volume, a label map, or an RGB volume, whose colours are averaged to one luminance.
+        role: "fixed" or "moving" refuses volumes that cannot be registered; None reads any volume.
+
+    Returns:
+        An `Image`, a `LabelMap` for a label map node; the array is a copy.
+
+    Raises:
+        ImageError: not a volume, no voxels, vectors or tensors, or unfit for its role.
+        GeometryError: a parent transform is not linear, or the grid is sheared.
+    """
+    if not isinstance(node, slicer.vtkMRMLScalarVolumeNode):
+        found = "none" if node is None else f"{node.GetName()}, a {node.GetClassName()}"
+        raise ImageError(f"A scalar volume is needed, got {found}. Choose or load a volume.")
+    geometry = volume_geometry(node)
+    kind = LabelMap if isinstance(node, slicer.vtkMRMLLabelMapVolumeNode) else Image
+    image = kind(_voxels(node, geometry.shape), geometry, node.GetName())
+    if role is not None:
+        check_registrable(image, role)
+    return image
+
+
+def label_map_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> LabelMap:
+    """Read a label map, also from a scalar volume of whole numbers; see `image_from_node`."""
+    image = image_from_node(node)
+    return LabelMap(image.array, image.geometry, image.name)
+
+
+def _voxels(node: slicer.vtkMRMLScalarVolumeNode, shape: tuple[int, ...]) -> np.ndarray:
+    """(I, J, K), a copy of the voxels; colours are averaged."""
+    scalars = vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())
+    if scalars.ndim == 1:
+        return np.ascontiguousarray(scalars.reshape(shape[::-1]).T)
+    if not _is_colour(node, scalars):
+        raise ImageError(
+            f"The volume {node.GetName()} has {scalars.shape[1]} components per voxel. "
+            "Choose a scalar volume, or extract one component first."
+        )
+    luminance = scalars[:, :3].mean(axis=1, dtype=np.float32)
+    return np.ascontiguousarray(luminance.reshape(shape[::-1]).T)
+
+
+def _is_colour(node: slicer.vtkMRMLScalarVolumeNode, scalars: np.ndarray) -> bool:
+    """Colour volumes say so, or are 8-bit triples of undeclared meaning, as most image files load."""
+    if not isinstance(node, slicer.vtkMRMLVectorVolumeNode):
+        return False
+    declared = node.GetVoxelVectorType()
+    if declared in (node.VoxelVectorTypeColorRGB, node.VoxelVectorTypeColorRGBA):
+        return scalars.shape[1] in (3, 4)
+    return declared == node.VoxelVectorTypeUndefined and scalars.dtype == np.uint8 and scalars.shape[1] in (3, 4)
+
+
+def image_to_vtk(image: Image) -> vtk.vtkImageData:
+    """The voxels as VTK image data with origin 0 and spacing 1, as volume nodes want them; a deep copy.
+
+    Raises:
+        ImageError: label numbers that do not fit into 32 bits.
+    """
+    data = vtk.vtkImageData()
+    data.SetDimensions(image.array.shape)
+    voxels = _storable(image)
+    data.GetPointData().SetScalars(numpy_to_vtk(voxels.ravel(order="F"), deep=True))
+    return data
+
+
+def _storable(image: Image) -> np.ndarray:
+    """The array in a type that VTK has and Slicer displays: no truth values, 16-bit floats or 64-bit integers."""
+    array = image.array
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8)
+    if array.dtype.kind == "f":
+        return array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64, copy=False)
+    if array.dtype.itemsize < 8:
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    limits = np.iinfo(np.int32)
+    if limits.min <= array.min() and array.max() <= limits.max:
+        return array.astype(np.int32)
+    if isinstance(image, LabelMap):
+        raise ImageError(
+            f"{image.name} has label numbers from {array.min()} to {array.max()}, but Slicer stores 32 bits. "
+            "Renumber its labels."
+        )
+    return array.astype(np.float64)
+
+
+def image_to_node(
+    image: Image,
+    node: slicer.vtkMRMLScalarVolumeNode | None = None,
+    name: str | None = None,
+    scene: slicer.vtkMRMLScene | None = None,
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """Put an image into the scene, at its world position and under no parent transform.
+
+    Args:
+        image: a `LabelMap` makes a label map node.
+        node: is filled; None creates a node.
+        name: of a created node, made unique; default the image's.
+        scene: of a created node; default the application's.
+
+    Raises:
+        OutputError: `node` is of a class that is meant for other voxels.
+        ImageError: label numbers that do not fit into 32 bits.
+    """
+    classes = [LABEL_CLASS, SCALAR_CLASS] if isinstance(image, LabelMap) else [SCALAR_CLASS]
+    if node is not None and node.GetClassName() not in classes:
+        raise OutputError(
+            f"{node.GetName()} is a {node.GetClassName()} and cannot hold {image.name}. Choose a {classes[0]}."
+        )
+    voxels = image_to_vtk(image)
+    if node is None:
+        scene = scene or slicer.mrmlScene
+        node = scene.AddNewNodeByClass(classes[0], scene.GenerateUniqueName(name or image.name))
+    with slicer.util.NodeModify(node):
+        node.SetAndObserveTransformNodeID(None)
+        node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(image.geometry.affine))
+        node.SetAndObserveImageData(voxels)
+    return node
+
+
+def show_like(node: slicer.vtkMRMLScalarVolumeNode, model: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Give a node without display the colours, and for intensities the window and level, of another volume."""
+    if node.GetDisplayNode() is not None:
+        return
+    node.CreateDefaultDisplayNodes()
+    display, example = node.GetDisplayNode(), model.GetDisplayNode()
+    if example is None or example.GetClassName() != display.GetClassName():
+        return
+    display.SetAndObserveColorNodeID(example.GetColorNodeID())
+    if isinstance(display, slicer.vtkMRMLScalarVolumeDisplayNode):
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevel(example.GetWindow(), example.GetLevel())
