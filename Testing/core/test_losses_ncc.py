@@ -109,6 +109,14 @@ def test_constant_images_give_finite_values_and_gradients(level, kind):
     assert torch.isfinite(moved.grad).all()
 
 
+def test_noise_in_a_bright_flat_region_does_not_correlate():
+    fixed, moved = (1 + 1e-5 * (an_image((24, 24, 24), seed) - 0.5) for seed in (1, 2))
+    inside = ncc_map(fixed, moved)[..., 5:-5, 5:-5, 5:-5]
+    torch.testing.assert_close(inside, torch.ones_like(inside), atol=1e-6, rtol=0)
+    textured = ncc_map(an_image((24, 24, 24), 3), moved)[..., 5:-5, 5:-5, 5:-5]
+    assert textured.abs().max() < 1e-3
+
+
 def test_voxels_outside_the_mask_have_no_influence():
     fixed, moved = an_image((12, 12, 12), 1), an_image((12, 12, 12), 2)
     mask = torch.zeros(1, 1, 12, 12, 12)

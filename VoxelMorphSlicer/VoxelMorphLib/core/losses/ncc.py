@@ -14,6 +14,9 @@ from .box import box_sum, box_window
 from .precision import in_float32
 from .reduction import check_same_shape, reduce_map
 
+#: Rounding errors of a window's sum of squares, in units of the last place of that sum.
+ROUNDING = 8
+
 
 @in_float32
 def ncc_map(
@@ -46,13 +49,13 @@ def ncc_map(
     check_same_shape(fixed, moved)
     extents = box_window(window, fixed.ndim - 2)
     if mask is None:
-        size = torch.tensor(float(math.prod(extents) * fixed.shape[1]), dtype=fixed.dtype, device=fixed.device)
+        per_voxel = 1 / (math.prod(extents) * fixed.shape[1])
     else:
         weights = mask.to(fixed.dtype)
-        size = (box_sum(weights, extents) * fixed.shape[1]).clamp(min=1)
+        per_voxel = (box_sum(weights, extents) * fixed.shape[1]).clamp_(min=1).reciprocal_()
         fixed, moved = fixed * weights, moved * weights
     kind = "legacy" if legacy else "signed" if signed else "squared"
-    return _LocalCorrelation.apply(fixed, moved, size, extents, eps, kind)
+    return _LocalCorrelation.apply(fixed, moved, per_voxel, extents, eps, kind)
 
 
 def ncc_loss(
@@ -84,58 +87,82 @@ class NCC(Settings):
 
 
 class _LocalCorrelation(torch.autograd.Function):
-    """The map with its gradient written out: 5 box sums forward and 3 backward, few maps kept in between."""
+    """The map with its gradient written out: 5 box sums forward, 3 backward, and two images' worth of maps between."""
 
     @staticmethod
-    def forward(ctx, fixed, moved, size, extents, eps, kind):
+    def forward(ctx, fixed, moved, per_voxel, extents, eps, kind):
         def moment(values):
-            return box_sum(values.sum(1, keepdim=True), extents)
+            return box_sum(values.sum(1, keepdim=True) if values.shape[1] > 1 else values, extents)
 
         fixed_sum, moved_sum = moment(fixed), moment(moved)
-        cross = moment(fixed * moved).addcdiv_(fixed_sum * moved_sum, size, value=-1)
-        fixed_variance = moment(fixed * fixed).addcdiv_(fixed_sum * fixed_sum, size, value=-1)
-        moved_variance = moment(moved * moved).addcdiv_(moved_sum * moved_sum, size, value=-1)
-        similarity = _CORRELATIONS[kind](cross, fixed_variance, moved_variance, eps)
-        ctx.extents, ctx.eps, ctx.kind = extents, eps, kind
-        ctx.save_for_backward(fixed, moved, size, fixed_sum, moved_sum, cross, fixed_variance, moved_variance)
+        fixed_mean, moved_mean = fixed_sum * per_voxel, moved_sum * per_voxel
+        cross = moment(fixed * moved).addcmul_(fixed_sum, moved_mean, value=-1)
+        fixed_squares, moved_squares = moment(fixed * fixed), moment(moved * moved)
+        floors = [(squares * _rounding(squares)).clamp_(min=eps) for squares in (fixed_squares, moved_squares)]
+        fixed_variance = fixed_squares.addcmul_(fixed_sum, fixed_mean, value=-1)
+        moved_variance = moved_squares.addcmul_(moved_sum, moved_mean, value=-1)
+        if kind == "legacy":
+            similarity, *slopes = _legacy(cross, fixed_variance, moved_variance, eps)
+        else:
+            similarity, *slopes = _bounded(kind, cross, fixed_variance, moved_variance, eps, floors)
+        ctx.extents = extents
+        ctx.save_for_backward(fixed, moved, fixed_mean, moved_mean, *slopes)
         return similarity
 
     @staticmethod
     def backward(ctx, gradient):
-        fixed, moved, size, fixed_sum, moved_sum, *moments = ctx.saved_tensors
-        by_cross, by_fixed, by_moved = _moment_gradients(moments, ctx.eps, ctx.kind, gradient)
+        fixed, moved, fixed_mean, moved_mean, *slopes = ctx.saved_tensors
+        by_cross, by_fixed, by_moved = (slope * gradient for slope in slopes)
         shared = box_sum(by_cross, ctx.extents, adjoint=True)
 
-        def image_gradient(own, own_sum, by_own, other, other_sum):
-            pull = (by_cross * other_sum).addcmul_(by_own, own_sum, value=2).div_(size)
+        def image_gradient(own, own_mean, by_own, other, other_mean):
+            pull = (by_cross * other_mean).addcmul_(by_own, own_mean, value=2)
             result = other * shared - box_sum(pull, ctx.extents, adjoint=True)
             return result.addcmul_(own, box_sum(by_own, ctx.extents, adjoint=True), value=2)
 
         needs_fixed, needs_moved = ctx.needs_input_grad[:2]
-        to_fixed = image_gradient(fixed, fixed_sum, by_fixed, moved, moved_sum) if needs_fixed else None
-        to_moved = image_gradient(moved, moved_sum, by_moved, fixed, fixed_sum) if needs_moved else None
+        to_fixed = image_gradient(fixed, fixed_mean, by_fixed, moved, moved_mean) if needs_fixed else None
+        to_moved = image_gradient(moved, moved_mean, by_moved, fixed, fixed_mean) if needs_moved else None
         return to_fixed, to_moved, None, None, None, None
 
 
-def _moment_gradients(moments: list[Tensor], eps: float, kind: str, gradient: Tensor) -> tuple[Tensor, ...]:
-    """Gradient of the voxelwise part, which is cheap, by ordinary differentiation."""
-    with torch.enable_grad():
-        leaves = [moment.detach().requires_grad_() for moment in moments]
-        return torch.autograd.grad(_CORRELATIONS[kind](*leaves, eps), leaves, gradient)
+def _rounding(squares: Tensor) -> float:
+    return ROUNDING * torch.finfo(squares.dtype).eps
 
 
-def _squared(cross: Tensor, fixed_variance: Tensor, moved_variance: Tensor, eps: float) -> Tensor:
-    cross = cross.clamp(min=eps)
-    return (cross / fixed_variance.clamp(min=eps)) * (cross / moved_variance.clamp(min=eps))
+def _bounded(kind: str, cross: Tensor, fixed: Tensor, moved: Tensor, eps: float, floors: list[Tensor]):
+    """Similarity and its slopes by the three moments, which are changed in place.
+
+    Windows whose variance is below eps or below its own rounding are flat: there all moments are eps, as the original's
+    are where the images are constant. Without the second bound noise in bright flat regions correlates in the hundreds.
+    """
+    fixed_flat, moved_flat = fixed < floors[0], moved < floors[1]
+    unrelated = (cross < eps).logical_or_(fixed_flat).logical_or_(moved_flat)
+    for moment, hidden in ((cross, unrelated), (fixed, fixed_flat), (moved, moved_flat)):
+        moment.masked_fill_(hidden, eps)
+    similarity, by_cross, by_fixed, by_moved = _CORRELATIONS[kind](cross, fixed, moved, eps)
+    by_cross.masked_fill_(unrelated, 0)
+    return similarity, by_cross, by_fixed.masked_fill_(fixed_flat, 0), by_moved.masked_fill_(moved_flat, 0)
 
 
-def _signed(cross: Tensor, fixed_variance: Tensor, moved_variance: Tensor, eps: float) -> Tensor:
-    product = fixed_variance.clamp(min=eps) * moved_variance.clamp(min=eps)
-    return cross.clamp(min=eps) / (product + eps).sqrt()
+def _squared(cross: Tensor, fixed: Tensor, moved: Tensor, eps: float) -> tuple[Tensor, ...]:
+    ratio = (cross / fixed).div_(moved)
+    similarity = cross * ratio
+    return similarity, ratio.mul_(2), (similarity / fixed).neg_(), (similarity / moved).neg_()
 
 
-def _legacy(cross: Tensor, fixed_variance: Tensor, moved_variance: Tensor, eps: float) -> Tensor:
-    return cross * cross / (fixed_variance * moved_variance + eps)
+def _signed(cross: Tensor, fixed: Tensor, moved: Tensor, eps: float) -> tuple[Tensor, ...]:
+    slope = (fixed * moved).add_(eps).rsqrt_()
+    similarity = cross * slope
+    common = (similarity * slope).mul_(slope).mul_(-0.5)
+    return similarity, slope, common * moved, common * fixed
 
 
-_CORRELATIONS = {"squared": _squared, "signed": _signed, "legacy": _legacy}
+def _legacy(cross: Tensor, fixed: Tensor, moved: Tensor, eps: float) -> tuple[Tensor, ...]:
+    slope = (fixed * moved).add_(eps).reciprocal_().mul_(cross)
+    similarity = cross * slope
+    common = (slope * slope).neg_()
+    return similarity, slope.mul_(2), common * moved, common * fixed
+
+
+_CORRELATIONS = {"squared": _squared, "signed": _signed}
