@@ -1,0 +1,224 @@
+"""A file from the web, or a clear reason why not: continued after a break, checked, and complete or absent."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import re
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..core.errors import OutputError, WeightsError
+from ..core.progress import Progress, silent
+from .partial_file import PartialFile
+
+_CHUNK = 1 << 18
+#: Largest file that is accepted when neither the catalogue nor the server says how large it is.
+_UNANNOUNCED_LIMIT = 1 << 30
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_NETWORK_ERRORS = (OSError, http.client.HTTPException)
+_REPORT_INTERVAL_S = 0.1
+
+
+def download(
+    url: str,
+    path: Path,
+    size: int | None = None,
+    sha256: str | None = None,
+    progress: Progress = silent,
+    timeout_s: float = 30.0,
+) -> str:
+    """Fetch one file; an attempt that broke off or was cancelled is continued by the next.
+
+    Args:
+        url: https, or http on this machine.
+        path: where the file is to stand; `<name>.part` beside it holds the bytes until they are complete.
+        size: expected bytes; None where unknown.
+        sha256: expected checksum; None where unknown.
+        progress: receives megabytes; raising `Cancelled` from it keeps the bytes so far.
+        timeout_s: longest silence of the server.
+
+    Returns:
+        The SHA-256 of the file.
+
+    Raises:
+        WeightsError: the server cannot be reached, refuses, or sends something else than this file.
+        OutputError: the folder cannot be written or the disk is full.
+    """
+    check_url(url)
+    with PartialFile(path) as part:
+        if part.size != size:
+            _fetch(url, part, size, sha256, progress, timeout_s)
+        if sha256 is not None and part.sha256 != sha256:
+            found = part.sha256
+            part.discard()
+            raise WeightsError(
+                f"{url} sent a file with the checksum {found} instead of {sha256}; it was removed. Try again; if it "
+                "happens twice, the file there has changed or something on the way alters it."
+            )
+        part.complete()
+        return part.sha256
+
+
+def check_url(url: str) -> None:
+    """Refuse addresses from which weights must not come.
+
+    Raises:
+        WeightsError: neither https nor this machine.
+    """
+    scheme, host = _scheme_and_host(url)
+    if not (scheme == "https" and host) and not (scheme == "http" and host in _LOOPBACK):
+        raise WeightsError(f"Weights are not fetched from {url}: only https addresses are allowed. Correct the entry.")
+
+
+def _scheme_and_host(url: str) -> tuple[str, str | None]:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname
+    except ValueError:
+        return "", None
+
+
+def _fetch(url: str, part: PartialFile, size: int | None, sha256: str | None, progress: Progress, wait: float) -> None:
+    if part.size and not (sha256 or part.validator):
+        part.restart()  # nothing could tell whether the two pieces belong together
+    with contextlib.closing(_request(url, part, wait)) as response:
+        continued = response.status == http.HTTPStatus.PARTIAL_CONTENT
+        total = _announced(url, response, part, size, part.size if continued else 0)
+        if not continued:
+            part.restart(_validator(response))
+        _check_space(part, (total or part.size) - part.size)
+        _receive(url, response, part, total, progress)
+
+
+def _request(url: str, part: PartialFile, wait: float) -> http.client.HTTPResponse:
+    """The answer to a request for the bytes that are missing; the part is empty if it must start over."""
+    try:
+        response = _open(url, part, wait)
+    except urllib.error.HTTPError as error:
+        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not part.size:
+            raise WeightsError(
+                f"{url} answered {error.code} {error.reason}. Look whether the model has moved; "
+                f"a file from elsewhere can be put at {part.target}."
+            ) from error
+        part.restart()
+        return _request(url, part, wait)
+    except WeightsError:
+        raise
+    except (*_NETWORK_ERRORS, ValueError) as error:
+        raise WeightsError(_offline(url, part, error)) from error
+    start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    if response.status == http.HTTPStatus.PARTIAL_CONTENT and (not start or int(start.group(1)) != part.size):
+        response.close()
+        part.discard()
+        raise WeightsError(f"{url} answered with another piece than the one asked for; all was removed. Try again.")
+    return response
+
+
+def _open(url: str, part: PartialFile, wait: float) -> http.client.HTTPResponse:
+    request = urllib.request.Request(url, headers={"User-Agent": "VoxelMorphSlicer", "Accept-Encoding": "identity"})
+    if part.size:
+        request.add_header("Range", f"bytes={part.size}-")
+        if part.validator:
+            request.add_header("If-Range", part.validator)
+    handlers: list[urllib.request.BaseHandler] = [_HttpsRedirects()]
+    if _scheme_and_host(url)[1] in _LOOPBACK:
+        handlers.append(urllib.request.ProxyHandler({}))
+    return urllib.request.build_opener(*handlers).open(request, timeout=wait)
+
+
+class _HttpsRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirections to addresses that would be allowed themselves."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        check_url(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _validator(response: http.client.HTTPResponse) -> str:
+    tag = response.headers.get("ETag", "")
+    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
+
+
+def _announced(
+    url: str, response: http.client.HTTPResponse, part: PartialFile, size: int | None, offset: int
+) -> int | None:
+    """Bytes of the whole file as the server sees it, compared with what the catalogue says."""
+    if response.headers.get_content_type() == "text/html":
+        raise WeightsError(_web_page(url, part))
+    length = response.headers.get("Content-Length", "")
+    announced = offset + int(length) if length.isdigit() else None
+    if size is not None and announced not in (None, size):
+        part.discard()
+        raise WeightsError(f"{url} offers a file of {announced} bytes instead of {size}. The model there has changed.")
+    return size or announced
+
+
+def _check_space(part: PartialFile, needed: int) -> None:
+    free = shutil.disk_usage(part.path.parent).free
+    if needed > free:
+        raise OutputError(
+            f"{part.target.name} needs {needed / 1e6:.1f} MB more in {part.path.parent}, where {free / 1e6:.1f} MB are "
+            "free. Free some space, or set VXM_CACHE to another folder."
+        )
+
+
+def _receive(
+    url: str, response: http.client.HTTPResponse, part: PartialFile, total: int | None, progress: Progress
+) -> None:
+    reported = 0.0
+    for chunk in _chunks(url, response, part, total):
+        if part.size == 0 and chunk.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
+            part.discard()
+            raise WeightsError(_web_page(url, part))
+        part.append(chunk)
+        if part.size > (total or _UNANNOUNCED_LIMIT):
+            part.discard()
+            raise WeightsError(f"{url} sent more than {total or _UNANNOUNCED_LIMIT} bytes; all was removed. Try again.")
+        if time.monotonic() - reported > _REPORT_INTERVAL_S or part.size == total:
+            reported = time.monotonic()
+            progress(part.size / total if total else 0.0, f"Downloading {part.target.name}: {_amount(part, total)}")
+    if part.size < (total or 1):
+        raise WeightsError(_broken(url, part, total, "the server stopped"))
+
+
+def _chunks(url: str, response: http.client.HTTPResponse, part: PartialFile, total: int | None) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = response.read1(_CHUNK)
+        except _NETWORK_ERRORS as error:
+            raise WeightsError(_broken(url, part, total, _reason(error))) from error
+        if not chunk:
+            return
+        yield chunk
+
+
+def _amount(part: PartialFile, total: int | None) -> str:
+    return f"{part.size / 1e6:.1f} of {total / 1e6:.1f} MB" if total else f"{part.size / 1e6:.1f} MB"
+
+
+def _reason(error: BaseException) -> str:
+    return str(getattr(error, "reason", None) or error or type(error).__name__)
+
+
+def _offline(url: str, part: PartialFile, error: BaseException) -> str:
+    return (
+        f"{url} cannot be reached ({_reason(error)}). Connect to the internet and try again, or fetch the file on "
+        f"another computer and put it at {part.target}."
+    )
+
+
+def _broken(url: str, part: PartialFile, total: int | None, reason: str) -> str:
+    return f"The download of {url} broke off after {_amount(part, total)} ({reason}). Try again: it continues there."
+
+
+def _web_page(url: str, part: PartialFile) -> str:
+    return (
+        f"{url} answered with a web page instead of the file; the network here may want a login first. Log in with a "
+        f"browser and try again, or fetch the file elsewhere and put it at {part.target}."
+    )

@@ -1,0 +1,157 @@
+"""ModelEntry: everything that is known about a model before its weights are read."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.config import NetworkSpace
+from ..core.errors import ConfigError
+from .architectures import ARCHITECTURES, OPTIMISE
+
+FORMATS = ("keras", "safetensors", "torch")
+#: Keys of one measurement: the data set, what was measured, the number, and the command that measures it again.
+MEASUREMENT_KEYS = {"data", "metric", "value", "command"}
+_REQUIRED = ("id", "title", "description", "architecture")
+_TEXTS = ("id", "title", "description", "architecture", "anatomy", "modality")
+_OPTIONAL_TEXTS = ("file", "url", "sha256", "format", "licence", "citation")
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model of the catalogue, or one found in a file.
+
+    Args:
+        id: what `--model` and scenes store.
+        title: what a person chooses from a list.
+        description: one line on what it is good for and what it needs.
+        architecture: class name of the network, or "optimise".
+        arguments: of the class, by name.
+        file: plain name of the weight file, in the extension, the cache or the user's folder.
+        url: where the file can be fetched; None for files that are bundled or the user's own.
+        bytes: size of the file; None where nobody published it.
+        sha256: 64 lower-case hexadecimal digits; None where unknown.
+        format: "keras", "safetensors" or "torch".
+        licence: of the weights; None where their authors state none.
+        citation: of the paper to cite.
+        anatomy: what it was trained on.
+        modality: of the images it was trained on.
+        space: grid and intensities that the network expects.
+        requires_affine: the images must be affinely aligned first.
+        requires_skull_strip: the images must show the brain only.
+        measured: accuracy measured by this project, each a dict of `MEASUREMENT_KEYS`.
+
+    Raises:
+        ConfigError: a value is missing, of the wrong type or impossible.
+    """
+
+    id: str
+    title: str
+    description: str
+    architecture: str
+    arguments: dict[str, Any] = field(default_factory=dict, hash=False)
+    file: str | None = None
+    url: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    format: str | None = None
+    licence: str | None = None
+    citation: str | None = None
+    anatomy: str = "any"
+    modality: str = "any"
+    space: NetworkSpace = field(default_factory=NetworkSpace)
+    requires_affine: bool = False
+    requires_skull_strip: bool = False
+    measured: tuple[dict[str, Any], ...] = field(default=(), hash=False)
+
+    def __post_init__(self) -> None:
+        problem = _type_problem(self) or _value_problem(self)
+        if problem:
+            raise ConfigError(f"The model entry {self.id!r} {problem}.")
+
+    @property
+    def available(self) -> bool:
+        """Whether this version can run the model."""
+        return self.architecture == OPTIMISE or self.architecture in ARCHITECTURES
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry as plain values for JSON; `from_dict` gives an equal entry back."""
+        values = dataclasses.asdict(self)
+        arguments = values.pop("arguments")
+        return {**values, "architecture": {"class": self.architecture, "arguments": arguments}}
+
+    @classmethod
+    def from_dict(cls, values: Any) -> ModelEntry:
+        """Build an entry from one object of a catalogue file.
+
+        Raises:
+            ConfigError: a key is unknown or missing, or a value is impossible.
+        """
+        name, architecture = _check_keys(cls, values)
+        space, measured = values.get("space", {}), values.get("measured", [])
+        if not isinstance(space, dict) or not isinstance(measured, list):
+            raise ConfigError(f"The model entry {name!r} needs an object as space and a list as measured.")
+        converted = {
+            "architecture": architecture["class"],
+            "arguments": architecture["arguments"],
+            "space": _space(name, space),
+            "measured": tuple(measured),
+        }
+        return cls(**{**values, **converted})
+
+
+def _check_keys(cls: type[ModelEntry], values: Any) -> tuple[Any, dict[str, Any]]:
+    if not isinstance(values, dict):
+        raise ConfigError(f"A model entry must be a JSON object, got {type(values).__name__}.")
+    known = [f.name for f in dataclasses.fields(cls) if f.name != "arguments"]
+    name = values.get("id", "without id")
+    missing = [key for key in _REQUIRED if key not in values]
+    unknown = sorted(set(values) - set(known))
+    if missing or unknown:
+        faults = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has unknown {', '.join(unknown)}"] * bool(unknown)
+        raise ConfigError(f"The model entry {name!r} {' and '.join(faults)}. Keys: {', '.join(known)}.")
+    architecture = values["architecture"]
+    if not isinstance(architecture, dict) or set(architecture) != {"class", "arguments"}:
+        raise ConfigError(f"The model entry {name!r} needs an architecture of the keys class and arguments.")
+    return name, architecture
+
+
+def _space(name: Any, values: dict[str, Any]) -> NetworkSpace:
+    try:
+        return NetworkSpace.from_dict(values)
+    except (ConfigError, TypeError) as error:
+        raise ConfigError(f"The model entry {name!r} has a wrong space: {error}") from error
+
+
+def _type_problem(entry: ModelEntry) -> str | None:
+    wanted: dict[str, Any] = dict.fromkeys(_TEXTS, str)
+    wanted.update(dict.fromkeys(_OPTIONAL_TEXTS, (str, type(None))))
+    wanted.update(arguments=dict, bytes=(int, type(None)), space=NetworkSpace, measured=tuple)
+    wanted.update(requires_affine=bool, requires_skull_strip=bool)
+    for name, kind in wanted.items():
+        value = getattr(entry, name)
+        if not isinstance(value, kind):
+            return f"has {value!r} of the wrong type as {name}"
+    return None
+
+
+def _value_problem(entry: ModelEntry) -> str | None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", entry.id):
+        return "needs an id of letters, digits, points, dashes and underscores"
+    if not entry.title.strip() or not entry.description.strip() or "\n" in entry.description:
+        return "needs a title and a description of one line"
+    if (entry.file is None) != (entry.architecture == OPTIMISE):
+        return f"needs a file, unless its architecture is {OPTIMISE}"
+    if entry.file is not None and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", entry.file):
+        return f"has the file {entry.file!r}; give a plain name without folders and spaces"
+    if entry.format not in FORMATS and entry.file is not None:
+        return f"has the format {entry.format!r}; choose one of {', '.join(FORMATS)}"
+    if entry.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", entry.sha256):
+        return f"has the sha256 {entry.sha256!r}; give 64 lower-case hexadecimal digits or null"
+    if entry.bytes is not None and entry.bytes <= 0:
+        return f"has a size of {entry.bytes} bytes; give a positive number or null"
+    if any(not isinstance(m, dict) or set(m) != MEASUREMENT_KEYS for m in entry.measured):
+        return f"has a measurement whose keys are not {', '.join(sorted(MEASUREMENT_KEYS))}"
+    return None

@@ -1,0 +1,26 @@
+"""Where weight files lie: inside the extension, and in a folder of the user."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..core.errors import ConfigError
+
+#: Catalogue and bundled weights; beside the library in the source tree and in the installed extension.
+BUNDLED_FOLDER = Path(__file__).resolve().parents[2] / "Resources" / "Weights"
+
+
+def default_cache_folder() -> Path:
+    """Folder of downloaded weights: `VXM_CACHE` if set, else a visible one in the home folder; it may not exist yet.
+
+    Raises:
+        ConfigError: neither the variable nor a home folder exists.
+    """
+    chosen = os.environ.get("VXM_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    try:
+        return Path.home() / ".VoxelMorphSlicer" / "models"
+    except RuntimeError as error:
+        raise ConfigError("This account has no home folder. Set VXM_CACHE to a folder for models.") from error

@@ -1,0 +1,122 @@
+"""Finds the weight file of a model: in the extension, in the user's folder, in the cache, or on the web."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..core.errors import ConfigError, OutputError, WeightsError
+from ..core.progress import Progress, silent
+from .checksum import matches, pin_path, read_pin, sha256_of, write_pin
+from .download import download
+from .entry import ModelEntry
+from .folders import BUNDLED_FOLDER, default_cache_folder
+
+#: What `weights_state` answers.
+STATES = ("bundled", "downloaded", "to download")
+
+
+def locate_weights(entry: ModelEntry, weights_dir: str | Path | None = None, progress: Progress = silent) -> Path:
+    """The weight file of a model, its checksum verified; fetched from its authors when it is nowhere else.
+
+    Args:
+        entry: the model; one that needs no weights is refused.
+        weights_dir: folder with the user's copies, recognised by checksum whatever their names.
+        progress: receives what is read or fetched; may raise `Cancelled`.
+
+    Raises:
+        ConfigError: the model has no weights, or `weights_dir` is no folder.
+        WeightsError: a file is damaged, or cannot be fetched.
+        OutputError: the cache folder cannot be written or the disk is full.
+    """
+    if entry.file is None:
+        raise ConfigError(f"The model {entry.id} has no weights to look for. Run it without them.")
+    bundled = BUNDLED_FOLDER / entry.file
+    if bundled.is_file():
+        if not matches(bundled, entry.bytes, entry.sha256, progress):
+            raise WeightsError(f"{bundled} does not match its checksum in the catalogue. Reinstall the extension.")
+        return bundled
+    if weights_dir is not None:
+        found = _find_in_folder(entry, Path(weights_dir), progress)
+        if found is not None:
+            return found
+    return _find_in_cache(entry, progress) or _fetch(entry, progress)
+
+
+def weights_state(entry: ModelEntry) -> str:
+    """Where the weights are, by name and size only: one of `STATES`; a model without weights counts as bundled."""
+    if entry.file is None or (BUNDLED_FOLDER / entry.file).is_file():
+        return "bundled"
+    cached = default_cache_folder() / entry.file
+    return "downloaded" if cached.is_file() and matches(cached, entry.bytes, None) else "to download"
+
+
+def delete_downloaded(entry: ModelEntry) -> bool:
+    """Remove a model from the cache, unfinished downloads included; the extension's and user's folders stay.
+
+    Returns:
+        Whether there was anything to remove.
+
+    Raises:
+        OutputError: a file cannot be removed.
+    """
+    if entry.file is None:
+        return False
+    path = default_cache_folder() / entry.file
+    candidates = [path, pin_path(path), path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.part.tag")]
+    present = [candidate for candidate in candidates if candidate.is_file()]
+    try:
+        for file in present:
+            file.unlink()
+    except OSError as error:
+        raise OutputError(f"{error.filename} cannot be removed ({error.strerror}). Close what uses it.") from error
+    return bool(present)
+
+
+def _find_in_folder(entry: ModelEntry, folder: Path, progress: Progress) -> Path | None:
+    if not folder.is_dir():
+        raise ConfigError(f"The weights folder {folder} is no folder. Give an existing one or none.")
+    named = folder / str(entry.file)
+    if entry.sha256 is None:
+        return named if named.is_file() and matches(named, entry.bytes, None) else None
+    # The file of the expected name comes first, so that a large folder is not read through without need.
+    others = sorted(path for path in folder.iterdir() if path.is_file() and path != named)
+    for path in [named] * named.is_file() + others:
+        if path.stat().st_size == (entry.bytes or path.stat().st_size) and sha256_of(path, progress) == entry.sha256:
+            return path
+    if named.is_file():
+        raise WeightsError(
+            f"{named} does not match its checksum in the catalogue ({entry.bytes} bytes, sha256 {entry.sha256}). "
+            "Replace it by a fresh copy, or remove it."
+        )
+    return None
+
+
+def _find_in_cache(entry: ModelEntry, progress: Progress) -> Path | None:
+    path = default_cache_folder() / str(entry.file)
+    if not path.is_file():
+        return None
+    expected = entry.sha256 or read_pin(path)
+    if not matches(path, entry.bytes, expected, progress):
+        if entry.url is None:
+            raise WeightsError(f"{path} does not match its checksum in the catalogue. Replace it by a fresh copy.")
+        progress(0.0, f"{path} is damaged and is fetched again")
+        return None
+    if expected is None:
+        _pin(entry, path, sha256_of(path, progress), progress)
+    return path
+
+
+def _fetch(entry: ModelEntry, progress: Progress) -> Path:
+    path = default_cache_folder() / str(entry.file)
+    if entry.url is None:
+        raise WeightsError(f"The weights of {entry.id} are missing: put {entry.file} at {path}.")
+    expected = entry.sha256 or read_pin(path)
+    found = download(entry.url, path, entry.bytes, expected, progress)
+    if expected is None:
+        _pin(entry, path, found, progress)
+    return path
+
+
+def _pin(entry: ModelEntry, path: Path, sha256: str, progress: Progress) -> None:
+    write_pin(path, sha256, entry.url)
+    progress(1.0, f"Nobody published a checksum of {path.name}; from now on it must stay {sha256}")
