@@ -15,7 +15,9 @@ def files_on_disk(module: Path = MODULE) -> dict[tuple[str, str], list[str]]:
     commands = (module / "CLI").glob("*.xml")
     return {
         ("CMakeLists.txt", "MODULE_PYTHON_SCRIPTS"): sorted(path.relative_to(module).as_posix() for path in library),
-        ("CMakeLists.txt", "MODULE_PYTHON_RESOURCES"): sorted(path.relative_to(module).as_posix() for path in resources),
+        ("CMakeLists.txt", "MODULE_PYTHON_RESOURCES"): sorted(
+            path.relative_to(module).as_posix() for path in resources
+        ),
         ("CLI/CMakeLists.txt", "MODULE_CLIS"): sorted(path.stem for path in commands),
     }
 

@@ -1,0 +1,79 @@
+"""What a reader of Python sources trips over: long files, long functions, public names without a docstring."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Union
+
+MAXIMUM_FILE_LINES = 350
+MAXIMUM_FUNCTION_LINES = 60
+
+Function = (ast.FunctionDef, ast.AsyncFunctionDef)
+Documentable = Union[ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef]
+
+
+def long_files(paths: Iterable[Path]) -> list[str]:
+    """Files of more than MAXIMUM_FILE_LINES."""
+    counted = [(path, len(path.read_text(encoding="utf-8").splitlines())) for path in paths]
+    return [f"{path}: {lines} lines" for path, lines in counted if lines > MAXIMUM_FILE_LINES]
+
+
+def long_functions(paths: Iterable[Path]) -> list[str]:
+    """Functions of more than MAXIMUM_FUNCTION_LINES, their docstring left out."""
+    return [
+        f"{path}:{node.lineno} {node.name}: {_code_lines(node)} lines"
+        for path in paths
+        for node in ast.walk(_tree(path))
+        if isinstance(node, Function) and _code_lines(node) > MAXIMUM_FUNCTION_LINES
+    ]
+
+
+def undocumented(paths: Iterable[Path]) -> list[str]:
+    """Modules, public classes, functions and methods that have no docstring and inherit none."""
+    trees = {path: _tree(path) for path in paths}
+    classes = {node.name: node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    wrong = []
+    for path, tree in trees.items():
+        wrong += [] if ast.get_docstring(tree) else [f"{path}: module"]
+        for owner, node in _public(tree):
+            if not ast.get_docstring(node) and not _inherits_docstring(owner, node.name, classes):
+                wrong.append(f"{path}:{node.lineno} {node.name}")
+    return wrong
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    doc = node.body[0] if ast.get_docstring(node) else None
+    return node.end_lineno - node.lineno + 1 - (doc.end_lineno - doc.lineno + 1 if doc else 0)
+
+
+def _public(owner: ast.Module | ast.ClassDef) -> Iterator[tuple[Documentable, Documentable]]:
+    """(module or class, public class or function in it), classes inside classes included."""
+    for node in owner.body:
+        if isinstance(node, (ast.ClassDef, *Function)) and not node.name.startswith("_") and not _is_setter(node):
+            yield owner, node
+            if isinstance(node, ast.ClassDef):
+                yield from _public(node)
+
+
+def _is_setter(node: Documentable) -> bool:
+    return any(isinstance(item, ast.Attribute) and item.attr == "setter" for item in node.decorator_list)
+
+
+def _inherits_docstring(owner: Documentable, method: str, classes: dict[str, ast.ClassDef]) -> bool:
+    """A method of this name is documented in a base class, or is the `forward` that torch defines."""
+    if not isinstance(owner, ast.ClassDef):
+        return False
+    names = [base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in owner.bases]
+    if method == "forward" and "Module" in names:
+        return True
+    for base in (classes[name] for name in names if name in classes and name != owner.name):
+        here = [node for node in base.body if isinstance(node, Function) and node.name == method]
+        if any(ast.get_docstring(node) for node in here) or _inherits_docstring(base, method, classes):
+            return True
+    return False

@@ -1,0 +1,155 @@
+"""The library's packages import only what lies below them, and heavy packages only where they belong."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.imports import (
+    LAYERS,
+    LIBRARY,
+    WITHOUT_TORCH,
+    circles,
+    external_violations,
+    layer_violations,
+    modules,
+)
+
+MODULE_FILE = LIBRARY.parent / "VoxelMorphSlicer.py"
+HEAVY = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "h5py", "matplotlib", "slicer", "vtk")
+
+
+def library_of(folder: Path, **files: str) -> Path:
+    """A made-up library; `core__a="..."` is the text of core/a.py."""
+    library = folder / "VoxelMorphLib"
+    for name, text in {"__init__": "", **files}.items():
+        path = library.joinpath(*name.split("___")).with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return library
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], cwd=LIBRARY.parent, capture_output=True, text=True, timeout=120)
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The heavy packages that are loaded after `statement` in a fresh process."""
+    result = run_python(f"import sys\n{statement}\nprint(*[name for name in {HEAVY} if name in sys.modules])")
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.split())
+
+
+def test_every_package_of_the_library_has_a_layer():
+    packages = {path.parent.name for path in LIBRARY.glob("*/__init__.py")}
+    assert packages == set(LAYERS)
+
+
+def test_no_module_imports_a_higher_layer():
+    assert layer_violations(LIBRARY) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from ..networks import unet",
+        "from ..networks.unet import Unet",
+        "from .. import networks",
+        "import VoxelMorphLib.networks.unet",
+        "def late():\n    from ..networks.unet import Unet",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..networks.unet import Unet",
+    ],
+)
+def test_an_import_of_a_higher_layer_is_found(tmp_path, statement):
+    library = library_of(tmp_path, core___a=statement, networks___unet="class Unet: ...")
+    assert len(layer_violations(library)) == 1
+
+
+def test_an_import_of_a_lower_layer_is_allowed(tmp_path):
+    library = library_of(tmp_path, core___a="A = 1", networks___unet="from ..core.a import A\nfrom ..core import a")
+    assert layer_violations(library) == []
+
+
+def test_packages_from_outside_are_imported_only_where_they_belong():
+    assert external_violations(LIBRARY) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "statement"),
+    [
+        ("core___spatial", "import slicer"),
+        ("core___spatial", "from vtk.util import numpy_support"),
+        ("cli___register", "import qt"),
+        ("bridge___volume_nodes", "def late():\n    import qt"),
+        ("weights___load", "import h5py"),
+        ("core___transform", "import SimpleITK as sitk"),
+        ("registration___pipeline", "import nibabel"),
+        ("bridge___nodes", "import torch"),
+        ("core___metrics", "import pandas"),
+    ],
+)
+def test_a_package_in_the_wrong_place_is_found(tmp_path, file, statement):
+    assert len(external_violations(library_of(tmp_path, **{file: statement}))) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "statement"),
+    [
+        ("bridge___volume_nodes", "import slicer\nimport vtk"),
+        ("core___io___images", "import SimpleITK as sitk"),
+        ("weights___keras_file", "import json\nimport h5py"),
+    ],
+)
+def test_a_package_in_its_place_is_allowed(tmp_path, file, statement):
+    assert external_violations(library_of(tmp_path, **{file: statement})) == []
+
+
+def test_no_modules_import_each_other():
+    assert circles(LIBRARY) == []
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"core___a": "from .b import B", "core___b": "def late():\n    from .a import A"},
+        {"core___a": "from . import b", "core___b": "from . import c", "core___c": "from .a import A"},
+        {"core___a": "from . import A", "core_____init__": "from .a import A"},
+    ],
+)
+def test_modules_that_import_each_other_are_found(tmp_path, files):
+    assert len(circles(library_of(tmp_path, **files))) == 1
+
+
+def test_importing_the_library_loads_nothing_heavy():
+    assert loaded_by("import VoxelMorphLib") == set()
+
+
+@pytest.mark.parametrize("name", WITHOUT_TORCH)
+def test_modules_for_machines_without_torch_load_no_torch(name):
+    assert "torch" not in loaded_by(f"import VoxelMorphLib.{name}")
+
+
+def test_every_module_can_be_imported_first():
+    names = [f"VoxelMorphLib.{name}".rstrip(".") for name in modules(LIBRARY)]
+    if importlib.util.find_spec("slicer") is None:
+        names = [name for name in names if ".bridge" not in name]
+    result = run_python(
+        f"import importlib, sys\n"
+        f"for name in {names}:\n"
+        f"    for loaded in [n for n in sys.modules if n.startswith('VoxelMorphLib')]:\n"
+        f"        del sys.modules[loaded]\n"
+        f"    importlib.import_module(name)\n"
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_module_file_imports_only_slicer_when_slicer_starts():
+    tree = ast.parse(MODULE_FILE.read_text(encoding="utf-8"))
+    names = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in tree.body if isinstance(node, ast.ImportFrom)]
+    outside = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
+    assert outside == {"slicer"}

@@ -1,0 +1,72 @@
+"""Files and functions stay small enough to read, and every public name says what it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.shared_data import REPOSITORY
+from support.source_style import long_files, long_functions, undocumented
+
+LIBRARY = sorted((REPOSITORY / "VoxelMorphSlicer" / "VoxelMorphLib").rglob("*.py"))
+EVERYTHING = [*(REPOSITORY / "VoxelMorphSlicer").rglob("*.py"), *(REPOSITORY / "Testing").rglob("*.py")]
+
+
+@pytest.fixture
+def a_file(tmp_path: Path):
+    def write(text: str) -> list[Path]:
+        path = tmp_path / "written.py"
+        path.write_text(text, encoding="utf-8")
+        return [path]
+
+    return write
+
+
+def test_no_file_is_long():
+    assert long_files(EVERYTHING) == []
+
+
+def test_no_function_is_long():
+    assert long_functions(EVERYTHING) == []
+
+
+def test_public_names_of_the_library_have_docstrings():
+    assert undocumented(LIBRARY) == []
+
+
+def test_a_long_file_is_found(a_file):
+    assert long_files(a_file("a = 1\n" * 350)) == []
+    assert len(long_files(a_file("a = 1\n" * 351))) == 1
+
+
+def test_a_long_function_is_found(a_file):
+    docstring = '    """' + "text\n" * 30 + '    """\n'
+    assert long_functions(a_file("def f():\n" + docstring + "    a = 1\n" * 59)) == []
+    assert len(long_functions(a_file("def f():\n" + docstring + "    a = 1\n" * 60))) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A = 1",
+        '"""M."""\ndef f(): ...',
+        '"""M."""\nclass C: ...',
+        '"""M."""\nclass C:\n    """C."""\n    def f(self): ...',
+        '"""M."""\nclass B: ...\nclass C(B):\n    """C."""\n    def f(self):\n        """F."""',
+    ],
+)
+def test_a_missing_docstring_is_found(a_file, text):
+    assert len(undocumented(a_file(text))) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"""M."""\ndef _f(): ...',
+        '"""M."""\nclass B:\n    """B."""\n    def f(self):\n        """F."""\nclass C(B):\n    """C."""\n'
+        "    def f(self): ...",
+        '"""M."""\nclass N(nn.Module):\n    """N."""\n    def forward(self, x): ...',
+    ],
+)
+def test_private_and_inherited_names_need_no_docstring(a_file, text):
+    assert undocumented(a_file(text)) == []
