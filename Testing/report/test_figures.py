@@ -1,0 +1,86 @@
+"""Figures: readable PNG in true proportions, with folded voxels marked."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import numpy as np
+import pytest
+from support.volumes import a_blob_image, a_geometry
+from VoxelMorphLib.core.errors import DependencyError
+from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
+from VoxelMorphLib.report.figures import agreement_figure, deformation_figure, grid_step, images_figure
+from VoxelMorphLib.report.views import make_views
+
+pytest.importorskip("matplotlib", reason="figures need matplotlib")
+GREEN = np.array([0x22, 0xDD, 0x55]) / 255
+FIGURES = (images_figure, agreement_figure, deformation_figure)
+
+
+def pixels(png: bytes) -> np.ndarray:
+    from matplotlib.image import imread
+
+    return imread(io.BytesIO(png))[..., :3]
+
+
+def has_green(png: bytes) -> bool:
+    return bool((np.abs(pixels(png) - GREEN).max(axis=-1) < 0.01).any())
+
+
+@pytest.mark.parametrize("draw", FIGURES)
+def test_figures_are_png_and_repeatable(draw, fixed, moving, a_registration):
+    views = make_views(fixed, moving, a_registration.moved, a_registration.forward)
+    png = draw(views)
+    assert pixels(png).shape[1] > 1000
+    assert png == draw(views)
+
+
+def test_a_known_truth_adds_a_column(fixed, moving, a_registration):
+    forward = a_registration.forward
+    without = make_views(fixed, moving, a_registration.moved, forward)
+    knowing = make_views(fixed, moving, a_registration.moved, forward, truth=forward.inverse())
+    ratios = [pixels(deformation_figure(views)).shape[1::-1] for views in (without, knowing)]
+    assert ratios[0][0] / ratios[0][1] < ratios[1][0] / ratios[1][1]
+
+
+def test_folded_voxels_are_green_and_others_are_not(fixed):
+    array = np.zeros((*fixed.geometry.shape, 3), np.float32)
+    flat = DisplacementField(array, fixed.geometry)
+    array = array.copy()
+    middle = fixed.geometry.shape[0] // 2
+    array[middle - 4 : middle + 4, ..., 0] = 30 * np.random.default_rng(0).random((8, *array.shape[1:3]))
+    folded = DisplacementField(array, fixed.geometry)
+    assert folded.folded_voxels() > 100
+    assert has_green(deformation_figure(make_views(fixed, fixed, fixed, folded)))
+    assert not has_green(deformation_figure(make_views(fixed, fixed, fixed, flat)))
+
+
+def test_thin_and_thick_voxels_give_the_same_picture_size():
+    coarse = a_blob_image(a_geometry("RAS", (20, 20, 10), 2.0))
+    coarse = type(coarse)(coarse.array, coarse.geometry.__class__((20, 20, 10), np.diag([2.0, 2.0, 4.0, 1.0])))
+    fine = type(coarse)(np.repeat(coarse.array, 4, axis=2), a_geometry("RAS", (20, 20, 40), 1.0))
+    fine = type(fine)(fine.array, fine.geometry.__class__((20, 20, 40), np.diag([2.0, 2.0, 1.0, 1.0])))
+    identity = AffineTransform(np.eye(4))
+    shapes = [pixels(images_figure(make_views(image, image, image, identity))).shape for image in (coarse, fine)]
+    assert np.abs(np.subtract(*shapes)).max() <= 2
+
+
+def test_figures_open_no_windows(fixed, moving, a_registration):
+    images_figure(make_views(fixed, moving, a_registration.moved, a_registration.forward))
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    assert pyplot is None or not pyplot.get_fignums()
+
+
+@pytest.mark.parametrize("extent", [0.3, 12, 40, 170, 230, 999])
+def test_grid_steps_are_round_and_neither_dense_nor_sparse(extent):
+    step = grid_step(extent)
+    assert 15 <= extent / step <= 40
+    assert f"{step:.0e}"[0] in "125"
+
+
+def test_missing_matplotlib_is_named(monkeypatch, fixed, moving, a_registration):
+    views = make_views(fixed, moving, a_registration.moved, a_registration.forward)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(DependencyError, match=r"needs the package matplotlib, which is not installed\. Install it"):
+        images_figure(views)

@@ -1,0 +1,149 @@
+"""The page: complete, self-contained, escaped, and written entirely or not at all."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import pytest
+from support.volumes import a_geometry, a_label_map
+from VoxelMorphLib.core.errors import GeometryError, OutputError
+from VoxelMorphLib.core.image import Image
+from VoxelMorphLib.report.page import write_report
+
+pytest.importorskip("matplotlib", reason="figures need matplotlib")
+VOID = {"meta", "img", "link", "br"}
+
+
+class Reader(HTMLParser):
+    """Collects text and attributes and checks that tags close in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.links, self.text, self.images = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.links += [values[name] for name in ("href", "src", "srcset", "data") if name in values]
+        if tag == "img":
+            self.images.append(values)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def read(path) -> Reader:
+    reader = Reader()
+    reader.feed(path.read_text(encoding="utf-8"))
+    assert not reader.open
+    return reader
+
+
+@pytest.fixture
+def page(tmp_path, fixed, moving, a_registration) -> Reader:
+    labels = a_label_map(fixed.geometry), a_label_map(moving.geometry)
+    path = tmp_path / "report.html"
+    names = {17: "hippocampus"}
+    write_report(path, fixed, moving, a_registration, labels, a_registration.forward, names)
+    return read(path)
+
+
+def test_everything_is_inside_the_page(page):
+    assert len(page.links) == 3
+    for link in page.links:
+        assert base64.b64decode(link.removeprefix("data:image/png;base64,"), validate=True)[1:4] == b"PNG"
+    assert all(image["alt"] for image in page.images)
+    assert "http" not in "".join(page.text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0.412 → 0.967",
+        "17 hippocampus",
+        "Dice, mean of 3 labels",
+        "0.00 mm",
+        "31 voxels fold. Use a smoother field.",
+        "-0.125 to 2.500",
+        "0.017 mm",
+        "12.25 s",
+        "42.5",
+        "Optimised for this pair (optimise)",
+        "Radiological convention: the patient's right is on the left",
+        "1 mm, carried",
+    ],
+)
+def test_the_page_says(page, text):
+    assert text in " ".join(page.text)
+
+
+def test_dice_rises_when_the_transform_is_right(tmp_path, fixed, a_registration):
+    """Labels moved away by the inverse come back through the transform."""
+    moving = a_registration.inverse.resample(fixed, fixed.geometry)
+    labels = a_label_map(fixed.geometry), a_registration.inverse.resample(a_label_map(fixed.geometry), fixed.geometry)
+    write_report(tmp_path / "report.html", fixed, moving, a_registration, labels)
+    text = " ".join(read(tmp_path / "report.html").text)
+    before, after = map(float, re.search(r"([\d.]+) → ([\d.]+) Dice", text).groups())
+    assert after > before
+    assert after > 0.8
+
+
+def test_names_from_outside_are_escaped(tmp_path, fixed, moving, a_registration):
+    evil = Image(fixed.array, fixed.geometry, "<script>alert('1')</script>&\udcff")
+    write_report(tmp_path / "report.html", evil, moving, a_registration)
+    source = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in source
+    assert "&lt;script&gt;" in source
+
+
+def test_optional_parts_are_left_out(tmp_path, fixed, moving, a_registration):
+    report = dataclasses.replace(a_registration.report, warnings=(), options={})
+    write_report(tmp_path / "report.html", fixed, moving, dataclasses.replace(a_registration, report=report))
+    text = " ".join(read(tmp_path / "report.html").text)
+    assert "Dice" not in text
+    assert "error" not in text.replace("Largest error of forward", "")
+    assert 'class="warnings"' not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_users_own_weights_are_named_as_such(tmp_path, fixed, moving, a_registration):
+    report = dataclasses.replace(a_registration.report, model="mine.pt", model_sha256="ab" * 32)
+    write_report(tmp_path / "report.html", fixed, moving, dataclasses.replace(a_registration, report=report))
+    text = " ".join(read(tmp_path / "report.html").text)
+    assert f"a file of the user's own, not in the catalogue, SHA-256 {'ab' * 32}" in text
+
+
+def test_published_models_come_with_licence_and_citation(tmp_path, fixed, moving, a_registration):
+    report = dataclasses.replace(a_registration.report, model="vxm-dense-brain-T1-mse")
+    write_report(tmp_path / "report.html", fixed, moving, dataclasses.replace(a_registration, report=report))
+    text = " ".join(read(tmp_path / "report.html").text)
+    assert "Licence" in text
+    assert "Please cite" in text
+
+
+def test_labels_on_another_grid_are_refused(tmp_path, fixed, moving, a_registration):
+    labels = a_label_map(a_geometry("LAS")), a_label_map(moving.geometry)
+    with pytest.raises(GeometryError, match="does not lie on the grid of the fixed volume blobs"):
+        write_report(tmp_path / "report.html", fixed, moving, a_registration, labels)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_folder_is_refused(tmp_path, fixed, moving, a_registration):
+    with pytest.raises(OutputError, match="does not exist"):
+        write_report(tmp_path / "nowhere" / "report.html", fixed, moving, a_registration)
+
+
+def test_a_failure_leaves_the_old_page(tmp_path, fixed, moving, a_registration, monkeypatch):
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    monkeypatch.setattr("VoxelMorphLib.report.page.figures.deformation_figure", lambda views: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_report(path, fixed, moving, a_registration)
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]

@@ -1,0 +1,151 @@
+"""The three pictures of a report, drawn from views as PNG: images, agreement, and deformation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from .sheet import Sheet
+from .views import View
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+
+_FOLDED, _FIXED_OUTLINE, _MAP_OUTLINE = "#22dd55", "#4cc9f0", "#202020"
+_OUTLINE_LEVEL = 0.25
+_TILE_MM = 20.0
+
+
+def images_figure(views: Sequence[View]) -> bytes:
+    """Fixed, moving by header position, and moved, as PNG."""
+    sheet = Sheet([v.slice for v in views], ("fixed", "moving, by header position", "moved"))
+    for row, view in enumerate(views):
+        for column, picture in enumerate((view.fixed, view.moving, view.moved)):
+            axes = sheet.panel(row, column)
+            _grey(axes, view, picture)
+            if column:
+                _outline(axes, view, _FIXED_OUTLINE)
+    return sheet.png()
+
+
+def agreement_figure(views: Sequence[View]) -> bytes:
+    """Difference fixed - moving and checkerboard of the two, each before and after, as PNG."""
+    titles = ("difference before", "difference after", "checkerboard before", "checkerboard after")
+    sheet = Sheet([v.slice for v in views], titles, bars=True)
+    limit = min(_top(np.abs(v.fixed - v.moving) for v in views), 1)
+    colours = _colours("RdBu_r", "linear", -limit, limit)
+    for row, view in enumerate(views):
+        for column, other in enumerate((view.moving, view.moved)):
+            _coloured(sheet.panel(row, column), view, view.fixed - other, colours)
+            _grey(sheet.panel(row, column + 2), view, _checkerboard(view, other))
+    for column in (0, 1):
+        sheet.bar(column, colours, "fixed minus moving, share of the window")
+    return sheet.png()
+
+
+def deformation_figure(views: Sequence[View]) -> bytes:
+    """Deformed grid, Jacobian determinant, displacement, and the error where the truth is known, as PNG."""
+    known = all(v.error is not None for v in views)
+    titles = ["deformed grid on fixed", "local volume change", "displacement"] + ["error"] * known
+    sheet = Sheet([v.slice for v in views], titles, bars=True)
+    limit = _jacobian_limit(views)
+    jacobian = _colours("RdBu_r", "log", 1 / limit, limit)
+    displacement = _colours("viridis", "linear", 0, _top(v.displacement for v in views))
+    error = _colours("magma", "linear", 0, _top(v.error for v in views)) if known else None
+    for row, view in enumerate(views):
+        _grey(sheet.panel(row, 0), view, view.fixed, lines=True)
+        _coloured(sheet.panel(row, 1), view, np.where(view.jacobian > 0, view.jacobian, np.nan), jacobian)
+        _coloured(sheet.panel(row, 2), view, view.displacement, displacement)
+        if known:
+            _coloured(sheet.panel(row, 3), view, view.error, error)
+    sheet.bar(1, jacobian, "Jacobian determinant; green: folded", _ratio_ticks(limit))
+    sheet.bar(2, displacement, "mm")
+    if known:
+        sheet.bar(3, error, "mm from the true position")
+    return sheet.png()
+
+
+def _extent(view: View) -> tuple[float, float, float, float]:
+    width, height = view.slice.size
+    return 0, width, height, 0
+
+
+def _grey(axes: Axes, view: View, picture: np.ndarray, lines: bool = False) -> None:
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=_extent(view), aspect="auto", interpolation="bilinear")
+    if lines:
+        _draw_grid(axes, view)
+
+
+def _coloured(axes: Axes, view: View, picture: np.ndarray, colours: ScalarMappable) -> None:
+    axes.imshow(
+        picture, cmap=colours.cmap, norm=colours.norm, extent=_extent(view), aspect="auto", interpolation="nearest"
+    )
+    _outline(axes, view, _MAP_OUTLINE)
+
+
+def _outline(axes: Axes, view: View, colour: str) -> None:
+    """The outline of what the fixed image shows, smoothed a little so that noise leaves no islands."""
+    smooth = gaussian_filter(view.fixed, 0.7)
+    if smooth.min() < _OUTLINE_LEVEL < smooth.max():
+        axes.contour(*_pixel_centres(view), smooth, levels=[_OUTLINE_LEVEL], colors=colour, linewidths=0.7)
+
+
+def _pixel_centres(view: View) -> tuple[np.ndarray, np.ndarray]:
+    rows, columns = view.fixed.shape
+    width, height = view.slice.size
+    return (np.arange(columns) + 0.5) * width / columns, (np.arange(rows) + 0.5) * height / rows
+
+
+def _draw_grid(axes: Axes, view: View) -> None:
+    """Lines where the moving position passes multiples of a step: a grid drawn on moving, carried to fixed."""
+    step = grid_step(max(view.slice.size))
+    for position, colour in zip(np.moveaxis(view.landing, -1, 0), ("#4cc9f0", "#ffb703")):
+        levels = np.arange(math.ceil(position.min() / step), math.floor(position.max() / step) + 1) * step
+        if levels.size:
+            axes.contour(*_pixel_centres(view), position, levels=levels, colors=colour, linewidths=0.8, alpha=0.9)
+
+
+def grid_step(extent: float) -> float:
+    """A round distance in mm that divides `extent` mm into 15 to 40 parts."""
+    power = 10.0 ** math.floor(math.log10(extent / 15))
+    return max(step * power for step in (1, 2, 5) if step * power <= extent / 15)
+
+
+def _checkerboard(view: View, other: np.ndarray) -> np.ndarray:
+    tile = min(_TILE_MM, max(view.slice.size) / 8)
+    across, down = (centres // tile for centres in _pixel_centres(view))
+    return np.where((down[:, None] + across) % 2 == 0, view.fixed, other)
+
+
+def _colours(name: str, scale: str, low: float, high: float) -> ScalarMappable:
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm, Normalize
+
+    colour_map = colormaps[name].copy()
+    colour_map.set_bad(_FOLDED)
+    norm: Any = (LogNorm if scale == "log" else Normalize)(low, high)
+    return ScalarMappable(norm, colour_map)
+
+
+def _top(maps: Iterable[np.ndarray]) -> float:
+    """The 99.9 percentile over some maps, at least a hundredth of a mm so that a colour bar has a range."""
+    return max(float(np.percentile(np.concatenate([m.ravel() for m in maps]), 99.9)), 0.01)
+
+
+def _jacobian_limit(views: Sequence[View]) -> float:
+    """The largest ratio that the colours show: 99.9 % of the voxels lie inside, but never less than 1.25 or over 5."""
+    values = np.concatenate([v.jacobian.ravel() for v in views])
+    spread = np.abs(np.log(values[values > 0]))
+    return float(np.clip(np.exp(np.percentile(spread, 99.9)), 1.25, 5)) if spread.size else 5.0
+
+
+def _ratio_ticks(limit: float) -> dict[float, str]:
+    ratios = [r for r in (1, 1.1, 1.2, 1.5, 2, 3, 5) if r <= limit * 1.0001]
+    chosen = [1, *(r for r in ratios if r in {ratios[-1], ratios[len(ratios) // 2]} and r > 1)]
+    return {value: f"{value:.2g}" for r in chosen for value in (1 / r, r)}
