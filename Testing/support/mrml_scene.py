@@ -91,7 +91,7 @@ class HeadlessApplication:
         self._folder.cleanup()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _the_application() -> HeadlessApplication:
     """One application per process: several test folders share it."""
     import atexit

@@ -7,7 +7,6 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from ..core.errors import GeometryError
 from ..core.geometry import Geometry
 from ..core.transform import DisplacementField
 
@@ -39,11 +38,9 @@ def field_from_grid(grid: vtk.vtkGridTransform) -> DisplacementField:
     """Copy the displacements of a grid that is stored from parent.
 
     Raises:
-        GeometryError: the grid is empty or sheared.
+        GeometryError: the axes of the grid are sheared.
     """
     data = grid.GetDisplacementGrid()
-    if data is None or data.GetPointData().GetScalars() is None:
-        raise GeometryError("The transform holds no displacement grid. Choose another transform or compute it again.")
     shape = data.GetDimensions()
     stored = vtk_to_numpy(data.GetPointData().GetScalars()).reshape(*shape[::-1], 3).transpose(2, 1, 0, 3)
     array = np.array(stored, dtype=stored.dtype if stored.dtype.kind == "f" else np.float32, order="C")

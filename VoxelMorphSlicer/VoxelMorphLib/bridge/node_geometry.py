@@ -34,13 +34,14 @@ def parent_matrix(node: slicer.vtkMRMLTransformableNode) -> np.ndarray:
     Raises:
         GeometryError: one of the parents is not linear.
     """
-    matrix = vtk.vtkMatrix4x4()
     parent = node.GetParentTransformNode()
-    if not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(parent, None, matrix):
+    if parent is not None and not parent.IsTransformToWorldLinear():
         raise GeometryError(
             f"{node.GetName()} is under the non-linear transform {parent.GetName()}. "
             "Harden the transform (Data module, right click on the node) or remove it, then try again."
         )
+    matrix = vtk.vtkMatrix4x4()
+    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(parent, None, matrix)
     return np.array(slicer.util.arrayFromVTKMatrix(matrix), dtype=np.float64)
 
 

@@ -80,7 +80,7 @@ def transform_from_node(node: slicer.vtkMRMLTransformNode, geometry: Geometry | 
         geometry: where to sample what has to be sampled, normally the fixed grid; None refuses such transforms.
 
     Raises:
-        GeometryError: an empty or sheared grid, a matrix without inverse, or sampling needed without a `geometry`.
+        GeometryError: a sheared grid, a matrix without inverse, or sampling needed without a `geometry`.
     """
     from_world = vtk.vtkGeneralTransform()
     node.GetTransformFromWorld(from_world)
