@@ -1,0 +1,149 @@
+"""Image files <-> Image and LabelMap, whatever the format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+
+from ..errors import GeometryError, ImageError, OutputError
+from ..geometry import Geometry
+from ..image import Image, LabelMap
+from .files import check_readable, extension, replacing
+from .itk import NIFTI_EXTENSIONS, READERS, array_of, geometry_of, itk_image, quiet, read_itk
+from .mgh import MGH_EXTENSIONS, MGH_TYPES, read_mgh, write_mgh
+from .nifti import read_nifti
+from .npz import IMAGE_KEYS, LABEL_KEYS, default_geometry, read_npz, write_npz
+
+IMAGE_EXTENSIONS = (*READERS, *MGH_EXTENSIONS, ".npz")
+
+
+def read_image(path: Path | str, name: str | None = None) -> Image:
+    """Read one scalar volume.
+
+    Args:
+        path: .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz or .npz (arrays `vol`, `vol_data` or a single one).
+        name: what messages call it; default the file name.
+
+    Raises:
+        ImageError: missing, damaged or foreign file; several frames, colour, or fewer than three axes.
+        GeometryError: spacing, axes or position that no grid has.
+        DependencyError: .mgz without nibabel.
+    """
+    return Image(*_read(path, IMAGE_KEYS), name or Path(path).name)
+
+
+def read_label_map(path: Path | str, name: str | None = None) -> LabelMap:
+    """Read a volume of label numbers, `seg` in .npz files; otherwise as `read_image`.
+
+    Raises:
+        ImageError: also when a value is not a whole number.
+    """
+    return LabelMap(*_read(path, LABEL_KEYS + IMAGE_KEYS), name or Path(path).name)
+
+
+def write_image(image: Image, path: Path | str) -> Path:
+    """Write a volume in the format of the extension; voxel type and position are kept, or the format is refused.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputError: unknown extension, a voxel type that it cannot hold, or a folder that cannot be written.
+        DependencyError: .mgz without nibabel.
+    """
+    path = Path(path)
+    kind, array = check_image_extension(path), _storable(image, path)
+    with replacing(path, array.nbytes) as scratch:
+        if kind == ".npz":
+            key = LABEL_KEYS[0] if isinstance(image, LabelMap) else IMAGE_KEYS[0]
+            write_npz(scratch, array, image.geometry.affine, key)
+        elif kind in MGH_EXTENSIONS:
+            write_mgh(scratch, array, image.geometry.affine)
+        else:
+            _write_itk(itk_image(array, image.geometry), scratch, path)
+    return path
+
+
+def check_image_extension(path: Path | str) -> str:
+    """The extension of an image file that can be written.
+
+    Raises:
+        OutputError: no format has this extension.
+    """
+    kind = extension(path)
+    if kind not in IMAGE_EXTENSIONS:
+        raise OutputError(f"{path}: no image format has the extension {kind!r}. Use one of {_listed()}.")
+    return kind
+
+
+def _read(path: Path | str, keys: tuple[str, ...]) -> tuple[np.ndarray, Geometry]:
+    path, kind = check_readable(path, ImageError), extension(path)
+    if kind == ".npz":
+        array, affine = read_npz(path, keys)
+        return _scalar_volume(array, affine, path)
+    if kind in MGH_EXTENSIONS:
+        return _scalar_volume(*read_mgh(path), path)
+    if kind not in READERS:
+        raise ImageError(f"{path}: the extension {kind!r} is not an image format. Convert it to one of {_listed()}.")
+    if kind in NIFTI_EXTENSIONS:
+        nifti = read_nifti(path)
+        _check_volume(nifti.array.shape, path)
+        return nifti.array, nifti.geometry
+    return _from_itk(read_itk(path), path)
+
+
+def _scalar_volume(array: np.ndarray, affine: np.ndarray | None, path: Path) -> tuple[np.ndarray, Geometry]:
+    _check_volume(array.shape, path)
+    try:
+        return array, default_geometry(array.shape) if affine is None else Geometry(array.shape, affine)
+    except GeometryError as cause:
+        raise GeometryError(f"{path}: {cause}") from cause
+
+
+def _from_itk(image: sitk.Image, path: Path) -> tuple[np.ndarray, Geometry]:
+    while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
+        image = image[(slice(None),) * (image.GetDimension() - 1) + (0,)]
+    components = image.GetNumberOfComponentsPerPixel()
+    if components > 1:
+        raise ImageError(
+            f"{path} has {components} values per voxel (colour, vectors or complex numbers). "
+            "Convert it to a scalar volume."
+        )
+    _check_volume(image.GetSize(), path)
+    return array_of(image), geometry_of(image, path)
+
+
+def _check_volume(shape: tuple[int, ...], path: Path) -> None:
+    if len(shape) != 3:
+        remedy = "Extract a single frame" if len(shape) > 3 else "Choose a 3-D volume"
+        raise ImageError(f"{path} has {len(shape)} dimensions, {'x'.join(map(str, shape))}. {remedy}.")
+
+
+def _storable(image: Image, path: Path) -> np.ndarray:
+    """The voxels in a type of the format, without changing a value; truth values become 0 and 1."""
+    array = image.array.astype(np.uint8) if image.array.dtype == bool else image.array
+    kind = extension(path)
+    if kind in MGH_EXTENSIONS:
+        allowed = [np.dtype(each).name for each in MGH_TYPES.values()]
+    else:
+        allowed = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)] + ["float32", "float64"]
+    if kind != ".npz" and array.dtype.name not in allowed:
+        raise OutputError(
+            f"{path}: {kind} cannot hold voxels of type {array.dtype.name}, only {', '.join(allowed)}. "
+            "Convert the voxels or choose another format."
+        )
+    return array
+
+
+def _write_itk(image: sitk.Image, scratch: Path, path: Path) -> None:
+    try:
+        with quiet():
+            sitk.WriteImage(image, str(scratch), useCompression=extension(path) in (".nrrd", ".mha"))
+    except RuntimeError as cause:
+        raise OutputError(f"{path} could not be written. Check the free space and the folder.") from cause
+
+
+def _listed() -> str:
+    return ", ".join(IMAGE_EXTENSIONS)

@@ -1,0 +1,155 @@
+"""SimpleITK images <-> arrays (I, J, K[, 3]) and Geometry: LPS and ITK's axis order are undone here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+
+from ..errors import GeometryError, ImageError
+from ..geometry import Geometry
+from .files import LARGEST_COMPRESSION, check_readable, extension
+from .metaimage import check_metaimage_length
+
+#: Reader of each extension; fixed, so that a foreign file never reaches another reader because of its content.
+READERS = {
+    ".nii": "NiftiImageIO",
+    ".nii.gz": "NiftiImageIO",
+    ".nrrd": "NrrdImageIO",
+    ".nhdr": "NrrdImageIO",
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+}
+NIFTI_EXTENSIONS = (".nii", ".nii.gz")
+META_EXTENSIONS = (".mha", ".mhd")
+
+#: RAS <-> LPS for points, vectors and, on both sides, for matrices.
+LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def read_itk(path: Path | str) -> sitk.Image:
+    """Read a .nrrd, .nhdr, .mha or .mhd file that has been found safe to read; nothing is printed.
+
+    Raises:
+        ImageError: missing, damaged, truncated or foreign file.
+        GeometryError: spacing or axes that no grid has.
+    """
+    path = check_readable(path, ImageError)
+    data = _data_file(path)
+    with quiet(), _explained(path):
+        reader = _information(path)
+        _check_size(reader, path, data)
+        if extension(path) in META_EXTENSIONS:
+            check_metaimage_length(path, data, _declared_bytes(reader))
+        return reader.Execute()
+
+
+def read_geometry(path: Path) -> Geometry:
+    """Grid of the first three axes of a file that ITK knows; its voxels are not read."""
+    with quiet(), _explained(path):
+        return geometry_of(_information(path), path)
+
+
+def geometry_of(image: sitk.Image | sitk.ImageFileReader, path: Path | str) -> Geometry:
+    """Grid of the first three axes of an ITK image, in RAS."""
+    dimension = image.GetDimension()
+    lps = np.eye(4)
+    lps[:3, :3] = np.reshape(image.GetDirection(), (dimension, dimension))[:3, :3] * image.GetSpacing()[:3]
+    lps[:3, 3] = image.GetOrigin()[:3]
+    try:
+        return Geometry(image.GetSize()[:3], LPS @ lps)
+    except GeometryError as cause:
+        raise GeometryError(f"{path}: {cause}") from cause
+
+
+def array_of(image: sitk.Image) -> np.ndarray:
+    """(I, J, K) or (I, J, K, components), a C-contiguous copy of the voxels of a 3-D ITK image."""
+    voxels = sitk.GetArrayViewFromImage(image)
+    return np.array(np.moveaxis(voxels, (0, 1, 2), (2, 1, 0)), order="C")
+
+
+def itk_image(array: np.ndarray, geometry: Geometry) -> sitk.Image:
+    """ITK image of an array (I, J, K) or, as vectors, (I, J, K, 3); the numbers are copied as they are."""
+    ordered = np.ascontiguousarray(np.moveaxis(array, (0, 1, 2), (2, 1, 0)).astype(array.dtype.newbyteorder("=")))
+    image = sitk.GetImageFromArray(ordered, isVector=array.ndim == 4)
+    image.SetSpacing(geometry.spacing.tolist())
+    image.SetDirection((LPS[:3, :3] @ geometry.direction).ravel().tolist())
+    image.SetOrigin((LPS[:3, :3] @ geometry.origin).tolist())
+    return image
+
+
+def _information(path: Path) -> sitk.ImageFileReader:
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO(READERS[extension(path)])
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    _check_spacing(reader.GetSpacing(), path)
+    return reader
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep ITK's warnings off the terminal; what matters is raised."""
+    before = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(before)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError, OverflowError) as cause:
+        if "orthonormal" in str(cause) or "determinant" in str(cause).lower() or "spacing" in str(cause).lower():
+            raise GeometryError(
+                f"{path} has sheared, parallel or missing voxel axes, which ITK does not read. "
+                "Resample the volume onto an orthogonal grid or correct the header."
+            ) from cause
+        raise ImageError(f"{path} is damaged or not a {extension(path)} file. Copy or export it again.") from cause
+
+
+def _declared_bytes(reader: sitk.ImageFileReader) -> int:
+    size = int(np.prod(reader.GetSize(), dtype=object)) * reader.GetNumberOfComponents()
+    return size * _bytes_per_component(reader.GetPixelIDValue())
+
+
+def _bytes_per_component(pixel_id: int) -> int:
+    bits = re.search(r"(8|16|32|64)[- ]bit", sitk.GetPixelIDValueAsString(pixel_id))
+    return int(bits.group(1)) // 8 if bits else 1
+
+
+def _check_size(reader: sitk.ImageFileReader, path: Path, data: Path) -> None:
+    declared, found = _declared_bytes(reader), data.stat().st_size
+    if declared > found * LARGEST_COMPRESSION:
+        raise ImageError(
+            f"{path} announces {'x'.join(map(str, reader.GetSize()))} voxels ({declared / 1e9:.3g} GB) "
+            f"but its data have {found} bytes. Copy or export it again."
+        )
+
+
+def _check_spacing(spacing: tuple[float, ...], path: Path) -> None:
+    if not np.isfinite(spacing).all() or min(spacing) <= 0:
+        raise GeometryError(f"{path} has the voxel spacing {list(spacing)} mm. Correct the file header.")
+
+
+def _data_file(path: Path) -> Path:
+    """The file with the voxels: `path` itself, or the one that its header names."""
+    with path.open("rb") as stream:
+        head = stream.read(1 << 16)
+    if extension(path) in META_EXTENSIONS:
+        named = re.search(rb"(?m)^ElementDataFile\s*=\s*(.*?)\s*$", head)
+    else:
+        named = re.search(rb"(?m)^data ?file:\s*(.*?)\s*$", head.split(b"\n\n")[0])
+    if named is None or named.group(1) == b"LOCAL":
+        return path
+    name = named.group(1).decode("utf-8", "replace")
+    if name.startswith("LIST") or "%" in name:
+        raise ImageError(f"{path} spreads its voxels over several files ({name}). Save it as one .nrrd file.")
+    return check_readable(path.parent / name, ImageError)

@@ -1,0 +1,102 @@
+"""FreeSurfer .mgh and .mgz <-> arrays (I, J, K[, 3]) and voxel -> RAS matrices, through nibabel.
+
+Header layout and the intent in the version number: FreeSurfer `mriio.cpp`; tags of warps: `fstagsio.cpp`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DependencyError, ImageError
+from .files import LARGEST_COMPRESSION, check_readable
+
+MGH_EXTENSIONS = (".mgz", ".mgh")
+#: Bytes per voxel of each voxel type.
+MGH_TYPES = {0: np.uint8, 1: np.int32, 3: np.float32, 4: np.int16, 10: np.uint16}
+HEADER_BYTES = 284
+INTENT_WARP = 6
+#: Tag 13 with its length: what kind of warp, spacing, exp_k. Kind 3 is a displacement in RAS.
+WARP_TAG = struct.pack(">iq", 13, 12)
+WARP_DISPLACEMENT_RAS = 3
+
+
+def read_mgh(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
+    """Voxels, without a single last frame, and the (4, 4) voxel -> RAS matrix.
+
+    Raises:
+        ImageError: missing, damaged, truncated or foreign file, or a warp that is no RAS displacement.
+        DependencyError: nibabel is not installed.
+    """
+    path = check_readable(path, ImageError)
+    nibabel = _nibabel(path)
+    content = bytearray(_content(path))
+    if content[2:3] != b"\0":
+        _check_warp(content, path)
+    content[:4] = struct.pack(">i", 1)  # nibabel knows no intents
+    try:
+        image = nibabel.MGHImage.from_bytes(bytes(content))
+        array, affine = np.asarray(image.dataobj), image.affine
+    except Exception as cause:  # nibabel has no common error class
+        raise ImageError(f"{path} is damaged: nibabel cannot read it. Copy or export it again.") from cause
+    return array.astype(array.dtype.newbyteorder("="), order="C"), affine
+
+
+def write_mgh(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
+    """Write an array of one of the `MGH_TYPES`."""
+    nibabel = _nibabel(path)
+    nibabel.MGHImage(array, affine).to_filename(str(path))
+
+
+def _nibabel(path: Path):
+    try:
+        import nibabel
+    except ImportError as cause:
+        raise DependencyError(
+            f"{path.name} needs the Python package nibabel. Install it with `pip install nibabel`, in Slicer's Python "
+            "console `slicer.util.pip_install('nibabel')`, or convert the file to NIfTI."
+        ) from cause
+    return nibabel
+
+
+def _content(path: Path) -> bytes:
+    """The file, decompressed; never more than its header announces."""
+    with path.open("rb") as stream:
+        is_compressed = stream.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if is_compressed else path.open("rb") as stream:
+            header = stream.read(HEADER_BYTES)
+            needed = _voxel_bytes(header, path)
+            if needed > path.stat().st_size * LARGEST_COMPRESSION:
+                raise ImageError(f"{path} announces {needed / 1e9:.3g} GB, which its size rules out. Copy it again.")
+            body = stream.read(needed)
+            if len(body) < needed:
+                raise ImageError(f"{path} is truncated: {needed} bytes announced, {len(body)} found. Copy it again.")
+            return header + body + stream.read(1 << 20)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as cause:
+        raise ImageError(f"{path} is damaged: its compressed data end early or are wrong. Copy it again.") from cause
+
+
+def _voxel_bytes(header: bytes, path: Path) -> int:
+    if len(header) == HEADER_BYTES:
+        version, *dims, kind = struct.unpack(">6i", header[:24])
+        if version & 0xFF == 1 and 0 <= version < 1 << 24 and min(dims) > 0:
+            if kind not in MGH_TYPES:
+                raise ImageError(f"{path} has voxels of MGH type {kind}, which is no real scalar. Convert it first.")
+            return int(np.prod(dims, dtype=object)) * np.dtype(MGH_TYPES[kind]).itemsize
+    raise ImageError(f"{path} is not an MGH file: its header is not recognised. Export the volume again.")
+
+
+def _check_warp(content: bytes, path: Path) -> None:
+    version = struct.unpack(">i", content[:4])[0]
+    tag = content.rfind(WARP_TAG)
+    kind = content[tag + len(WARP_TAG) : tag + len(WARP_TAG) + 4]
+    if version >> 8 == INTENT_WARP and (tag < 0 or kind != struct.pack(">i", WARP_DISPLACEMENT_RAS)):
+        raise ImageError(
+            f"{path} is a FreeSurfer warp that does not hold RAS displacements. "
+            "Convert it with `mri_warp_convert --outfmt disp_ras`, or write it with mri_synthmorph."
+        )

@@ -1,0 +1,170 @@
+"""NIfTI-1 files -> voxels (I, J, K[, frames]) and Geometry.
+
+The voxels are read here and the position by ITK, as Slicer does. ITK's own reading of the voxels fills truncated
+files with zeros without an error, allocates whatever a damaged header asks for, and takes them from `a.nii` when
+`a.nii.gz` beside it was asked for. Field offsets: nifti1.h, https://nifti.nimh.nih.gov/nifti-1.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ..errors import GeometryError, ImageError
+from ..geometry import Geometry
+from .files import check_readable
+from .itk import read_geometry
+
+#: Field: (type, offset).
+FIELDS = {
+    "sizeof_hdr": ("i4", 0),
+    "dim": ("8i2", 40),
+    "intent_code": ("i2", 68),
+    "datatype": ("i2", 70),
+    "pixdim": ("8f4", 76),
+    "vox_offset": ("f4", 108),
+    "scl_slope": ("f4", 112),
+    "scl_inter": ("f4", 116),
+    "qform_code": ("i2", 252),
+    "sform_code": ("i2", 254),
+    "quaternion": ("3f4", 256),
+    "qoffset": ("3f4", 268),
+    "srow": ("(3,4)f4", 280),
+    "magic": ("S4", 344),
+}
+HEADER = np.dtype(
+    {
+        "names": list(FIELDS),
+        "formats": [kind for kind, _offset in FIELDS.values()],
+        "offsets": [offset for _kind, offset in FIELDS.values()],
+        "itemsize": 348,
+    }
+)
+
+#: Real scalar types by their NIfTI code.
+SCALARS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+
+
+@dataclass(frozen=True, eq=False)
+class NiftiFile:
+    """What a file holds.
+
+    Args:
+        array: (I, J[, K[, ...]]), scaled as the header says, trailing axes of length one beyond the third removed.
+        intent: NIfTI intent code.
+        geometry: of the first three axes; absent for fewer.
+    """
+
+    array: np.ndarray
+    intent: int
+    geometry: Geometry | None
+
+
+def read_nifti(path: Path | str) -> NiftiFile:
+    """Read a .nii or .nii.gz file.
+
+    Raises:
+        ImageError: missing, not NIfTI-1, no real scalars, or shorter than the header says.
+        GeometryError: a spacing that is not positive, NaN in the position, or sheared axes.
+    """
+    path = check_readable(path, ImageError)
+    try:
+        with _open(path) as stream:
+            header = _parse(stream.read(HEADER.itemsize), path)
+            shape = _shape(header, path)
+            _check_position(header, shape, path)
+            array = _voxels(stream, header, shape, path)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as cause:
+        raise ImageError(f"{path} is damaged: its compressed data end early or are wrong. Copy it again.") from cause
+    return NiftiFile(array, int(header["intent_code"]), read_geometry(path) if len(shape) >= 3 else None)
+
+
+def _open(path: Path) -> BinaryIO:
+    with path.open("rb") as stream:
+        is_compressed = stream.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if is_compressed else path.open("rb")
+
+
+def _parse(raw: bytes, path: Path) -> np.void:
+    if len(raw) == HEADER.itemsize:
+        for order in "<>":
+            header = np.frombuffer(raw, HEADER.newbyteorder(order))[0]
+            if header["sizeof_hdr"] == HEADER.itemsize and header["magic"] == b"n+1":
+                return header
+            if header["sizeof_hdr"] == 540:
+                raise ImageError(f"{path} is a NIfTI-2 file, which ITK does not read. Convert it to NIfTI-1 or NRRD.")
+    raise ImageError(f"{path} is not a NIfTI-1 file: its header is not recognised. Export the volume again.")
+
+
+def _shape(header: np.void, path: Path) -> tuple[int, ...]:
+    count = int(header["dim"][0])
+    shape = [int(n) for n in header["dim"][1 : count + 1]] if 1 <= count <= 7 else []
+    if not shape or min(shape) < 1:
+        raise ImageError(f"{path} has impossible extents {header['dim'].tolist()} in its header. Export it again.")
+    while len(shape) > 3 and shape[-1] == 1:
+        shape.pop()
+    return tuple(shape)
+
+
+def _check_position(header: np.void, shape: tuple[int, ...], path: Path) -> None:
+    spacing = header["pixdim"][1 : min(len(shape), 3) + 1]
+    if not np.isfinite(spacing).all() or spacing.min() <= 0:
+        raise GeometryError(f"{path} has the voxel spacing {spacing.tolist()} mm. Correct the file header.")
+    used = [header["quaternion"], header["qoffset"]] if header["qform_code"] > 0 else []
+    used += [header["srow"]] if header["sform_code"] > 0 else []
+    if not all(np.isfinite(values).all() for values in used):
+        raise GeometryError(f"{path} holds NaN or infinity in the position of its header. Correct the file header.")
+    if header["sform_code"] > 0 and header["qform_code"] <= 0 and len(shape) >= 3:
+        _check_shear(header["srow"].astype(float), shape, path)
+
+
+def _check_shear(rows: np.ndarray, shape: tuple[int, ...], path: Path) -> None:
+    try:
+        Geometry(shape[:3], np.vstack([rows, (0, 0, 0, 1)]))
+    except GeometryError as cause:
+        raise GeometryError(f"{path}: {cause}") from cause
+
+
+def _voxels(stream: BinaryIO, header: np.void, shape: tuple[int, ...], path: Path) -> np.ndarray:
+    code, offset = int(header["datatype"]), float(header["vox_offset"])
+    if code not in SCALARS:
+        raise ImageError(
+            f"{path} has voxels of NIfTI type {code}, which are not real scalars (colour or complex). "
+            "Convert it to a scalar volume."
+        )
+    if not 348 <= offset < 2**31:
+        raise ImageError(f"{path} places its voxels at byte {offset:g}, which is impossible. Export it again.")
+    stored = np.dtype(SCALARS[code]).newbyteorder(header.dtype["sizeof_hdr"].byteorder)
+    skipped, needed = int(offset) - HEADER.itemsize, stored.itemsize * int(np.prod(shape, dtype=object))
+    found = _read_at_most(stream, skipped + needed)
+    if len(found) < skipped + needed:
+        raise ImageError(
+            f"{path} is truncated: its header announces {'x'.join(map(str, shape))} voxels in "
+            f"{int(offset) + needed} bytes, found {HEADER.itemsize + len(found)}. Copy or export it again."
+        )
+    return _scaled(np.frombuffer(found, stored, offset=skipped).reshape(shape, order="F"), header)
+
+
+def _read_at_most(stream: BinaryIO, count: int) -> bytearray:
+    """Read in blocks, so that memory grows with the file and not with what its header claims."""
+    found = bytearray()
+    while len(found) < count:
+        block = stream.read(min(1 << 22, count - len(found)))
+        if not block:
+            break
+        found += block
+    return found
+
+
+def _scaled(stored: np.ndarray, header: np.void) -> np.ndarray:
+    array = stored.astype(stored.dtype.newbyteorder("="), order="C")
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    is_scaled = np.isfinite([slope, intercept]).all() and slope != 0 and (slope, intercept) != (1, 0)
+    if not is_scaled:
+        return array
+    return (array * slope + intercept).astype(np.result_type(array.dtype, np.float32))

@@ -1,0 +1,83 @@
+"""NumPy archives of the original VoxelMorph <-> images.
+
+Such files hold arrays only. Unless we wrote the key `affine`, they get the place that the original gives them when it
+saves NIfTI (voxelmorph `py/utils.py`, `save_volfile`): LIA, 1 mm, voxel shape / 2 at the origin.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ImageError
+from ..geometry import Geometry
+from .files import LARGEST_COMPRESSION, check_readable
+
+#: Keys in order of preference, by kind of content.
+IMAGE_KEYS = ("vol", "vol_data")
+LABEL_KEYS = ("seg",)
+
+
+def default_geometry(shape: tuple[int, ...]) -> Geometry:
+    """Grid of an array without position, as the original places it."""
+    affine = np.array([[-1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]], float)
+    affine[:3, 3] = -affine[:3, :3] @ (np.array(shape[:3]) / 2)
+    return Geometry(tuple(shape[:3]), affine)
+
+
+def read_npz(path: Path | str, keys: tuple[str, ...] = IMAGE_KEYS) -> tuple[np.ndarray, np.ndarray | None]:
+    """An array of the archive, axes of length one removed, and its (4, 4) voxel -> RAS matrix where stored.
+
+    Args:
+        path: .npz file; nothing in it is executed.
+        keys: names to look for; a single key of any other name is taken too.
+
+    Raises:
+        ImageError: not an archive of plain arrays, none of the keys, or truncated.
+    """
+    path = check_readable(path, ImageError)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = [name for name in archive.files if name != "affine"]
+            found = [key for key in keys if key in names] or (names if len(names) == 1 else [])
+            if not found:
+                raise ImageError(f"{path} holds the arrays {names}. Store the volume under {keys[0]!r}.")
+            _check_member(path, found[0])
+            array = np.asarray(archive[found[0]])
+            affine = np.asarray(archive["affine"], float) if "affine" in archive.files else None
+    except ImageError:
+        raise
+    except Exception as cause:  # zipfile, zlib, struct and tokenize errors of a damaged archive, pickled objects
+        raise ImageError(
+            f"{path} is not a NumPy archive of plain arrays, or is damaged. Save it again with numpy.savez."
+        ) from cause
+    return _squeezed(array), affine
+
+
+def _check_member(path: Path, name: str) -> None:
+    """Compare the shape in the array's header with its stored length before anything is allocated."""
+    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as member:
+        version = np.lib.format.read_magic(member)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(member)
+        declared = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        stored = min(archive.getinfo(f"{name}.npy").file_size, path.stat().st_size * LARGEST_COMPRESSION)
+    if declared > stored:
+        raise ImageError(f"{path} announces {declared} bytes for {name!r} but holds {stored}. Save it again.")
+
+
+def _squeezed(array: np.ndarray) -> np.ndarray:
+    """Remove leading and trailing axes of length one until three are left: batch and channel of the original."""
+    while array.ndim > 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    while array.ndim > 3 and array.shape[0] == 1:
+        array = array[0]
+    return array
+
+
+def write_npz(path: Path, array: np.ndarray, affine: np.ndarray, key: str) -> None:
+    """Store an array and its place."""
+    with path.open("wb") as stream:
+        np.savez_compressed(stream, **{key: array, "affine": affine})
