@@ -1,0 +1,145 @@
+"""The register command: two image files in, moved image, moved labels, transforms and report out."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from ..core.config import AFFINE_STARTS, INTERPOLATIONS, PRECISIONS, RegistrationOptions
+from ..core.errors import ConfigError
+from .common import ConsoleProgress, Parser, run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Register two images from the command line; see `--help`."""
+    return run(_command, argv)
+
+
+def _parser() -> Parser:
+    default = RegistrationOptions()
+    parser = Parser(prog="VoxelMorphRegister", description="Align a moving volume with a fixed one.")
+    add = parser.add_argument
+    add("--fixed", type=Path, help="volume whose grid and position the result has")
+    add("--moving", type=Path, help="volume to be warped")
+    add("--moved", type=Path, help="output: the moving volume on the fixed grid")
+    add(
+        "--forward", type=Path, help="output: transform fixed to moving, resamples moving volumes (.h5, .nrrd, .nii.gz)"
+    )
+    add("--inverse", type=Path, help="output: transform moving to fixed")
+    add("--movingLabels", type=Path, help="label map in the space of the moving volume")
+    add("--movedLabels", type=Path, help="output: the label map on the fixed grid, nearest neighbour")
+    add("--initialTransform", type=Path, help="rough alignment fixed to moving that comes first")
+    add("--model", default="", help="id of the model list, or a weights file; default: the default model")
+    add("--weightsDir", type=Path, help="folder with downloaded weights, recognised by checksum")
+    add("--report", type=Path, help="output: HTML page with pictures and figures")
+    add("--affine", choices=AFFINE_STARTS, default=default.affine, help="alignment before the model")
+    add("--interpolation", choices=INTERPOLATIONS, default=default.interpolation, help="of the moved volume")
+    add("--device", default=default.device, help="auto, cpu, cuda, cuda:N or mps")
+    add("--precision", choices=PRECISIONS, default=default.precision, help="of the convolutions")
+    add("--background", type=float, default=default.background, help="value outside the moving volume")
+    add(
+        "--budget",
+        type=float,
+        default=default.budget_s,
+        dest="budget_s",
+        help="seconds an optimised registration may take",
+    )
+    add("--smoothness", type=float, default=default.smoothness, help="regularity of an optimised registration")
+    add("--seed", type=int, default=default.seed, help="of everything random")
+    add("--listModels", action="store_true", help="print the models and stop")
+    add("--listDevices", action="store_true", help="print the devices and stop")
+    return parser
+
+
+def _command(argv: Sequence[str]) -> None:
+    arguments = _parser().parse(argv)
+    if arguments.listModels:
+        _list_models(arguments.weightsDir)
+    if arguments.listDevices:
+        _list_devices()
+    if not (arguments.listModels or arguments.listDevices):
+        _register(arguments)
+
+
+def _list_models(weights_dir: Path | None) -> None:
+    from ..weights.catalogue import load_catalogue
+    from ..weights.store import state
+
+    for entry in load_catalogue().values():
+        usable = state(entry, weights_dir) if entry.available else "not supported by this version"
+        print(f"{entry.id:24} {usable:30} {entry.description}")
+
+
+def _list_devices() -> None:
+    from ..core.devices import available_devices
+
+    for device in available_devices():
+        print(device)
+
+
+def _register(arguments: argparse.Namespace) -> None:
+    options = RegistrationOptions(
+        **{field.name: getattr(arguments, field.name) for field in dataclasses.fields(RegistrationOptions)}
+    )
+    _check_files(arguments)
+    from ..core.io.files import replacing
+    from ..core.io.images import read_image, read_label_map, write_image
+    from ..core.io.transforms import read_transform, write_transform
+    from ..registration.pipeline import register
+
+    fixed, moving = read_image(arguments.fixed), read_image(arguments.moving)
+    labels = read_label_map(arguments.movingLabels) if arguments.movingLabels else None
+    initial = read_transform(arguments.initialTransform) if arguments.initialTransform else None
+    progress = ConsoleProgress("VoxelMorphRegister")
+    result = register(fixed, moving, arguments.model or None, options, progress, arguments.weightsDir, initial)
+    with ExitStack() as stack:  # a failure leaves none of the files
+        if arguments.moved:
+            write_image(result.moved, stack.enter_context(replacing(arguments.moved)))
+        if arguments.movedLabels:
+            moved_labels = result.forward.resample(labels, fixed.geometry)
+            write_image(moved_labels, stack.enter_context(replacing(arguments.movedLabels)))
+        for path, transform in ((arguments.forward, result.forward), (arguments.inverse, result.inverse)):
+            if path:
+                write_transform(transform, stack.enter_context(replacing(path)))
+        if arguments.report:
+            from ..report.page import write_report
+
+            write_report(stack.enter_context(replacing(arguments.report)), fixed, moving, result)
+    _say(result.report)
+
+
+def _check_files(arguments: argparse.Namespace) -> None:
+    """Refuse before the work what would fail after it."""
+    from ..core.io.files import check_writable
+    from ..core.io.images import check_image_extension
+    from ..core.io.transforms import check_transform_extension
+
+    for name in ("fixed", "moving"):
+        if getattr(arguments, name) is None:
+            raise ConfigError(f"--{name} is missing. Name the {name} volume's file.")
+    if (arguments.movedLabels is None) != (arguments.movingLabels is None):
+        raise ConfigError("--movingLabels and --movedLabels belong together. Give both or neither.")
+    for name in ("moved", "movedLabels"):
+        if getattr(arguments, name):
+            check_image_extension(getattr(arguments, name))
+    for name in ("forward", "inverse"):
+        if getattr(arguments, name):
+            check_transform_extension(getattr(arguments, name), "composite")
+    outputs = [getattr(arguments, name) for name in ("moved", "movedLabels", "forward", "inverse", "report")]
+    if not any(outputs):
+        raise ConfigError("Nothing would be written. Give at least one of --moved, --forward, --inverse, --report.")
+    for path in filter(None, outputs):
+        check_writable(path)
+
+
+def _say(report: object) -> None:
+    print(
+        f"Correlation {report.similarity_before:.3f} before, {report.similarity_after:.3f} after; "
+        f"{report.folded_percent:.3f} % folded voxels; {report.seconds['total']:.1f} s on {report.device}.",
+        flush=True,
+    )
+    for warning in report.warnings:
+        print(f"Warning: {warning}", flush=True)

@@ -1,0 +1,72 @@
+"""Matcher: whatever turns two encoded images into displacement fields, be it a network or an optimisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+import torch
+
+from ..core.config import NetworkSpace, RegistrationOptions
+from ..core.devices import resolve_device
+from ..core.geometry import Geometry
+from ..core.progress import Progress
+from ..networks.fields import FieldPair
+from ..weights.catalogue import find_entry
+from ..weights.entry import ModelEntry
+from ..weights.load import load_network
+from .optimise import VelocityOptimiser, optimiser_space
+
+#: Chosen when the user names no model: it needs no weights and no network connection.
+DEFAULT_MODEL = "optimise"
+
+
+@dataclass(frozen=True, eq=False)
+class Matcher:
+    """A loaded model on its device.
+
+    Args:
+        entry: what the catalogue or the file says about it.
+        device: that it computes on.
+        predict: (moving, fixed, progress) -> fields; tensors (1, 1, I, J, K) on `device`.
+    """
+
+    entry: ModelEntry
+    device: str
+    predict: Callable[[torch.Tensor, torch.Tensor, Progress], FieldPair]
+
+    def space(self, fixed: Geometry) -> NetworkSpace:
+        """The grid and intensities to encode a pair for."""
+        return optimiser_space(self.entry.space, fixed) if self.entry.id == DEFAULT_MODEL else self.entry.space
+
+    def fields(self, moving: torch.Tensor, fixed: torch.Tensor, progress: Progress) -> FieldPair:
+        """Displacements in voxels of the grid of both images, without gradients."""
+        progress(0.0, f"Aligning on {self.device}")
+        with torch.no_grad():
+            return self.predict(moving.to(self.device), fixed.to(self.device), progress)
+
+
+def load_matcher(
+    model: str | Path | None, options: RegistrationOptions, weights_dir: Path | None, progress: Progress
+) -> Matcher:
+    """Prepare a model.
+
+    Args:
+        model: id of the catalogue, a weights file, or None for `DEFAULT_MODEL`.
+        options: give device, precision and what an optimisation may cost.
+        weights_dir: searched for weight files first.
+        progress: of a download.
+
+    Raises:
+        ConfigError: unknown model.
+        WeightsError: the weights cannot be had or read.
+        DeviceError: no such device.
+    """
+    device = resolve_device(options.device)
+    name = str(model or DEFAULT_MODEL)
+    if name == DEFAULT_MODEL:
+        optimiser = VelocityOptimiser(options.smoothness, options.budget_s)
+        return Matcher(find_entry(name), device, optimiser.fields)
+    network, entry = load_network(model, weights_dir, device, options.precision, progress)
+    return Matcher(entry, device, lambda moving, fixed, _progress: network.fields(moving, fixed))

@@ -1,0 +1,130 @@
+"""Images in the patient to tensors on the grid a network works on, and its displacement back to millimetres."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter
+
+from ..core.config import NetworkSpace
+from ..core.geometry import Geometry
+from ..core.image import Image
+from ..core.transform import AffineTransform, DisplacementField, Transform
+from .intensity import normalise
+
+#: mm kept around the contents of an image when the grid is fitted to them.
+MARGIN_MM = 8.0
+#: Contents are what rises this far from the minimum towards the 99.5th percentile.
+FOREGROUND_FRACTION = 0.1
+
+IDENTITY = AffineTransform(np.eye(4))
+
+
+def network_grid(fixed: Image, space: NetworkSpace) -> Geometry:
+    """The grid for one pair: the fixed image's own axes, permuted and flipped towards `space.orientation`.
+
+    An axis whose field of view fits into `space.shape` is centred in it by whole voxels, so that an image stored as
+    the model was trained is not interpolated. A longer axis is placed on the image's contents, and lengthened to the
+    next multiple when these do not fit. Without `space.shape` the grid is fitted to the contents.
+
+    Args:
+        fixed: the image whose voxels the displacement will belong to.
+        space: what the model expects.
+
+    Returns:
+        A grid over the fixed image, each extent a multiple of `space.multiple`.
+    """
+    whole = reoriented(fixed.geometry, space.orientation)
+    if space.voxel_size is not None and not np.allclose(whole.spacing, space.voxel_size, atol=1e-3):
+        whole = whole.with_spacing(space.voxel_size)
+    low, high = _foreground_box(fixed, whole)
+    wanted = space.shape or (1, 1, 1)
+    axes = [
+        _place(n, target, space, (low[a], high[a]), MARGIN_MM / whole.spacing[a])
+        for a, (n, target) in enumerate(zip(whole.shape, wanted))
+    ]
+    return whole.shifted([start for start, _extent in axes], [extent for _start, extent in axes])
+
+
+def reoriented(geometry: Geometry, orientation: str) -> Geometry:
+    """The same voxel centres with array axes permuted and flipped to come nearest to `orientation`, e.g. "LIA"."""
+    towards = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
+    own = geometry.axes_to_ras()
+    order, start, flips = [], np.zeros(3), []
+    for letter in orientation:
+        ras_axis, sign = towards[letter]
+        axis = next(a for a, (ras, _sign) in enumerate(own) if ras == ras_axis)
+        flip = own[axis][1] != sign
+        order.append(axis)
+        flips.append(-1 if flip else 1)
+        start[axis] = geometry.shape[axis] - 1 if flip else 0
+    affine = np.eye(4)
+    affine[:3, :3] = geometry.affine[:3, order] * flips
+    affine[:3, 3] = geometry.voxel_to_world(start)
+    return Geometry(tuple(geometry.shape[axis] for axis in order), affine)
+
+
+def encode(image: Image, grid: Geometry, space: NetworkSpace, transform: Transform = IDENTITY) -> torch.Tensor:
+    """Bring an image onto the network's grid and intensities.
+
+    Args:
+        image: fixed or moving image.
+        grid: from `network_grid`.
+        space: gives the intensity rule.
+        transform: grid space -> image space, e.g. the affine start of the moving image.
+
+    Returns:
+        (1, 1, I, J, K), float32.
+    """
+    scaled = _without_aliasing(normalise(image, space.intensity), grid)
+    array = transform.resample(scaled, grid, "linear").array
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None, None]
+
+
+def decode(displacement: torch.Tensor, grid: Geometry) -> DisplacementField:
+    """A displacement in voxels of the network's grid as a field in RAS mm on that grid.
+
+    Args:
+        displacement: (1, 3, I, J, K), voxels of `grid`.
+        grid: from `network_grid`.
+    """
+    matrix = torch.as_tensor(grid.affine[:3, :3].copy(), dtype=torch.float32)
+    voxels = displacement[0].to("cpu", torch.float32).movedim(0, -1)
+    return DisplacementField((voxels @ matrix.T).numpy(), grid)
+
+
+def _place(extent: int, target: int, space: NetworkSpace, box: tuple[float, float], margin: float) -> tuple[int, int]:
+    """Start (voxels, may be negative) and length of the grid along one axis of `extent` voxels."""
+    if space.shape is not None and extent <= target:
+        return -((target - extent) // 2), target
+    low, high = max(box[0] - margin, 0), min(box[1] + margin, extent - 1)
+    length = max(target, int(np.ceil((high - low + 1) / space.multiple)) * space.multiple)
+    middle = (extent - 1) / 2 if space.centring == "image" else (low + high) / 2
+    return int(np.floor(middle - (length - 1) / 2 + 0.5)), length
+
+
+def _foreground_box(image: Image, grid: Geometry) -> tuple[np.ndarray, np.ndarray]:
+    """First and last voxel of `grid` along each axis that holds contents of `image`, single specks left out."""
+    array = image.array
+    low, high = float(array.min()), float(np.percentile(array, 99.5))
+    mask = array > low + FOREGROUND_FRACTION * (high - low)
+    if not mask.any():
+        mask = array > low
+    ends = np.array([_extent(mask.sum(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)])
+    corners = Geometry((2, 2, 2), np.eye(4)).points().reshape(-1, 3)
+    corners = np.where(corners > 0, ends[:, 1], ends[:, 0])
+    voxels = grid.world_to_voxel(image.geometry.voxel_to_world(corners))
+    return voxels.min(axis=0), voxels.max(axis=0)
+
+
+def _extent(profile: np.ndarray) -> tuple[int, int]:
+    share = np.cumsum(profile) / profile.sum()
+    return int(np.searchsorted(share, 0.002)), int(np.searchsorted(share, 0.998))
+
+
+def _without_aliasing(image: Image, grid: Geometry) -> Image:
+    """Smooth along the axes that the grid samples more coarsely than the image does."""
+    along = np.abs(np.linalg.inv(image.geometry.direction) @ grid.direction)
+    coarseness = (along * grid.spacing).max(axis=1) / image.geometry.spacing
+    sigma = np.where(coarseness > 1.5, 0.5 * np.sqrt(np.maximum(coarseness**2 - 1, 0)), 0)
+    return image.with_array(gaussian_filter(image.array, sigma)) if sigma.any() else image

@@ -1,0 +1,210 @@
+"""register(): two images of any size, spacing and orientation in, the moved image and both transforms out."""
+
+from __future__ import annotations
+
+import time
+import warnings as python_warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..core.config import RegistrationOptions
+from ..core.devices import resolve_device
+from ..core.errors import DeviceError, GeometryError
+from ..core.geometry import Geometry
+from ..core.image import Image, check_registrable
+from ..core.progress import Progress, silent, span
+from ..core.transform import AffineTransform, DisplacementField, Transform
+from ..networks.fields import FieldPair
+from .affine_start import affine_start
+from .matcher import Matcher, load_matcher
+from .network_space import IDENTITY, decode, encode, network_grid
+from .quality import measure
+from .result import Registration, RegistrationReport
+
+
+def register(
+    fixed: Image,
+    moving: Image,
+    model: str | Path | None = None,
+    options: RegistrationOptions | None = None,
+    progress: Progress = silent,
+    weights_dir: Path | None = None,
+    initial: Transform | None = None,
+) -> Registration:
+    """Align `moving` with `fixed`.
+
+    Args:
+        fixed: volume whose grid and position the result has.
+        moving: volume to be warped; interpolated once, from its original voxels.
+        model: id of the model catalogue, or a weights file; None takes the default model.
+        options: how to register; None takes the defaults.
+        progress: called with the finished fraction and a text; may raise `Cancelled`.
+        weights_dir: folder that is searched for weight files before anything is downloaded.
+        initial: rough alignment fixed -> moving that comes before all others.
+
+    Returns:
+        The moved image, the transforms in both directions, and a report.
+
+    Raises:
+        ImageError: a volume cannot be registered (constant, NaN, one slice).
+        GeometryError: the volumes do not overlap.
+        ConfigError: unknown model or option.
+        WeightsError: the weights cannot be had or read.
+        DeviceError: no such device, or its memory does not suffice.
+        Cancelled: the progress callback stopped the work.
+    """
+    options = options or RegistrationOptions()
+    job = _Job(fixed, moving, options, progress, initial or IDENTITY)
+    job.check()
+    with job.stage("load", 0.0, 0.05):
+        matcher = load_matcher(model, options, weights_dir, progress=span(progress, 0.0, 0.05))
+    with job.stage("affine", 0.05, 0.2):
+        start = job.start(matcher)
+    with job.stage("network", 0.2, 0.8):
+        forward, inverse = job.deform(matcher, start)
+    with job.stage("resample", 0.8, 0.9):
+        moved = forward.resample(moving, fixed.geometry, options.interpolation, options.background)
+    with job.stage("measure", 0.9, 1.0):
+        report = job.report(matcher, forward, inverse, moved)
+    progress(1.0, "Done")
+    return Registration(moved, forward, inverse, report)
+
+
+class _Job:
+    """One registration on its way: inputs, clock and the stage it is in."""
+
+    def __init__(
+        self, fixed: Image, moving: Image, options: RegistrationOptions, progress: Progress, initial: Transform
+    ):
+        self.fixed, self.moving, self.options, self.initial = fixed, moving, options, initial
+        self.progress, self._progress = progress, progress
+        self.affine = "none"
+        self.warnings: list[str] = []
+        self.seconds: dict[str, float] = {}
+
+    def stage(self, name: str, begin: float, end: float) -> _Stage:
+        self._progress = span(self.progress, begin, end)
+        return _Stage(self, name)
+
+    def check(self) -> None:
+        check_registrable(self.fixed, "fixed")
+        check_registrable(self.moving, "moving")
+        resolve_device(self.options.device)
+        if self.options.affine in ("auto", "none") and not _overlap(self.fixed.geometry, self.moving, self.initial):
+            raise GeometryError(
+                f"The volumes {self.fixed.name} (centre {_point(self.fixed.geometry)}) and {self.moving.name} (centre "
+                f"{_point(self.moving.geometry)}) do not overlap in the patient. Choose the start centre, rigid or "
+                "affine, or give an initial transform."
+            )
+
+    def start(self, matcher: Matcher) -> Transform:
+        """Fixed -> moving before the deformable stage."""
+        wanted = self.options.affine
+        self.affine = ("affine" if matcher.entry.requires_affine else "none") if wanted == "auto" else wanted
+        moving = self.moving
+        if self.affine != "none" and self.initial is not IDENTITY:
+            moving = self.initial.resample(moving, _surroundings(self.fixed.geometry))
+        affine = affine_start(self.fixed, moving, self.affine, self.options.seed, self._progress)
+        return affine.compose(self.initial)
+
+    def deform(self, matcher: Matcher, start: Transform) -> tuple[Transform, Transform]:
+        """Forward and inverse transform, each on the fixed grid and through the start."""
+        grid = network_grid(self.fixed, matcher.space(self.fixed.geometry))
+        fixed = encode(self.fixed, grid, matcher.entry.space)
+        moving = encode(self.moving, grid, matcher.entry.space, start)
+        pair = _guarded(matcher, moving, fixed, self._progress)
+        del moving, fixed
+        field = decode(pair.displacement, grid).to_displacement(self.fixed.geometry)
+        if pair.inverse is not None:
+            back = decode(pair.inverse, grid).to_displacement(self.fixed.geometry)
+        else:
+            back = self._inverted(field)
+        field = replace(field, inverse_field=back)
+        return _after(start, field), _before(start.inverse(), back)
+
+    def report(self, matcher: Matcher, forward: Transform, inverse: Transform, moved: Image) -> RegistrationReport:
+        entry = matcher.entry
+        figures = measure(self.fixed, self.moving, moved, self.initial, forward, inverse)
+        if figures.folded_percent > 0:
+            self.warnings.append(
+                f"{figures.folded_percent:.3f} % of the fixed voxels are folded (Jacobian determinant not positive); "
+                "the inverse is not exact there. Use a diffeomorphic model or more smoothness."
+            )
+        return RegistrationReport(
+            model=entry.id,
+            model_title=entry.title,
+            model_sha256=entry.sha256 or "",
+            device=matcher.device,
+            precision=self.options.precision,
+            affine=self.affine,
+            options=self.options.to_dict(),
+            seconds={**self.seconds, "total": sum(self.seconds.values())},
+            warnings=tuple(self.warnings),
+            fixed=str(self.fixed.geometry),
+            moving=str(self.moving.geometry),
+            **figures.to_dict(),
+        )
+
+    def _inverted(self, field: DisplacementField) -> DisplacementField:
+        with python_warnings.catch_warnings(record=True) as caught:
+            python_warnings.simplefilter("always", UserWarning)
+            inverse = field.inverse()
+        self.warnings += [str(warning.message) for warning in caught]
+        return replace(inverse, inverse_field=None)
+
+
+class _Stage:
+    """Times one stage of a job."""
+
+    def __init__(self, job: _Job, name: str):
+        self.job, self.name = job, name
+
+    def __enter__(self) -> None:
+        self.began = time.perf_counter()
+
+    def __exit__(self, *_error: object) -> None:
+        self.job.seconds[self.name] = round(time.perf_counter() - self.began, 3)
+
+
+def _guarded(matcher: Matcher, moving: torch.Tensor, fixed: torch.Tensor, progress: Progress) -> FieldPair:
+    try:
+        return matcher.fields(moving, fixed, progress)
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            f"{matcher.device} has too little free memory for a grid of {'x'.join(map(str, fixed.shape[2:]))} voxels. "
+            "Choose the device cpu, the precision bfloat16, or close other programs that use the GPU."
+        ) from error
+
+
+def _after(start: Transform, field: DisplacementField) -> Transform:
+    """The field, then the start; the field alone when the start does nothing."""
+    return field if _is_identity(start) else field.compose(start)
+
+
+def _before(end: Transform, field: DisplacementField) -> Transform:
+    return field if _is_identity(end) else end.compose(field)
+
+
+def _is_identity(transform: Transform) -> bool:
+    return isinstance(transform, AffineTransform) and np.allclose(transform.matrix, np.eye(4), atol=1e-9)
+
+
+def _overlap(fixed: Geometry, moving: Image, initial: Transform) -> bool:
+    """True when some place of the fixed field of view lies in that of the moving image."""
+    steps = np.stack(np.meshgrid(*[np.linspace(0, n - 1, 16) for n in fixed.shape], indexing="ij"), axis=-1)
+    voxels = moving.geometry.world_to_voxel(initial.apply_to_points(fixed.voxel_to_world(steps)))
+    inside = (voxels >= -0.5) & (voxels <= np.array(moving.geometry.shape) - 0.5)
+    return bool(inside.all(axis=-1).any())
+
+
+def _surroundings(geometry: Geometry) -> Geometry:
+    """The grid with half its extent added on every side, so that nothing is lost before an affine start."""
+    margin = [n // 2 for n in geometry.shape]
+    return geometry.shifted([-m for m in margin], [n + 2 * m for n, m in zip(geometry.shape, margin)])
+
+
+def _point(geometry: Geometry) -> str:
+    return "(" + ", ".join(f"{c:.0f}" for c in geometry.centre) + ") mm"
