@@ -11,17 +11,17 @@ from VoxelMorphLib.core.transform import AffineTransform, CompositeTransform, Di
 from VoxelMorphLib.registration.result import Registration, RegistrationReport
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fixed() -> Image:
     return a_blob_image(a_geometry("anisotropic", (26, 30, 14), 1.5))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def moving() -> Image:
     return a_blob_image(a_geometry("left-handed oblique", (24, 28, 16), 1.6), seed=1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def forward(fixed: Image) -> Transform:
     shift = np.eye(4)
     shift[:3, 3] = 1.0, -0.5, 0.25
@@ -29,7 +29,7 @@ def forward(fixed: Image) -> Transform:
     return CompositeTransform((field, AffineTransform(shift)))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def a_registration(fixed: Image, moving: Image, forward: Transform) -> Registration:
     report = RegistrationReport(
         model="optimise",

@@ -46,10 +46,10 @@ def read(path) -> Reader:
     return reader
 
 
-@pytest.fixture
-def page(tmp_path, fixed, moving, a_registration) -> Reader:
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, fixed, moving, a_registration) -> Reader:
     labels = a_label_map(fixed.geometry), a_label_map(moving.geometry)
-    path = tmp_path / "report.html"
+    path = tmp_path_factory.mktemp("page") / "report.html"
     names = {17: "hippocampus"}
     write_report(path, fixed, moving, a_registration, labels, a_registration.forward, names)
     return read(path)
@@ -77,7 +77,7 @@ def test_everything_is_inside_the_page(page):
         "42.5",
         "Optimised for this pair (optimise)",
         "Radiological convention: the patient's right is on the left",
-        "1 mm, carried",
+        "one line every 2 mm",
     ],
 )
 def test_the_page_says(page, text):

@@ -127,10 +127,8 @@ def _colours(name: str, scale: str, low: float, high: float) -> ScalarMappable:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm, Normalize
 
-    colour_map = colormaps[name].copy()
-    colour_map.set_bad(_FOLDED)
     norm: Any = (LogNorm if scale == "log" else Normalize)(low, high)
-    return ScalarMappable(norm, colour_map)
+    return ScalarMappable(norm, colormaps[name].with_extremes(bad=_FOLDED))
 
 
 def _top(maps: Iterable[np.ndarray]) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.errors import GeometryError
 from ..core.image import Image, LabelMap
-from ..core.io.files import replacing
+from ..core.io.files import check_writable, replacing
 from ..core.transform import AffineTransform, Transform
 from . import figures, markup, tables
 from .measures import DisplacementError, dice_by_label, displacement_error, foreground
@@ -63,6 +63,7 @@ def write_report(
         GeometryError: the fixed label map does not lie on the fixed grid.
         OutputError: the file cannot be written.
     """
+    check_writable(path)
     if labels is not None and not labels[0].geometry.matches(fixed.geometry):
         raise GeometryError(
             f"The label map {labels[0].name} ({labels[0].geometry}) does not lie on the grid of the fixed volume "

@@ -21,9 +21,9 @@ PURPOSE = (
     "volume to the moving volume (RAS, mm)."
 )
 _OPTIONS = {
-    "affine": "affine start",
+    "affine": "affine start asked for",
     "device": "device asked for",
-    "precision": "precision of the convolutions",
+    "precision": "precision asked for",
     "interpolation": "interpolation",
     "background": "value outside the moving volume",
     "budget_s": "time budget of an optimisation, s",
@@ -45,7 +45,7 @@ def key_figures(
     if error:
         figures.append((f"{error[0].mean:.2f} → {error[1].mean:.2f}", "mean error in mm"))
     figures.append((f"{report.folded_percent:.3g} %", "of the voxels are folded"))
-    figures.append((f"{sum(report.seconds.values()):.1f} s", f"on {report.device}"))
+    figures.append((f"{report.seconds.get('total', 0):.1f} s", f"on {report.device}"))
     return figures
 
 
@@ -87,7 +87,7 @@ def dice_rows(overlap: Overlap | None, names: Mapping[int, str] | None) -> Rows:
 def settings_rows(report: RegistrationReport) -> Rows:
     """What was run, under which licence, and how."""
     rows = [("Model", f"{report.model_title} ({report.model})"), *_provenance(report)]
-    rows += [("Ran on", report.device)]
+    rows += [("Ran on", f"{report.device}, {report.precision}"), ("Affine start used", report.affine)]
     return rows + [(_OPTIONS.get(name, name).capitalize(), _value(value)) for name, value in report.options.items()]
 
 
