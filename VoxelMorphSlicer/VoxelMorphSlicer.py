@@ -108,10 +108,10 @@ class VoxelMorphSlicerLogic(ScriptedLoadableModuleLogic):
     """Registration of scene nodes; needs no widget."""
 
     def models(self):
-        """All entries of the model catalogue, in its order."""
+        """The models that this version can run, in the order of the catalogue."""
         from VoxelMorphLib.weights.catalogue import load_catalogue
 
-        return list(load_catalogue().values())
+        return [entry for entry in load_catalogue().values() if entry.available]
 
     def register(self, fixedNode, movingNode, model=None, options=None, progress=None, weightsDir=None):
         """Register two volume nodes in this process and add the results to their scene.
@@ -137,7 +137,7 @@ class VoxelMorphSlicerLogic(ScriptedLoadableModuleLogic):
         from VoxelMorphLib.core.progress import silent
 
         if importlib.util.find_spec("torch") is None:
-            raise DependencyError("PyTorch is not installed. Open the PyTorch module and install it, then try again.")
+            raise DependencyError("PyTorch is not installed. Install it in the module PyTorch Utils, then try again.")
         from VoxelMorphLib.registration.pipeline import register
 
         fixed, moving = image_from_node(fixedNode, "fixed"), image_from_node(movingNode, "moving")

@@ -1,0 +1,171 @@
+"""What is written twice is written alike: metadata, file lists, versions, README; and the repository stays clean."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import VoxelMorphLib
+from support.cmake_lists import MODULE, files_on_disk, listed, write_lists
+from support.repository import absolute_paths, leftovers, tracked_files
+from support.shared_data import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+CMAKE = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
+METADATA = dict(re.findall(r'^set\(EXTENSION_(\w+) "([^"$]*)"\)$', CMAKE, flags=re.MULTILINE))
+COMMANDS = sorted((MODULE / "CLI").glob("*.xml"))
+MODELS = json.loads((MODULE / "Resources" / "Weights" / "models.json").read_text(encoding="utf-8"))["models"]
+
+
+def s4ext() -> dict[str, str]:
+    lines = (REPOSITORY / "VoxelMorph.s4ext").read_text(encoding="utf-8").splitlines()
+    pairs = [line.partition(" ") for line in lines if line and not line.startswith("#")]
+    return {key: value.strip() for key, _, value in pairs}
+
+
+@pytest.mark.parametrize("key", [" ".join(key) for key in files_on_disk()])
+def test_cmake_lists_name_exactly_what_is_on_the_disk(key):
+    file, name = key.split()
+    assert listed(MODULE, file, name) == files_on_disk()[file, name], "run make cmake-lists"
+
+
+def test_written_cmake_lists_follow_the_disk(tmp_path):
+    for file in ("CMakeLists.txt", "CLI/CMakeLists.txt"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        shutil.copyfile(MODULE / file, tmp_path / file)
+    (tmp_path / "VoxelMorphLib" / "core").mkdir(parents=True)
+    (tmp_path / "VoxelMorphLib" / "core" / "added.py").touch()
+    (tmp_path / "CLI" / "VoxelMorphAdded.xml").touch()
+    write_lists(tmp_path)
+    assert listed(tmp_path, "CMakeLists.txt", "MODULE_PYTHON_SCRIPTS") == ["VoxelMorphLib/core/added.py"]
+    assert listed(tmp_path, "CMakeLists.txt", "MODULE_PYTHON_RESOURCES") == []
+    assert listed(tmp_path, "CLI/CMakeLists.txt", "MODULE_CLIS") == ["VoxelMorphAdded"]
+
+
+@pytest.mark.skipif(not shutil.which("cmake") or not shutil.which("cc"), reason="needs cmake and a compiler")
+def test_cmake_accepts_the_extension(tmp_path):
+    slicer = Path(__file__).parent / "support" / "slicer_cmake"
+    command = ["cmake", "-S", REPOSITORY, "-B", tmp_path, f"-DSlicer_DIR={slicer}", "-DBUILD_TESTING=ON"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "packaged: VoxelMorphSlicer.py" in result.stdout
+
+
+def test_s4ext_repeats_cmake():
+    mirror = s4ext()
+    for name in ("HOMEPAGE", "CATEGORY", "CONTRIBUTORS", "DESCRIPTION", "ICONURL", "SCREENSHOTURLS", "DEPENDS"):
+        assert mirror[name.lower()] == METADATA[name]
+
+
+def test_the_index_entry_repeats_cmake():
+    path = REPOSITORY / "Resources" / "VoxelMorph.json"
+    entry = json.loads(path.read_text(encoding="utf-8"))
+    assert path.stem == re.search(r"^project\((\w+)\)$", CMAKE, flags=re.MULTILINE).group(1)
+    assert b"\r" not in path.read_bytes()
+    assert entry["$schema"].endswith("slicer-extension-catalog-entry-schema-v1.0.1.json#")
+    assert entry["category"] == METADATA["CATEGORY"]
+    assert entry["build_dependencies"] == METADATA["DEPENDS"].split()
+    assert (entry["scm_url"], entry["scm_revision"]) == (s4ext()["scmurl"], s4ext()["scmrevision"])
+    assert entry["scm_url"] == METADATA["HOMEPAGE"]
+
+
+def test_catalogue_pictures_are_bitmaps_of_this_repository():
+    address = "https://raw.githubusercontent.com/" + METADATA["HOMEPAGE"].removeprefix("https://github.com/") + "/main/"
+    for url in [METADATA["ICONURL"], *METADATA["SCREENSHOTURLS"].split()]:
+        picture = REPOSITORY / url.removeprefix(address)
+        assert picture.read_bytes().startswith((b"\x89PNG", b"\xff\xd8"))
+
+
+def test_the_catalogue_icon_has_128_pixels():
+    header = (REPOSITORY / "Resources" / "VoxelMorph128.png").read_bytes()[:24]
+    assert (int.from_bytes(header[16:20], "big"), int.from_bytes(header[20:24], "big")) == (128, 128)
+
+
+def test_every_command_is_a_script_with_a_description():
+    assert sorted(path.stem for path in (MODULE / "CLI").glob("*.py")) == [path.stem for path in COMMANDS]
+    for path in COMMANDS:
+        assert path.with_suffix(".py").read_text(encoding="utf-8").startswith("#!")
+
+
+def test_versions_agree():
+    citation = (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^version: (\S+)$", citation, flags=re.MULTILINE).group(1) == VoxelMorphLib.__version__
+    for path in COMMANDS:
+        assert ElementTree.parse(path).findtext("version") == VoxelMorphLib.__version__
+
+
+def test_the_licence_is_apache_everywhere():
+    assert "Apache License" in (REPOSITORY / "LICENSE.txt").read_text(encoding="utf-8")
+    assert "license: Apache-2.0" in (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
+    assert "Apache" in METADATA["DESCRIPTION"]
+    assert "Apache License" in README
+
+
+def test_the_panel_has_every_widget_that_the_module_uses():
+    used = set(re.findall(r"self\.ui\.(\w+)", (MODULE / "VoxelMorphSlicer.py").read_text(encoding="utf-8")))
+    panel = ElementTree.parse(MODULE / "Resources" / "UI" / "VoxelMorphSlicer.ui")
+    assert used <= {widget.get("name") for widget in panel.iter("widget")}
+
+
+def test_readme_names_every_make_target():
+    targets = re.search(r"^\.PHONY: help (.+)$", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for target in targets.group(1).split():
+        assert f"make {target}" in README
+
+
+def test_readme_names_every_command_and_only_options_that_exist():
+    from VoxelMorphLib.cli import register
+
+    options = set(register._parser()._option_string_actions)
+    assert set(re.findall(r"`(--\w+)`", README)) - {"--help"} <= options
+    for path in COMMANDS:
+        assert path.name.replace(".xml", ".py") in README
+
+
+def test_readme_names_every_model():
+    for model in MODELS:
+        assert f"`{model['id']}`" in README
+
+
+def test_readme_heads_troubleshooting_with_texts_that_the_program_says():
+    texts = re.findall(r"^\*\*`(.+)`\*\*", README, flags=re.MULTILINE)
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in MODULE.rglob("*.py"))
+    assert texts
+    assert [text for text in texts if text not in sources] == []
+
+
+def test_readme_links_to_files_that_exist():
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not (REPOSITORY / link).exists()] == []
+
+
+def test_no_large_file_is_tracked():
+    assert [path for path in tracked_files() if path.stat().st_size > 1_000_000] == []
+
+
+def test_no_tracked_text_names_a_folder_of_one_machine():
+    assert [hit for path in tracked_files() for hit in absolute_paths(path)] == []
+
+
+def test_no_tracked_text_has_leftovers():
+    assert [hit for path in tracked_files() for hit in leftovers(path)] == []
+
+
+@pytest.mark.parametrize("text", ["open('{}home/me/a.nii')", "cd {}root/x", "see\n{}Users/me", '"{}tmp/a"'])
+def test_a_folder_of_one_machine_is_found(tmp_path, text):
+    path = tmp_path / "a.py"
+    path.write_text(text.format("/"), encoding="utf-8")
+    assert len(absolute_paths(path)) == 1
+
+
+@pytest.mark.parametrize("text", ["# TO" + "DO: later", "raise NotImplemented" + "Error()", "<<<<" + "<<< HEAD"])
+def test_a_leftover_is_found(tmp_path, text):
+    path = tmp_path / "a.py"
+    path.write_text(text, encoding="utf-8")
+    assert len(leftovers(path)) == 1
