@@ -10,6 +10,9 @@ from typing import Union
 MAXIMUM_FILE_LINES = 350
 MAXIMUM_FUNCTION_LINES = 60
 
+#: Methods by base class that torch and the standard library document.
+DOCUMENTED_OUTSIDE = {"Module": ("forward",), "ArgumentParser": ("error",)}
+
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 Documentable = Union[ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef]
 
@@ -66,11 +69,11 @@ def _is_setter(node: Documentable) -> bool:
 
 
 def _inherits_docstring(owner: Documentable, method: str, classes: dict[str, ast.ClassDef]) -> bool:
-    """A method of this name is documented in a base class, or is the `forward` that torch defines."""
+    """A method of this name is documented in a base class, in the library or outside."""
     if not isinstance(owner, ast.ClassDef):
         return False
     names = [base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in owner.bases]
-    if method == "forward" and "Module" in names:
+    if any(method in DOCUMENTED_OUTSIDE.get(name, ()) for name in names):
         return True
     for base in (classes[name] for name in names if name in classes and name != owner.name):
         here = [node for node in base.body if isinstance(node, Function) and node.name == method]
