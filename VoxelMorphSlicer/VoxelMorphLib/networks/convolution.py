@@ -1,0 +1,78 @@
+"""Convolution, activation and pooling in one, two or three dimensions, with the constants of VoxelMorph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+#: Slope of LeakyReLU below zero in every VoxelMorph network (torch's own default is 0.01).
+NEGATIVE_SLOPE = 0.2
+
+#: Standard deviation of a unit normal truncated at two standard deviations, by which Keras divides.
+_TRUNCATED_STD = 0.87962566103423978
+
+_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_FUNCTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
+_POOLS = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
+_CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+
+def convolution(ndims: int, in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
+    """A 3-wide convolution with Keras' he_normal initialisation and zero bias.
+
+    Source: He et al., ICCV 2015, arXiv:1502.01852; truncation as in Keras' VarianceScaling.
+    """
+    module = _CONVOLUTIONS[ndims](in_channels, out_channels, 3, stride=stride, padding=1)
+    std = math.sqrt(2 / (in_channels * 3**ndims)) / _TRUNCATED_STD
+    nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
+    nn.init.zeros_(module.bias)
+    return module
+
+
+def convolve(
+    image: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: int = 1,
+    padding: int | Sequence[int] = 1,
+) -> Tensor:
+    """Convolve (B, C, *shape) with weight (F, C, *kernel).
+
+    On the CPU torch takes its slow fallback for a single float32 image with few rows, which costs a factor of 5 in the
+    coarse levels of a U-net, so oneDNN is called by name where torch has it.
+    """
+    ndims = image.ndim - 2
+    if ndims > 1 and image.device.type == "cpu" and image.dtype == torch.float32 and _has_onednn():
+        pads = [padding] * ndims if isinstance(padding, int) else list(padding)
+        return torch.mkldnn_convolution(image, weight, bias, pads, [stride] * ndims, [1] * ndims, 1)
+    return _FUNCTIONS[ndims](image, weight, bias, stride=stride, padding=padding)
+
+
+def activate(image: Tensor) -> Tensor:
+    """LeakyReLU in place: the memory of `image` is reused."""
+    return functional.leaky_relu(image, NEGATIVE_SLOPE, inplace=True)
+
+
+def max_pool(image: Tensor, factor: int) -> Tensor:
+    """The largest of every `factor` voxels per axis; a rest that does not fill a window is dropped."""
+    return _POOLS[image.ndim - 2](image, factor)
+
+
+def upsample(image: Tensor, factor: int) -> Tensor:
+    """Repeat every voxel `factor` times along each axis."""
+    return functional.interpolate(image, scale_factor=factor, mode="nearest")
+
+
+def channels_last(image: Tensor) -> Tensor:
+    """The same values with the channels of a voxel side by side in memory, which spares oneDNN its reordering."""
+    if image.ndim - 2 not in _CHANNELS_LAST:
+        return image
+    return image.contiguous(memory_format=_CHANNELS_LAST[image.ndim - 2])
+
+
+def _has_onednn() -> bool:
+    return torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
