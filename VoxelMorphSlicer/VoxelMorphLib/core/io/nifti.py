@@ -30,6 +30,7 @@ FIELDS = {
     "vox_offset": ("f4", 108),
     "scl_slope": ("f4", 112),
     "scl_inter": ("f4", 116),
+    "xyzt_units": ("u1", 123),
     "qform_code": ("i2", 252),
     "sform_code": ("i2", 254),
     "quaternion": ("3f4", 256),
@@ -49,6 +50,8 @@ HEADER = np.dtype(
 #: Real scalar types by their NIfTI code.
 SCALARS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 
+UNIT_MM = 2
+
 
 @dataclass(frozen=True, eq=False)
 class NiftiFile:
@@ -57,11 +60,13 @@ class NiftiFile:
     Args:
         array: (I, J[, K[, ...]]), scaled as the header says, trailing axes of length one beyond the third removed.
         intent: NIfTI intent code.
+        in_mm: the header names the unit of space, as FreeSurfer's do and those of the original VoxelMorph do not.
         geometry: of the first three axes; absent for fewer.
     """
 
     array: np.ndarray
     intent: int
+    in_mm: bool
     geometry: Geometry | None
 
 
@@ -81,7 +86,8 @@ def read_nifti(path: Path | str) -> NiftiFile:
             array = _voxels(stream, header, shape, path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as cause:
         raise ImageError(f"{path} is damaged: its compressed data end early or are wrong. Copy it again.") from cause
-    return NiftiFile(array, int(header["intent_code"]), read_geometry(path) if len(shape) >= 3 else None)
+    in_mm = int(header["xyzt_units"]) & 7 == UNIT_MM
+    return NiftiFile(array, int(header["intent_code"]), in_mm, read_geometry(path) if len(shape) >= 3 else None)
 
 
 def _open(path: Path) -> BinaryIO:

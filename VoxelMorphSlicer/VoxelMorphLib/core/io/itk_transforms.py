@@ -1,0 +1,102 @@
+"""ITK transform files (.h5, .tfm, .txt, .mat) <-> Transform. ITK maps LPS points, fixed -> moving, as we do in RAS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+
+from ..errors import GeometryError, OutputError
+from ..transform import AffineTransform, CompositeTransform, DisplacementField, Transform
+from .files import check_readable, extension
+from .itk import LPS, array_of, geometry_of, itk_image, quiet
+
+ITK_EXTENSIONS = (".h5", ".tfm", ".txt")
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+def read_itk_transform(path: Path | str) -> Transform:
+    """Read linear transforms, displacement fields and composites of them.
+
+    Raises:
+        GeometryError: missing, damaged or foreign file, not 3-D, or a kind of transform that is not supported.
+    """
+    path = check_readable(path, GeometryError)
+    _check_signature(path)
+    try:
+        with quiet():
+            return _from_itk(sitk.ReadTransform(str(path)), path)
+    except (RuntimeError, MemoryError) as cause:
+        if "InverseDisplacementField" in str(cause):
+            raise GeometryError(
+                f"{path} stores its displacement field for the opposite direction (to parent). "
+                "In Slicer's Transforms module convert it to a displacement field, then save that."
+            ) from cause
+        raise GeometryError(f"{path} is damaged or not an ITK transform file. Export it again.") from cause
+
+
+def write_itk_transform(transform: Transform, scratch: Path, path: Path) -> None:
+    """Write any transform to `scratch`; `path` is what messages call it.
+
+    Raises:
+        OutputError: ITK could not write the file.
+    """
+    try:
+        with quiet():
+            sitk.WriteTransform(to_itk(transform), str(scratch))
+    except RuntimeError as cause:
+        raise OutputError(f"{path} could not be written. Check the free space and the folder.") from cause
+
+
+def to_itk(transform: Transform) -> sitk.Transform:
+    """The same map as an ITK transform in LPS, with double precision."""
+    if isinstance(transform, CompositeTransform):
+        parts = sitk.CompositeTransform(3)
+        for part in reversed(transform.transforms):  # ITK applies the part added last first
+            parts.AddTransform(to_itk(part))
+        return parts
+    if isinstance(transform, DisplacementField):
+        vectors = transform.array.astype(np.float64) * (-1, -1, 1)
+        return sitk.DisplacementFieldTransform(itk_image(vectors, transform.geometry))  # takes the image over
+    matrix = LPS @ transform.matrix @ LPS
+    return sitk.AffineTransform(matrix[:3, :3].ravel().tolist(), matrix[:3, 3].tolist())
+
+
+def _check_signature(path: Path) -> None:
+    with path.open("rb") as stream:
+        is_hdf5 = stream.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
+    if extension(path) == ".h5" and not is_hdf5:
+        raise GeometryError(f"{path} is not an HDF5 file. Export the transform again.")
+
+
+def _from_itk(transform: sitk.Transform, path: Path) -> Transform:
+    transform = transform.Downcast()
+    if transform.GetDimension() != 3:
+        raise GeometryError(f"{path} holds a {transform.GetDimension()}-D transform. Choose a 3-D one.")
+    if isinstance(transform, sitk.CompositeTransform):
+        parts = [transform.GetNthTransform(n) for n in range(transform.GetNumberOfTransforms())]
+        return _simplified(tuple(_from_itk(part, path) for part in reversed(parts)))
+    if isinstance(transform, sitk.DisplacementFieldTransform):
+        field = transform.GetDisplacementField()
+        return DisplacementField(array_of(field) * (-1, -1, 1), geometry_of(field, path))
+    if transform.IsLinear():
+        return AffineTransform(LPS @ _matrix(transform) @ LPS)
+    raise GeometryError(
+        f"{path} holds a {transform.GetName()}, which is neither linear nor a displacement field. "
+        "Convert it to a displacement field, e.g. in Slicer's Transforms module."
+    )
+
+
+def _simplified(parts: tuple[Transform, ...]) -> Transform:
+    composite = CompositeTransform(parts)
+    return composite.transforms[0] if len(composite.transforms) == 1 else composite
+
+
+def _matrix(transform: sitk.Transform) -> np.ndarray:
+    """(4, 4), LPS: where the origin and the unit vectors go."""
+    origin, *units = (np.array(transform.TransformPoint(p)) for p in np.vstack([np.zeros(3), np.eye(3)]).tolist())
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.transpose([unit - origin for unit in units])
+    matrix[:3, 3] = origin
+    return matrix

@@ -1,0 +1,141 @@
+"""Transform files <-> Transform, whatever the format; all in RAS mm, fixed -> moving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import GeometryError, ImageError, OutputError
+from ..geometry import Geometry
+from ..transform import AffineTransform, CompositeTransform, DisplacementField, Transform
+from .displacement_files import FIELD_EXTENSIONS, read_displacement, write_displacement
+from .files import check_readable, extension, replacing
+from .itk import NIFTI_EXTENSIONS
+from .itk_transforms import ITK_EXTENSIONS, read_itk_transform, write_itk_transform
+from .lta import read_lta, write_lta
+from .nifti import read_nifti
+from .npz import read_npz
+
+#: Kinds of transforms that each extension can hold.
+WRITABLE = {
+    **dict.fromkeys(ITK_EXTENSIONS, ("affine", "displacement", "composite")),
+    **dict.fromkeys(FIELD_EXTENSIONS, ("displacement",)),
+    ".lta": ("affine",),
+}
+
+
+def read_transform(path: Path | str) -> Transform:
+    """Read a transform.
+
+    Args:
+        path: .h5, .tfm, .txt, .mat (ITK), .nrrd, .nhdr, .mha, .mhd, .nii, .nii.gz (displacement field), .mgz, .mgh
+            (FreeSurfer warp) or .lta.
+
+    Raises:
+        GeometryError: missing or foreign file, or a transform of another kind or direction.
+        ImageError: the damaged image of a displacement field.
+        DependencyError: .mgz without nibabel.
+    """
+    kind = extension(path)
+    if kind in (*ITK_EXTENSIONS, ".mat"):
+        return read_itk_transform(path)
+    if kind in FIELD_EXTENSIONS:
+        return read_displacement(path)
+    if kind == ".lta":
+        return read_lta(path)
+    if kind == ".npz":
+        raise GeometryError(
+            f"{path} holds voxel displacements without a position. "
+            "Read it together with the fixed image it belongs to (read_voxel_warp)."
+        )
+    raise GeometryError(f"{path}: no transform format has the extension {kind!r}. Use one of {', '.join(WRITABLE)}.")
+
+
+def write_transform(
+    transform: Transform, path: Path | str, fixed: Geometry | None = None, moving: Geometry | None = None
+) -> Path:
+    """Write a transform in the format of the extension.
+
+    Args:
+        transform: fixed -> moving.
+        path: see `WRITABLE`.
+        fixed, moving: grids that .lta files mention; other formats need none.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputError: the extension cannot hold this kind of transform, or the folder cannot be written.
+        DependencyError: .mgz without nibabel.
+    """
+    path = Path(path)
+    kind = check_transform_extension(path, kind_of(transform))
+    with replacing(path, _expected_bytes(transform)) as scratch:
+        if kind in ITK_EXTENSIONS:
+            write_itk_transform(transform, scratch, path)
+        elif kind == ".lta":
+            write_lta(transform, scratch, fixed, moving)
+        else:
+            write_displacement(transform, scratch, path)
+    return path
+
+
+def kind_of(transform: Transform) -> str:
+    """ "affine", "displacement" or "composite"."""
+    kinds = {AffineTransform: "affine", DisplacementField: "displacement", CompositeTransform: "composite"}
+    return kinds[type(transform)]
+
+
+def check_transform_extension(path: Path | str, kind: str) -> str:
+    """The extension of a file that can hold a kind of transform; ask before long work.
+
+    Args:
+        path: file to be written.
+        kind: "affine", "displacement" or "composite".
+
+    Raises:
+        OutputError: it cannot, or no transform format has this extension.
+    """
+    found = extension(path)
+    able = [each for each, kinds in WRITABLE.items() if kind in kinds]
+    if found not in WRITABLE:
+        raise OutputError(f"{path}: no transform format has the extension {found!r}. Use one of {', '.join(able)}.")
+    if kind not in WRITABLE[found]:
+        raise OutputError(
+            f"{path}: {found} cannot hold this transform ({kind}), only {WRITABLE[found][0]}. Use .h5 instead."
+        )
+    return found
+
+
+def read_voxel_warp(path: Path | str, geometry: Geometry) -> DisplacementField:
+    """Import a warp of the original VoxelMorph: displacements in voxels of the fixed grid, without a position.
+
+    Args:
+        path: .npz, .nii or .nii.gz with an array (I, J, K, 3), or (3, I, J, K) as the torch branch writes it.
+        geometry: of the fixed image that the network saw.
+
+    Returns:
+        The field in RAS mm: the matrix of the grid times the voxel displacement.
+
+    Raises:
+        ImageError: missing or damaged file.
+        GeometryError: the array does not fit the grid.
+    """
+    path = check_readable(path, ImageError)
+    array = read_nifti(path).array if extension(path) in NIFTI_EXTENSIONS else read_npz(path)[0]
+    array = np.squeeze(array) if array.ndim == 5 else array
+    if array.shape == (3, *geometry.shape):
+        array = np.moveaxis(array, 0, -1)
+    if array.shape != (*geometry.shape, 3):
+        raise GeometryError(
+            f"{path} has the shape {array.shape}, which does not fit a fixed image of {geometry.shape} voxels. "
+            "Give the fixed image with which the warp was made."
+        )
+    axes = geometry.affine[:3, :3].T
+    return DisplacementField((array @ axes).astype(np.float32), geometry)
+
+
+def _expected_bytes(transform: Transform) -> int:
+    parts = transform.transforms if isinstance(transform, CompositeTransform) else (transform,)
+    return sum(8 * part.array.size for part in parts if isinstance(part, DisplacementField))
