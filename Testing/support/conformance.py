@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -153,11 +153,11 @@ def summary(outcomes: Iterable[tuple[str, bool]]) -> list[str]:
     return lines
 
 
-@lru_cache(maxsize=None)
+@cache
 def _open(path: Path) -> np.lib.npyio.NpzFile:
     return np.load(path)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _json(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))

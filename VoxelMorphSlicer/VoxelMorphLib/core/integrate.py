@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from .errors import ConfigError
+from .precision import at_least_float32
 from .spatial import warp
 
 
@@ -28,12 +29,12 @@ def integrate_velocity(
     Source: Dalca et al., MICCAI 2018, doi:10.1007/978-3-030-00928-1_82, section 2.1; Arsigny et al., MICCAI 2006.
     """
     if method == "scaling-squaring" and steps >= 0:
-        displacement = velocity.float() / 2**steps
+        displacement = at_least_float32(velocity) / 2**steps
         for _ in range(steps):
             displacement = displacement + warp(displacement, displacement, padding=padding)
         return displacement
     if method == "quadrature" and steps >= 1:
-        step = velocity.float() / steps
+        step = at_least_float32(velocity) / steps
         displacement = step
         for _ in range(steps - 1):
             displacement = displacement + warp(step, displacement, padding=padding)

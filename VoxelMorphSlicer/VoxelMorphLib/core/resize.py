@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .errors import ConfigError, GeometryError
+from .precision import at_least_float32
 
 ALIGNMENTS = ("corner", "legacy")
 
@@ -39,7 +40,7 @@ def resize(image: Tensor, shape: Sequence[int], alignment: str = "corner", inter
         )
     linear = interpolation == "linear"
     if linear:
-        image = image if image.dtype == torch.float64 else image.float()
+        image = at_least_float32(image)
     if shape == tuple(image.shape[2:]):
         return image
     if linear and alignment == "corner" and image.device.type != "mps":
@@ -85,7 +86,7 @@ def resize_displacement(
     multiplier = multiplier.view(1, -1, *[1] * len(shape))
     if torch.Size(shape).numel() < old.numel():  # multiply the smaller of the two
         return resize(displacement, shape, alignment, interpolation) * multiplier
-    return resize(displacement.float() * multiplier, shape, alignment, interpolation)
+    return resize(at_least_float32(displacement) * multiplier, shape, alignment, interpolation)
 
 
 def _checked(image: Tensor, shape: Sequence[int]) -> tuple[int, ...]:

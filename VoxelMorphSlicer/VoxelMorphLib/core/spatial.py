@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .errors import ConfigError, GeometryError
+from .precision import at_least_float32
 
 INTERPOLATIONS = ("linear", "nearest")
 PADDINGS = ("border", "zeros", "hard")
@@ -51,7 +52,7 @@ def warp(
     if displacement.ndim == image.ndim + 1:
         return _warp_channels(image, displacement, interpolation, padding, fill)
     _check(image, displacement)
-    image, displacement = _same_batch(image, _working(displacement))
+    image, displacement = _same_batch(image, at_least_float32(displacement))
     axes = [torch.arange(n, device=displacement.device, dtype=displacement.dtype) for n in displacement.shape[2:]]
     grid = torch.meshgrid(*axes, indexing="ij")
     coordinates = [displacement[:, axis] + voxels for axis, voxels in enumerate(grid)]
@@ -67,7 +68,7 @@ def sample_at(
     """
     _check_options(interpolation, padding)
     _check(image, locations)
-    image, locations = _same_batch(image, _working(locations))
+    image, locations = _same_batch(image, at_least_float32(locations))
     return _sample(image, list(locations.unbind(1)), interpolation, padding, fill)
 
 
@@ -85,7 +86,7 @@ def warp_points(points: Tensor, displacement: Tensor) -> Tensor:
     Raises:
         GeometryError: the numbers of axes or the batches do not fit.
     """
-    locations = _working(points).transpose(1, 2)
+    locations = at_least_float32(points).transpose(1, 2)
     return (locations + sample_at(displacement, locations)).transpose(1, 2)
 
 
@@ -129,11 +130,6 @@ def _same_batch(image: Tensor, field: Tensor) -> tuple[Tensor, Tensor]:
             f"{image.shape[0]} images do not fit {field.shape[0]} fields; use equal batches, or one for all."
         )
     return image.expand(batch, *image.shape[1:]), field.expand(batch, *field.shape[1:])
-
-
-def _working(tensor: Tensor) -> Tensor:
-    """At least float32, also under autocast: half precision cannot tell neighbouring voxels apart beyond 256."""
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def _sample(image: Tensor, coordinates: list[Tensor], interpolation: str, padding: str, fill: float) -> Tensor:

@@ -1,0 +1,125 @@
+"""Matrices on voxel coordinates: their forms, inverse, other grids, and the displacement they amount to.
+
+A matrix is (B, N, N + 1) or square (B, N + 1, N + 1); it maps output to input coordinates (pull), as columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .errors import GeometryError
+from .precision import in_float32
+
+
+def is_affine(transform: Tensor) -> bool:
+    """True for a batch of matrices, False for a batch of displacements (B, N, *shape).
+
+    A 1-D displacement of one or two voxels looks like a matrix and is taken for one.
+    """
+    return transform.ndim == 3 and transform.shape[2] - transform.shape[1] in (0, 1)
+
+
+def square(matrix: Tensor) -> Tensor:
+    """(..., N + 1, N + 1): `matrix` (..., N, N + 1) with the last row 0 ... 0 1; a square one as it is."""
+    if matrix.shape[-1] == matrix.shape[-2]:
+        return matrix
+    row = torch.zeros_like(matrix[..., :1, :])
+    row[..., -1] = 1
+    return torch.cat([matrix, row], dim=-2)
+
+
+def without_last_row(matrix: Tensor) -> Tensor:
+    """(..., N, N + 1) of a matrix in either form."""
+    return matrix[..., : matrix.shape[-1] - 1, :]
+
+
+def add_identity(matrix: Tensor) -> Tensor:
+    """(B, N, N + 1): identity plus a difference from it, (B, N, N + 1) or flat (B, N (N + 1))."""
+    if matrix.ndim == 2:
+        matrix = matrix.reshape(matrix.shape[0], _dimensions(matrix.shape[1]), -1)
+    return matrix + _identity_like(matrix)
+
+
+def remove_identity(matrix: Tensor) -> Tensor:
+    """(B, N, N + 1): the difference of a matrix from identity."""
+    return matrix - _identity_like(matrix)
+
+
+@in_float32
+def invert_affine(matrix: Tensor) -> Tensor:
+    """The inverse, in the form of `matrix`.
+
+    Raises:
+        GeometryError: a matrix is singular.
+    """
+    inverse, failed = torch.linalg.inv_ex(square(matrix))
+    if failed.any() or not inverse.isfinite().all():
+        raise GeometryError(
+            f"A matrix has no inverse: {matrix.tolist()}. Give matrices that keep the volume above zero."
+        )
+    return inverse[..., : matrix.shape[-2], :]
+
+
+def rescale_affine(matrix: Tensor, factor: float | Sequence[float]) -> Tensor:
+    """The same mapping on a grid with `factor` times as many voxels; one factor, or one per axis.
+
+    The coordinates of the new grid are `factor` times those of the old one, so one common factor only scales the
+    translation.
+    """
+    n = matrix.shape[-1] - 1
+    scale = torch.as_tensor(factor, dtype=torch.float64).expand(n)
+    scale = torch.cat([scale, scale.new_ones(1)])
+    ratio = scale[: matrix.shape[-2], None] / scale[None, :]
+    return matrix * ratio.to(matrix.device, matrix.dtype)
+
+
+@in_float32
+def affine_to_displacement(
+    matrix: Tensor, shape: Sequence[int], shift_center: bool = True, warp_right: Tensor | None = None
+) -> Tensor:
+    """The displacement A (x + w(x)) + t - x of a matrix on a grid.
+
+    Args:
+        matrix: (B, N, N + 1) or (B, N + 1, N + 1), on voxel coordinates.
+        shape: extents of the grid.
+        shift_center: the coordinates count from the middle of the grid, (n - 1) / 2, else from voxel 0.
+        warp_right: (B, N, *shape), voxels; a displacement w applied before the matrix.
+
+    Returns:
+        (B, N, *shape), voxels.
+
+    Raises:
+        GeometryError: the matrix does not fit the number of axes.
+    """
+    n = len(shape)
+    matrix = without_last_row(matrix)
+    if matrix.shape[-2:] != (n, n + 1):
+        raise GeometryError(
+            f"A grid {tuple(shape)} needs matrices of {n} x {n + 1}, got {tuple(matrix.shape)}. Give one row per axis."
+        )
+    # The small difference from identity is multiplied, not the matrix: it loses less to rounding.
+    difference = remove_identity(matrix)
+    ones = [1] * n
+    displacement = matrix[:, :, n].view(-1, n, *ones).expand(-1, n, *shape)
+    for axis, extent in enumerate(shape):
+        position = torch.arange(extent, device=matrix.device, dtype=matrix.dtype)
+        position = (position - (extent - 1) / 2 if shift_center else position).view(-1, *[1] * (n - 1 - axis))
+        displacement = displacement + difference[:, :, axis].view(-1, n, *ones) * position
+    if warp_right is not None:
+        displacement = displacement + torch.einsum("bij,bj...->bi...", matrix[:, :, :n], warp_right.to(matrix.dtype))
+    return displacement
+
+
+def _identity_like(matrix: Tensor) -> Tensor:
+    return torch.eye(*matrix.shape[-2:], device=matrix.device, dtype=matrix.dtype)
+
+
+def _dimensions(count: int) -> int:
+    """N of N (N + 1) parameters."""
+    for n in (1, 2, 3):
+        if n * (n + 1) == count:
+            return n
+    raise GeometryError(f"A flat matrix has 2, 6 or 12 entries in 1, 2 or 3 dimensions, got {count}.")

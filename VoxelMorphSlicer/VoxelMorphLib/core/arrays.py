@@ -1,0 +1,29 @@
+"""Arrays brought to another extent without interpolation: padded around their centre, or with repeated voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .errors import GeometryError
+
+
+def pad_centred(array: np.ndarray, shape: Sequence[int], value: float = 0) -> np.ndarray:
+    """`array` in the middle of a larger one filled with `value`; an odd surplus goes behind.
+
+    Raises:
+        GeometryError: `shape` is smaller along some axis, or has another number of axes.
+    """
+    if len(shape) != array.ndim or any(new < old for new, old in zip(shape, array.shape)):
+        raise GeometryError(f"Cannot pad {array.shape} to {tuple(shape)}; give extents at least as large.")
+    before = [(new - old) // 2 for new, old in zip(shape, array.shape)]
+    width = [(first, new - old - first) for first, new, old in zip(before, shape, array.shape)]
+    return np.pad(array, width, constant_values=value)
+
+
+def zoom_nearest(array: np.ndarray, factors: float | Sequence[float]) -> np.ndarray:
+    """`array` with `factors` times as many voxels per axis, each the nearest old one; corners stay corners."""
+    from scipy.ndimage import zoom
+
+    return zoom(array, factors, order=0)

@@ -1,0 +1,43 @@
+"""Precision: what must not run in half precision, whatever the surrounding network does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
+
+import torch
+from torch import Tensor
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """Float32, or float64 where it is already; half precision cannot tell voxels beyond 256 apart."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
+def as_double(tensor: Tensor) -> Tensor:
+    """Float64, on the CPU where the device has none (Apple GPUs)."""
+    return tensor.to("cpu", torch.float64) if tensor.device.type == "mps" else tensor.double()
+
+
+def in_float32(function: Callable) -> Callable:
+    """Run `function` outside autocast, with its tensor arguments widened by `at_least_float32`."""
+
+    @wraps(function)
+    def run(*args, **kwargs):
+        tensors = [value for value in (*args, *kwargs.values()) if torch.is_tensor(value)]
+        with _outside_autocast(tensors[0].device.type if tensors else "cpu"):
+            return function(*map(_widen, args), **{name: _widen(value) for name, value in kwargs.items()})
+
+    return run
+
+
+def _widen(value):
+    return at_least_float32(value) if torch.is_tensor(value) else value
+
+
+def _outside_autocast(device_type: str) -> AbstractContextManager:
+    try:
+        return torch.autocast(device_type, enabled=False)
+    except RuntimeError:  # torch before 2.5 knows no autocast on Apple GPUs
+        return nullcontext()
