@@ -24,7 +24,7 @@ from VoxelMorphLib.bridge.nodes import (
 from VoxelMorphLib.core.errors import GeometryError, OutputError
 from VoxelMorphLib.core.transform import AffineTransform, CompositeTransform, DisplacementField
 
-REPORT = {"model": "optimise", "sha256": None, "device": "cpu", "options": {"seed": 3}, "elapsed_s": 1.5}
+REPORT = {"model": "optimise", "model_sha256": "", "device": "cpu", "options": {"seed": 3}, "elapsed_s": 1.5}
 
 
 def a_rigid_matrix(angle_deg, shift):
@@ -135,7 +135,7 @@ def test_nodes_tell_what_they_are(pair):
         assert node.GetAttribute("VoxelMorph.Model") == "optimise"
         assert node.GetAttribute("VoxelMorph.Options") == '{"seed": 3}'
         assert node.GetAttribute("VoxelMorph.ElapsedS") == "1.5"
-        assert node.GetAttribute("VoxelMorph.Sha256") is None
+        assert node.GetAttribute("VoxelMorph.ModelSha256") is None
     for output, (source, target) in {"forward": (moving, fixed), "inverse": (fixed, moving)}.items():
         node = nodes[output]
         assert node.GetNodeReference(node.GetMovingNodeReferenceRole()) is source

@@ -105,13 +105,13 @@ def set_provenance(node: slicer.vtkMRMLNode, report: Mapping[str, Any]) -> None:
 
     Args:
         node: any node.
-        report: plain values by snake_case name; whatever is not text is stored as JSON, None not at all.
+        report: plain values by snake_case name; whatever is not text is stored as JSON, None and "" not at all.
     """
     for name in node.GetAttributeNames():
         if name.startswith(ATTRIBUTE_PREFIX):
             node.RemoveAttribute(name)
     for key, value in report.items():
-        if value is not None:
+        if value not in (None, ""):
             name = ATTRIBUTE_PREFIX + "".join(word.capitalize() for word in key.split("_"))
             node.SetAttribute(name, value if isinstance(value, str) else json.dumps(value))
 
