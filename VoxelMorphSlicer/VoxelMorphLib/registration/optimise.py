@@ -15,7 +15,7 @@ from ..core.losses.gradient import gradient_penalty
 from ..core.losses.ncc import ncc_loss
 from ..core.progress import Progress, silent
 from ..core.resize import resize, resize_displacement
-from ..core.smoothing import gaussian_blur
+from ..core.smoothing import gaussian
 from ..core.spatial import warp
 from ..networks.fields import FieldPair
 
@@ -154,7 +154,7 @@ class _Stage:
 
 def _reduced(image: Tensor, reduction: int) -> Tensor:
     shape = [max(n // reduction, min(n, SMALLEST_EXTENT)) for n in image.shape[2:]]
-    return resize(gaussian_blur(image, reduction / 2), shape) if reduction > 1 else image
+    return resize(gaussian(image, reduction / 2, "border"), shape) if reduction > 1 else image
 
 
 def _to_grid(field: Tensor, shape: torch.Size) -> Tensor:
