@@ -42,7 +42,7 @@ cmake-lists:
 
 # Names the packages as pip reaches them; its errors and its exit status come through.
 define install
-	@echo "Installing $(1) (the first time takes minutes: PyTorch is large)"
+	@echo "Installing what $(1) lists; the first time takes minutes"
 	@$(RUN) -m pip install --disable-pip-version-check --no-input -r $(1) \
 		| awk '/^Collecting/ {print "  " $$2; fflush()} /^Installing/ {print "  unpacking"; fflush()}'
 	@touch $@
