@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ..errors import ConfigError
 
@@ -25,8 +26,8 @@ def box_window(window: int | Sequence[int], axes: int) -> tuple[int, ...]:
 def box_sum(image: Tensor, window: Sequence[int], adjoint: bool = False) -> Tensor:
     """Sum over the window around each voxel; voxels outside the grid count as 0.
 
-    Each axis is one product with a banded matrix of ones: two to five times faster than depthwise convolutions, running
-    sums or shifted additions on CPUs, and free of the cancellation of running sums.
+    Each axis is one product with a banded matrix of ones: two to twenty times faster on CPUs than shifted additions,
+    running sums, pooling or convolutions, and free of the cancellation of running sums.
 
     Args:
         image: (B, C, *shape).
@@ -36,23 +37,46 @@ def box_sum(image: Tensor, window: Sequence[int], adjoint: bool = False) -> Tens
     Returns:
         (B, C, *shape).
     """
+    sum_along = _sum_by_product if _products_are_exact(image.dtype) else _sum_by_doubling
     result = image
     with torch.autocast(image.device.type, enabled=False):
         for axis, extent in enumerate(window, start=2):
-            result = _sum_along(result, axis, _band(result, axis, extent, adjoint))
+            reach = (extent - 1) // 2, extent // 2
+            result = sum_along(result, axis, reach[::-1] if adjoint else reach)
     return result
 
 
-def _band(image: Tensor, axis: int, extent: int, adjoint: bool) -> Tensor:
-    """(n, n) matrix with ones where column (input voxel) lies in the window of row (output voxel)."""
+def _products_are_exact(dtype: torch.dtype) -> bool:
+    """False where the application allows products of rounded inputs (TF32, bfloat16), which would ruin variances."""
+    if dtype == torch.float64:
+        return True
+    try:
+        return torch.get_float32_matmul_precision() == "highest"
+    except RuntimeError:  # set through torch's newer switches, one per backend
+        return False
+
+
+def _sum_by_product(image: Tensor, axis: int, reach: tuple[int, int]) -> Tensor:
+    """Multiply a band of ones onto one axis; the others are folded so that no data is transposed."""
     index = torch.arange(image.shape[axis], device=image.device)
     offset = index[None, :] - index[:, None]
-    inside = (offset >= -((extent - 1) // 2)) & (offset <= extent // 2)
-    return (inside.T if adjoint else inside).to(image.dtype)
-
-
-def _sum_along(image: Tensor, axis: int, band: Tensor) -> Tensor:
-    """Multiply `band` onto one axis; the others are folded so that no data is transposed."""
+    band = ((offset >= -reach[0]) & (offset <= reach[1])).to(image.dtype)
     if axis == image.ndim - 1:
         return image @ band.T
     return (band @ image.flatten(axis + 1)).view(image.shape)
+
+
+def _sum_by_doubling(image: Tensor, axis: int, reach: tuple[int, int]) -> Tensor:
+    """Add runs of 1, 2, 4, ... voxels along one axis, those whose lengths make up the window."""
+    run = pad(image, (0, 0) * (image.ndim - 1 - axis) + reach)
+    extent, length, start, total = sum(reach) + 1, 1, 0, None
+    while True:
+        if extent & length:
+            piece = run.narrow(axis, start, image.shape[axis])
+            total = piece if total is None else total + piece
+            start += length
+        if start == extent:
+            return total
+        steps = run.shape[axis] - length
+        run = run.narrow(axis, 0, steps) + run.narrow(axis, length, steps)
+        length *= 2

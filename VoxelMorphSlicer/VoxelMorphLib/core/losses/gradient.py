@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..config import Settings, check_choice
-from .precision import in_float32
+from ..precision import in_float32
 from .reduction import reduce_map
 
 PENALTIES = ("l1", "l2")

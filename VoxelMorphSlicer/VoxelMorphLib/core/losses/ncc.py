@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..config import Settings
+from ..precision import in_float32
 from .box import box_sum, box_window
-from .precision import in_float32
 from .reduction import check_same_shape, reduce_map
 
 #: Rounding errors of a window's sum of squares, in units of the last place of that sum.

@@ -1,0 +1,240 @@
+"""Evaluation of a registration: overlap, surface and point distances, folding, similarity. Arrays in, numbers out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .errors import GeometryError
+
+if TYPE_CHECKING:
+    from .transform import Transform
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Dice overlap per label.
+
+    Args:
+        by_label: label number -> Dice overlap 0 to 1, labels that occur in at least one of the maps.
+        absent: labels that were asked for and occur in neither; they do not count.
+    """
+
+    by_label: Mapping[int, float]
+    absent: tuple[int, ...] = ()
+
+    @property
+    def mean(self) -> float:
+        """Mean over the labels; NaN when there is none."""
+        return float(np.mean(list(self.by_label.values()))) if self.by_label else float("nan")
+
+
+@dataclass(frozen=True)
+class Folding:
+    """Where a transform turns space inside out.
+
+    Args:
+        count: voxels whose Jacobian determinant is not positive.
+        percent: their share of all voxels.
+        minimum, maximum: of the determinant.
+    """
+
+    count: int
+    percent: float
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Distribution of distances, in the unit of the input."""
+
+    mean: float
+    median: float
+    percentile95: float
+    maximum: float
+
+
+def dice(
+    first: np.ndarray, second: np.ndarray, labels: Sequence[int] | None = None, include_zero: bool = False
+) -> np.ndarray:
+    """Dice overlap 2 |A and B| / (|A| + |B|) of each label of two label maps, as the original's evaluation gives it.
+
+    Args:
+        first, second: label maps of one shape.
+        labels: which labels, in this order; None takes all of both maps, ascending.
+        include_zero: keep label 0, the background.
+
+    Returns:
+        (number of labels,) float64; 0 for a label that occurs in neither.
+
+    Raises:
+        GeometryError: the shapes differ.
+    """
+    counts = _label_counts(first, second)
+    wanted = sorted({*counts[0], *counts[1]}) if labels is None else list(labels)
+    wanted = [label for label in wanted if include_zero or label != 0]
+    return np.array([_dice_of(label, counts) for label in wanted], dtype=np.float64)
+
+
+def overlap(first: np.ndarray, second: np.ndarray, labels: Sequence[int] | None = None) -> Overlap:
+    """Dice overlap per label without the background; labels that occur in neither map are named and do not count.
+
+    Args:
+        first, second: label maps of one shape.
+        labels: which labels; None takes all of both maps.
+
+    Raises:
+        GeometryError: the shapes differ.
+    """
+    counts = _label_counts(first, second)
+    present = {int(label) for label in (*counts[0], *counts[1])} - {0}
+    wanted = sorted(present if labels is None else {int(label) for label in labels} - {0})
+    return Overlap(
+        {label: _dice_of(label, counts) for label in wanted if label in present},
+        tuple(label for label in wanted if label not in present),
+    )
+
+
+def folding(jacobian: np.ndarray, mask: np.ndarray | None = None) -> Folding:
+    """Summary of a Jacobian determinant, over the voxels of `mask` where one is given.
+
+    Raises:
+        GeometryError: the mask has another shape or no voxel.
+    """
+    values = _inside(np.asarray(jacobian), mask)
+    count = int((values <= 0).sum())
+    return Folding(count, 100.0 * count / values.size, float(values.min()), float(values.max()))
+
+
+def endpoint_error(estimated: np.ndarray, true: np.ndarray, mask: np.ndarray | None = None) -> Distances:
+    """Lengths of the difference of two displacement fields.
+
+    Args:
+        estimated, true: (*shape, N), one unit, for example RAS mm.
+        mask: (*shape), voxels that count.
+
+    Raises:
+        GeometryError: the shapes differ, or the mask has no voxel.
+    """
+    _check_same_shape(estimated, true)
+    return _distances(_inside(np.linalg.norm(np.subtract(estimated, true, dtype=np.float64), axis=-1), mask))
+
+
+def target_registration_error(
+    fixed_points: np.ndarray, moving_points: np.ndarray, transform: Transform | None = None
+) -> np.ndarray:
+    """(P,) mm: how far each landmark of the fixed image is mapped from the same landmark of the moving image.
+
+    Args:
+        fixed_points, moving_points: (P, 3), RAS mm, same order.
+        transform: fixed -> moving; None tells the error before registration.
+
+    Raises:
+        GeometryError: the shapes differ.
+    """
+    _check_same_shape(fixed_points, moving_points)
+    mapped = fixed_points if transform is None else transform.apply_to_points(np.asarray(fixed_points, np.float64))
+    return np.linalg.norm(np.subtract(mapped, moving_points, dtype=np.float64), axis=-1)
+
+
+def surface_distances(first: np.ndarray, second: np.ndarray, spacing: Sequence[float] = (1, 1, 1)) -> Distances:
+    """Distances between the surfaces of two masks, both ways; mean is the ASSD, percentile95 the HD95.
+
+    Args:
+        first, second: (*shape), bool.
+        spacing: mm, per axis.
+
+    Raises:
+        GeometryError: the shapes differ or a mask is empty.
+    """
+    from scipy.ndimage import binary_erosion, distance_transform_edt
+
+    _check_same_shape(first, second)
+    masks = [np.asarray(mask, dtype=bool) for mask in (first, second)]
+    if not all(mask.any() for mask in masks):
+        raise GeometryError("A mask without voxels has no surface. Choose a label that occurs in both maps.")
+    surfaces = [mask & ~binary_erosion(mask) for mask in masks]
+    to_surface = [distance_transform_edt(~surface, sampling=tuple(spacing)[: surface.ndim]) for surface in surfaces]
+    return _distances(np.concatenate([to_surface[1][surfaces[0]], to_surface[0][surfaces[1]]]))
+
+
+def correlation(first: np.ndarray, second: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """Normalised cross-correlation of two whole images, -1 to 1; 0 when one is constant.
+
+    Raises:
+        GeometryError: the shapes differ or the mask has no voxel.
+    """
+    a, b = (values - values.mean() for values in _pair(first, second, mask))
+    norm = np.sqrt((a @ a) * (b @ b))
+    return float(np.clip((a @ b) / norm, -1, 1)) if norm > 0 else 0.0
+
+
+def mutual_information(
+    first: np.ndarray, second: np.ndarray, bins: int = 64, mask: np.ndarray | None = None, normalised: bool = False
+) -> float:
+    """Mutual information of the intensities of two images, nats, from a histogram over their ranges.
+
+    Args:
+        first, second: images of one shape.
+        bins: per image.
+        mask: voxels that count.
+        normalised: (H(first) + H(second)) / H(first, second), 1 to 2; 1 when both are constant.
+
+    Raises:
+        GeometryError: the shapes differ or the mask has no voxel.
+    """
+    joint, _, _ = np.histogram2d(*_pair(first, second, mask), bins=bins)
+    separate = _entropy(joint.sum(0)) + _entropy(joint.sum(1))
+    together = _entropy(joint)
+    if normalised:
+        return separate / together if together > 0 else 1.0
+    return separate - together
+
+
+def _entropy(counts: np.ndarray) -> float:
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
+
+
+def _label_counts(first: np.ndarray, second: np.ndarray) -> tuple[dict, dict, dict]:
+    """Label -> voxels in the first map, in the second, and in both at once."""
+    _check_same_shape(first, second)
+    first, second = np.asarray(first), np.asarray(second)
+    counted = (np.unique(array, return_counts=True) for array in (first, second, first[first == second]))
+    first_counts, second_counts, shared = (dict(zip(labels.tolist(), n.tolist())) for labels, n in counted)
+    return first_counts, second_counts, shared
+
+
+def _dice_of(label: int, counts: tuple[dict, dict, dict]) -> float:
+    first, second, shared = (part.get(label, 0) for part in counts)
+    return 2.0 * shared / (first + second) if first + second else 0.0
+
+
+def _distances(values: np.ndarray) -> Distances:
+    median, percentile95 = np.percentile(values, (50, 95))
+    return Distances(float(values.mean()), float(median), float(percentile95), float(values.max()))
+
+
+def _pair(first: np.ndarray, second: np.ndarray, mask: np.ndarray | None) -> list[np.ndarray]:
+    _check_same_shape(first, second)
+    return [_inside(np.asarray(image, dtype=np.float64), mask).ravel() for image in (first, second)]
+
+
+def _inside(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    if mask is not None:
+        _check_same_shape(values, mask)
+        values = values[np.asarray(mask, dtype=bool)]
+    if not values.size:
+        raise GeometryError("No voxel is left to compare. Choose a larger mask.")
+    return values
+
+
+def _check_same_shape(first: np.ndarray, second: np.ndarray) -> None:
+    if np.shape(first) != np.shape(second):
+        raise GeometryError(
+            f"Shapes {np.shape(first)} and {np.shape(second)} differ. Resample one onto the grid of the other."
+        )
