@@ -99,6 +99,7 @@ class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget):
         self.cancelRequested = False
         self.ui.inputsBox.enabled = not running
         self.ui.cancelButton.enabled = running
+        self.ui.progressBar.visible = running
         self.ui.registerButton.enabled = False
         if not running:
             self.updateButtons()
