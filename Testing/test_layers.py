@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -147,9 +148,18 @@ def test_every_module_can_be_imported_first():
     assert result.returncode == 0, result.stderr
 
 
+def imported_by(statements: Iterable[ast.AST]) -> set[str]:
+    """The packages that these statements import, those of the standard library left out."""
+    statements = list(statements)
+    names = [alias.name for node in statements if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in statements if isinstance(node, ast.ImportFrom)]
+    return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
+
+
 def test_the_module_file_imports_only_slicer_when_slicer_starts():
-    tree = ast.parse(MODULE_FILE.read_text(encoding="utf-8"))
-    names = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module for node in tree.body if isinstance(node, ast.ImportFrom)]
-    outside = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
-    assert outside == {"slicer"}
+    assert imported_by(ast.parse(MODULE_FILE.read_text(encoding="utf-8")).body) == {"slicer"}
+
+
+@pytest.mark.parametrize("script", sorted((LIBRARY.parent / "CLI").glob("*.py")), ids=lambda path: path.stem)
+def test_a_command_imports_only_the_library(script):
+    assert imported_by(ast.walk(ast.parse(script.read_text(encoding="utf-8")))) == {"VoxelMorphLib"}
