@@ -1,0 +1,112 @@
+"""Slicer's own command line logic runs the commands: nodes to files, a process, and its results back in the scene."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+
+import slicer
+from support.cli_description import Description, require_parser, run_to_end
+from support.mrml_nodes import add_volume, map_from_world, reslice
+from support.volumes import a_geometry, a_label_map, blob_values, smooth_displacement
+from VoxelMorphLib.bridge.nodes import image_from_node, image_to_node, transform_to_node
+from VoxelMorphLib.core.image import Image, LabelMap
+from VoxelMorphLib.core.transform import AffineTransform
+
+SCRIPT = Path(__file__).resolve().parents[2] / "VoxelMorphSlicer" / "CLI" / "VoxelMorphRegister.py"
+
+
+@pytest.fixture
+def register(application, scene):
+    """Run the register command with parameters by name, nodes among them; gives the finished command node."""
+    require_parser()
+    xml = SCRIPT.with_suffix(".xml").read_text()
+    description = Description(xml, target=str(SCRIPT), location=sys.executable)
+    logic = description.logic(application)
+
+    def run(**values):
+        node = description.node(scene)
+        for name, value in values.items():
+            set_value = node.SetParameterAsNode if isinstance(value, slicer.vtkMRMLNode) else node.SetParameterAsString
+            set_value(name, value if isinstance(value, slicer.vtkMRMLNode) else str(value))
+        run_to_end(node, logic, application)
+        return node
+
+    return run
+
+
+@pytest.fixture
+def pair(scene):
+    """Fixed and moving volume: the same blobs, warped and 5 mm apart, on an oblique and a left-handed grid."""
+    fixed, moving = a_geometry("oblique", (30, 28, 26), 1.2), a_geometry("left-handed oblique", (34, 50, 20), 1.2)
+    seen = moving.points() - (5, 0, 0)
+    fixed_values, moving_values = blob_values(fixed.points()), blob_values(seen + smooth_displacement(seen, 1.0))
+    return add_volume(Image(fixed_values, fixed), "fixed"), add_volume(Image(moving_values, moving), "moving")
+
+
+def a_shift(mm):
+    matrix = np.eye(4)
+    matrix[:3, 3] = mm
+    return AffineTransform(matrix)
+
+
+@pytest.fixture
+def outputs(scene):
+    """An empty node for every output of the command."""
+    classes = {"moved": "ScalarVolume", "movedLabels": "LabelMapVolume", "forward": "Transform", "inverse": "Transform"}
+    return {name: scene.AddNewNodeByClass(f"vtkMRML{kind}Node", name) for name, kind in classes.items()}
+
+
+def correlation(image, other):
+    return np.corrcoef(image.array.ravel(), other.array.ravel())[0, 1]
+
+
+def test_register_brings_volumes_labels_and_transforms_into_the_scene(register, pair, outputs):
+    fixed, moving = pair
+    fixed_image, moving_image = image_from_node(fixed), image_from_node(moving)
+    shift = a_shift((5, 0, 0))
+    labels, initial = image_to_node(a_label_map(moving_image.geometry)), transform_to_node(shift)
+    inputs = {"fixed": fixed, "moving": moving, "movingLabels": labels, "initialTransform": initial}
+    node = register(**inputs, **outputs, model="optimise", budget=2, affine="none", device="cpu")
+    assert (node.GetStatusString(), node.GetErrorText()) == ("Completed", "")
+
+    moved, moved_labels = image_from_node(outputs["moved"]), image_from_node(outputs["movedLabels"])
+    assert moved.geometry.matches(fixed_image.geometry) and moved_labels.geometry.matches(fixed_image.geometry)
+    only_shifted = shift.resample(moving_image, fixed_image.geometry)
+    assert correlation(fixed_image, moved) > max(0.9, correlation(fixed_image, only_shifted))
+    assert isinstance(moved_labels, LabelMap) and set(np.unique(moved_labels.array)) == {0, 2, 17, 53}
+
+    forward, inverse = outputs["forward"], outputs["inverse"]
+    assert moving.GetParentTransformNode() is forward
+    assert np.abs(reslice(moving, fixed) - moved.array)[2:-2, 2:-2, 2:-2].max() < 0.005
+    labels.SetAndObserveTransformNodeID(forward.GetID())
+    assert (reslice(labels, fixed, "nearest") == moved_labels.array).mean() >= 0.999
+    inner = fixed_image.geometry.points()[8:-8, 8:-8, 8:-8]
+    assert np.abs(map_from_world(inverse, map_from_world(forward, inner)) - inner).max() < 0.1
+    for transform, source, target in ((forward, moving, fixed), (inverse, fixed, moving)):
+        assert transform.GetNodeReference(transform.GetMovingNodeReferenceRole()) is source
+        assert transform.GetNodeReference(transform.GetFixedNodeReferenceRole()) is target
+
+
+def test_a_volume_that_cannot_be_registered_is_one_sentence_and_no_result(register, application, pair, outputs):
+    geometry = a_geometry()
+    constant = add_volume(Image(np.full(geometry.shape, 7.0), geometry), "constant")
+    del outputs["movedLabels"]
+    node = register(fixed=pair[0], moving=constant, **outputs, model="optimise", budget=1)
+    assert node.GetStatusString() == "Completed with errors"
+    assert node.GetErrorText().startswith("Error: The moving volume") and "Traceback" not in node.GetErrorText()
+    assert outputs["moved"].GetImageData() is None
+    assert outputs["forward"].GetTransformFromParent() is None and constant.GetParentTransformNode() is None
+    assert application.errors
+    application.errors.clear()
+
+
+def test_the_lists_are_printed(register):
+    node = register(listModels="true", listDevices="true")
+    assert (node.GetStatusString(), node.GetErrorText()) == ("Completed", "")
+    assert "optimise" in node.GetOutputText() and "cpu" in node.GetOutputText()
