@@ -17,8 +17,8 @@ import SimpleITK as sitk  # noqa: N813
 from ..errors import GeometryError, OutputError
 from ..geometry import Geometry
 from ..transform import DisplacementField
-from .files import check_readable, extension
-from .itk import NIFTI_EXTENSIONS, READERS, array_of, geometry_of, itk_image, quiet, read_itk
+from .files import check_readable, extension, naming
+from .itk import NIFTI_EXTENSIONS, READERS, array_of, geometry_of, itk_image, quiet, read_itk, swap_ras_lps
 from .mgh import MGH_EXTENSIONS, read_mgh, write_mgh
 from .nifti import FIELDS, read_nifti
 
@@ -27,7 +27,6 @@ FIELD_EXTENSIONS = (*READERS, *MGH_EXTENSIONS)
 INTENT_NONE, INTENT_DISPLACEMENT, INTENT_VECTOR = 0, 1006, 1007
 #: Key by which Slicer tells "from parent" (resampling) from "to parent" (modeling) in NRRD files.
 DIRECTION_KEY = "displacement field type"
-FROM_LPS = (-1, -1, 1)
 
 
 def read_displacement(path: Path | str) -> DisplacementField:
@@ -39,16 +38,17 @@ def read_displacement(path: Path | str) -> DisplacementField:
         DependencyError: .mgz without nibabel.
     """
     path, kind = check_readable(path, GeometryError), extension(path)
-    if kind in NIFTI_EXTENSIONS:
-        return _read_nifti(path)
-    if kind in MGH_EXTENSIONS:
-        array, affine = read_mgh(path)
-        _check_vectors(array.shape[:3], array.shape[3:], path)
-        return DisplacementField(_as_float(array), Geometry(array.shape[:3], affine))
-    image = read_itk(path)
-    _check_vectors(image.GetSize(), (image.GetNumberOfComponentsPerPixel(),), path)
-    _check_direction(image, path)
-    return DisplacementField(_as_float(array_of(image)) * np.float32(FROM_LPS), geometry_of(image, path))
+    with naming(path):
+        if kind in NIFTI_EXTENSIONS:
+            return _read_nifti(path)
+        if kind in MGH_EXTENSIONS:
+            array, affine = read_mgh(path)
+            _check_vectors(array.shape[:3], array.shape[3:], path)
+            return DisplacementField(_as_float(array), Geometry(array.shape[:3], affine))
+        image = read_itk(path)
+        _check_vectors(image.GetSize(), (image.GetNumberOfComponentsPerPixel(),), path)
+        _check_direction(image, path)
+        return DisplacementField(swap_ras_lps(_as_float(array_of(image))), geometry_of(image, path))
 
 
 def write_displacement(field: DisplacementField, scratch: Path, path: Path) -> None:
@@ -66,7 +66,7 @@ def write_displacement(field: DisplacementField, scratch: Path, path: Path) -> N
             elif kind in MGH_EXTENSIONS:
                 write_mgh(scratch, field.array.astype(np.float32), field.geometry.affine)
             else:
-                image = itk_image(field.array * np.array(FROM_LPS, field.array.dtype), field.geometry)
+                image = itk_image(swap_ras_lps(field.array), field.geometry)
                 image.SetMetaData(DIRECTION_KEY, "resampling")
                 image.SetMetaData("intent_code", str(INTENT_DISPLACEMENT))
                 sitk.WriteImage(image, str(scratch))
@@ -89,8 +89,8 @@ def _read_nifti(path: Path) -> DisplacementField:
             f"{path} has the NIfTI intent {nifti.intent}; displacement fields have {INTENT_DISPLACEMENT} (RAS) or "
             f"{INTENT_VECTOR} (LPS). Export it as a displacement field."
         )
-    sign = FROM_LPS if nifti.intent == INTENT_VECTOR else (1, 1, 1)
-    return DisplacementField(_as_float(array) * np.float32(sign), nifti.geometry)
+    vectors = _as_float(array)
+    return DisplacementField(swap_ras_lps(vectors) if nifti.intent == INTENT_VECTOR else vectors, nifti.geometry)
 
 
 def _write_nifti(field: DisplacementField, scratch: Path) -> None:

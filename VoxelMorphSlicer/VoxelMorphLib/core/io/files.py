@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import OutputError, VoxelMorphError
+from ..errors import GeometryError, OutputError, VoxelMorphError
 
 #: Deflate cannot compress by more than 1032 (zlib technical notes); a file that claims more is damaged.
 LARGEST_COMPRESSION = 1100
@@ -45,6 +45,17 @@ def check_readable(path: Path | str, error: type[VoxelMorphError]) -> Path:
     except (OSError, ValueError) as cause:
         raise error(f"{path} cannot be opened ({_reason(cause)}). Check its name and permissions.") from cause
     return path
+
+
+@contextmanager
+def naming(path: Path | str) -> Iterator[None]:
+    """Put the file's name before a `GeometryError` that does not mention it."""
+    try:
+        yield
+    except GeometryError as cause:
+        if str(path) in str(cause):
+            raise
+        raise GeometryError(f"{path}: {cause}") from cause
 
 
 def check_writable(path: Path | str, bytes_needed: int = 0) -> Path:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
-from ..errors import GeometryError, ImageError, OutputError
+from ..errors import ImageError, OutputError
 from ..geometry import Geometry
 from ..image import Image, LabelMap
-from .files import check_readable, extension, replacing
+from .files import check_readable, extension, naming, replacing
 from .itk import NIFTI_EXTENSIONS, READERS, array_of, geometry_of, itk_image, quiet, read_itk
 from .mgh import MGH_EXTENSIONS, MGH_TYPES, read_mgh, write_mgh
 from .nifti import read_nifti
@@ -96,10 +96,8 @@ def _read(path: Path | str, keys: tuple[str, ...]) -> tuple[np.ndarray, Geometry
 
 def _scalar_volume(array: np.ndarray, affine: np.ndarray | None, path: Path) -> tuple[np.ndarray, Geometry]:
     _check_volume(array.shape, path)
-    try:
+    with naming(path):
         return array, default_geometry(array.shape) if affine is None else Geometry(array.shape, affine)
-    except GeometryError as cause:
-        raise GeometryError(f"{path}: {cause}") from cause
 
 
 def _from_itk(image: sitk.Image, path: Path) -> tuple[np.ndarray, Geometry]:

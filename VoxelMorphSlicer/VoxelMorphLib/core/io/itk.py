@@ -12,8 +12,8 @@ import SimpleITK as sitk  # noqa: N813
 
 from ..errors import GeometryError, ImageError
 from ..geometry import Geometry
-from .files import LARGEST_COMPRESSION, check_readable, extension
-from .metaimage import check_metaimage_length
+from .files import LARGEST_COMPRESSION, check_readable, extension, naming
+from .metaimage import check_meta_length, read_meta_header
 
 #: Reader of each extension; fixed, so that a foreign file never reaches another reader because of its content.
 READERS = {
@@ -39,12 +39,13 @@ def read_itk(path: Path | str) -> sitk.Image:
         GeometryError: spacing or axes that no grid has.
     """
     path = check_readable(path, ImageError)
-    data = _data_file(path)
+    header = read_meta_header(path) if extension(path) in META_EXTENSIONS else None
+    data = _data_file(path, header.fields["ElementDataFile"] if header else _nrrd_data_file(path))
     with quiet(), _explained(path):
         reader = _information(path)
         _check_size(reader, path, data)
-        if extension(path) in META_EXTENSIONS:
-            check_metaimage_length(path, data, _declared_bytes(reader))
+        if header:
+            check_meta_length(header, path, data, _declared_bytes(reader))
         return reader.Execute()
 
 
@@ -60,16 +61,21 @@ def geometry_of(image: sitk.Image | sitk.ImageFileReader, path: Path | str) -> G
     lps = np.eye(4)
     lps[:3, :3] = np.reshape(image.GetDirection(), (dimension, dimension))[:3, :3] * image.GetSpacing()[:3]
     lps[:3, 3] = image.GetOrigin()[:3]
-    try:
+    with naming(path):
         return Geometry(image.GetSize()[:3], LPS @ lps)
-    except GeometryError as cause:
-        raise GeometryError(f"{path}: {cause}") from cause
 
 
 def array_of(image: sitk.Image) -> np.ndarray:
     """(I, J, K) or (I, J, K, components), a C-contiguous copy of the voxels of a 3-D ITK image."""
     voxels = sitk.GetArrayViewFromImage(image)
     return np.array(np.moveaxis(voxels, (0, 1, 2), (2, 1, 0)), order="C")
+
+
+def swap_ras_lps(vectors: np.ndarray) -> np.ndarray:
+    """A copy of vectors (..., 3) with the first two components negated."""
+    swapped = vectors.copy()
+    np.negative(vectors[..., :2], out=swapped[..., :2])
+    return swapped
 
 
 def itk_image(array: np.ndarray, geometry: Geometry) -> sitk.Image:
@@ -106,7 +112,7 @@ def quiet() -> Iterator[None]:
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
-    except (RuntimeError, MemoryError, OverflowError) as cause:
+    except (RuntimeError, MemoryError, OverflowError, UnicodeError) as cause:
         if "orthonormal" in str(cause) or "determinant" in str(cause).lower() or "spacing" in str(cause).lower():
             raise GeometryError(
                 f"{path} has sheared, parallel or missing voxel axes, which ITK does not read. "
@@ -139,17 +145,18 @@ def _check_spacing(spacing: tuple[float, ...], path: Path) -> None:
         raise GeometryError(f"{path} has the voxel spacing {list(spacing)} mm. Correct the file header.")
 
 
-def _data_file(path: Path) -> Path:
-    """The file with the voxels: `path` itself, or the one that its header names."""
+def _nrrd_data_file(path: Path) -> str:
+    """What a NRRD header says about the place of its voxels; "LOCAL" when they follow the header."""
     with path.open("rb") as stream:
         head = stream.read(1 << 16)
-    if extension(path) in META_EXTENSIONS:
-        named = re.search(rb"(?m)^ElementDataFile\s*=\s*(.*?)\s*$", head)
-    else:
-        named = re.search(rb"(?m)^data ?file:\s*(.*?)\s*$", head.split(b"\n\n")[0])
-    if named is None or named.group(1) == b"LOCAL":
+    named = re.search(rb"(?m)^data ?file:\s*(.*?)\s*$", head.split(b"\n\n")[0])
+    return named.group(1).decode("utf-8", "replace") if named else "LOCAL"
+
+
+def _data_file(path: Path, named: str) -> Path:
+    """The file with the voxels, which lies beside its header."""
+    if named == "LOCAL":
         return path
-    name = named.group(1).decode("utf-8", "replace")
-    if name.startswith("LIST") or "%" in name:
-        raise ImageError(f"{path} spreads its voxels over several files ({name}). Save it as one .nrrd file.")
-    return check_readable(path.parent / name, ImageError)
+    if named.startswith("LIST") or "%" in named:
+        raise ImageError(f"{path} spreads its voxels over several files ({named}). Save it as one .nrrd file.")
+    return check_readable(path.parent / named, ImageError)

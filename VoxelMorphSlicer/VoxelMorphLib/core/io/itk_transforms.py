@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ import SimpleITK as sitk  # noqa: N813
 
 from ..errors import GeometryError, OutputError
 from ..transform import AffineTransform, CompositeTransform, DisplacementField, Transform
-from .files import check_readable, extension
-from .itk import LPS, array_of, geometry_of, itk_image, quiet
+from .files import check_readable, extension, naming
+from .itk import LPS, array_of, geometry_of, itk_image, quiet, swap_ras_lps
 
 ITK_EXTENSIONS = (".h5", ".tfm", ".txt")
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -23,11 +24,12 @@ def read_itk_transform(path: Path | str) -> Transform:
         GeometryError: missing, damaged or foreign file, not 3-D, or a kind of transform that is not supported.
     """
     path = check_readable(path, GeometryError)
-    _check_signature(path)
+    if extension(path) == ".h5":
+        _check_hdf5(path)
     try:
-        with quiet():
+        with quiet(), naming(path):
             return _from_itk(sitk.ReadTransform(str(path)), path)
-    except (RuntimeError, MemoryError) as cause:
+    except (RuntimeError, MemoryError, UnicodeError) as cause:
         if "InverseDisplacementField" in str(cause):
             raise GeometryError(
                 f"{path} stores its displacement field for the opposite direction (to parent). "
@@ -57,17 +59,21 @@ def to_itk(transform: Transform) -> sitk.Transform:
             parts.AddTransform(to_itk(part))
         return parts
     if isinstance(transform, DisplacementField):
-        vectors = transform.array.astype(np.float64) * (-1, -1, 1)
+        vectors = swap_ras_lps(transform.array.astype(np.float64))
         return sitk.DisplacementFieldTransform(itk_image(vectors, transform.geometry))  # takes the image over
     matrix = LPS @ transform.matrix @ LPS
     return sitk.AffineTransform(matrix[:3, :3].ravel().tolist(), matrix[:3, 3].tolist())
 
 
-def _check_signature(path: Path) -> None:
+def _check_hdf5(path: Path) -> None:
+    """Compare the length with the superblock's, because ITK's HDF5 prints its errors to the terminal."""
     with path.open("rb") as stream:
-        is_hdf5 = stream.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
-    if extension(path) == ".h5" and not is_hdf5:
+        head = stream.read(64)
+    if len(head) < 64 or not head.startswith(HDF5_SIGNATURE):
         raise GeometryError(f"{path} is not an HDF5 file. Export the transform again.")
+    (end,) = struct.unpack_from("<Q", head, 40 if head[8] < 2 else 28)
+    if path.stat().st_size < end:
+        raise GeometryError(f"{path} is truncated: {path.stat().st_size} of {end} bytes. Copy or export it again.")
 
 
 def _from_itk(transform: sitk.Transform, path: Path) -> Transform:
@@ -79,7 +85,7 @@ def _from_itk(transform: sitk.Transform, path: Path) -> Transform:
         return _simplified(tuple(_from_itk(part, path) for part in reversed(parts)))
     if isinstance(transform, sitk.DisplacementFieldTransform):
         field = transform.GetDisplacementField()
-        return DisplacementField(array_of(field) * (-1, -1, 1), geometry_of(field, path))
+        return DisplacementField(swap_ras_lps(array_of(field)), geometry_of(field, path))
     if transform.IsLinear():
         return AffineTransform(LPS @ _matrix(transform) @ LPS)
     raise GeometryError(

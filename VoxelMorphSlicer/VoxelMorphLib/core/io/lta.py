@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import GeometryError
 from ..geometry import Geometry
 from ..transform import AffineTransform
-from .files import check_readable
+from .files import check_readable, naming
 
 VOXEL_TO_VOXEL, RAS_TO_RAS = 0, 1
 NUMBER = r"[-+0-9.eE]+"
@@ -33,14 +33,16 @@ def read_lta(path: Path | str) -> AffineTransform:
         raise GeometryError(f"{path} holds {count:g} transforms. Choose a file with a single one.")
     matrix = _matrix(text, path)
     if kind == VOXEL_TO_VOXEL:
-        source, target = _volume(text, "src", path), _volume(text, "dst", path)
+        with naming(path):
+            source, target = _volume(text, "src", path), _volume(text, "dst", path)
         matrix = target.affine @ matrix @ source.world_to_voxel_affine
     elif kind != RAS_TO_RAS:
         raise GeometryError(
             f"{path} has the LTA type {kind:g}; only 0 (voxel to voxel) and 1 (RAS to RAS) are read. "
             "Convert it with `lta_convert --ltavox2vox` or without options."
         )
-    return AffineTransform(matrix).inverse()
+    with naming(path):
+        return AffineTransform(matrix).inverse()
 
 
 def write_lta(

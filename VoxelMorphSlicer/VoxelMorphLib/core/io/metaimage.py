@@ -1,60 +1,131 @@
-"""MetaImage files: is there as much data as the header announces? ITK's reader prints to the terminal when not."""
+"""MetaImage files: may ITK open this one?
+
+ITK's reader crashes on impossible dimensions and prints to the terminal when fields or voxels are missing.
+Fields: https://itk.org/Wiki/ITK/MetaIO/Documentation.
+"""
 
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import ImageError
 
+#: Fields of one number per axis, of one per pair of axes, and of whole numbers.
+PER_AXIS = ("DimSize", "ElementSpacing", "ElementSize", "Offset", "Position", "Origin", "CenterOfRotation")
+PER_PAIR = ("TransformMatrix", "Rotation", "Orientation")
+WHOLE = ("DimSize", "CompressedDataSize")
+REQUIRED = ("NDims", "DimSize", "ElementType", "ElementDataFile")
 
-def check_metaimage_length(path: Path, data: Path, declared: int) -> None:
-    """Make sure that the voxels of a .mha or .mhd are all there.
+
+@dataclass(frozen=True)
+class MetaHeader:
+    """The text at the start of a .mha file or in a .mhd file.
 
     Args:
-        path: the header.
+        fields: name -> text.
+        end: bytes of the text.
+    """
+
+    fields: dict[str, str]
+    end: int
+
+    def is_true(self, field: str, default: bool) -> bool:
+        """Whether a yes-or-no field says yes."""
+        return self.fields.get(field, str(default))[:1].lower() in ("t", "1")
+
+
+def read_meta_header(path: Path) -> MetaHeader:
+    """Parse and check the header.
+
+    Raises:
+        ImageError: a field is missing or holds the wrong count of numbers.
+    """
+    header = _parse(path)
+    missing = [field for field in REQUIRED if not header.fields.get(field)]
+    wrong = [] if missing else _wrong_fields(header.fields)
+    if missing or wrong:
+        raise ImageError(
+            f"{path} is not a MetaImage file or its header is damaged: missing {missing or 'nothing'}, "
+            f"wrong {wrong or 'nothing'}. Copy or export it again."
+        )
+    return header
+
+
+def check_meta_length(header: MetaHeader, path: Path, data: Path, declared: int) -> None:
+    """Make sure that all voxels are there.
+
+    Args:
+        header: of `path`.
+        path: .mha or .mhd file.
         data: the file with the voxels, possibly the same.
         declared: bytes of all voxels.
 
     Raises:
         ImageError: less data than declared.
     """
-    fields, end = _header(path)
-    if fields.get(b"BinaryData", b"True").lower() == b"false":
+    if not header.is_true("BinaryData", True):
         return
     with data.open("rb") as stream:
-        stream.seek(end if data == path else 0)
-        if fields.get(b"CompressedData", b"False").lower() == b"true":
-            found = _inflated_bytes(stream, declared)
+        stream.seek(header.end if data == path else 0)
+        if header.is_true("CompressedData", False):
+            found = _inflated_bytes(stream, declared, header.fields.get("CompressedDataSize", ""))
         else:
             found = data.stat().st_size - stream.tell()
     if found < declared:
         raise ImageError(
-            f"{path} is truncated: its header announces {declared} bytes of voxels, found {found}. "
-            "Copy or export it again."
+            f"{path} is truncated or damaged: its header announces {declared} bytes of voxels, "
+            f"{max(found, 0)} can be read. Copy or export it again."
         )
 
 
-def _header(path: Path) -> tuple[dict[bytes, bytes], int]:
+def _parse(path: Path) -> MetaHeader:
     fields, end = {}, 0
     with path.open("rb") as stream:
-        for line in stream:
+        while end < 1 << 16:
+            line = stream.readline(1 << 14)
             end += len(line)
-            key, _, value = line.partition(b"=")
-            fields[key.strip()] = value.strip()
-            if key.strip() == b"ElementDataFile":
+            key, equals, value = line.decode("latin-1").partition("=")
+            if not equals:
                 break
-    return fields, end
+            fields[key.strip()] = value.strip()
+            if key.strip() == "ElementDataFile":
+                break
+    return MetaHeader(fields, end)
 
 
-def _inflated_bytes(stream, at_most: int) -> int:
-    inflater, found = zlib.decompressobj(), 0
+def _wrong_fields(fields: dict[str, str]) -> list[str]:
+    if fields["NDims"] not in ("1", "2", "3", "4", "5"):
+        return ["NDims"]
+    dimensions, names = int(fields["NDims"]), list(fields)
+    counts = {**dict.fromkeys(PER_AXIS, dimensions), **dict.fromkeys(PER_PAIR, dimensions**2)}
+    wrong = [name for name in fields if name in counts and _count_numbers(fields[name]) != counts[name]]
+    wrong += [name for name in counts if name in names and names.index(name) < names.index("NDims")]
+    wrong += [] if fields["ElementType"].startswith("MET_") else ["ElementType"]
+    return wrong + [name for name in WHOLE if not fields.get(name, "0").replace(" ", "").isdigit()]
+
+
+def _count_numbers(text: str) -> int:
     try:
-        while found < at_most:
-            block = stream.read(1 << 16)
+        return len([float(word) for word in text.split()])
+    except ValueError:
+        return -1
+
+
+def _inflated_bytes(stream: BinaryIO, at_most: int, compressed_size: str) -> int:
+    """Bytes that come out of a whole zlib stream of `compressed_size` bytes; -1 where the stream is damaged."""
+    inflater, found = zlib.decompressobj(), 0
+    left = int(compressed_size) if compressed_size.isdigit() else 1 << 62
+    try:
+        while found <= at_most and left > 0 and not inflater.eof:
+            block = stream.read(min(1 << 16, left))
             if not block:
                 break
+            left -= len(block)
             found += len(inflater.decompress(block))
     except zlib.error:
-        pass
-    return found
+        return -1
+    is_whole = inflater.eof and (left == 0 or not compressed_size.isdigit())
+    return found if is_whole else -1

@@ -39,8 +39,9 @@ def read_mgh(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
         _check_warp(content, path)
     content[:4] = struct.pack(">i", 1)  # nibabel knows no intents
     try:
-        image = nibabel.MGHImage.from_bytes(bytes(content))
-        array, affine = np.asarray(image.dataobj), image.affine
+        with np.errstate(all="ignore"):  # a damaged position is found by Geometry
+            image = nibabel.MGHImage.from_bytes(bytes(content))
+            array, affine = np.asarray(image.dataobj), image.affine
     except Exception as cause:  # nibabel has no common error class
         raise ImageError(f"{path} is damaged: nibabel cannot read it. Copy or export it again.") from cause
     return array.astype(array.dtype.newbyteorder("="), order="C"), affine

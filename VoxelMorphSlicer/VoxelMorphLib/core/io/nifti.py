@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import GeometryError, ImageError
 from ..geometry import Geometry
-from .files import check_readable
+from .files import check_readable, naming
 from .itk import read_geometry
 
 #: Field: (type, offset).
@@ -126,14 +126,8 @@ def _check_position(header: np.void, shape: tuple[int, ...], path: Path) -> None
     if not all(np.isfinite(values).all() for values in used):
         raise GeometryError(f"{path} holds NaN or infinity in the position of its header. Correct the file header.")
     if header["sform_code"] > 0 and header["qform_code"] <= 0 and len(shape) >= 3:
-        _check_shear(header["srow"].astype(float), shape, path)
-
-
-def _check_shear(rows: np.ndarray, shape: tuple[int, ...], path: Path) -> None:
-    try:
-        Geometry(shape[:3], np.vstack([rows, (0, 0, 0, 1)]))
-    except GeometryError as cause:
-        raise GeometryError(f"{path}: {cause}") from cause
+        with naming(path):
+            Geometry(shape[:3], np.vstack([header["srow"].astype(float), (0, 0, 0, 1)]))
 
 
 def _voxels(stream: BinaryIO, header: np.void, shape: tuple[int, ...], path: Path) -> np.ndarray:
