@@ -153,7 +153,7 @@ WRONG_ROWS = [
     ({"architecture": {"class": "VxmDense", "arguments": []}}, r"has \[\] of the wrong type as arguments"),
     ({"file": None}, "needs a file, unless its architecture is optimise"),
     ({"file": "../../etc/passwd"}, "plain name without folders"),
-    ({"file": ".hidden"}, "plain name without folders"),
+    ({"file": ".."}, "plain name without folders"),
     ({"format": "pickle"}, "'pickle'; choose one of keras, safetensors, torch"),
     ({"sha256": "abc"}, "64 lower-case hexadecimal digits"),
     ({"bytes": -1}, "size of -1 bytes"),

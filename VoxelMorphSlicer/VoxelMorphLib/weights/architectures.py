@@ -15,24 +15,50 @@ OPTIMISE = "optimise"
 
 #: Module in `networks` of every class; names only, so that listing models does not import torch.
 ARCHITECTURES = {
+    "Unet": "unet",
+    "VxmCvpr2018": "legacy",
     "VxmDense": "dense",
+    "VxmMiccai2018": "legacy",
+    "VxmCvpr2018": "legacy",
+    "VxmMiccai2018": "legacy",
 }
 
+#: No extent, feature count or level of a real network is larger; a file that claims so is not believed.
+_LARGEST_ARGUMENT = 4096
+_REFUSALS = (VoxelMorphError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
-def build_network(name: str, arguments: dict[str, Any]) -> nn.Module:
+
+def build_network(name: str, arguments: dict[str, Any], device: str = "cpu") -> nn.Module:
     """A new network of the named class, with random weights.
 
     Args:
         name: one of `ARCHITECTURES`.
         arguments: of its constructor, by name; they may come from a file and are not trusted.
+        device: "cpu", or "meta" for a network of shapes without memory.
 
     Raises:
         WeightsError: the class is unknown or refuses the arguments.
     """
+    import torch
+
     if name not in ARCHITECTURES:
         raise WeightsError(f"There is no network {name!r}. This version has {', '.join(sorted(ARCHITECTURES))}.")
-    module = importlib.import_module(f"..networks.{ARCHITECTURES[name]}", __package__)
+    if not _plausible(arguments):
+        raise WeightsError(f"The network {name} has numbers beyond {_LARGEST_ARGUMENT} or foreign values in its file.")
+    # Imported before the device changes: constants that a module keeps as tensors must have values.
+    network_class = getattr(importlib.import_module(f"..networks.{ARCHITECTURES[name]}", __package__), name)
     try:
-        return getattr(module, name)(**arguments)
-    except (VoxelMorphError, TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
-        raise WeightsError(f"The network {name} cannot be built from the arguments {arguments} ({error}).") from error
+        with torch.device(device):
+            return network_class(**arguments)
+    except _REFUSALS as error:
+        raise WeightsError(f"The network {name} cannot be built from its arguments {arguments} ({error}).") from error
+
+
+def _plausible(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _plausible(item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return len(value) <= _LARGEST_ARGUMENT and all(map(_plausible, value))
+    if isinstance(value, (int, float)):
+        return abs(value) <= _LARGEST_ARGUMENT
+    return value is None or isinstance(value, str)

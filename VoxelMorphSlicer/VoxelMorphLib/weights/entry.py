@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass, field
+from pathlib import PureWindowsPath
 from typing import Any
 
 from ..core.config import NetworkSpace
@@ -144,8 +145,8 @@ def _value_problem(entry: ModelEntry) -> str | None:
         return "needs a title and a description of one line"
     if (entry.file is None) != (entry.architecture == OPTIMISE):
         return f"needs a file, unless its architecture is {OPTIMISE}"
-    if entry.file is not None and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", entry.file):
-        return f"has the file {entry.file!r}; give a plain name without folders and spaces"
+    if entry.file in ("", "..") or (entry.file and PureWindowsPath(entry.file).name != entry.file):
+        return f"has the file {entry.file!r}; give a plain name without folders"
     if entry.format not in FORMATS and entry.file is not None:
         return f"has the format {entry.format!r}; choose one of {', '.join(FORMATS)}"
     if entry.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", entry.sha256):

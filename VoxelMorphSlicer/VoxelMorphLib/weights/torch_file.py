@@ -1,0 +1,116 @@
+"""Weight files (.pt) of the original's torch branch, read without executing them, turned into our VxmDense.
+
+The branch samples with zero padding, in the integration too; this project continues the border there, as the
+TensorFlow original does. Fields therefore differ near the edge of the grid, by about one voxel at most, and nowhere
+else.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..core.errors import WeightsError
+from .state import network_from_state
+
+#: Constructor arguments of the branch's VxmDense and their defaults.
+_DEFAULTS: dict[str, Any] = {
+    "nb_unet_features": None,
+    "nb_unet_levels": None,
+    "unet_feat_mult": 1,
+    "nb_unet_conv_per_level": 1,
+    "int_steps": 7,
+    "int_downsize": 2,
+    "bidir": False,
+    "use_probs": False,
+    "src_feats": 1,
+    "trg_feats": 1,
+    "unet_half_res": False,
+}
+_REMEDY = "Choose a file that the original's torch branch wrote, or a .h5 or .safetensors file."
+_NAMES = ((r"^unet_model\.remaining\.", "unet.final."), (r"^unet_model\.", "unet."), (r"\.main\.", ".convolution."))
+#: A zip that unpacks to more than this many times its size is no weight file.
+_LARGEST_EXPANSION = 2
+
+
+def network_from_torch(path: str | Path) -> nn.Module:
+    """The network of a file that the branch's `VxmDense.save` wrote, float32 on the CPU.
+
+    Raises:
+        WeightsError: the file is damaged, holds other objects than weights, or another network.
+    """
+    path = Path(path)
+    checkpoint = _load(path)
+    if not isinstance(checkpoint, dict) or set(checkpoint) != {"config", "model_state"}:
+        raise WeightsError(f"{path} is no VoxelMorph file: config and model_state are not what it holds. {_REMEDY}")
+    state = _state(path, checkpoint["model_state"])
+    return network_from_state("VxmDense", _arguments(path, checkpoint["config"]), state, path)
+
+
+def _load(path: Path) -> Any:
+    try:
+        if zipfile.is_zipfile(path):
+            _refuse_bomb(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} was not opened: it is damaged, or holds Python objects other than weights, which could run "
+            f"programs. {_REMEDY}"
+        ) from error
+    except Exception as error:  # torch's reader raises almost any type on damaged files
+        raise WeightsError(f"{path} is damaged or no torch file ({_first_line(error)}). Get a fresh copy.") from error
+
+
+def _refuse_bomb(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(item.file_size for item in archive.infolist())
+    if unpacked > _LARGEST_EXPANSION * path.stat().st_size:
+        raise WeightsError(f"{path} would unpack to {unpacked / 1e6:.0f} MB, far more than its size. {_REMEDY}")
+
+
+def _arguments(path: Path, config: Any) -> dict[str, Any]:
+    """Our constructor arguments for a configuration of the branch."""
+    foreign = set(config) - set(_DEFAULTS) - {"inshape"} if isinstance(config, dict) else {type(config).__name__}
+    if foreign or not isinstance(config.get("inshape"), (list, tuple)):
+        names = ", ".join(sorted(map(str, foreign))) or "no inshape"
+        raise WeightsError(f"{path} has a configuration that VxmDense does not know ({names}). {_REMEDY}")
+    values = {**_DEFAULTS, **config}
+    return {
+        "ndims": len(values["inshape"]),
+        "features": values["nb_unet_features"],
+        "levels": values["nb_unet_levels"],
+        "multiplier": values["unet_feat_mult"],
+        "conv_per_level": values["nb_unet_conv_per_level"],
+        "int_steps": values["int_steps"],
+        "svf_resolution": 2 if values["unet_half_res"] else 1,
+        "int_resolution": values["int_downsize"],
+        "bidir": values["bidir"],
+        "use_probs": values["use_probs"],
+        "moving_features": values["src_feats"],
+        "fixed_features": values["trg_feats"],
+    }
+
+
+def _state(path: Path, state: Any) -> dict[str, Tensor]:
+    """Our tensor names; the sampling grids that older files hold are computed here and left out."""
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+        raise WeightsError(f"{path} holds something else than named tensors as model_state. {_REMEDY}")
+    renamed = {}
+    for key, value in state.items():
+        if not key.endswith(".grid"):
+            for pattern, replacement in _NAMES:
+                key = re.sub(pattern, replacement, key)
+            renamed[key] = value
+    return renamed
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0][:200] or type(error).__name__
