@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ..config import Settings, check_choice, check_range
+from ..errors import ConfigError
 from ..precision import in_float32
 from .reduction import check_same_shape
 
@@ -45,6 +46,8 @@ class MutualInformation(Settings):
     def __post_init__(self) -> None:
         check_range("bins", self.bins, 2, 256)
         check_choice("ranges", self.ranges, RANGES)
+        if self.clip is not None and not self.clip[0] < self.clip[1]:
+            raise ConfigError(f"clip is {self.clip}; give the lower intensity first, then a higher one.")
 
     def __call__(self, fixed: Tensor, moved: Tensor, mask: Tensor | None = None, reduction: str = "mean") -> Tensor:
         return mutual_information_loss(fixed, moved, self, mask, reduction)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..config import Settings
+from ..config import Settings, check_range
 from ..precision import in_float32
 from .box import box_sum, box_window
 from .reduction import check_same_shape, reduce_map
@@ -81,6 +81,10 @@ class NCC(Settings):
     eps: float = 1e-5
     signed: bool = False
     legacy: bool = False
+
+    def __post_init__(self) -> None:
+        box_window(self.window, 1 if isinstance(self.window, int) else len(self.window))
+        check_range("eps", self.eps, 1e-12, 1e6)
 
     def __call__(self, fixed: Tensor, moved: Tensor, mask: Tensor | None = None) -> Tensor:
         return ncc_loss(fixed, moved, self.window, self.eps, self.signed, self.legacy, mask)

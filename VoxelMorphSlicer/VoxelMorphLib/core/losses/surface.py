@@ -29,8 +29,8 @@ def surface_distance(distance: Tensor, points: Tensor) -> Tensor:
     labelled = points.shape[-1] == axes + 1
     if not labelled and (points.shape[-1] != axes or distance.shape[1] != 1):
         raise GeometryError(
-            f"Surface points on {axes} axes with {distance.shape[1]} labels have {axes + 1} columns (voxel, label), got "
-            f"{points.shape[-1]}. Add the index of the label as last column."
+            f"Surface points on {axes} axes with {distance.shape[1]} labels have {axes + 1} columns, got "
+            f"{points.shape[-1]}. Give the voxel coordinates, then the index of the label."
         )
     values = values_at(distance, points[..., :axes])
     if labelled:
