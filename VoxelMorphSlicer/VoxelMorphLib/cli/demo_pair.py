@@ -10,7 +10,7 @@ import numpy as np
 from ..core.errors import DependencyError
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
-from ..core.transform import DisplacementField
+from ..core.transform import AffineTransform, DisplacementField
 
 LABEL_NAMES = {1: "grey matter", 2: "white matter", 3: "fluid and rest"}
 _SHAPE, _SPACING = (96, 112, 96), 2.0
@@ -78,7 +78,7 @@ def _template() -> tuple[Image, LabelMap]:
     grey, white = (
         _array(load(resolution=1)) for load in (datasets.load_mni152_gm_template, datasets.load_mni152_wm_template)
     )
-    tissue = 1 + np.argmax([grey, white, 1 - grey - white], axis=0)
+    tissue = np.where(1 - grey - white > np.maximum(grey, white), 3, np.where(white > grey, 2, 1))
     geometry = Geometry(head.shape, head.affine)
     return (
         Image(np.where(inside, _array(head), 0), geometry, "MNI152"),
@@ -108,8 +108,6 @@ def _rotation(angles: np.ndarray) -> np.ndarray:
 
 
 def _resample(image: Image, geometry: Geometry) -> Image:
-    from ..core.transform import AffineTransform
-
     return AffineTransform(np.eye(4)).resample(image, geometry, background=0)
 
 
