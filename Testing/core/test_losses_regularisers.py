@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from VoxelMorphLib.core.errors import ConfigError
+from VoxelMorphLib.core.errors import ConfigError, GeometryError
+from VoxelMorphLib.core.losses.bending import Bending, bending_energy
 from VoxelMorphLib.core.losses.gradient import Gradient, gradient_penalty
+from VoxelMorphLib.core.losses.kl import KL, kl_loss, precision_penalty
+from VoxelMorphLib.core.losses.table import REGULARISERS, make_loss
 
 
 def a_field(shape, seed=0, batch=2, dtype=torch.float32):
@@ -79,3 +82,75 @@ def test_unknown_penalties_are_refused():
 def test_the_bound_gradient_penalty_is_the_function_with_its_options():
     field = a_field((6, 5))
     assert torch.equal(Gradient("l1", 2.0)(field), gradient_penalty(field, "l1", 2.0))
+
+
+def test_the_bending_energy_of_an_affine_field_is_zero():
+    assert bending_energy(a_linear_field((7, 5, 6), (1.0, -2.0, 0.5))).item() == pytest.approx(0, abs=1e-10)
+    assert bending_energy(torch.randn(1, 2, 2, 2)).item() == 0
+
+
+def test_the_bending_energy_of_a_quadratic_field_is_known():
+    i, j = torch.meshgrid(torch.arange(8.0), torch.arange(9.0), indexing="ij")
+    field = (1.5 * i**2 - 0.5 * j**2 + 2 * i * j).expand(1, 1, 8, 9)
+    assert bending_energy(field).item() == pytest.approx(3**2 + 1**2 + 2 * 2**2)
+    assert Bending(multiplier=2.0)(field).item() == pytest.approx(36)
+
+
+@pytest.mark.parametrize("shape", [(6,), (5, 4), (4, 3, 5)])
+def test_the_bending_energy_agrees_with_finite_differences(shape):
+    assert torch.autograd.gradcheck(bending_energy, (a_field(shape, dtype=torch.float64).requires_grad_(),))
+
+
+def test_the_divergence_of_a_standard_field_has_the_published_value():
+    """Zero means and unit variances on 24^3 voxels, lambda 10: 3/2 times 10 times the mean number of neighbours."""
+    assert kl_loss(torch.zeros(1, 6, 24, 24, 24), prior_lambda=10).item() == pytest.approx(86.25)
+    assert kl_loss(torch.zeros(1, 6, 24, 24, 24), 10, "miccai2018").item() == pytest.approx(86.25 / 3)
+
+
+def test_the_two_divergences_weigh_the_means_alike():
+    mean = a_field((6, 5, 4))
+    logvar = torch.zeros_like(mean)
+    with_mean, without = torch.cat([mean, logvar], 1), torch.cat([0 * mean, logvar], 1)
+    expected = 0.5 * 3 * 10 * precision_penalty(mean)
+    for variant in ("current", "miccai2018"):
+        difference = kl_loss(with_mean, 10, variant) - kl_loss(without, 10, variant)
+        torch.testing.assert_close(difference, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_best_variance_is_one_over_lambda_and_the_neighbours():
+    logvar = torch.full((1, 2, 3, 1), -torch.log(torch.tensor(10.0)).item()).requires_grad_()
+    kl_loss(torch.cat([torch.zeros(1, 2, 3, 1), logvar], 1), prior_lambda=10).backward()
+    assert logvar.grad[0, 0, :, 0].tolist() == pytest.approx([0, 1 / 6, 0], abs=1e-6)
+
+
+@pytest.mark.parametrize("variant", ["current", "miccai2018"])
+def test_the_divergence_agrees_with_finite_differences(variant):
+    parameters = torch.randn(2, 4, 5, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda p: kl_loss(p, 3.0, variant), (parameters,))
+
+
+def test_the_divergence_needs_means_and_variances():
+    with pytest.raises(GeometryError, match=r"3 axes has 6 channels .* got 3"):
+        kl_loss(torch.zeros(1, 3, 4, 4, 4))
+    with pytest.raises(ConfigError, match="variant is '2019'"):
+        kl_loss(torch.zeros(1, 4, 4, 4), 10, "2019")
+    with pytest.raises(ConfigError, match="variant is '2019'"):
+        KL(variant="2019")
+
+
+@pytest.mark.parametrize("name", sorted(REGULARISERS))
+def test_regularisers_are_batch_means_in_float32(name):
+    loss = make_loss(name)
+    field = torch.randn(3, 4 if name == "kl" else 2, 6, 7, generator=torch.Generator().manual_seed(0))
+    singles = torch.stack([loss(item[None]) for item in field])
+    torch.testing.assert_close(loss(field), singles.mean())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(loss(field), loss(field.clone()))
+        assert loss(field.bfloat16()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", sorted(REGULARISERS))
+def test_a_field_of_zeros_has_finite_gradients(name):
+    field = torch.zeros(1, 4 if name == "kl" else 2, 6, 7, requires_grad=True)
+    make_loss(name)(field).backward()
+    assert torch.isfinite(field.grad).all()
