@@ -20,7 +20,7 @@ _SLAB_BYTES = 6 * 2**20
 
 #: (parity of the output voxel, tap on the coarse grid, tap of the 3-wide kernel): nearest-neighbour upsampling by two
 #: shows two of the three taps the same coarse voxel.
-_TAPS = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]], [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]])
+_TAPS = (((1.0, 0.0, 0.0), (0.0, 1.0, 1.0)), ((1.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
 
 
 def can_fuse(image: Tensor) -> bool:
@@ -103,7 +103,7 @@ def _at(parity: tuple[int, ...]) -> list:
 def _parity_kernels(weight: Tensor) -> Tensor:
     """(F, C, 3, ...) -> (2^N * F, C, 2, ...), the parities of the first axis outermost."""
     kernels = weight.float()
-    taps = _TAPS
+    taps = torch.tensor(_TAPS)
     for axis in range(weight.ndim - 2):  # contract the next kernel axis, append its tap, put its parity in front
         kernels = torch.tensordot(kernels, taps, dims=([2 + axis], [2])).movedim(-2, axis)
     ndims = weight.ndim - 2

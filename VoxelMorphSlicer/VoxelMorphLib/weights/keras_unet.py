@@ -1,0 +1,130 @@
+"""The layer names and constructor arguments of the original's Unet and VxmDense, in this project's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from ..core.errors import WeightsError
+from .keras_file import KerasFile, KerasLayer
+
+_CONVOLUTION = re.compile(
+    r"(?P<residual>resfix_)?(?:.*_)?"
+    r"(?:(?P<part>enc|dec)_conv_(?P<level>\d{1,3})_(?P<conv>\d{1,3})|dec_final_conv_(?P<final>\d{1,3}))"
+)
+_HEADS = {"flow": "flow", "log_sigma": "logvar"}
+
+#: Constructor arguments of the original's VxmDense that keep their meaning under another name.
+_RENAMED = {
+    "nb_unet_features": "features",
+    "nb_unet_levels": "levels",
+    "unet_feat_mult": "multiplier",
+    "nb_unet_conv_per_level": "conv_per_level",
+    "int_steps": "int_steps",
+    "svf_resolution": "svf_resolution",
+    "int_resolution": "int_resolution",
+    "bidir": "bidir",
+    "use_probs": "use_probs",
+    "src_feats": "moving_features",
+    "trg_feats": "fixed_features",
+    "reg_field": "reg_field",
+    "fill_value": "fill_value",
+}
+#: Arguments without meaning for running the network: it takes any shape, and the images come from outside.
+_IGNORED = {"inshape", "input_model", "name", "metadata"}
+
+
+def unet_modules(layers: Iterable[KerasLayer]) -> dict[str, KerasLayer] | None:
+    """The layers by the path of their module in `Unet`, heads included; None when no layer has a U-net's name."""
+    found = [(_CONVOLUTION.fullmatch(layer.name), layer) for layer in layers]
+    if not any(match for match, _ in found):
+        return None
+    depth = 1 + max((int(m["level"]) for m, _ in found if m and m["part"] == "enc"), default=0)
+    modules = {}
+    for match, layer in found:
+        head = next((name for suffix, name in _HEADS.items() if re.fullmatch(f"(.*_)?{suffix}", layer.name)), None)
+        path = _path(match, depth) if match else head
+        if path is not None:
+            modules[path] = layer
+    return modules
+
+
+def _path(match: re.Match, depth: int) -> str:
+    kind = "projection" if match["residual"] else "convolution"
+    if match["final"] is not None:
+        return f"final.{int(match['final'])}.{kind}"
+    level, conv = int(match["level"]), int(match["conv"])
+    if match["part"] == "dec":  # the original counts levels from the finest
+        return f"decoder.{depth - 1 - level}.{conv}.{kind}"
+    return f"encoder.{level}.{conv}.{kind}"
+
+
+def dense_arguments(file: KerasFile) -> dict[str, Any]:
+    """Arguments of our `VxmDense` from the configuration of the original's, its deprecated names included.
+
+    Raises:
+        WeightsError: an argument that changes the result is unknown.
+    """
+    config = dict(file.config)
+    if config.pop("hyp_model", None) is not None:
+        raise WeightsError(f"{file.path} holds a network with hyperparameters, which VxmDense cannot run.")
+    half, downsize = config.pop("unet_half_res", False), config.pop("int_downsize", None)
+    unknown = sorted(set(config) - set(_RENAMED) - _IGNORED)
+    shape = config.get("inshape")
+    if unknown or not isinstance(shape, list):
+        raise WeightsError(
+            f"{file.path} has a VxmDense configuration with unknown options ({', '.join(unknown) or 'inshape'}). "
+            "Choose a file of the original's branch dev."
+        )
+    arguments = {ours: config[theirs] for theirs, ours in _RENAMED.items() if theirs in config}
+    if half:
+        arguments["svf_resolution"] = 2
+    if downsize is not None:
+        arguments["int_resolution"] = downsize
+    return {"ndims": len(shape), **arguments}
+
+
+def guessed_arguments(file: KerasFile, modules: dict[str, KerasLayer]) -> tuple[str, dict[str, Any]]:
+    """Class and arguments of a U-net without configuration, from names and shapes.
+
+    What leaves no trace in the weights keeps its default: integration steps and resolution, final activation.
+
+    Raises:
+        WeightsError: a convolution is missing.
+    """
+    kernels = {path: layer.shapes["kernel"] for path, layer in modules.items()}
+    encoder, decoder, final = (_sequence(kernels, part) for part in ("encoder", "decoder", "final"))
+    per_level = max(int(path.split(".")[2]) for path in encoder) + 1 if encoder else 0
+    if not encoder or len(encoder) != len(decoder) or len(encoder) % per_level:
+        raise WeightsError(
+            f"{file.path} lacks layers of its U-net: {len(encoder)} encoder and {len(decoder)} decoder convolutions "
+            "were found. Choose a complete file."
+        )
+    arguments = {
+        "ndims": len(kernels[encoder[0]]) - 2,
+        "features": [[kernels[path][-1] for path in part] for part in (encoder, decoder + final)],
+        "conv_per_level": per_level,
+    }
+    skips = _upsample_skips(kernels, per_level, [*decoder, *final, "flow"], encoder)
+    channels = kernels[encoder[0]][-2]
+    if "flow" not in kernels:
+        residual = any(path.endswith("projection") for path in kernels)
+        return "Unet", {**arguments, "in_channels": channels, "upsample_skips": skips, "residual": residual}
+    images = {"moving_features": channels - channels // 2, "fixed_features": channels // 2}
+    return "VxmDense", {**arguments, "svf_resolution": 2**skips, "use_probs": "logvar" in kernels, **images}
+
+
+def _sequence(kernels: dict[str, tuple[int, ...]], part: str) -> list[str]:
+    """The convolutions of one part in the order of the network."""
+    paths = [path for path in kernels if path.startswith(part) and path.endswith("convolution")]
+    return sorted(paths, key=lambda path: [int(index) for index in path.split(".")[1:-1]])
+
+
+def _upsample_skips(kernels: dict[str, tuple[int, ...]], per_level: int, decoder: list[str], encoder: list[str]) -> int:
+    """How many levels of the decoder are not followed by upsampling: the next kernel sees no skip connection."""
+    skips = 0
+    for end in range(per_level - 1, len(encoder), per_level):
+        following = kernels.get(decoder[end + 1])
+        skips += following is not None and following[-2] == kernels[decoder[end]][-1]
+    return skips
