@@ -128,7 +128,7 @@ def test_files_that_contradict_their_description_are_refused(a_file, a_network, 
 def test_other_numbers_are_refused(a_file, a_network, dtype):
     text = header_of(a_file)["__metadata__"][METADATA_KEY]
     save_file({**tensors_of(a_network), "flow.bias": torch.zeros(3, dtype=dtype)}, a_file, {METADATA_KEY: text})
-    with pytest.raises(WeightsError, match="holds numbers of type .*[IF]64.*; only F32, F16, BF16 are read"):
+    with pytest.raises(WeightsError, match=r"holds numbers of type .*[IF]64.*; only F32, F16, BF16 are read"):
         read_model(a_file)
 
 

@@ -108,7 +108,7 @@ def test_pickled_programs_do_not_run(tmp_path, place, zipped):
     attack = Attack(tmp_path / "attacked")
     content = attack if place == "whole" else {**content, place: attack}
     torch.save(content, tmp_path / "a.pt", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(WeightsError, match="was not opened: .*could run programs"):
+    with pytest.raises(WeightsError, match=r"was not opened: .*could run programs"):
         network_from_torch(tmp_path / "a.pt")
     assert not (tmp_path / "attacked").exists()
 

@@ -16,9 +16,7 @@ OPTIMISE = "optimise"
 #: Module in `networks` of every class; names only, so that listing models does not import torch.
 ARCHITECTURES = {
     "Unet": "unet",
-    "VxmCvpr2018": "legacy",
     "VxmDense": "dense",
-    "VxmMiccai2018": "legacy",
     "VxmCvpr2018": "legacy",
     "VxmMiccai2018": "legacy",
 }
