@@ -36,7 +36,7 @@ def a_geometry(name: str = "RAS", shape: tuple[int, int, int] = SHAPE, spacing: 
 
 @pytest.fixture(params=GEOMETRIES)
 def any_geometry(request: pytest.FixtureRequest) -> Geometry:
-    """Each grid of `GEOMETRIES` in turn; import it into the test module."""
+    """x."""
     return a_geometry(request.param)
 
 

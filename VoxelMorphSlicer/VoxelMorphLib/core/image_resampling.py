@@ -71,8 +71,10 @@ def _order(image: Image, interpolation: str) -> int:
 
 
 def _spline_coefficients(array: np.ndarray, order: int) -> np.ndarray:
+    if order == 0:
+        return array
     array = array.astype(_sampled_type(array.dtype), copy=False)
-    if order < 2:
+    if order == 1:
         return array
     return spline_filter(array, order, output=np.float64 if array.itemsize > 4 else np.float32, mode="mirror")
 
@@ -87,12 +89,15 @@ def _sampled_type(dtype: np.dtype) -> np.dtype:
 
 
 def _sample(source: np.ndarray, voxels: np.ndarray, order: int, background: float, dtype: np.dtype) -> np.ndarray:
-    exact = dtype if order == 0 and dtype.kind in "iu" else np.float64
-    mode = "mirror" if order > 1 else "nearest"
-    values = map_coordinates(source, np.moveaxis(voxels, -1, 0), output=exact, order=order, mode=mode, prefilter=False)
     last = np.array(source.shape) - 0.5
+    if order == 0:  # by index: scipy would pass large label numbers through float64
+        i, j, k = np.moveaxis(np.clip(np.floor(voxels + 0.5), 0, np.array(source.shape) - 1).astype(np.intp), -1, 0)
+        values = source[i, j, k]
+    else:
+        mode = "nearest" if order == 1 else "mirror"
+        values = map_coordinates(source, np.moveaxis(voxels, -1, 0), np.float64, order, mode, prefilter=False)
     values[((voxels < -0.5) | (voxels > last)).any(axis=-1)] = background
-    if dtype.kind in "iu" and values.dtype.kind == "f":
+    if order > 0 and dtype.kind in "iu":
         limits = np.iinfo(dtype)
         values = np.clip(np.rint(values), limits.min, limits.max)
     return values.astype(dtype, copy=False)

@@ -128,11 +128,11 @@ class DisplacementField(Transform):
 
     def apply_to_points(self, points: np.ndarray) -> np.ndarray:
         points = np.asarray(points, np.float64)
-        voxels = np.moveaxis(self.geometry.world_to_voxel(points), -1, 0)
-        moved = points.copy()
+        moved = points.reshape(-1, 3).copy()
+        voxels = self.geometry.world_to_voxel(moved).T
         for axis in range(3):
-            moved[..., axis] += map_coordinates(self.array[..., axis], voxels, np.float64, order=1, mode="nearest")
-        return moved
+            moved[:, axis] += map_coordinates(self.array[..., axis], voxels, np.float64, order=1, mode="nearest")
+        return moved.reshape(points.shape)
 
     def map_slab(self, geometry: Geometry, slab: slice) -> np.ndarray:
         if geometry.matches(self.geometry, tolerance_mm=1e-6):
@@ -151,11 +151,13 @@ class DisplacementField(Transform):
         if self.inverse_field is not None:
             return replace(self.inverse_field, inverse_field=self)
         inverse, residual_vox = self._invert()
-        if residual_vox > INVERSE_TOLERANCE_VOX:
+        folded = self.folded_voxels()
+        if folded or residual_vox > INVERSE_TOLERANCE_VOX:
+            residual_mm = residual_vox * self.geometry.spacing.max()
             warnings.warn(
-                f"The displacement field cannot be inverted everywhere: the round trip misses by up to "
-                f"{residual_vox:.2f} voxels ({residual_vox * self.geometry.spacing.max():.2f} mm) and "
-                f"{self.folded_voxels()} voxels are folded. Use a diffeomorphic model or a smoother field.",
+                f"The displacement field has no exact inverse: {folded} voxels are folded and the round trip misses "
+                f"by up to {residual_vox:.2g} voxels ({residual_mm:.2g} mm). "
+                "Use a diffeomorphic model or a smoother field.",
                 UserWarning,
                 stacklevel=2,
             )
