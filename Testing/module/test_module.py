@@ -22,8 +22,8 @@ QUICK = RegistrationOptions(budget_s=1)
 @pytest.fixture
 def two_volumes(scene):
     geometry = Geometry((16, 16, 16), np.diag([2.0, 2.0, 2.0, 1.0]))
-    indices = np.indices(geometry.shape).T
-    balls = [np.exp(-((indices - centre) ** 2).sum(axis=-1) / 18).T for centre in (8, 9)]
+    distances = [np.linalg.norm(np.indices(geometry.shape).T - centre, axis=-1).T for centre in (8, 9)]
+    balls = [np.clip(5 - distance, 0, 1) for distance in distances]
     return [
         add_volume(Image(ball.astype(np.float32), geometry), name) for ball, name in zip(balls, ("fixed", "moving"))
     ]
