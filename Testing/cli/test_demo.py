@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 
 import numpy as np
 import pytest
 from support.volumes import a_blob_image, a_geometry, a_smooth_field
 from VoxelMorphLib.cli.demo import TerminalProgress, main
+from VoxelMorphLib.cli.demo_pair import SamplePair
+from VoxelMorphLib.core.image import LabelMap
 from VoxelMorphLib.core.io.images import read_image, write_image
 from VoxelMorphLib.core.io.transforms import read_transform
 from VoxelMorphLib.core.transform import DisplacementField
@@ -68,14 +71,31 @@ def test_a_real_registration_of_an_own_pair(own_pair, tmp_path, capsys):
     assert "on cpu" in capsys.readouterr().out
 
 
-def test_the_sample_pair_is_reported_with_its_truth(quick, tmp_path, capsys):
-    pytest.importorskip("nilearn", reason="the sample pair is made from nilearn's template")
+def a_small_sample_pair() -> SamplePair:
+    """Blobs in place of brains."""
+    fixed, moving = a_geometry("RAS", (20, 18, 16)), a_geometry("oblique", (20, 18, 16))
+    truth = DisplacementField(a_smooth_field(fixed), fixed)
+    labels = [LabelMap(np.digitize(a_blob_image(grid).array, (20, 60, 100)), grid) for grid in (fixed, moving)]
+    return SamplePair(a_blob_image(fixed), a_blob_image(moving), truth, *labels)
+
+
+def test_a_sample_pair_is_reported_with_its_truth(quick, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("VoxelMorphLib.cli.demo_pair.make_sample_pair", a_small_sample_pair)
     assert main(["--out", str(tmp_path)]) == 0
     assert {path.name for path in tmp_path.iterdir()} == RESULTS | {"fixed.nii.gz", "moving.nii.gz"}
     printed = capsys.readouterr().out
     assert "error in mm, 95th percentile" in printed
     assert "Dice, grey matter" in printed
     assert "mean error in mm" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_demo_finds_the_known_deformation(tmp_path, capsys):
+    pytest.importorskip("nilearn", reason="the sample pair is made from nilearn's template")
+    assert main(["--out", str(tmp_path), "--device", "cpu"]) == 0
+    before, after = map(float, re.search(r"error in mm, mean +([\d.]+) +([\d.]+)", capsys.readouterr().out).groups())
+    assert before > 4
+    assert after < 1
 
 
 @pytest.mark.parametrize(

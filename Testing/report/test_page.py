@@ -75,7 +75,7 @@ def test_everything_is_inside_the_page(page):
         "0.017 mm",
         "12.25 s",
         "42.5",
-        "Optimised for this pair (optimise)",
+        "Optimised for this pair, id optimise",
         "Radiological convention: the patient's right is on the left",
         "one line every 2 mm",
     ],

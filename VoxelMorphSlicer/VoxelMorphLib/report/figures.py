@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_fill_holes, gaussian_filter
 
 from .sheet import Sheet
 from .views import View
@@ -56,13 +56,14 @@ def deformation_figure(views: Sequence[View]) -> bytes:
     limit = _jacobian_limit(views)
     jacobian = _colours("RdBu_r", "log", 1 / limit, limit)
     displacement = _colours("viridis", "linear", 0, _top(v.displacement for v in views))
-    error = _colours("magma", "linear", 0, _top(v.error for v in views)) if known else None
+    errors = [_inside(v, v.error) for v in views if known]
+    error = _colours("magma", "linear", 0, _top(errors), bad="black") if known else None
     for row, view in enumerate(views):
         _grey(sheet.panel(row, 0), view, view.fixed, lines=True)
         _coloured(sheet.panel(row, 1), view, np.where(view.jacobian > 0, view.jacobian, np.nan), jacobian)
         _coloured(sheet.panel(row, 2), view, view.displacement, displacement)
         if known:
-            _coloured(sheet.panel(row, 3), view, view.error, error)
+            _coloured(sheet.panel(row, 3), view, errors[row], error)
     sheet.bar(1, jacobian, "Jacobian determinant; green: folded", _ratio_ticks(limit))
     sheet.bar(2, displacement, "mm")
     if known:
@@ -88,9 +89,19 @@ def _coloured(axes: Axes, view: View, picture: np.ndarray, colours: ScalarMappab
     _outline(axes, view, _MAP_OUTLINE)
 
 
+def _smooth(view: View) -> np.ndarray:
+    """The fixed image smoothed a little, so that noise leaves no islands in its outline."""
+    return gaussian_filter(view.fixed, 0.7)
+
+
+def _inside(view: View, values: np.ndarray) -> np.ndarray:
+    """`values` within the outline of the fixed image, NaN in the air, where nothing says what is right."""
+    return np.where(binary_fill_holes(_smooth(view) > _OUTLINE_LEVEL), values, np.nan)
+
+
 def _outline(axes: Axes, view: View, colour: str) -> None:
-    """The outline of what the fixed image shows, smoothed a little so that noise leaves no islands."""
-    smooth = gaussian_filter(view.fixed, 0.7)
+    """The outline of what the fixed image shows."""
+    smooth = _smooth(view)
     if smooth.min() < _OUTLINE_LEVEL < smooth.max():
         axes.contour(*_pixel_centres(view), smooth, levels=[_OUTLINE_LEVEL], colors=colour, linewidths=0.7)
 
@@ -122,18 +133,19 @@ def _checkerboard(view: View, other: np.ndarray) -> np.ndarray:
     return np.where((down[:, None] + across) % 2 == 0, view.fixed, other)
 
 
-def _colours(name: str, scale: str, low: float, high: float) -> ScalarMappable:
+def _colours(name: str, scale: str, low: float, high: float, bad: str = _FOLDED) -> ScalarMappable:
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm, Normalize
 
     norm: Any = (LogNorm if scale == "log" else Normalize)(low, high)
-    return ScalarMappable(norm, colormaps[name].with_extremes(bad=_FOLDED))
+    return ScalarMappable(norm, colormaps[name].with_extremes(bad=bad))
 
 
 def _top(maps: Iterable[np.ndarray]) -> float:
-    """The 99.9 percentile over some maps, at least a hundredth of a mm so that a colour bar has a range."""
-    return max(float(np.percentile(np.concatenate([m.ravel() for m in maps]), 99.9)), 0.01)
+    """The 99.9 percentile over some maps, NaN left out; at least 0.01, so that a colour bar has a range."""
+    values = np.concatenate([m[np.isfinite(m)] for m in maps])
+    return max(float(np.percentile(values, 99.9)), 0.01) if values.size else 0.01
 
 
 def _jacobian_limit(views: Sequence[View]) -> float:

@@ -86,7 +86,7 @@ def dice_rows(overlap: Overlap | None, names: Mapping[int, str] | None) -> Rows:
 
 def settings_rows(report: RegistrationReport) -> Rows:
     """What was run, under which licence, and how."""
-    rows = [("Model", f"{report.model_title} ({report.model})"), *_provenance(report)]
+    rows = [("Model", f"{report.model_title}, id {report.model}"), *_provenance(report)]
     rows += [("Ran on", f"{report.device}, {report.precision}"), ("Affine start used", report.affine)]
     return rows + [(_OPTIONS.get(name, name).capitalize(), _value(value)) for name, value in report.options.items()]
 
