@@ -16,6 +16,10 @@ from .precision import at_least_float32
 INTERPOLATIONS = ("linear", "nearest")
 PADDINGS = ("border", "zeros", "hard")
 
+#: Samples below which threads cost more than they save, and values that the copies of a gradient may hold together.
+SMALL = 2**15
+LARGEST_COPIES = 2**26
+
 
 def identity_grid(
     shape: Sequence[int], device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
@@ -157,12 +161,24 @@ def _linear(image: Tensor, coordinates: list[Tensor], padding: str) -> Tensor:
     dims = len(coordinates)
     if dims not in (2, 3) or (dims == 3 and image.device.type == "mps"):
         return _linear_by_gather(image, coordinates, padding)
-    out = coordinates[0].shape[1:]
-    if len(out) != dims:  # grid_sample wants as many output axes as the image has
-        coordinates = [axis.reshape(axis.shape[0], -1, *[1] * (dims - 1)) for axis in coordinates]
+    batch, *out = coordinates[0].shape
+    parts = _parts(image, prod(out))
+    # The order of the samples is free, so any output shape becomes rows, one per part.
+    rows = [axis.reshape(batch * parts, *[1] * (dims - 1), -1) for axis in coordinates]
     mode = "zeros" if padding == "zeros" else "border"
-    sampled = functional.grid_sample(image, _normalised(coordinates, image.shape[2:]), "bilinear", mode, False)
-    return sampled.reshape(*sampled.shape[:2], *out)
+    copies = image.expand(batch * parts, *image.shape[1:])
+    sampled = functional.grid_sample(copies, _normalised(rows, image.shape[2:]), "bilinear", mode, False)
+    return sampled.unflatten(0, (batch, parts)).transpose(1, 2).reshape(*image.shape[:2], *out)
+
+
+def _parts(image: Tensor, samples: int) -> int:
+    """How many parts a single item is cut into: on the CPU grid_sample shares out only the items of a batch."""
+    if image.device.type != "cpu" or image.shape[0] > 1 or samples < SMALL:
+        return 1
+    threads = torch.get_num_threads()
+    if image.requires_grad and torch.is_grad_enabled():  # its gradient is summed over one copy per part
+        threads = min(threads, LARGEST_COPIES // image.numel())
+    return max((parts for parts in range(1, threads + 1) if samples % parts == 0), default=1)
 
 
 def _normalised(coordinates: list[Tensor], shape: Sequence[int]) -> Tensor:
