@@ -1,0 +1,148 @@
+"""A network ready to run, from an id of the catalogue or from any weight file."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from torch import nn
+
+from ..core.config import NetworkSpace
+from ..core.devices import resolve_device
+from ..core.errors import ConfigError, WeightsError
+from ..core.progress import Progress, silent, span
+from ..networks.precision import set_precision
+from .catalogue import find_entry, load_catalogue
+from .checksum import sha256_of
+from .entry import ModelEntry
+from .file_format import file_format
+from .keras import network_from_keras
+from .safetensors_file import read_model
+from .store import locate_weights
+from .torch_file import network_from_torch
+
+_READERS = {"keras": network_from_keras, "torch": network_from_torch}
+#: The networks of 2018 exist only as trained on FreeSurfer's affinely aligned brains.
+_BRAIN_NETWORKS = ("VxmCvpr2018", "VxmMiccai2018")
+_BRAIN_SPACE = NetworkSpace(1.0, "LIA", (160, 192, 224), 16, "foreground", "freesurfer")
+
+
+def load_network(
+    model: ModelEntry | str | os.PathLike[str],
+    weights_dir: str | Path | None = None,
+    device: str = "cpu",
+    precision: str = "float32",
+    progress: Progress = silent,
+) -> tuple[nn.Module, ModelEntry]:
+    """Read a network, ready for registration.
+
+    Args:
+        model: an entry or id of the catalogue, or the path of a weight file. A file with the checksum of a published
+            one is treated as that model, wherever it lies and whatever its name.
+        weights_dir: folder with the user's copies of published files.
+        device: where the network runs, see `core.devices`.
+        precision: of its convolutions, "float32" or "bfloat16".
+        progress: receives what is fetched and read; may raise `Cancelled`.
+
+    Returns:
+        The network in evaluation mode and without gradients, and the entry that says how to feed it.
+
+    Raises:
+        ConfigError: no such model, or this version cannot run it.
+        WeightsError: the file is missing, damaged, foreign or cannot be fetched.
+        DeviceError: this machine has no such device.
+        OutputError: a download cannot be stored.
+        DependencyError: a package that this format needs is missing.
+    """
+    device = resolve_device(device)
+    entry, path = _find(model, weights_dir, span(progress, 0.0, 0.8))
+    progress(0.8, f"Reading {path.name}")
+    network, entry = _read(entry, path)
+    network = set_precision(network.eval().requires_grad_(False), precision).to(device)
+    progress(1.0, f"{entry.title} is ready")
+    return network, entry
+
+
+def _find(
+    model: ModelEntry | str | os.PathLike[str], weights_dir: str | Path | None, progress: Progress
+) -> tuple[ModelEntry | None, Path]:
+    """The entry, if the catalogue has one, and the file."""
+    if not isinstance(model, ModelEntry) and _is_path(model):
+        path = Path(model)
+        entry = _published(path, progress)
+        if entry is not None:
+            _check_available(entry)
+        return entry, path
+    entry = model if isinstance(model, ModelEntry) else find_entry(str(model))
+    _check_available(entry)
+    return entry, locate_weights(entry, weights_dir, progress)
+
+
+def _is_path(model: str | os.PathLike[str]) -> bool:
+    if isinstance(model, str) and model in load_catalogue():
+        return False
+    if Path(model).is_file():
+        return True
+    if not isinstance(model, str) or len(Path(model).parts) > 1 or re.search(r"\.(h5|hdf5|pt|safetensors)$", model):
+        raise WeightsError(f"There is no weights file {model}. Check the path, or choose a model of the catalogue.")
+    return False
+
+
+def _published(path: Path, progress: Progress) -> ModelEntry | None:
+    """The catalogue's entry for a file of this content."""
+    size = path.stat().st_size
+    candidates = [e for e in load_catalogue().values() if e.sha256 is not None and e.bytes in (None, size)]
+    if not candidates:
+        return None
+    found = sha256_of(path, progress)
+    return next((entry for entry in candidates if entry.sha256 == found), None)
+
+
+def _check_available(entry: ModelEntry) -> None:
+    if entry.file is None:
+        raise ConfigError(f"The model {entry.id} has no network to load. Register with it directly.")
+    if not entry.available:
+        runnable = ", ".join(name for name, other in load_catalogue().items() if other.available)
+        raise ConfigError(
+            f"The model {entry.id} needs the network {entry.architecture}, which this version cannot run yet. "
+            f"Choose one of: {runnable}."
+        )
+
+
+def _read(entry: ModelEntry | None, path: Path) -> tuple[nn.Module, ModelEntry]:
+    kind = file_format(path)
+    if kind == "safetensors":
+        network, described = read_model(path)
+    else:
+        network = _READERS[kind](path)
+        described = _describe(network, path, kind)
+    if not hasattr(network, "fields"):
+        raise WeightsError(f"{path} holds a {described.architecture}, which registers nothing. Choose another file.")
+    if entry is not None and entry.architecture != described.architecture:
+        raise WeightsError(
+            f"{path} holds a {described.architecture} network, but the model {entry.id} is a {entry.architecture}. "
+            "Replace the file by the published one."
+        )
+    return network, entry or described
+
+
+def _describe(network: nn.Module, path: Path, kind: str) -> ModelEntry:
+    """An entry for a file that nobody described.
+
+    A network of 2018 is fed with brains in FreeSurfer's space; any other one on the grid of the fixed image, with
+    intensities from 0 to 1.
+    """
+    name = type(network).__name__
+    brain = name in _BRAIN_NETWORKS
+    return ModelEntry(
+        id=re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "weights",
+        title=path.name,
+        description=f"Weights from {path.name}; nothing is known about the images it was trained on.",
+        architecture=name,
+        file=path.name,
+        format=kind,
+        space=_BRAIN_SPACE if brain else NetworkSpace(multiple=getattr(network, "multiple", 1)),
+        requires_affine=brain,
+        requires_skull_strip=brain,
+    )
