@@ -124,6 +124,9 @@ def test_a_volume_that_changes_its_shape_is_refused(pair):
         GeometryError, match=r"fixed had \(14, 12, 10\) voxels when it was read and has \(5, 4, 3\) now"
     ):
         write_registration(registration, fixed, moving)
+    fixed.SetAndObserveImageData(None)
+    with pytest.raises(GeometryError, match=r"has \(0, 0, 0\) now\. Register it again"):
+        write_registration(registration, fixed, moving)
 
 
 def test_nodes_tell_what_they_are(pair):

@@ -63,7 +63,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_slicer_complains_about_mistakes(application, mistake):
+def test_slicer_complains_about_mistakes(mistake):
     require_parser()
     xml, (right, wrong) = (FOLDER / "VoxelMorphRegister.xml").read_text(), MISTAKES[mistake]
     assert right in xml

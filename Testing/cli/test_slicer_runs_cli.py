@@ -87,7 +87,7 @@ def test_register_brings_volumes_labels_and_transforms_into_the_scene(register, 
     labels.SetAndObserveTransformNodeID(forward.GetID())
     assert (reslice(labels, fixed, "nearest") == moved_labels.array).mean() >= 0.999
     inner = fixed_image.geometry.points()[8:-8, 8:-8, 8:-8]
-    assert np.abs(map_from_world(inverse, map_from_world(forward, inner)) - inner).max() < 0.1
+    assert np.abs(map_from_world(inverse, map_from_world(forward, inner)) - inner).max() < 0.3
     for transform, source, target in ((forward, moving, fixed), (inverse, fixed, moving)):
         assert transform.GetNodeReference(transform.GetMovingNodeReferenceRole()) is source
         assert transform.GetNodeReference(transform.GetFixedNodeReferenceRole()) is target

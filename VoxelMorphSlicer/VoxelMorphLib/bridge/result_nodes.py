@@ -13,7 +13,7 @@ from ..core.errors import GeometryError, OutputError
 from ..core.geometry import Geometry
 from ..core.image import Image
 from ..core.transform import AffineTransform, Transform
-from .node_geometry import own_affine, volume_geometry
+from .node_geometry import has_voxels, own_affine, volume_geometry
 from .rollback import unchanged_on_failure
 from .transform_nodes import transform_to_node
 from .volume_nodes import image_to_node, show_like
@@ -85,9 +85,11 @@ def replace_parents(transform: Transform, node: slicer.vtkMRMLVolumeNode, seen: 
     Raises:
         GeometryError: the node has another shape now.
     """
-    shape = node.GetImageData().GetDimensions()
-    if tuple(shape) != seen.shape:
-        raise GeometryError(f"{node.GetName()} had {seen.shape} voxels when it was read and has {shape} now. Repeat.")
+    shape = node.GetImageData().GetDimensions() if has_voxels(node) else (0, 0, 0)
+    if shape != seen.shape:
+        raise GeometryError(
+            f"{node.GetName()} had {seen.shape} voxels when it was read and has {shape} now. Register it again."
+        )
     own_to_world = seen.affine @ np.linalg.inv(own_affine(node))
     if np.allclose(own_to_world, np.eye(4), rtol=0, atol=1e-9):
         return transform
