@@ -26,7 +26,7 @@ def barycentre(image: Tensor, normalize: bool = False, shift_center: bool = Fals
     for axis, extent in enumerate(image.shape[2:], start=2):
         position = torch.arange(extent, device=image.device, dtype=image.dtype)
         position = position - (extent - 1) / 2 if shift_center else position
-        profile = image.sum([other for other in range(2, image.ndim) if other != axis])
+        profile = image.movedim(axis, 2).reshape(*mass.shape, extent, -1).sum(-1)
         centre = (profile * position).sum(-1) / divisor
         centres.append(centre / extent if normalize else centre)
     return torch.stack(centres, dim=-1)

@@ -13,8 +13,8 @@ from .spatial import warp
 def invert_displacement(displacement: Tensor, iterations: int = 50, tolerance: float = 0.01) -> tuple[Tensor, Tensor]:
     """Solve v(x) = -u(x + v(x)) at every voxel.
 
-    A voxel whose error grows halves its step, so that expansions beyond a factor of two converge too. Where the
-    displacement folds there is no inverse, and the residual stays large.
+    A voxel whose error does not shrink halves its step, so that expansions beyond a factor of two converge too. Where
+    the displacement folds there is no inverse, and the residual stays large.
 
     Args:
         displacement: (B, N, *shape), voxels; beyond its grid it continues with its border.
@@ -36,6 +36,6 @@ def invert_displacement(displacement: Tensor, iterations: int = 50, tolerance: f
         previous, residual = residual, error.norm(dim=1, keepdim=True)
         if iteration == iterations or residual.max() <= tolerance:
             break
-        step = torch.where(residual > previous, step / 2, step)
+        step = torch.where(residual < previous, step, step / 2)
         inverse = inverse + step * error
     return inverse, residual.flatten(1).amax(1)

@@ -1,0 +1,63 @@
+"""Gaussian smoothing: agreement with scipy, borders, refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+from VoxelMorphLib.core.errors import ConfigError
+from VoxelMorphLib.core.smoothing import gaussian, gaussian_kernel
+
+SHAPES = [(15,), (11, 12), (9, 10, 8)]
+every_shape = pytest.mark.parametrize("shape", SHAPES, ids=["1d", "2d", "3d"])
+
+
+def an_image(shape) -> torch.Tensor:
+    return torch.rand(2, 3, *shape, generator=torch.Generator().manual_seed(0))
+
+
+@every_shape
+@pytest.mark.parametrize(("padding", "mode"), [("zeros", "constant"), ("border", "nearest")])
+def test_it_agrees_with_scipy(shape, padding, mode):
+    image = an_image(shape)
+    expected = gaussian_filter(image[1, 2].numpy(), 1.3, mode=mode, truncate=4 / 1.3)
+    np.testing.assert_allclose(gaussian(image, 1.3, padding)[1, 2].numpy(), expected, atol=2e-6)
+
+
+def test_a_constant_stays_constant_with_its_border_repeated():
+    image = torch.full((1, 1, 6, 7), 4.0)
+    torch.testing.assert_close(gaussian(image, 2.0, "border"), image)
+    assert gaussian(image, 2.0)[0, 0, 0, 0] < 2
+
+
+def test_every_axis_has_its_own_sigma():
+    point = torch.zeros(1, 1, 21, 21)
+    point[..., 10, 10] = 1
+    smooth = gaussian(point, (0, 2.0))[0, 0]
+    torch.testing.assert_close(smooth[10], torch.nn.functional.pad(gaussian_kernel(2.0), (4, 4)))
+    assert smooth[9].abs().max() == 0
+
+
+def test_the_kernel_is_normalised_and_three_sigma_wide():
+    kernel = gaussian_kernel(1.5)
+    assert len(kernel) == 2 * round(4.5) + 1 and kernel.sum() == pytest.approx(1)
+
+
+def test_no_sigma_is_no_change_and_the_image_stays():
+    image = an_image((11, 12))
+    before = image.clone()
+    assert torch.equal(gaussian(image, 0), image)
+    gaussian(image, 1.0)
+    assert torch.equal(image, before)
+
+
+def test_gradients_agree_with_finite_differences():
+    image = an_image((4, 5))[:1, :1].double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda i: gaussian(i, 1.0, "border"), (image,))
+
+
+@pytest.mark.parametrize(("sigma", "padding"), [(-1, "zeros"), ((1, 1, 1), "zeros"), (1, "mirror")])
+def test_impossible_settings_are_refused(sigma, padding):
+    with pytest.raises(ConfigError, match=r"Cannot smooth 2 axes by sigma .*zeros or border"):
+        gaussian(an_image((11, 12)), sigma, padding)
