@@ -4,6 +4,8 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -234,3 +236,10 @@ def test_truncated_published_files_never_load(tmp_path, kept):
     path.write_bytes((weights_folder() / "cvpr2018_vm1_cc.h5").read_bytes()[:kept])
     with pytest.raises(VoxelMorphError):
         load_network(path)
+
+
+def test_shapes_are_compared_without_importing_torchs_compiler():
+    code = "import sys; from VoxelMorphLib.weights.architectures import build_network; "
+    code += "build_network('VxmMiccai2018', {}, 'meta'); sys.exit('torch._dynamo' in sys.modules)"
+    library = Path(sys.modules["VoxelMorphLib"].__file__).parents[1]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=library, timeout=120)

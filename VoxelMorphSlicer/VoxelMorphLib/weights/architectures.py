@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import VoxelMorphError, WeightsError
@@ -37,8 +39,6 @@ def build_network(name: str, arguments: dict[str, Any], device: str = "cpu") -> 
     Raises:
         WeightsError: the class is unknown or refuses the arguments.
     """
-    import torch
-
     if name not in ARCHITECTURES:
         raise WeightsError(f"There is no network {name!r}. This version has {', '.join(sorted(ARCHITECTURES))}.")
     if not _plausible(arguments):
@@ -46,10 +46,24 @@ def build_network(name: str, arguments: dict[str, Any], device: str = "cpu") -> 
     # Imported before the device changes: constants that a module keeps as tensors must have values.
     network_class = getattr(importlib.import_module(f"..networks.{ARCHITECTURES[name]}", __package__), name)
     try:
-        with torch.device(device):
+        with _shapes_only() if device == "meta" else contextlib.nullcontext():
             return network_class(**arguments)
     except _REFUSALS as error:
         raise WeightsError(f"The network {name} cannot be built from its arguments {arguments} ({error}).") from error
+
+
+@contextlib.contextmanager
+def _shapes_only() -> Iterator[None]:
+    """New tensors have no memory and no values: drawing normal ones for them would import torch's compiler (2 s)."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class WithoutNormalValues(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            return kwargs["tensor"] if func is torch.nn.init.normal_ else func(*args, **(kwargs or {}))
+
+    with torch.device("meta"), WithoutNormalValues():
+        yield
 
 
 def _plausible(value: Any) -> bool:
