@@ -67,7 +67,7 @@ def test_the_map_follows_the_formula(shape, channels):
 def test_the_gradient_agrees_with_finite_differences(shape, kind):
     fixed = an_image(shape, 1, channels=2, dtype=torch.float64).requires_grad_()
     moved = (0.5 * fixed.detach() + an_image(shape, 2, channels=2, dtype=torch.float64)).requires_grad_()
-    assert torch.autograd.gradcheck(lambda f, m: ncc_map(f, m, 3, **kind), (fixed, moved))
+    assert torch.autograd.gradcheck(lambda f, m: ncc_map(f, m, 3, **kind), (fixed, moved), fast_mode=True)
     mask = (an_image(shape, 3, dtype=torch.float64) > 0.3).double()
     assert torch.autograd.gradcheck(lambda f, m: ncc_loss(f, m, 4, mask=mask, **kind), (fixed, moved))
 
@@ -113,8 +113,9 @@ def test_noise_in_a_bright_flat_region_does_not_correlate():
     fixed, moved = (1 + 1e-5 * (an_image((24, 24, 24), seed) - 0.5) for seed in (1, 2))
     inside = ncc_map(fixed, moved)[..., 5:-5, 5:-5, 5:-5]
     torch.testing.assert_close(inside, torch.ones_like(inside), atol=1e-6, rtol=0)
-    textured = ncc_map(an_image((24, 24, 24), 3), moved)[..., 5:-5, 5:-5, 5:-5]
-    assert textured.abs().max() < 1e-3
+    textured = an_image((24, 24, 24), 3)
+    assert ncc_map(textured, moved)[..., 5:-5, 5:-5, 5:-5].abs().max() < 1e-3
+    assert ncc_map(100 * fixed, 100 * moved, legacy=True)[..., 5:-5, 5:-5, 5:-5].abs().max() == 0
 
 
 def test_voxels_outside_the_mask_have_no_influence():
@@ -136,6 +137,25 @@ def test_contrast_and_brightness_do_not_matter_inside_a_mask_even_at_its_border(
     torch.testing.assert_close(
         ncc_loss(fixed, 2 * moved + 1, mask=mask), ncc_loss(fixed, moved, mask=mask), atol=1e-4, rtol=1e-4
     )
+
+
+def test_products_of_rounded_numbers_are_not_used(monkeypatch):
+    """An application may allow them for its networks (TF32, bfloat16)."""
+    image = an_image((11, 12, 13))
+    exact = box_sum(image, (9, 4, 7)), box_sum(image, (9, 4, 7), adjoint=True)
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "high")
+    monkeypatch.setattr(torch.Tensor, "__matmul__", None)
+    torch.testing.assert_close(box_sum(image, (9, 4, 7)), exact[0])
+    torch.testing.assert_close(box_sum(image, (9, 4, 7), adjoint=True), exact[1])
+
+
+def test_precision_set_by_torchs_newer_switches_is_taken_for_low(monkeypatch):
+    def refuse():
+        raise RuntimeError("mixed use of the legacy and new APIs")
+
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", refuse)
+    monkeypatch.setattr(torch.Tensor, "__matmul__", None)
+    assert box_sum(torch.ones(1, 1, 9), (3,)).tolist() == [[[2, 3, 3, 3, 3, 3, 3, 3, 2]]]
 
 
 def test_an_empty_mask_gives_zero():

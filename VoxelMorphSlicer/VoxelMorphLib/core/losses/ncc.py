@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ..config import Settings, check_range
 from ..precision import in_float32
@@ -39,7 +40,7 @@ def ncc_map(
         signed: correlation instead of its square.
         legacy: cross^2 / (var var + eps) without bounds, so that inverted contrast counts as similar (the original
             before 2021).
-        mask: (B or 1, 1, *shape) weights; voxels of weight 0 take part in no window.
+        mask: (B or 1, 1, *shape); voxels where it is 0 take part in no window.
 
     Returns:
         (B, 1, *shape).
@@ -51,9 +52,9 @@ def ncc_map(
     if mask is None:
         per_voxel = 1 / (math.prod(extents) * fixed.shape[1])
     else:
-        weights = mask.to(fixed.dtype)
-        per_voxel = (box_sum(weights, extents) * fixed.shape[1]).clamp_(min=1).reciprocal_()
-        fixed, moved = fixed * weights, moved * weights
+        inside = (mask > 0).to(fixed.dtype)
+        per_voxel = (box_sum(inside, extents) * fixed.shape[1]).clamp_(min=1).reciprocal_()
+        fixed, moved = fixed * inside, moved * inside
     kind = "legacy" if legacy else "signed" if signed else "squared"
     return _LocalCorrelation.apply(fixed, moved, per_voxel, extents, eps, kind)
 
@@ -68,7 +69,7 @@ def ncc_loss(
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Negative mean of `ncc_map`: -1 for images that agree, about 0 for unrelated ones; see there for the arguments."""
+    """Negative mean of `ncc_map`, weighted by the mask: -1 for images that agree; see there for the arguments."""
     similarity = ncc_map(fixed, moved, window, eps, signed, legacy, mask)
     return -reduce_map(similarity, reduction, mask)
 
@@ -91,7 +92,7 @@ class NCC(Settings):
 
 
 class _LocalCorrelation(torch.autograd.Function):
-    """The map with its gradient written out: 5 box sums forward, 3 backward, and two images' worth of maps between."""
+    """The map with its gradient written out: 5 box sums forward, 3 backward, and few maps kept in between."""
 
     @staticmethod
     def forward(ctx, fixed, moved, per_voxel, extents, eps, kind):
@@ -102,49 +103,48 @@ class _LocalCorrelation(torch.autograd.Function):
         fixed_mean, moved_mean = fixed_sum * per_voxel, moved_sum * per_voxel
         cross = moment(fixed * moved).addcmul_(fixed_sum, moved_mean, value=-1)
         fixed_squares, moved_squares = moment(fixed * fixed), moment(moved * moved)
-        floors = [(squares * _rounding(squares)).clamp_(min=eps) for squares in (fixed_squares, moved_squares)]
+        floors = [squares * (ROUNDING * torch.finfo(squares.dtype).eps) for squares in (fixed_squares, moved_squares)]
         fixed_variance = fixed_squares.addcmul_(fixed_sum, fixed_mean, value=-1)
         moved_variance = moved_squares.addcmul_(moved_sum, moved_mean, value=-1)
-        if kind == "legacy":
-            similarity, *slopes = _legacy(cross, fixed_variance, moved_variance, eps)
-        else:
-            similarity, *slopes = _bounded(kind, cross, fixed_variance, moved_variance, eps, floors)
+        similarity, by_cross, by_fixed, by_moved = _correlate(kind, eps, cross, fixed_variance, moved_variance, floors)
         ctx.extents = extents
-        ctx.save_for_backward(fixed, moved, fixed_mean, moved_mean, *slopes)
+        by_fixed, by_moved = (s if needed else None for s, needed in zip((by_fixed, by_moved), ctx.needs_input_grad))
+        ctx.save_for_backward(fixed, moved, fixed_mean, moved_mean, by_cross, by_fixed, by_moved)
         return similarity
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient):
-        fixed, moved, fixed_mean, moved_mean, *slopes = ctx.saved_tensors
-        by_cross, by_fixed, by_moved = (slope * gradient for slope in slopes)
+        fixed, moved, fixed_mean, moved_mean, by_cross, by_fixed, by_moved = ctx.saved_tensors
+        by_cross = by_cross * gradient
         shared = box_sum(by_cross, ctx.extents, adjoint=True)
 
         def image_gradient(own, own_mean, by_own, other, other_mean):
+            by_own = by_own * gradient
             pull = (by_cross * other_mean).addcmul_(by_own, own_mean, value=2)
             result = other * shared - box_sum(pull, ctx.extents, adjoint=True)
             return result.addcmul_(own, box_sum(by_own, ctx.extents, adjoint=True), value=2)
 
-        needs_fixed, needs_moved = ctx.needs_input_grad[:2]
-        to_fixed = image_gradient(fixed, fixed_mean, by_fixed, moved, moved_mean) if needs_fixed else None
-        to_moved = image_gradient(moved, moved_mean, by_moved, fixed, fixed_mean) if needs_moved else None
+        to_fixed = None if by_fixed is None else image_gradient(fixed, fixed_mean, by_fixed, moved, moved_mean)
+        to_moved = None if by_moved is None else image_gradient(moved, moved_mean, by_moved, fixed, fixed_mean)
         return to_fixed, to_moved, None, None, None, None
 
 
-def _rounding(squares: Tensor) -> float:
-    return ROUNDING * torch.finfo(squares.dtype).eps
+def _correlate(kind: str, eps: float, cross: Tensor, fixed: Tensor, moved: Tensor, floors: list[Tensor]):
+    """Similarity and its slopes by covariance and variances, which are changed in place.
 
-
-def _bounded(kind: str, cross: Tensor, fixed: Tensor, moved: Tensor, eps: float, floors: list[Tensor]):
-    """Similarity and its slopes by the three moments, which are changed in place.
-
-    Windows whose variance is below eps or below its own rounding are flat: there all moments are eps, as the original's
-    are where the images are constant. Without the second bound noise in bright flat regions correlates in the hundreds.
+    A window whose variance is below the bound (eps, in the legacy form 0) or below `floors`, its own rounding, is flat.
+    There the moments get their bounds, as they do in the original where an image is exactly constant. Without `floors`
+    noise in bright flat regions correlates in the hundreds.
     """
-    fixed_flat, moved_flat = fixed < floors[0], moved < floors[1]
-    unrelated = (cross < eps).logical_or_(fixed_flat).logical_or_(moved_flat)
+    bound = 0.0 if kind == "legacy" else eps
+    fixed_flat, moved_flat = (v < floor.clamp_(min=bound) for v, floor in zip((fixed, moved), floors))
+    unrelated = fixed_flat | moved_flat
+    if kind != "legacy":
+        unrelated.logical_or_(cross < bound)
     for moment, hidden in ((cross, unrelated), (fixed, fixed_flat), (moved, moved_flat)):
-        moment.masked_fill_(hidden, eps)
-    similarity, by_cross, by_fixed, by_moved = _CORRELATIONS[kind](cross, fixed, moved, eps)
+        moment.masked_fill_(hidden, bound)
+    similarity, by_cross, by_fixed, by_moved = _FORMS[kind](cross, fixed, moved, eps)
     by_cross.masked_fill_(unrelated, 0)
     return similarity, by_cross, by_fixed.masked_fill_(fixed_flat, 0), by_moved.masked_fill_(moved_flat, 0)
 
@@ -169,4 +169,4 @@ def _legacy(cross: Tensor, fixed: Tensor, moved: Tensor, eps: float) -> tuple[Te
     return similarity, slope.mul_(2), common * moved, common * fixed
 
 
-_CORRELATIONS = {"squared": _squared, "signed": _signed}
+_FORMS = {"squared": _squared, "signed": _signed, "legacy": _legacy}
