@@ -118,7 +118,7 @@ def rescale_transform(case: ReferenceCase) -> dict:
     given, factor = as_transform(case.inputs["trf"]), case.args["zoom_factor"]
     if is_affine(given):
         return {"result": rescale_affine(given, factor)}
-    return {"result": channels_last(rescaled(given, factor, interpolation=case.args["interp_method"]))}
+    return {"result": channels_last(rescaled(given, factor, interpolation=case.args.get("interp_method", "linear")))}
 
 
 def rescaled(displacement: torch.Tensor, factor: float, **keywords) -> torch.Tensor:

@@ -100,17 +100,20 @@ def affine_to_displacement(
         raise GeometryError(
             f"A grid {tuple(shape)} needs matrices of {n} x {n + 1}, got {tuple(matrix.shape)}. Give one row per axis."
         )
-    # The small difference from identity is multiplied, not the matrix: it loses less to rounding.
-    difference = remove_identity(matrix)
-    ones = [1] * n
-    displacement = matrix[:, :, n].view(-1, n, *ones).expand(-1, n, *shape)
-    for axis, extent in enumerate(shape):
-        position = torch.arange(extent, device=matrix.device, dtype=matrix.dtype)
-        position = (position - (extent - 1) / 2 if shift_center else position).view(-1, *[1] * (n - 1 - axis))
-        displacement = displacement + difference[:, :, axis].view(-1, n, *ones) * position
-    if warp_right is not None:
-        displacement = displacement + torch.einsum("bij,bj...->bi...", matrix[:, :, :n], warp_right.to(matrix.dtype))
-    return displacement
+    axes = [torch.arange(extent, device=matrix.device, dtype=matrix.dtype) for extent in shape]
+    if shift_center:
+        axes = [axis - (extent - 1) / 2 for axis, extent in zip(axes, shape)]
+    grid = torch.meshgrid(*axes, indexing="ij")
+    places = grid if warp_right is None else [axis + warp_right[:, i] for i, axis in enumerate(grid)]
+    entries = matrix.reshape(-1, n, n + 1, *[1] * n)
+    rows = []
+    for i, axis in enumerate(grid):
+        # The order of the original, to the last bit: neighbours and borders are decided on these numbers.
+        mapped = entries[:, i, 0] * places[0]
+        for j in range(1, n):
+            mapped = torch.addcmul(mapped, entries[:, i, j], places[j])
+        rows.append(mapped + entries[:, i, n] - axis)
+    return torch.stack(rows, dim=1)
 
 
 def _identity_like(matrix: Tensor) -> Tensor:
