@@ -52,12 +52,20 @@ def test_a_file_arrives_whole_and_alone(server, target):
     assert reports[-1] == (1.0, "Downloading model.h5: 0.1 of 0.1 MB")
 
 
-@pytest.mark.parametrize("size", [None, len(CONTENT)])
-@pytest.mark.parametrize("announce", [None, 0])
-def test_unknown_sizes_and_checksums_are_accepted(server, target, size, announce):
+@pytest.mark.parametrize(
+    ("size", "sha256", "announce"), [(None, None, None), (len(CONTENT), None, 0), (None, SHA256, 0)]
+)
+def test_one_way_to_tell_completeness_is_enough(server, target, size, sha256, announce):
     server.pages["/model.h5"].announce = announce
-    assert download(server.url("/model.h5"), target, size) == SHA256
+    assert download(server.url("/model.h5"), target, size, sha256) == SHA256
     assert target.read_bytes() == CONTENT
+
+
+def test_a_file_whose_completeness_nothing_tells_is_refused(server, target):
+    server.pages["/model.h5"].announce = 0
+    with pytest.raises(WeightsError, match="does not say how large its file is"):
+        download(server.url("/model.h5"), target)
+    assert left_behind(target) == []
 
 
 def test_a_broken_download_is_continued(server, target):
@@ -131,6 +139,23 @@ def test_a_complete_piece_needs_no_server(target):
     target.parent.mkdir()
     (target.parent / "model.h5.part").write_bytes(CONTENT)
     download("https://127.0.0.1:9/model.h5", target, len(CONTENT), SHA256)
+    assert left_behind(target) == ["model.h5"]
+
+
+def test_a_piece_of_the_right_size_and_wrong_content_is_fetched_again(server, target):
+    target.parent.mkdir()
+    (target.parent / "model.h5.part").write_bytes(CONTENT[::-1])
+    download(server.url("/model.h5"), target, len(CONTENT), SHA256)
+    assert target.read_bytes() == CONTENT
+
+
+def test_two_processes_may_fetch_the_same_file(server, target):
+    def other_process(_fraction: float, _text: str) -> None:
+        if not target.exists():
+            (target.parent / "model.h5.part").replace(target)
+
+    assert download(server.url("/model.h5"), target, len(CONTENT), SHA256, other_process) == SHA256
+    assert target.read_bytes() == CONTENT
     assert left_behind(target) == ["model.h5"]
 
 

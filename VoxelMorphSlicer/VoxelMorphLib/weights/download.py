@@ -18,7 +18,7 @@ from ..core.progress import Progress, silent
 from .partial_file import PartialFile
 
 _CHUNK = 1 << 18
-#: Largest file that is accepted when neither the catalogue nor the server says how large it is.
+#: Largest file that is accepted when neither the catalogue nor the server says its size; a checksum must be known then.
 _UNANNOUNCED_LIMIT = 1 << 30
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _NETWORK_ERRORS = (OSError, http.client.HTTPException)
@@ -52,7 +52,8 @@ def download(
     """
     check_url(url)
     with PartialFile(path) as part:
-        if part.size != size:
+        complete = part.size == size if sha256 is None else part.sha256 == sha256
+        if not complete:
             _fetch(url, part, size, sha256, progress, timeout_s)
         if sha256 is not None and part.sha256 != sha256:
             found = part.sha256
@@ -90,6 +91,11 @@ def _fetch(url: str, part: PartialFile, size: int | None, sha256: str | None, pr
     with contextlib.closing(_request(url, part, wait)) as response:
         continued = response.status == http.HTTPStatus.PARTIAL_CONTENT
         total = _announced(url, response, part, size, part.size if continued else 0)
+        if total is None and sha256 is None:
+            raise WeightsError(
+                f"{url} does not say how large its file is, so a broken download could not be told from a complete "
+                f"one. Fetch the file with a browser and put it at {part.target}."
+            )
         if not continued:
             part.restart(_validator(response))
         _check_space(part, (total or part.size) - part.size)

@@ -54,7 +54,7 @@ class PartialFile:
     @property
     def validator(self) -> str:
         """What the server called this version of the file when the download began (ETag or date), or ""."""
-        return self._validator.read_text(encoding="utf-8") if self._validator.is_file() else ""
+        return self._validator.read_text(encoding="utf-8", errors="replace") if self._validator.is_file() else ""
 
     def restart(self, validator: str = "") -> None:
         """Drop the bytes so far; the next ones belong to the version `validator`."""
@@ -89,14 +89,15 @@ class PartialFile:
         self._validator.unlink(missing_ok=True)
 
     def complete(self) -> None:
-        """Give the file its final name.
+        """Give the file its final name; another process that fetched the same file may have done so already.
 
         Raises:
             OutputError: the file cannot be renamed.
         """
         self._file.close()
         try:
-            self.path.replace(self.target)
+            if self.path.is_file() or not self.target.is_file():
+                self.path.replace(self.target)
             self._validator.unlink(missing_ok=True)
         except OSError as error:
             raise self._unwritable(error) from error

@@ -11,9 +11,6 @@ from .download import download
 from .entry import ModelEntry
 from .folders import BUNDLED_FOLDER, default_cache_folder
 
-#: What `weights_state` answers.
-STATES = ("bundled", "downloaded", "to download")
-
 
 def locate_weights(entry: ModelEntry, weights_dir: str | Path | None = None, progress: Progress = silent) -> Path:
     """The weight file of a model, its checksum verified; fetched from its authors when it is nowhere else.
@@ -43,7 +40,7 @@ def locate_weights(entry: ModelEntry, weights_dir: str | Path | None = None, pro
 
 
 def weights_state(entry: ModelEntry) -> str:
-    """Where the weights are, by name and size only: one of `STATES`; a model without weights counts as bundled."""
+    """ "bundled", "downloaded" or "to download", by name and size only; a model without weights counts as bundled."""
     if entry.file is None or (BUNDLED_FOLDER / entry.file).is_file():
         return "bundled"
     cached = default_cache_folder() / entry.file
