@@ -12,7 +12,7 @@ from VoxelMorphLib.weights import store
 from VoxelMorphLib.weights.catalogue import load_catalogue
 from VoxelMorphLib.weights.checksum import pin_path, read_pin, sha256_of
 from VoxelMorphLib.weights.entry import ModelEntry
-from VoxelMorphLib.weights.store import delete_downloaded, locate_weights, weights_state
+from VoxelMorphLib.weights.store import delete_downloaded, locate_weights, state
 
 CONTENT = bytes(range(256)) * 100
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -60,11 +60,11 @@ def a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_first_use_fetches_and_the_second_does_not(an_entry, server, a_cache_folder):
-    assert weights_state(an_entry) == "to download"
+    assert state(an_entry) == "to download"
     first = locate_weights(an_entry)
     assert first == a_cache_folder / "model.h5"
     assert first.read_bytes() == CONTENT
-    assert weights_state(an_entry) == "downloaded"
+    assert state(an_entry) == "downloaded"
     server.pages.clear()
     assert locate_weights(an_entry) == first
     assert len(server.ranges_asked) == 1
@@ -90,7 +90,7 @@ def test_a_damaged_file_that_cannot_be_fetched_is_not_used(an_entry, server):
 def test_a_bundled_file_comes_first(an_entry, server, a_bundle):
     (a_bundle / "model.h5").write_bytes(CONTENT)
     assert locate_weights(an_entry) == a_bundle / "model.h5"
-    assert weights_state(an_entry) == "bundled"
+    assert state(an_entry) == "bundled"
     assert server.ranges_asked == []
 
 
@@ -125,6 +125,15 @@ def test_a_file_of_the_right_name_and_wrong_content_is_refused(an_entry, a_user_
 
 def test_a_folder_without_the_file_falls_back_to_the_web(an_entry, a_user_folder, a_cache_folder):
     assert locate_weights(an_entry, a_user_folder) == a_cache_folder / "model.h5"
+
+
+def test_the_state_includes_the_users_folder(an_entry, a_user_folder, tmp_path):
+    (a_user_folder / "model.h5").write_bytes(CONTENT[::-1])
+    assert state(an_entry, a_user_folder) == "to download"
+    (a_user_folder / "copy").write_bytes(CONTENT)
+    assert state(an_entry, a_user_folder) == "in your folder"
+    with pytest.raises(ConfigError, match="absent is no folder"):
+        state(an_entry, tmp_path / "absent")
 
 
 def test_a_missing_users_folder_is_refused(an_entry, tmp_path):
@@ -172,7 +181,7 @@ def test_a_pin_that_cannot_be_written_is_reported(an_unpublished_checksum, a_cac
 
 def test_a_model_without_weights_has_no_file(an_entry):
     optimise = load_catalogue()["optimise"]
-    assert weights_state(optimise) == "bundled"
+    assert state(optimise) == "bundled"
     assert not delete_downloaded(optimise)
     with pytest.raises(ConfigError, match="The model optimise has no weights"):
         locate_weights(optimise)

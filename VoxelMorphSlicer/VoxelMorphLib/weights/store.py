@@ -39,10 +39,19 @@ def locate_weights(entry: ModelEntry, weights_dir: str | Path | None = None, pro
     return _find_in_cache(entry, progress) or _fetch(entry, progress)
 
 
-def weights_state(entry: ModelEntry) -> str:
-    """ "bundled", "downloaded" or "to download", by name and size only; a model without weights counts as bundled."""
+def state(entry: ModelEntry, weights_dir: str | Path | None = None) -> str:
+    """Where the weights are: "bundled", "in your folder", "downloaded" or "to download".
+
+    A model without weights counts as bundled. What is bundled or downloaded is told by name and size only; whether it
+    is intact shows when it is used.
+
+    Raises:
+        ConfigError: `weights_dir` is no folder.
+    """
     if entry.file is None or (BUNDLED_FOLDER / entry.file).is_file():
         return "bundled"
+    if weights_dir is not None and _is_in_folder(entry, Path(weights_dir)):
+        return "in your folder"
     cached = default_cache_folder() / entry.file
     return "downloaded" if cached.is_file() and matches(cached, entry.bytes, None) else "to download"
 
@@ -86,6 +95,13 @@ def _find_in_folder(entry: ModelEntry, folder: Path, progress: Progress) -> Path
             "Replace it by a fresh copy, or remove it."
         )
     return None
+
+
+def _is_in_folder(entry: ModelEntry, folder: Path) -> bool:
+    try:
+        return _find_in_folder(entry, folder, silent) is not None
+    except WeightsError:  # damaged, or not readable: told when it is used
+        return False
 
 
 def _find_in_cache(entry: ModelEntry, progress: Progress) -> Path | None:
