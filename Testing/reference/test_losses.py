@@ -43,7 +43,7 @@ def _keywords(text: str | None) -> dict:
     for name, value in re.findall(r"(\w+)=([^,]+)", text or ""):
         try:
             found[name] = literal_eval(value)
-        except ValueError:
+        except (ValueError, SyntaxError):
             continue
     return found
 

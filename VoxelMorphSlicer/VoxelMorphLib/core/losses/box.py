@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..errors import ConfigError
+from ..precision import in_float32
 
 
 def box_window(window: int | Sequence[int], axes: int) -> tuple[int, ...]:
@@ -23,6 +24,7 @@ def box_window(window: int | Sequence[int], axes: int) -> tuple[int, ...]:
     return tuple(int(n) for n in extents)
 
 
+@in_float32
 def box_sum(image: Tensor, window: Sequence[int], adjoint: bool = False) -> Tensor:
     """Sum over the window around each voxel; voxels outside the grid count as 0.
 
@@ -39,10 +41,9 @@ def box_sum(image: Tensor, window: Sequence[int], adjoint: bool = False) -> Tens
     """
     sum_along = _sum_by_product if _products_are_exact(image.dtype) else _sum_by_doubling
     result = image
-    with torch.autocast(image.device.type, enabled=False):
-        for axis, extent in enumerate(window, start=2):
-            reach = (extent - 1) // 2, extent // 2
-            result = sum_along(result, axis, reach[::-1] if adjoint else reach)
+    for axis, extent in enumerate(window, start=2):
+        reach = (extent - 1) // 2, extent // 2
+        result = sum_along(result, axis, reach[::-1] if adjoint else reach)
     return result
 
 
