@@ -66,6 +66,7 @@ def correlation(image, other):
     return np.corrcoef(image.array.ravel(), other.array.ravel())[0, 1]
 
 
+@pytest.mark.slow
 def test_register_brings_volumes_labels_and_transforms_into_the_scene(register, pair, outputs):
     fixed, moving = pair
     fixed_image, moving_image = image_from_node(fixed), image_from_node(moving)
