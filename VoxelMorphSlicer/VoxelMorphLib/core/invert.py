@@ -32,10 +32,18 @@ def invert_displacement(displacement: Tensor, iterations: int = 50, tolerance: f
     step = torch.ones_like(displacement[:, :1])
     residual = torch.full_like(step, torch.inf)
     for iteration in range(iterations + 1):
-        error = -warp(displacement, inverse) - inverse
-        previous, residual = residual, error.norm(dim=1, keepdim=True)
+        error = warp(displacement, inverse).add_(inverse).neg_()
+        previous, residual = residual, _length(error)
         if iteration == iterations or residual.max() <= tolerance:
             break
         step = torch.where(residual < previous, step, step / 2)
-        inverse = inverse + step * error
+        inverse.addcmul_(step, error)
     return inverse, residual.flatten(1).amax(1)
+
+
+def _length(vectors: Tensor) -> Tensor:
+    """(B, 1, *shape); one component at a time, which is several times faster than the norm over an outer axis."""
+    squares = vectors[:, :1].square()
+    for component in range(1, vectors.shape[1]):
+        squares.addcmul_(vectors[:, component : component + 1], vectors[:, component : component + 1])
+    return squares.sqrt_()
