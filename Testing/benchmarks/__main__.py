@@ -34,12 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure speed and memory.")
     parser.add_argument("--topics", nargs="+", choices=TOPICS, default=list(TOPICS), help="default: all")
     parser.add_argument(
-        "--shape", nargs=3, type=int, default=default.shape, metavar="N", help="voxels, multiples of 16"
+        "--shape", nargs=3, type=int, default=default.shape, metavar="N", help="voxels, multiples of 32"
     )
     parser.add_argument("--repeats", type=int, default=default.repeats, help="rounds; the median is reported")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of floor and memory; compare takes one")
     parser.add_argument("--out", type=Path, default=Path("bench-output"), help="folder of results.md and results.json")
     arguments = parser.parse_args(argv)
+    if any(n < 32 or n % 32 for n in arguments.shape):
+        parser.error(f"--shape {arguments.shape} needs multiples of 32")
     settings = dataclasses.replace(
         default, shape=tuple(arguments.shape), repeats=arguments.repeats, threads=arguments.threads
     )

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from VoxelMorphLib.core.config import PRECISIONS
 from VoxelMorphLib.networks.convolution import channels_last, convolve
 
-from .clock import interleaved, median, median_ratio
+from .clock import interleaved, median, median_ratio, processor_seconds, wall_seconds
 from .row import Row
 from .settings import Settings
 from .subjects import image_pair, in_precision, published_network
@@ -60,20 +60,28 @@ def convolutions_of(network: nn.Module) -> list[Convolution]:
 
 def measure_floor(settings: Settings) -> list[Row]:
     """Forward passes in both precisions against their convolutions alone, and the cost of bfloat16 in voxels."""
-    torch.set_num_threads(settings.threads)
     network, weights = published_network(settings)
-    moving, fixed = image_pair(settings)
-    rows = []
-    for precision in PRECISIONS:
-        subject = in_precision(network, precision)
-        times = interleaved(
-            {"forward": lambda s=subject: s(moving, fixed), "floor": _alone(subject, settings)}, settings.repeats
-        )
-        note = f"{settings.threads} threads, {weights}; convolutions alone {median(times['floor']):.3g} s"
-        ratio = median_ratio(times, "forward", "floor")
-        name = f"forward of the published network, {precision}"
-        rows.append(Row("floor", name, median(times["forward"]), "s", "its convolutions", ratio, note))
-    return [*rows, _velocity_error(network, moving, fixed)]
+    pair = image_pair(settings)
+    rows = [
+        _against_floor(in_precision(network, precision), precision, pair, threads, weights, settings)
+        for threads in sorted({1, settings.threads})
+        for precision in PRECISIONS
+    ]
+    return [*rows, _velocity_error(network, *pair)]
+
+
+def _against_floor(
+    network: nn.Module, precision: str, pair: tuple[Tensor, Tensor], threads: int, weights: str, settings: Settings
+) -> Row:
+    """One thread is timed by the processor's clock, which other programs disturb less; several by the wall's."""
+    torch.set_num_threads(threads)
+    clock, unit = (processor_seconds, "s CPU") if threads == 1 else (wall_seconds, "s")
+    works = {"forward": lambda: network(*pair), "floor": _alone(network, settings)}
+    times = interleaved(works, settings.repeats, clock)
+    floor, ratio = median(times["floor"]), median_ratio(times, "forward", "floor")
+    note = f"{threads} thread{'s' * (threads > 1)}, {weights}; its convolutions alone {floor:.3g} {unit}"
+    name = f"forward of the published network, {precision}"
+    return Row("floor", name, median(times["forward"]), unit, "its convolutions", ratio, note)
 
 
 def _alone(network: nn.Module, settings: Settings) -> Callable[[], None]:
