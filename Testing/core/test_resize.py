@@ -116,7 +116,7 @@ def test_half_precision_is_resized_in_float32():
         (lambda: resize(torch.zeros(1, 1, 4), [8], "centre"), ConfigError, "alignment 'centre'"),
         (lambda: resize(torch.zeros(1, 1, 4), [8], interpolation="cubic"), ConfigError, "interpolation 'cubic'"),
         (lambda: resize_displacement(torch.zeros(1, 3, 4, 4), [8, 8]), GeometryError, r"\(1, 3, 4, 4\).*2 axes"),
-        (lambda: resize_displacement(torch.zeros(1, 2, 4, 4), [8, 8], scale=[2]), GeometryError, "1 multipliers"),
+        (lambda: resize_displacement(torch.zeros(1, 2, 4, 4), [8, 8], scale=[2] * 3), GeometryError, "3 multipliers"),
     ],
 )
 def test_what_does_not_fit_is_refused(call, error, message):

@@ -191,6 +191,17 @@ def test_autocast_does_not_reach_the_warp():
     assert torch.equal(moved, warp(image, field))
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("interpolation", ["linear", "nearest"])
+@pytest.mark.parametrize("padding", ["border", "zeros", "hard"])
+@every_shape
+def test_the_gpu_agrees_with_the_processor(shape, interpolation, padding):
+    image, field = an_image(shape), a_field(shape)
+    moved = warp(image.cuda(), field.cuda(), interpolation, padding)
+    torch.testing.assert_close(moved.cpu(), warp(image, field, interpolation, padding), atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("interpolation", ["linear", "nearest"])
 def test_impossible_places_do_not_read_outside_the_image(interpolation):
     image = an_image((6, 9, 5), batch=1)
@@ -223,6 +234,7 @@ def test_a_point_and_the_image_under_it_move_alike():
     ("arguments", "error", "message"),
     [
         ({"displacement": torch.zeros(1, 2, 4, 4, 4)}, GeometryError, r"\(1, 1, 4, 4, 4\).*\(1, 2, 4, 4, 4\)"),
+        ({"displacement": torch.zeros(1, 3, 4, 4)}, GeometryError, r"got \(1, 3, 4, 4\)"),
         ({"displacement": torch.zeros(1, 3)}, GeometryError, "one component per axis"),
         ({"displacement": torch.zeros(2, 3, 4, 4, 4), "image": torch.zeros(3, 1, 4, 4, 4)}, GeometryError, "3 images"),
         ({"displacement": torch.zeros(1, 2, 3, 4, 4, 4)}, GeometryError, "2 displacements for 1 channels"),

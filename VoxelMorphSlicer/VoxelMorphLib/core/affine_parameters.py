@@ -57,8 +57,7 @@ def rotation_to_angles(rotation: Tensor, deg: bool = True) -> Tensor:
     if rotation.shape[-1] == 2:
         angles = torch.atan2(rotation[..., 1, 0], rotation[..., 0, 0]).unsqueeze(-1)
         return torch.rad2deg(angles) if deg else angles
-    (m00, m01, m02), (m10, m11, _), (_, _, m22) = [row.unbind(-1) for row in rotation.unbind(-2)]
-    m12 = rotation[..., 1, 2]
+    m00, m01, m02, m10, m11, m12, _m20, _m21, m22 = rotation.flatten(-2).unbind(-1)
     second = torch.asin(m02.clamp(-1, 1))
     cosine = second.cos()
     locked = torch.maximum(m00.abs(), m01.abs()) < 100 * torch.finfo(rotation.dtype).eps

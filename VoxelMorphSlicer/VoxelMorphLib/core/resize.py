@@ -76,13 +76,12 @@ def resize_displacement(
     shape = _checked(displacement, shape)
     old = displacement.shape[2:]
     factors = [new / n for new, n in zip(shape, old)] if scale is None else scale
-    factors = [float(factors)] * len(shape) if isinstance(factors, (int, float)) else [float(f) for f in factors]
-    if displacement.shape[1] != len(shape) or len(factors) != len(shape):
+    multiplier = torch.as_tensor(factors, dtype=torch.float32, device=displacement.device).flatten()
+    if displacement.shape[1] != len(shape) or len(multiplier) not in (1, len(shape)):
         raise GeometryError(
-            f"A displacement (B, N, *shape) of {tuple(displacement.shape)} and {len(factors)} multipliers do not fit "
-            f"{len(shape)} axes; give one component and one multiplier per axis."
+            f"A displacement (B, N, *shape) of {tuple(displacement.shape)} and {len(multiplier)} multipliers do not "
+            f"fit {len(shape)} axes; give one component and one multiplier per axis."
         )
-    multiplier = torch.tensor(factors, device=displacement.device, dtype=torch.float32)
     multiplier = multiplier.view(1, -1, *[1] * len(shape))
     if torch.Size(shape).numel() < old.numel():  # multiply the smaller of the two
         return resize(displacement, shape, alignment, interpolation) * multiplier

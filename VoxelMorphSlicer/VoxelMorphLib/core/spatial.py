@@ -18,6 +18,7 @@ PADDINGS = ("border", "zeros", "hard")
 
 #: Samples below which threads cost more than they save, and values that the copies of a gradient may hold together.
 SMALL = 2**15
+SLAB = 2**18
 LARGEST_COPIES = 2**26
 
 
@@ -55,12 +56,20 @@ def warp(
     _check_options(interpolation, padding)
     if displacement.ndim == image.ndim + 1:
         return _warp_channels(image, displacement, interpolation, padding, fill)
-    _check(image, displacement)
+    _check(image, displacement, axes=image.ndim - 2)
     image, displacement = _same_batch(image, at_least_float32(displacement))
-    axes = [torch.arange(n, device=displacement.device, dtype=displacement.dtype) for n in displacement.shape[2:]]
-    grid = torch.meshgrid(*axes, indexing="ij")
-    coordinates = [displacement[:, axis] + voxels for axis, voxels in enumerate(grid)]
-    return _sample(image, coordinates, interpolation, padding, fill)
+    extent = displacement.shape[2]
+    planes = _planes(displacement)
+    if planes >= extent:
+        return _sample(image, _coordinates(displacement, 0), interpolation, padding, fill)
+    parts = [(start, displacement[:, :, start : start + planes]) for start in range(0, extent, planes)]
+    moved = None
+    for start, part in parts:
+        slab = _sample(image, _coordinates(part, start), interpolation, padding, fill)
+        if moved is None:
+            moved = slab.new_empty(*slab.shape[:2], *displacement.shape[2:])
+        moved[:, :, start : start + planes] = slab
+    return moved
 
 
 def sample_at(
@@ -118,9 +127,10 @@ def _check_options(interpolation: str, padding: str) -> None:
         raise ConfigError(f"Unknown padding {padding!r}; choose one of {', '.join(PADDINGS)}.")
 
 
-def _check(image: Tensor, field: Tensor) -> None:
+def _check(image: Tensor, field: Tensor, axes: int | None = None) -> None:
+    """`axes`: how many output axes the field must have."""
     dims = image.ndim - 2
-    if dims < 1 or field.ndim < 3 or field.shape[1] != dims:
+    if dims < 1 or field.ndim < 3 or field.shape[1] != dims or axes not in (None, field.ndim - 2):
         raise GeometryError(
             f"An image (B, C, *shape) of {tuple(image.shape)} needs a field (B, N, *out) with one component per axis "
             f"of the shape, got {tuple(field.shape)}."
@@ -147,6 +157,23 @@ def _sample(image: Tensor, coordinates: list[Tensor], interpolation: str, paddin
     if padding == "hard":
         sampled = sampled.masked_fill(_outside(coordinates, image.shape[2:]).unsqueeze(1), fill)
     return sampled
+
+
+def _planes(displacement: Tensor) -> int:
+    """How many planes of the first axis to sample at once: all, or a slab of them that stays in the processor's cache."""
+    if displacement.device.type != "cpu" or torch.is_grad_enabled():
+        return displacement.shape[2]
+    return max(1, SLAB // displacement[:, 0, 0].numel())
+
+
+def _coordinates(displacement: Tensor, start: int) -> list[Tensor]:
+    """Voxel coordinates that `displacement` (B, N, *out) points to; its first plane is number `start` of the grid."""
+    coordinates = []
+    for axis, n in enumerate(displacement.shape[2:]):
+        first = start if axis == 0 else 0
+        voxels = torch.arange(first, first + n, device=displacement.device, dtype=displacement.dtype)
+        coordinates.append(displacement[:, axis] + voxels.view(-1, *[1] * (displacement.ndim - 3 - axis)))
+    return coordinates
 
 
 def _outside(coordinates: list[Tensor], shape: Sequence[int]) -> Tensor:
