@@ -62,7 +62,7 @@ def test_the_map_follows_the_formula(shape, channels):
     torch.testing.assert_close(ncc_map(fixed, moved, window), the_formula(fixed, moved, window), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [{}, {"signed": True}, {"legacy": True}])
+@pytest.mark.parametrize("kind", [{}, {"form": "signed"}, {"form": "legacy"}, {"form": "absolute"}])
 @pytest.mark.parametrize("shape", [(9,), (6, 7), (5, 4, 6)])
 def test_the_gradient_agrees_with_finite_differences(shape, kind):
     fixed = an_image(shape, 1, channels=2, dtype=torch.float64).requires_grad_()
@@ -85,10 +85,19 @@ def test_contrast_and_brightness_do_not_matter_inside_the_volume():
     torch.testing.assert_close(changed, ncc_map(fixed, moved)[inside], atol=1e-3, rtol=1e-3)
 
 
-def test_inverted_contrast_counts_only_in_the_legacy_form():
+@pytest.mark.parametrize("form", ["legacy", "absolute"])
+def test_inverted_contrast_counts_in_the_forms_that_say_so(form):
     image = an_image((14, 14, 14))
     assert ncc_loss(image, 1 - image).item() > -0.3
-    assert ncc_map(image, 1 - image, legacy=True)[..., 7, 7, 7].min() > 0.99
+    assert ncc_map(image, 1 - image, form=form)[..., 7, 7, 7].min() > 0.99
+
+
+@pytest.mark.parametrize("contrast", [1e-4, 1e-2, 1.0])
+def test_in_the_absolute_form_nothing_beats_identical_images(contrast):
+    image = contrast * an_image((12, 13, 11))
+    assert ncc_map(image, image, 5, 1e-3, "absolute").sub(1).abs().max() < 1e-4
+    stretched = ncc_map(image, 3 * image, 5, 1e-3, "absolute")
+    assert stretched.max() <= 1 + 1e-4
 
 
 def test_the_batch_mean_is_the_mean_of_its_items():
@@ -98,7 +107,7 @@ def test_the_batch_mean_is_the_mean_of_its_items():
     torch.testing.assert_close(ncc_loss(fixed, moved, reduction="item"), torch.stack(singles))
 
 
-@pytest.mark.parametrize("kind", [{}, {"signed": True}, {"legacy": True}])
+@pytest.mark.parametrize("kind", [{}, {"form": "signed"}, {"form": "legacy"}, {"form": "absolute"}])
 @pytest.mark.parametrize("level", [0.0, 1.0, 1000.0])
 def test_constant_images_give_finite_values_and_gradients(level, kind):
     fixed = torch.full((1, 1, 11, 12, 10), level)
@@ -115,7 +124,7 @@ def test_noise_in_a_bright_flat_region_does_not_correlate():
     torch.testing.assert_close(inside, torch.ones_like(inside), atol=1e-6, rtol=0)
     textured = an_image((24, 24, 24), 3)
     assert ncc_map(textured, moved)[..., 5:-5, 5:-5, 5:-5].abs().max() < 1e-3
-    assert ncc_map(100 * fixed, 100 * moved, legacy=True)[..., 5:-5, 5:-5, 5:-5].abs().max() == 0
+    assert ncc_map(100 * fixed, 100 * moved, form="legacy")[..., 5:-5, 5:-5, 5:-5].abs().max() == 0
 
 
 def test_voxels_outside_the_mask_have_no_influence():
@@ -190,5 +199,5 @@ def test_shapes_must_agree():
 
 def test_the_bound_form_is_the_function_with_its_options():
     fixed, moved = an_image((9, 9), 1), an_image((9, 9), 2)
-    assert torch.equal(NCC(window=5, signed=True)(fixed, moved), ncc_loss(fixed, moved, 5, signed=True))
+    assert torch.equal(NCC(window=5, form="signed")(fixed, moved), ncc_loss(fixed, moved, 5, form="signed"))
     assert NCC.from_json(NCC(window=(3, 5)).to_json()) == NCC(window=(3, 5))

@@ -50,8 +50,8 @@ def _keywords(text: str | None) -> dict:
 
 def ncc(call: LossCall, fixed: Tensor, moved: Tensor) -> Tensor:
     options = call.options
-    flags = {"signed": options.get("signed", False), "legacy": call.legacy}
-    return ncc_loss(fixed, moved, options.get("win") or 9, options.get("eps", 1e-5), **flags, reduction=call.reduction)
+    form = "legacy" if call.legacy else "signed" if options.get("signed", False) else "squared"
+    return ncc_loss(fixed, moved, options.get("win") or 9, options.get("eps", 1e-5), form, reduction=call.reduction)
 
 
 def mse(call: LossCall, fixed: Tensor, moved: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 
 import numpy as np
@@ -14,7 +16,7 @@ from ..core.progress import Progress, silent
 from ..core.transform import AffineTransform
 
 #: The two images are reduced to at most this many voxels: a start needs no detail.
-MAX_VOXELS = 400_000
+MAX_VOXELS = 250_000
 #: Positions are compared on this many voxels, all of which are sampled.
 TRIAL_VOXELS = 20_000
 BINS = 32
@@ -47,6 +49,11 @@ def affine_start(fixed: Image, moving: Image, kind: str, seed: int = 0, progress
     """
     if kind == "none":
         return AffineTransform(np.eye(4))
+    with _one_thread():
+        return _aligned(fixed, moving, kind, seed, progress)
+
+
+def _aligned(fixed: Image, moving: Image, kind: str, seed: int, progress: Progress) -> AffineTransform:
     trial = _Search(_reduced(fixed, TRIAL_VOXELS), _reduced(moving, TRIAL_VOXELS), seed, progress)
     transform = trial.best_position(with_rotations=kind != "centre")
     if kind == "centre":
@@ -60,6 +67,17 @@ def affine_start(fixed: Image, moving: Image, kind: str, seed: int = 0, progress
         start.SetCenter(transform.GetCenter())
         transform = search.refine(start, 0.5, 1.0)
     return _to_ras(transform)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums over several threads come in any order, and the same seed shall give the same start."""
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 class _Search:

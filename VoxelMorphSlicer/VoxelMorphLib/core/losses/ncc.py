@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..config import Settings, check_range
+from ..config import Settings, check_choice, check_range
 from ..precision import in_float32
 from .box import box_sum, box_window
 from .reduction import check_same_shape, reduce_map
 
 #: Rounding errors of a window's sum of squares, in units of the last place of that sum.
 ROUNDING = 8
+FORMS = ("squared", "signed", "legacy", "absolute")
 
 
 @in_float32
@@ -25,8 +26,7 @@ def ncc_map(
     moved: Tensor,
     window: int | Sequence[int] = 9,
     eps: float = 1e-5,
-    signed: bool = False,
-    legacy: bool = False,
+    form: str = "squared",
     mask: Tensor | None = None,
 ) -> Tensor:
     """Similarity of the windows around each voxel, 1 where they agree up to contrast and brightness.
@@ -37,9 +37,11 @@ def ncc_map(
         window: extent of the window in voxels, one for all axes or one per axis. Voxels outside the grid count as 0
             and a window at the border still has its full size, as in the original.
         eps: lower bound of covariance and variances; their scale is intensity^2 times the voxels of a window.
-        signed: correlation instead of its square.
-        legacy: cross^2 / (var var + eps) without bounds, so that inverted contrast counts as similar (the original
-            before 2021).
+        form: "squared" bounds covariance and variances from below (the original). "signed" is its square root.
+            "legacy" is cross^2 / (var var + eps) without bounds, so that inverted contrast counts as similar (the
+            original before 2021). "absolute" is (|cross| + eps)^2 / ((var + eps) (var + eps)): inverted contrast
+            counts as similar too, and by Cauchy's inequality no window exceeds the 1 of identical images, however
+            flat it is; eps is the variance that noise has.
         mask: (B or 1, 1, *shape); voxels where it is 0 take part in no window.
 
     Returns:
@@ -47,6 +49,7 @@ def ncc_map(
 
     Source: Avants et al., Med Image Anal 2008, doi:10.1016/j.media.2007.06.004; the bounds are those of VoxelMorph.
     """
+    check_choice("form", form, FORMS)
     check_same_shape(fixed, moved)
     extents = box_window(window, fixed.ndim - 2)
     if mask is None:
@@ -55,8 +58,7 @@ def ncc_map(
         inside = (mask > 0).to(fixed.dtype)
         per_voxel = (box_sum(inside, extents) * fixed.shape[1]).clamp_(min=1).reciprocal_()
         fixed, moved = fixed * inside, moved * inside
-    kind = "legacy" if legacy else "signed" if signed else "squared"
-    return _LocalCorrelation.apply(fixed, moved, per_voxel, extents, eps, kind)
+    return _LocalCorrelation.apply(fixed, moved, per_voxel, extents, eps, form)
 
 
 def ncc_loss(
@@ -64,13 +66,12 @@ def ncc_loss(
     moved: Tensor,
     window: int | Sequence[int] = 9,
     eps: float = 1e-5,
-    signed: bool = False,
-    legacy: bool = False,
+    form: str = "squared",
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """Negative mean of `ncc_map`, weighted by the mask: -1 for images that agree; see there for the arguments."""
-    similarity = ncc_map(fixed, moved, window, eps, signed, legacy, mask)
+    similarity = ncc_map(fixed, moved, window, eps, form, mask)
     return -reduce_map(similarity, reduction, mask)
 
 
@@ -80,22 +81,22 @@ class NCC(Settings):
 
     window: int | tuple[int, ...] = 9
     eps: float = 1e-5
-    signed: bool = False
-    legacy: bool = False
+    form: str = "squared"
 
     def __post_init__(self) -> None:
         box_window(self.window, 1 if isinstance(self.window, int) else len(self.window))
         check_range("eps", self.eps, 1e-12, 1e6)
+        check_choice("form", self.form, FORMS)
 
     def __call__(self, fixed: Tensor, moved: Tensor, mask: Tensor | None = None) -> Tensor:
-        return ncc_loss(fixed, moved, self.window, self.eps, self.signed, self.legacy, mask)
+        return ncc_loss(fixed, moved, self.window, self.eps, self.form, mask)
 
 
 class _LocalCorrelation(torch.autograd.Function):
     """The map with its gradient written out: 5 box sums forward, 3 backward, and few maps kept in between."""
 
     @staticmethod
-    def forward(ctx, fixed, moved, per_voxel, extents, eps, kind):
+    def forward(ctx, fixed, moved, per_voxel, extents, eps, form):
         def moment(values):
             return box_sum(values.sum(1, keepdim=True) if values.shape[1] > 1 else values, extents)
 
@@ -106,7 +107,7 @@ class _LocalCorrelation(torch.autograd.Function):
         floors = [squares * (ROUNDING * torch.finfo(squares.dtype).eps) for squares in (fixed_squares, moved_squares)]
         fixed_variance = fixed_squares.addcmul_(fixed_sum, fixed_mean, value=-1)
         moved_variance = moved_squares.addcmul_(moved_sum, moved_mean, value=-1)
-        similarity, by_cross, by_fixed, by_moved = _correlate(kind, eps, cross, fixed_variance, moved_variance, floors)
+        similarity, by_cross, by_fixed, by_moved = _correlate(form, eps, cross, fixed_variance, moved_variance, floors)
         ctx.extents = extents
         by_fixed, by_moved = (s if needed else None for s, needed in zip((by_fixed, by_moved), ctx.needs_input_grad))
         ctx.save_for_backward(fixed, moved, fixed_mean, moved_mean, by_cross, by_fixed, by_moved)
@@ -130,21 +131,21 @@ class _LocalCorrelation(torch.autograd.Function):
         return to_fixed, to_moved, None, None, None, None
 
 
-def _correlate(kind: str, eps: float, cross: Tensor, fixed: Tensor, moved: Tensor, floors: list[Tensor]):
+def _correlate(form: str, eps: float, cross: Tensor, fixed: Tensor, moved: Tensor, floors: list[Tensor]):
     """Similarity and its slopes by covariance and variances, which are changed in place.
 
-    A window whose variance is below the bound (eps, in the legacy form 0) or below `floors`, its own rounding, is flat.
-    There the moments get their bounds, as they do in the original where an image is exactly constant. Without `floors`
-    noise in bright flat regions correlates in the hundreds.
+    A window whose variance is below the bound (eps; 0 in the forms legacy and absolute) or below `floors`, its own
+    rounding, is flat. There the moments get their bounds, as they do in the original where an image is exactly
+    constant. Without `floors` noise in bright flat regions correlates in the hundreds.
     """
-    bound = 0.0 if kind == "legacy" else eps
+    bound = eps if form in ("squared", "signed") else 0.0
     fixed_flat, moved_flat = (v < floor.clamp_(min=bound) for v, floor in zip((fixed, moved), floors))
     unrelated = fixed_flat | moved_flat
-    if kind != "legacy":
+    if bound:
         unrelated.logical_or_(cross < bound)
     for moment, hidden in ((cross, unrelated), (fixed, fixed_flat), (moved, moved_flat)):
         moment.masked_fill_(hidden, bound)
-    similarity, by_cross, by_fixed, by_moved = _FORMS[kind](cross, fixed, moved, eps)
+    similarity, by_cross, by_fixed, by_moved = _SLOPES[form](cross, fixed, moved, eps)
     by_cross.masked_fill_(unrelated, 0)
     return similarity, by_cross, by_fixed.masked_fill_(fixed_flat, 0), by_moved.masked_fill_(moved_flat, 0)
 
@@ -169,4 +170,12 @@ def _legacy(cross: Tensor, fixed: Tensor, moved: Tensor, eps: float) -> tuple[Te
     return similarity, slope.mul_(2), common * moved, common * fixed
 
 
-_FORMS = {"squared": _squared, "signed": _signed, "legacy": _legacy}
+def _absolute(cross: Tensor, fixed: Tensor, moved: Tensor, eps: float) -> tuple[Tensor, ...]:
+    fixed, moved = fixed.add_(eps), moved.add_(eps)
+    ratio = (cross.abs() + eps).div_(fixed).div_(moved)
+    similarity = (cross.abs() + eps).mul_(ratio)
+    by_cross = ratio.mul_(2).mul_(cross.sign())
+    return similarity, by_cross, (similarity / fixed).neg_(), (similarity / moved).neg_()
+
+
+_SLOPES = {"squared": _squared, "signed": _signed, "legacy": _legacy, "absolute": _absolute}

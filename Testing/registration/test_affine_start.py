@@ -1,0 +1,85 @@
+"""The classical start: known positions come back in millimetres."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.volumes import CENTRE, a_blob_image, a_geometry, any_geometry, blob_values, rotation  # noqa: F401
+from VoxelMorphLib.core.errors import Cancelled
+from VoxelMorphLib.core.geometry import Geometry
+from VoxelMorphLib.core.image import Image
+from VoxelMorphLib.core.transform import AffineTransform
+from VoxelMorphLib.registration.affine_start import affine_start
+
+FINE = (30, 26, 28)
+
+
+def about_centre(linear: np.ndarray, shift: tuple[float, float, float]) -> AffineTransform:
+    matrix = np.eye(4)
+    matrix[:3, :3] = linear
+    matrix[:3, 3] = CENTRE + shift - linear @ CENTRE
+    return AffineTransform(matrix)
+
+
+def seen_through(truth: AffineTransform, geometry: Geometry) -> Image:
+    """The blobs as a moving image for which `truth` is the map fixed -> moving."""
+    return Image(100 * blob_values(truth.inverse().apply_to_points(geometry.points())), geometry, "moved blobs")
+
+
+def error_mm(found: AffineTransform, truth: AffineTransform, image: Image) -> float:
+    points = image.geometry.points()[image.array > 20]
+    return float(np.linalg.norm(found.apply_to_points(points) - truth.apply_to_points(points), axis=1).mean())
+
+
+def test_no_start_is_the_identity() -> None:
+    image = a_blob_image(a_geometry())
+    np.testing.assert_array_equal(affine_start(image, image, "none").matrix, np.eye(4))
+
+
+@pytest.mark.parametrize("kind", ["centre", "rigid", "affine"])
+def test_aligned_images_stay_aligned(kind: str) -> None:
+    image = a_blob_image(a_geometry("oblique", FINE, 1.0))
+    found = affine_start(image, image, kind)
+    assert error_mm(found, AffineTransform(np.eye(4)), image) < 0.2
+
+
+def test_a_shift_comes_back_over_all_geometries(any_geometry: Geometry) -> None:  # noqa: F811
+    truth = about_centre(np.eye(3), (5.0, -4.0, 3.0))
+    fixed = a_blob_image(a_geometry("RAS", FINE, 1.0))
+    direction, spacing = any_geometry.direction, any_geometry.spacing / 1.6
+    shape = np.ceil(44 / spacing).astype(int)
+    origin = CENTRE + (2, -2, 1) - direction @ (spacing * (shape - 1) / 2)
+    moving = seen_through(truth, Geometry.from_parts(tuple(shape), spacing, direction, origin))
+    assert error_mm(affine_start(fixed, moving, "rigid"), truth, fixed) < 0.6
+
+
+@pytest.mark.parametrize("angle_deg", [12.0, 28.0])
+def test_a_rotation_with_scaling_comes_back(angle_deg: float) -> None:
+    truth = about_centre(1.06 * rotation((1, -1, 2), angle_deg), (3.0, 2.0, -4.0))
+    fixed = a_blob_image(a_geometry("RAS", FINE, 1.0))
+    moving = seen_through(truth, a_geometry("anisotropic", (52, 76, 28), 1.0))
+    assert error_mm(affine_start(fixed, moving, "affine"), truth, fixed) < 0.6
+
+
+def test_images_far_apart_are_brought_together() -> None:
+    truth = about_centre(np.eye(3), (300.0, -200.0, 150.0))
+    fixed = a_blob_image(a_geometry("RAS", FINE, 1.0))
+    moving = seen_through(truth, fixed.geometry.transformed(truth.matrix))
+    for kind in ("centre", "rigid"):
+        assert error_mm(affine_start(fixed, moving, kind), truth, fixed) < 1.0
+
+
+def test_the_same_seed_gives_the_same_start() -> None:
+    fixed, moving = (a_blob_image(a_geometry("RAS", FINE, 1.0), seed) for seed in (0, 1))
+    first, second = (affine_start(fixed, moving, "affine", seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first.matrix, second.matrix)  # bit for bit
+
+
+def test_cancelling_inside_the_search_is_passed_on() -> None:
+    def cancel_late(fraction: float, _text: str) -> None:
+        if fraction > 0.2:
+            raise Cancelled("stopped")
+
+    image = a_blob_image(a_geometry("RAS", FINE, 1.0))
+    with pytest.raises(Cancelled, match="stopped"):
+        affine_start(image, image, "affine", progress=cancel_late)
