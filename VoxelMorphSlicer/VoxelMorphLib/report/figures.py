@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
 
-_FOLDED, _FIXED_OUTLINE, _MAP_OUTLINE = "#22dd55", "#4cc9f0", "#202020"
+_FOLDED, _OUTLINE_ON_GREY, _OUTLINE_ON_WHITE, _OUTLINE_ON_DARK = "#22dd55", "#4cc9f0", "#202020", "#e0e0e0"
 _OUTLINE_LEVEL = 0.25
 _TILE_MM = 20.0
 
@@ -29,7 +29,7 @@ def images_figure(views: Sequence[View]) -> bytes:
             axes = sheet.panel(row, column)
             _grey(axes, view, picture)
             if column:
-                _outline(axes, view, _FIXED_OUTLINE)
+                _outline(axes, view, _OUTLINE_ON_GREY)
     return sheet.png()
 
 
@@ -61,9 +61,9 @@ def deformation_figure(views: Sequence[View]) -> bytes:
     for row, view in enumerate(views):
         _grey(sheet.panel(row, 0), view, view.fixed, lines=True)
         _coloured(sheet.panel(row, 1), view, np.where(view.jacobian > 0, view.jacobian, np.nan), jacobian)
-        _coloured(sheet.panel(row, 2), view, view.displacement, displacement)
+        _coloured(sheet.panel(row, 2), view, view.displacement, displacement, _OUTLINE_ON_DARK)
         if known:
-            _coloured(sheet.panel(row, 3), view, errors[row], error)
+            _coloured(sheet.panel(row, 3), view, errors[row], error, _OUTLINE_ON_DARK)
     sheet.bar(1, jacobian, "Jacobian determinant; green: folded", _ratio_ticks(limit))
     sheet.bar(2, displacement, "mm")
     if known:
@@ -82,11 +82,13 @@ def _grey(axes: Axes, view: View, picture: np.ndarray, lines: bool = False) -> N
         _draw_grid(axes, view)
 
 
-def _coloured(axes: Axes, view: View, picture: np.ndarray, colours: ScalarMappable) -> None:
+def _coloured(
+    axes: Axes, view: View, picture: np.ndarray, colours: ScalarMappable, outline: str = _OUTLINE_ON_WHITE
+) -> None:
     axes.imshow(
         picture, cmap=colours.cmap, norm=colours.norm, extent=_extent(view), aspect="auto", interpolation="nearest"
     )
-    _outline(axes, view, _MAP_OUTLINE)
+    _outline(axes, view, outline)
 
 
 def _smooth(view: View) -> np.ndarray:

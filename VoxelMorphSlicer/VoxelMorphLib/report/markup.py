@@ -33,6 +33,8 @@ th[scope=row] { font-weight: 500; }
 @media print { :root { --page: #fff; --sheet: #fff; --text: #000; --quiet: #444; --line: #bbb; }
   body { font-size: 11px; } main { max-width: none; padding: 0; } h2 { margin-top: 18px; }
   figure, tr, .card { break-inside: avoid; } h2 { break-after: avoid; }
+  .cards { grid-template-columns: repeat(5, 1fr); } .card { padding: 6px 8px; } .card b { font-size: 14px; }
+  .card span { font-size: 10px; } figure img { width: auto; max-width: 100%; max-height: 160mm; }
   img { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
 
