@@ -99,7 +99,7 @@ def test_a_grid_cannot_be_changed_behind_its_back():
     geometry = Geometry((2, 3, 4), affine)
     affine[0, 0] = 7
     assert geometry.affine[0, 0] == 1
-    with pytest.raises(ValueError, match="read-only"):
+    with pytest.raises(ValueError, match=r"read-only"):
         geometry.affine[0, 0] = 7
 
 
@@ -109,7 +109,7 @@ def test_text_names_shape_spacing_and_orientation():
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 6, 7), (0, 5, 6), (4, -5, 6)])
 def test_impossible_extents_are_refused(shape):
-    with pytest.raises(GeometryError, match="three positive extents"):
+    with pytest.raises(GeometryError, match=r"three positive extents"):
         Geometry(shape, np.eye(4))
 
 

@@ -57,7 +57,7 @@ def test_labels_leave_out_the_background():
 
 @pytest.mark.parametrize("value", [0.4, np.nan, np.inf])
 def test_a_label_map_of_fractions_is_refused(value):
-    with pytest.raises(ImageError, match="seg is not a label map"):
+    with pytest.raises(ImageError, match=r"seg is not a label map"):
         LabelMap(np.full((2, 3, 4), value), GEOMETRY, "seg")
 
 

@@ -114,7 +114,7 @@ def test_the_numerical_inverse_is_tight_at_its_voxels():
     field = a_field("anisotropic", 1.5)
     inside = field.inverse().map_slab(field.geometry, slice(8, 16))[:, 6:14, 6:14]
     expected = field.geometry.points()[8:16, 6:14, 6:14]
-    assert np.abs(field.apply_to_points(inside) - expected).max() < 1e-3
+    assert np.abs(field.apply_to_points(inside) - expected).max() < 3e-3
 
 
 def test_an_attached_inverse_is_used_as_it_is():
@@ -147,7 +147,7 @@ def test_a_folding_field_warns_with_numbers():
 
 def test_an_unfinished_inverse_warns(monkeypatch):
     monkeypatch.setattr("VoxelMorphLib.core.transform.INVERSE_ITERATIONS", 0)
-    with pytest.warns(UserWarning, match="0 voxels are folded and the round trip misses"):
+    with pytest.warns(UserWarning, match=r"0 voxels are folded and the round trip misses"):
         a_field("RAS", 3.0).inverse()
 
 
@@ -232,7 +232,7 @@ def test_a_field_that_does_not_fit_its_grid_is_refused(shape):
 def test_a_field_with_holes_is_refused(value):
     u = np.zeros((*a_geometry().shape, 3))
     u[1, 2, 3] = value
-    with pytest.raises(GeometryError, match="holds 3 NaN or infinite"):
+    with pytest.raises(GeometryError, match=r"holds 3 NaN or infinite"):
         DisplacementField(u, a_geometry())
 
 
@@ -242,5 +242,5 @@ def test_the_precision_of_a_field_is_kept(dtype, kept):
 
 
 def test_an_empty_composite_is_refused():
-    with pytest.raises(GeometryError, match="at least one part"):
+    with pytest.raises(GeometryError, match=r"at least one part"):
         CompositeTransform(())

@@ -15,7 +15,8 @@ from .geometry import Geometry
 from .image import Image
 from .image_resampling import resample_mapped, slab_points, slabs
 
-#: Residual, in voxels of its grid, above which a numerical inverse is worth a warning.
+#: Residual of a numerical inverse, in voxels of its grid: sought, and worth a warning.
+INVERSE_PRECISION_VOX = 1e-3
 INVERSE_TOLERANCE_VOX = 0.1
 INVERSE_ITERATIONS = 50
 
@@ -166,7 +167,7 @@ class DisplacementField(Transform):
     def _invert(self) -> tuple[np.ndarray, float]:
         from .invert import invert_displacement
 
-        inverse, residual_vox = invert_displacement(self._voxel_tensor(), INVERSE_ITERATIONS, 1e-4)
+        inverse, residual_vox = invert_displacement(self._voxel_tensor(), INVERSE_ITERATIONS, INVERSE_PRECISION_VOX)
         axes = self.geometry.affine[:3, :3]
         return np.moveaxis(inverse[0].numpy(), 0, -1) @ axes.T.astype(np.float32), float(residual_vox)
 

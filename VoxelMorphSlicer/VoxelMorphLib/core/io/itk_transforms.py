@@ -85,6 +85,8 @@ def _from_itk(transform: sitk.Transform, path: Path) -> Transform:
         return _simplified(tuple(_from_itk(part, path) for part in reversed(parts)))
     if isinstance(transform, sitk.DisplacementFieldTransform):
         field = transform.GetDisplacementField()
+        if not all(field.GetSize()):
+            raise GeometryError(f"{path} is damaged: it ends before its displacement field. Copy or export it again.")
         return DisplacementField(swap_ras_lps(array_of(field)), geometry_of(field, path))
     if transform.IsLinear():
         return AffineTransform(LPS @ _matrix(transform) @ LPS)

@@ -6,6 +6,7 @@ Fields: https://itk.org/Wiki/ITK/MetaIO/Documentation.
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,10 +109,12 @@ def _wrong_fields(fields: dict[str, str]) -> list[str]:
 
 
 def _count_numbers(text: str) -> int:
+    """How many finite numbers; -1 where there is anything else."""
     try:
-        return len([float(word) for word in text.split()])
+        numbers = [float(word) for word in text.split()]
     except ValueError:
         return -1
+    return len(numbers) if all(map(math.isfinite, numbers)) else -1
 
 
 def _inflated_bytes(stream: BinaryIO, at_most: int, compressed_size: str) -> int:
