@@ -148,6 +148,17 @@ def test_a_displacement_per_channel_moves_each_channel_by_its_own():
         )
 
 
+@pytest.mark.parametrize("interpolation", ["linear", "nearest"])
+@every_shape
+def test_working_slab_by_slab_changes_nothing(monkeypatch, shape, interpolation):
+    image, field = an_image(shape), a_field(shape)
+    whole = warp(image, field, interpolation, "hard")
+    monkeypatch.setattr(spatial, "SLAB", 2 * 2 * field[0, 0, 0].numel())
+    assert spatial._planes(image, field) == 2
+    assert torch.equal(warp(image, field, interpolation, "hard"), whole)
+    assert spatial._planes(image, field.requires_grad_()) == shape[0]
+
+
 def test_cutting_a_single_item_for_the_threads_changes_nothing(monkeypatch):
     image, field = an_image((6, 9, 5), batch=1, channels=3), a_field((6, 9, 5), batch=1)
     whole = warp(image, field)

@@ -16,9 +16,13 @@ from .precision import at_least_float32
 INTERPOLATIONS = ("linear", "nearest")
 PADDINGS = ("border", "zeros", "hard")
 
-#: Samples below which threads cost more than they save, and values that the copies of a gradient may hold together.
+#: Samples below which threads cost more than they save.
 SMALL = 2**15
+
+#: Samples that are worked on at once where no gradient is wanted: their coordinates stay in the processor's cache.
 SLAB = 2**18
+
+#: Values that the copies of a gradient may hold together.
 LARGEST_COPIES = 2**26
 
 
@@ -58,17 +62,16 @@ def warp(
         return _warp_channels(image, displacement, interpolation, padding, fill)
     _check(image, displacement, axes=image.ndim - 2)
     image, displacement = _same_batch(image, at_least_float32(displacement))
-    extent = displacement.shape[2]
-    planes = _planes(displacement)
+    planes, extent = _planes(image, displacement), displacement.shape[2]
     if planes >= extent:
         return _sample(image, _coordinates(displacement, 0), interpolation, padding, fill)
-    parts = [(start, displacement[:, :, start : start + planes]) for start in range(0, extent, planes)]
     moved = None
-    for start, part in parts:
-        slab = _sample(image, _coordinates(part, start), interpolation, padding, fill)
+    for start in range(0, extent, planes):
+        slab = displacement[:, :, start : start + planes]
+        sampled = _sample(image, _coordinates(slab, start), interpolation, padding, fill)
         if moved is None:
-            moved = slab.new_empty(*slab.shape[:2], *displacement.shape[2:])
-        moved[:, :, start : start + planes] = slab
+            moved = sampled.new_empty(*sampled.shape[:2], *displacement.shape[2:])
+        moved[:, :, start : start + planes] = sampled
     return moved
 
 
@@ -159,11 +162,11 @@ def _sample(image: Tensor, coordinates: list[Tensor], interpolation: str, paddin
     return sampled
 
 
-def _planes(displacement: Tensor) -> int:
-    """How many planes of the first axis to sample at once: all, or a slab of them that stays in the processor's cache."""
-    if displacement.device.type != "cpu" or torch.is_grad_enabled():
+def _planes(image: Tensor, displacement: Tensor) -> int:
+    """How many planes of the first output axis to work on at once."""
+    if displacement.device.type != "cpu" or _wants_gradient(image, displacement):
         return displacement.shape[2]
-    return max(1, SLAB // displacement[:, 0, 0].numel())
+    return max(1, SLAB * displacement.shape[2] // max(displacement[:, 0].numel(), 1))
 
 
 def _coordinates(displacement: Tensor, start: int) -> list[Tensor]:
@@ -174,6 +177,10 @@ def _coordinates(displacement: Tensor, start: int) -> list[Tensor]:
         voxels = torch.arange(first, first + n, device=displacement.device, dtype=displacement.dtype)
         coordinates.append(displacement[:, axis] + voxels.view(-1, *[1] * (displacement.ndim - 3 - axis)))
     return coordinates
+
+
+def _wants_gradient(*tensors: Tensor) -> bool:
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def _outside(coordinates: list[Tensor], shape: Sequence[int]) -> Tensor:
@@ -203,7 +210,7 @@ def _parts(image: Tensor, samples: int) -> int:
     if image.device.type != "cpu" or image.shape[0] > 1 or samples < SMALL:
         return 1
     threads = torch.get_num_threads()
-    if image.requires_grad and torch.is_grad_enabled():  # its gradient is summed over one copy per part
+    if _wants_gradient(image):  # its gradient is summed over one copy per part
         threads = min(threads, LARGEST_COPIES // image.numel())
     return max((parts for parts in range(1, threads + 1) if samples % parts == 0), default=1)
 
