@@ -237,6 +237,33 @@ def test_metaimage_headers(tmp_path, capfd, old, new, error, text):
     assert capfd.readouterr() == ("", "")
 
 
+def test_the_folder_is_no_reason(tmp_path):
+    """ITK's messages hold the path, and the words in them decide what we say."""
+    folder = tmp_path / "spacing"
+    folder.mkdir()
+    path = with_text(a_file(folder, "x.nrrd"), b"type: float", b"type: block")
+    with pytest.raises(ImageError, match=r"is damaged or not a .nrrd file"):
+        read_image(path)
+
+
+def test_metaimage_files_of_text_are_read(tmp_path):
+    """Voxels written as numbers have no length to compare with."""
+    header = "NDims = 3\nBinaryData = False\nDimSize = 2 1 2\nElementType = MET_SHORT\nElementDataFile = LOCAL\n"
+    (tmp_path / "x.mha").write_text(header + "1 2 3 4\n")
+    assert read_image(tmp_path / "x.mha").array.tolist() == [[[1, 3]], [[2, 4]]]
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6])
+def test_a_metaimage_file_with_damaged_compression(tmp_path, capfd, place):
+    path = a_file(tmp_path, "x.mha")
+    raw = bytearray(path.read_bytes())
+    start = raw.index(b"LOCAL\n") + 6
+    middle = start + int(place * (len(raw) - start))
+    raw[middle : middle + 40] = b"\xff" * 40
+    path.write_bytes(raw)
+    refused(path, ImageError, r"truncated or damaged: its header announces \d+ bytes of voxels, 0 can be read", capfd)
+
+
 def test_nothing_is_allocated_for_a_header_that_claims_terabytes(tmp_path):
     paths = [
         with_field(a_file(tmp_path, "x.nii"), "dim", 32767, 32767, 32767, index=1),

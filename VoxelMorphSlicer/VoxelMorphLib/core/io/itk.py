@@ -80,7 +80,7 @@ def swap_ras_lps(vectors: np.ndarray) -> np.ndarray:
 
 def itk_image(array: np.ndarray, geometry: Geometry) -> sitk.Image:
     """ITK image of an array (I, J, K) or, as vectors, (I, J, K, 3); the numbers are copied as they are."""
-    ordered = np.ascontiguousarray(np.moveaxis(array, (0, 1, 2), (2, 1, 0)).astype(array.dtype.newbyteorder("=")))
+    ordered = np.ascontiguousarray(np.moveaxis(array, (0, 1, 2), (2, 1, 0)), dtype=array.dtype.newbyteorder("="))
     image = sitk.GetImageFromArray(ordered, isVector=array.ndim == 4)
     image.SetSpacing(geometry.spacing.tolist())
     image.SetDirection((LPS[:3, :3] @ geometry.direction).ravel().tolist())
@@ -113,7 +113,8 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError, OverflowError, UnicodeError) as cause:
-        if "orthonormal" in str(cause) or "determinant" in str(cause).lower() or "spacing" in str(cause).lower():
+        text = str(cause).replace(str(path), "").lower()
+        if any(word in text for word in ("orthonormal", "determinant", "spacing")):
             raise GeometryError(
                 f"{path} has sheared, parallel or missing voxel axes, which ITK does not read. "
                 "Resample the volume onto an orthogonal grid or correct the header."
