@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..core.config import check_choice
+from ..core.config import check_choice, check_range
 from ..core.errors import ConfigError, GeometryError
 from ..core.integrate import integrate_velocity
 from ..core.resize import resize_displacement
@@ -16,6 +16,10 @@ from .padding import crop, pad_to_multiple
 
 #: Which field the training penalises.
 REG_FIELDS = ("svf", "preintegrated", "postintegrated", "warp")
+
+#: More squarings leave no digit of the velocity in float32; coarser grids hold nothing.
+LARGEST_STEPS = 20
+LARGEST_RESOLUTION = 64
 
 
 class RegistrationNetwork(nn.Module):
@@ -58,11 +62,12 @@ class RegistrationNetwork(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("reg_field", reg_field, REG_FIELDS)
-        if int_steps < 0 or svf_resolution < 1 or int_resolution < 1:
-            raise ConfigError(
-                f"int_steps={int_steps}, svf_resolution={svf_resolution} and int_resolution={int_resolution} do not "
-                "fit; steps are 0 or more, resolutions 1 or more."
-            )
+        if int_steps not in range(LARGEST_STEPS + 1):
+            raise ConfigError(f"int_steps is {int_steps!r}; choose a whole number from 0 to {LARGEST_STEPS}.")
+        check_range("svf_resolution", svf_resolution, 1, LARGEST_RESOLUTION)
+        check_range("int_resolution", int_resolution, 1, LARGEST_RESOLUTION)
+        if fill_value is not None:
+            check_range("fill_value", fill_value, -1e9, 1e9)
         self.unet = unet
         self.flow = _flow_convolution(unet, std=1e-5)
         self.logvar = _flow_convolution(unet, std=1e-10, bias=-10.0) if use_probs else None

@@ -44,23 +44,23 @@ def feature_lists(
     """
     if features is None and levels is None:
         features = DEFAULT_FEATURES
-    if isinstance(features, int) and isinstance(levels, int):
+    if (levels is not None) != isinstance(features, int):
+        raise ConfigError(f"features={features} and levels={levels} do not fit; give both numbers, or two lists.")
+    if isinstance(features, int):
         per_level = [round(features * multiplier**level) for level in range(levels)]
         features = (
             [n for n in per_level[:-1] for _ in range(conv_per_level)],
             [n for n in reversed(per_level) for _ in range(conv_per_level)],
         )
-    elif isinstance(features, int) or levels is not None:
-        raise ConfigError(f"features={features} and levels={levels} do not fit; give both numbers, or two lists.")
-    lists = tuple(tuple(int(n) for n in part) for part in features)
-    if len(lists) != 2 or not lists[0] or min(*lists[0], *lists[1], 1) < 1:
+    if len(features) != 2 or not features[0] or not all(isinstance(n, int) and n > 0 for part in features for n in part):
         raise ConfigError(f"The features {features} are not two lists of positive numbers, encoder and decoder.")
-    if conv_per_level < 1 or len(lists[0]) % conv_per_level or len(lists[1]) < len(lists[0]):
+    encoder, decoder = (tuple(part) for part in features)
+    if conv_per_level < 1 or len(encoder) % conv_per_level or len(decoder) < len(encoder):
         raise ConfigError(
-            f"{len(lists[0])} encoder and {len(lists[1])} decoder convolutions do not fit {conv_per_level} per level; "
+            f"{len(encoder)} encoder and {len(decoder)} decoder convolutions do not fit {conv_per_level} per level; "
             "the encoder needs a multiple of it, the decoder at least as many as the encoder."
         )
-    return lists
+    return encoder, decoder
 
 
 class Unet(nn.Module):

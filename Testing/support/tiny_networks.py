@@ -1,0 +1,46 @@
+"""Small networks and images of one, two and three dimensions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from VoxelMorphLib.networks.dense import VxmDense
+from VoxelMorphLib.networks.legacy import VxmCvpr2018, VxmMiccai2018
+from VoxelMorphLib.networks.registration_network import RegistrationNetwork
+
+TINY = ((4, 8), (8, 8, 4))
+SHAPES = {1: (48,), 2: (24, 16), 3: (16, 8, 12)}
+
+
+def filled(network: nn.Module, seed: int = 0, size: float = 1.0) -> nn.Module:
+    """The network with random numbers in all weights and biases, so that nothing is zero by chance."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in network.named_parameters():
+        scale = size * 0.5 / max(parameter[0].numel(), 1) ** 0.5 if name.endswith("weight") else 0.1
+        parameter.data = scale * torch.randn(parameter.shape, generator=generator)
+    return network.eval()
+
+
+def a_pair(shape: tuple[int, ...], batch: int = 1, channels: tuple[int, int] = (1, 1), seed: int = 0) -> list[Tensor]:
+    """A moving and a fixed image of noise in 0..1."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.rand(batch, n, *shape, generator=generator) for n in channels]
+
+
+def a_dense(ndims: int = 3, seed: int = 0, **options) -> VxmDense:
+    return filled(VxmDense(ndims, **{"features": TINY, **options}), seed)
+
+
+def a_cvpr(ndims: int = 3, seed: int = 0) -> VxmCvpr2018:
+    return filled(VxmCvpr2018(ndims, ((2, 3, 4, 5), (5, 4, 4, 4, 3, 3))), seed)
+
+
+def a_miccai(ndims: int = 3, seed: int = 0, **options) -> VxmMiccai2018:
+    return filled(VxmMiccai2018(ndims, ((2, 3, 4, 5), (5, 4, 4, 4, 3)), **options), seed)
+
+
+def with_constant_flow(network: RegistrationNetwork, flow: float) -> RegistrationNetwork:
+    """The network that predicts the same number everywhere, whatever the images."""
+    nn.init.zeros_(network.flow.weight)
+    nn.init.constant_(network.flow.bias, flow)
+    return network
