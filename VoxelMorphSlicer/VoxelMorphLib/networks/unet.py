@@ -52,7 +52,8 @@ def feature_lists(
             [n for n in per_level[:-1] for _ in range(conv_per_level)],
             [n for n in reversed(per_level) for _ in range(conv_per_level)],
         )
-    if len(features) != 2 or not features[0] or not all(isinstance(n, int) and n > 0 for part in features for n in part):
+    positive = all(isinstance(n, int) and n > 0 for part in features for n in part)
+    if len(features) != 2 or not features[0] or not positive:
         raise ConfigError(f"The features {features} are not two lists of positive numbers, encoder and decoder.")
     encoder, decoder = (tuple(part) for part in features)
     if conv_per_level < 1 or len(encoder) % conv_per_level or len(decoder) < len(encoder):

@@ -79,11 +79,9 @@ def read_keras(path: str | Path) -> KerasFile:
         class_name, config = _model(file)
         root = "model_weights" if "model_weights" in file else "/"
         layers = [layer for name in _names(_group(file, root), "layer_names") for layer in _layers(file, root, name)]
-        size = sum(prod(shape) for layer in layers for shape in layer.shapes.values()) * 4
-    if not layers:
-        raise _refusal("has no layers with weights")
-    if size > _LARGEST_EXPANSION * path.stat().st_size:
-        raise WeightsError(f"{path} claims {size / 1e6:.0f} MB of weights, far more than its size. {_REMEDY}")
+        if not layers:
+            raise _refusal("has no layers with weights")
+        _check_size(file, sum(prod(shape) for layer in layers for shape in layer.shapes.values()), "of weights")
     return KerasFile(path, class_name, config, tuple(layers))
 
 
@@ -124,8 +122,6 @@ def _model(file: h5py.File) -> tuple[str | None, dict[str, Any]]:
         class_name, config = model["class_name"], model["config"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise _refusal("has a model configuration that is no valid JSON description of a model") from error
-    if isinstance(config, list):  # a Sequential model of older Keras
-        config = {"layers": config}
     if not isinstance(class_name, str) or not isinstance(config, dict):
         raise _refusal("has a model configuration without class and arguments")
     return class_name, config
@@ -170,7 +166,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8")
     if not isinstance(value, str):
-        raise _refusal(f"names a layer {value!r}, which is no text")
+        raise _refusal(f"names a layer {value}, which is no text")
     return str(value)
 
 
@@ -194,9 +190,14 @@ def _dataset(file: h5py.File, place: str) -> h5py.Dataset:
         raise _refusal(f"holds {found.dtype} in {place} instead of real numbers")
     if found.is_virtual or found.external:
         raise _refusal(f"takes {place} from another file")
-    if found.size * 4 > _LARGEST_EXPANSION * file.id.get_filesize():
-        raise _refusal(f"claims {found.size * 4 / 1e6:.0f} MB in {place}, far more than its size")
+    _check_size(file, found.size, f"in {place}")
     return found
+
+
+def _check_size(file: h5py.File, numbers: int, where: str) -> None:
+    claimed, stored = 4 * numbers, file.id.get_filesize()
+    if claimed > _LARGEST_EXPANSION * stored:
+        raise _refusal(f"claims {claimed} bytes {where} but is only {stored} bytes long")
 
 
 def _follow(file: h5py.File, place: str) -> h5py.Group | h5py.Dataset | None:
