@@ -65,3 +65,13 @@ def test_the_displacement_is_unchanged():
     before = field.detach().clone()
     inverse, _ = invert_displacement(field)
     assert torch.equal(field.detach(), before) and not inverse.requires_grad
+
+
+def test_a_good_start_needs_fewer_iterations():
+    velocity = waves((32, 32), 2.0)
+    field, start = integrate_velocity(velocity), integrate_velocity(-velocity)
+    before = start.clone()
+    _, from_scratch = invert_displacement(field, iterations=2, tolerance=0)
+    _, from_start = invert_displacement(field, iterations=2, tolerance=0, start=start)
+    assert from_start < 0.2 * from_scratch
+    assert torch.equal(start, before)

@@ -16,9 +16,7 @@ from VoxelMorphLib.registration.intensity import normalise
 from VoxelMorphLib.registration.network_space import decode, encode, network_grid, reoriented
 
 ORIENTATIONS = [
-    "".join(letters)
-    for axes in itertools.permutations(("RL", "AP", "SI"))
-    for letters in itertools.product(*axes)
+    "".join(letters) for axes in itertools.permutations(("RL", "AP", "SI")) for letters in itertools.product(*axes)
 ]
 
 

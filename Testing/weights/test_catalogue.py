@@ -69,11 +69,11 @@ def test_shipped_files_have_allowed_addresses_and_their_own_names():
             assert entry.url.endswith(f"/{entry.file}")
 
 
-def test_optimise_needs_no_weights_and_fits_everything():
+def test_optimise_needs_no_weights_and_brings_any_pair_together_first():
     entry = load_catalogue()["optimise"]
     assert (entry.architecture, entry.file, entry.url, entry.modality) == ("optimise", None, None, "any")
     assert entry.available
-    assert not entry.requires_affine
+    assert entry.requires_affine
     assert not entry.requires_skull_strip
 
 

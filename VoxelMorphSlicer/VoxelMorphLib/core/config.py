@@ -122,7 +122,7 @@ class RegistrationOptions(Settings):
     interpolation: str = "linear"
     background: float | None = None
     budget_s: float = 60.0
-    smoothness: float = 0.3
+    smoothness: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -44,5 +44,18 @@ class DeviceError(VoxelMorphError, RuntimeError):
     """The chosen computation device is absent or its memory does not suffice."""
 
 
+class WorkerError(VoxelMorphError, RuntimeError):
+    """The background process that registers could not be started, ended, hung or failed.
+
+    Args:
+        message: one sentence with what happened and what to do.
+        details: the last lines that the process wrote, for a report to the developers.
+    """
+
+    def __init__(self, message: str, details: str = ""):
+        super().__init__(message)
+        self.details = details
+
+
 class Cancelled(VoxelMorphError):
     """The user stopped the work; nothing was written."""

@@ -10,7 +10,9 @@ from .spatial import warp
 
 
 @torch.no_grad()
-def invert_displacement(displacement: Tensor, iterations: int = 50, tolerance: float = 0.01) -> tuple[Tensor, Tensor]:
+def invert_displacement(
+    displacement: Tensor, iterations: int = 50, tolerance: float = 0.01, start: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Solve v(x) = -u(x + v(x)) at every voxel.
 
     A voxel whose error does not shrink halves its step, so that expansions beyond a factor of two converge too. Where
@@ -20,6 +22,7 @@ def invert_displacement(displacement: Tensor, iterations: int = 50, tolerance: f
         displacement: (B, N, *shape), voxels; beyond its grid it continues with its border.
         iterations: at most so many.
         tolerance: stop when no voxel of the batch is off by more, voxels.
+        start: (B, N, *shape), first guess; by default the negative displacement.
 
     Returns:
         The inverse (B, N, *shape), voxels, and the largest residual |v(x) + u(x + v(x))| of each item, (B,) voxels.
@@ -28,7 +31,7 @@ def invert_displacement(displacement: Tensor, iterations: int = 50, tolerance: f
     Source: Chen et al., Med. Phys. 35:81-88 (2008), doi:10.1118/1.2816107, with a step that adapts per voxel.
     """
     displacement = at_least_float32(displacement)
-    inverse = -displacement
+    inverse = -displacement if start is None else at_least_float32(start).clone()
     step = torch.ones_like(displacement[:, :1])
     residual = torch.full_like(step, torch.inf)
     for iteration in range(iterations + 1):

@@ -16,6 +16,7 @@ from ..networks.fields import FieldPair
 from ..weights.catalogue import find_entry
 from ..weights.entry import ModelEntry
 from ..weights.load import load_network
+from .network_cache import NetworkCache
 from .optimise import VelocityOptimiser, optimiser_space
 
 #: Chosen when the user names no model: it needs no weights and no network connection.
@@ -48,7 +49,11 @@ class Matcher:
 
 
 def load_matcher(
-    model: str | Path | None, options: RegistrationOptions, weights_dir: Path | None, progress: Progress
+    model: str | Path | None,
+    options: RegistrationOptions,
+    weights_dir: Path | None,
+    progress: Progress,
+    networks: NetworkCache | None = None,
 ) -> Matcher:
     """Prepare a model.
 
@@ -57,6 +62,7 @@ def load_matcher(
         options: give device, precision and what an optimisation may cost.
         weights_dir: searched for weight files first.
         progress: of a download.
+        networks: keeps what is loaded for the next call; None loads anew.
 
     Raises:
         ConfigError: unknown model.
@@ -68,5 +74,6 @@ def load_matcher(
     if name == DEFAULT_MODEL:
         optimiser = VelocityOptimiser(options.smoothness, options.budget_s)
         return Matcher(find_entry(name), device, optimiser.fields)
-    network, entry = load_network(model, weights_dir, device, options.precision, progress)
+    load = networks.load if networks is not None else load_network
+    network, entry = load(model, weights_dir, device, options.precision, progress)
     return Matcher(entry, device, lambda moving, fixed, _progress: network.fields(moving, fixed))

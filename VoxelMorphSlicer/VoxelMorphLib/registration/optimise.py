@@ -22,7 +22,9 @@ from ..networks.fields import FieldPair
 #: Voxels of the finest grid: what two CPU cores optimise within a minute (a head at 2 mm).
 FINEST_VOXELS = 1_000_000
 #: Sum over a window of the squared deviations that noise has in images of 0..1; flatter windows do not pull.
-NOISE = 1e-2
+NOISE = 5e-2
+#: Change of one window's correlation per voxel of velocity that is not worth a step.
+SLOPE_FLOOR = 1e-2
 #: Axes are not reduced below this many voxels.
 SMALLEST_EXTENT = 12
 
@@ -71,7 +73,7 @@ class VelocityOptimiser:
 
     def __init__(
         self,
-        smoothness: float = 0.3,
+        smoothness: float = 0.5,
         budget_s: float = 60.0,
         window: int = 5,
         rate: float = 0.1,
@@ -99,13 +101,14 @@ class VelocityOptimiser:
                 velocity = self._initial(velocity, pair[1].shape[2:])
                 stage = _Stage(number, self.levels, deadline, progress)
                 velocity = self._descend(velocity, *pair, stage)
-        shape = fixed.shape[2:]
-        forward, inverse = (self._displacement(sign * velocity, shape) for sign in (1, -1))
-        return FieldPair(velocity, forward, inverse)
+        # Integrated on the finer grid of the images the two directions undo each other more exactly.
+        fine = _to_grid(velocity, fixed.shape[2:])
+        return FieldPair(velocity, integrate_velocity(fine, self.steps), integrate_velocity(-fine, self.steps))
 
     def _descend(self, velocity: Tensor, moving: Tensor, fixed: Tensor, stage: _Stage) -> Tensor:
         velocity = velocity.requires_grad_(True)
-        optimiser = torch.optim.Adam([velocity], lr=self.rate)
+        # The loss is a mean over voxels, so its slopes are; below this floor Adam would turn rounding into whole steps.
+        optimiser = torch.optim.Adam([velocity], lr=self.rate, eps=SLOPE_FLOOR / velocity[0, 0].numel())
         for iteration in range(stage.iterations):
             optimiser.zero_grad(set_to_none=True)
             moved = warp(moving, self._displacement(velocity, fixed.shape[2:]))

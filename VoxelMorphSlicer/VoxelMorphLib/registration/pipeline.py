@@ -15,14 +15,19 @@ from ..core.devices import resolve_device
 from ..core.errors import DeviceError, GeometryError
 from ..core.geometry import Geometry
 from ..core.image import Image, check_registrable
+from ..core.invert import invert_displacement
 from ..core.progress import Progress, silent, span
 from ..core.transform import AffineTransform, DisplacementField, Transform
 from ..networks.fields import FieldPair
 from .affine_start import affine_start
 from .matcher import Matcher, load_matcher
+from .network_cache import NetworkCache
 from .network_space import IDENTITY, decode, encode, network_grid
 from .quality import measure
 from .result import Registration, RegistrationReport
+
+#: Iterations that remove what sampling on a grid leaves between the integrals of a velocity and of its negative.
+POLISHING = 2
 
 
 def register(
@@ -33,6 +38,7 @@ def register(
     progress: Progress = silent,
     weights_dir: Path | None = None,
     initial: Transform | None = None,
+    networks: NetworkCache | None = None,
 ) -> Registration:
     """Align `moving` with `fixed`.
 
@@ -44,6 +50,7 @@ def register(
         progress: called with the finished fraction and a text; may raise `Cancelled`.
         weights_dir: folder that is searched for weight files before anything is downloaded.
         initial: rough alignment fixed -> moving that comes before all others.
+        networks: keeps the loaded network for the next call; None loads anew.
 
     Returns:
         The moved image, the transforms in both directions, and a report.
@@ -60,7 +67,7 @@ def register(
     job = _Job(fixed, moving, options, progress, initial or IDENTITY)
     job.check()
     with job.stage("load", 0.0, 0.05):
-        matcher = load_matcher(model, options, weights_dir, progress=span(progress, 0.0, 0.05))
+        matcher = load_matcher(model, options, weights_dir, span(progress, 0.0, 0.05), networks)
     with job.stage("affine", 0.05, 0.2):
         start = job.start(matcher)
     with job.stage("network", 0.2, 0.8):
@@ -119,7 +126,8 @@ class _Job:
         del moving, fixed
         field = decode(pair.displacement, grid).to_displacement(self.fixed.geometry)
         if pair.inverse is not None:
-            back = decode(pair.inverse, grid).to_displacement(self.fixed.geometry)
+            exact, _residual = invert_displacement(pair.displacement, POLISHING, start=pair.inverse)
+            back = decode(exact, grid).to_displacement(self.fixed.geometry)
         else:
             back = self._inverted(field)
         field = replace(field, inverse_field=back)
@@ -128,10 +136,10 @@ class _Job:
     def report(self, matcher: Matcher, forward: Transform, inverse: Transform, moved: Image) -> RegistrationReport:
         entry = matcher.entry
         figures = measure(self.fixed, self.moving, moved, self.initial, forward, inverse)
-        if figures.folded_percent > 0:
+        if figures.folded_voxels:
             self.warnings.append(
-                f"{figures.folded_percent:.3f} % of the fixed voxels are folded (Jacobian determinant not positive); "
-                "the inverse is not exact there. Use a diffeomorphic model or more smoothness."
+                f"{figures.folded_voxels} of the fixed voxels are folded (Jacobian determinant not positive); the "
+                "inverse is not exact there. Use a diffeomorphic model or more smoothness."
             )
         return RegistrationReport(
             model=entry.id,

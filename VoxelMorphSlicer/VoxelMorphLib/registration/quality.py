@@ -9,7 +9,7 @@ import numpy as np
 from ..core.config import Settings
 from ..core.geometry import Geometry
 from ..core.image import Image
-from ..core.metrics import correlation, mutual_information
+from ..core.metrics import correlation, folding, mutual_information
 from ..core.transform import CompositeTransform, DisplacementField, Transform
 
 #: Places at which images are compared and round trips are made.
@@ -24,12 +24,14 @@ class Figures(Settings):
     similarity_after: float
     mutual_information_before: float
     mutual_information_after: float
+    folded_voxels: int
     folded_percent: float
     jacobian_min: float
     jacobian_max: float
     displacement_mean_mm: float
     displacement_max_mm: float
     inverse_residual_mm: float
+    inverse_residual_p99_mm: float
 
 
 def measure(
@@ -46,19 +48,22 @@ def measure(
     reference = _at(fixed, grid)
     before, after = initial.resample(moving, grid).array, _at(moved, grid)
     field = deformable_part(forward)
-    jacobian = field.jacobian_determinant().array
+    folds = folding(field.jacobian_determinant().array)
+    residual = _round_trip(grid, forward, inverse)
     length = np.linalg.norm(field.array, axis=-1)
     return Figures(
         similarity_before=correlation(reference, before),
         similarity_after=correlation(reference, after),
         mutual_information_before=mutual_information(reference, before),
         mutual_information_after=mutual_information(reference, after),
-        folded_percent=100.0 * float((jacobian <= 0).mean()),
-        jacobian_min=float(jacobian.min()),
-        jacobian_max=float(jacobian.max()),
+        folded_voxels=folds.count,
+        folded_percent=folds.percent,
+        jacobian_min=folds.minimum,
+        jacobian_max=folds.maximum,
         displacement_mean_mm=float(length.mean()),
         displacement_max_mm=float(length.max()),
-        inverse_residual_mm=_round_trip(grid, forward, inverse),
+        inverse_residual_mm=float(residual.mean()),
+        inverse_residual_p99_mm=float(np.percentile(residual, 99)),
     )
 
 
@@ -69,12 +74,12 @@ def deformable_part(transform: Transform) -> DisplacementField:
     return first
 
 
-def _round_trip(grid: Geometry, forward: Transform, inverse: Transform) -> float:
-    """Largest distance, mm, of a place from where it comes back to; places that leave the grid do not count."""
+def _round_trip(grid: Geometry, forward: Transform, inverse: Transform) -> np.ndarray:
+    """Distances, mm, of places in the inner grid from where they come back to."""
     inner = [slice(n // 10, max(n - n // 10, n // 10 + 1)) for n in grid.shape]
     points = grid.points()[tuple(inner)].reshape(-1, 3)
     back = inverse.apply_to_points(forward.apply_to_points(points))
-    return float(np.linalg.norm(back - points, axis=-1).max())
+    return np.linalg.norm(back - points, axis=-1)
 
 
 def _coarse(geometry: Geometry) -> Geometry:

@@ -24,10 +24,11 @@ class RegistrationReport(Settings):
         seconds: wall time of each stage.
         similarity_before, similarity_after: correlation of the intensities of fixed and moving (moved) image, -1 to 1.
         mutual_information_before, mutual_information_after: nats.
-        folded_percent: share of the fixed voxels whose Jacobian determinant is not positive.
+        folded_voxels, folded_percent: fixed voxels whose Jacobian determinant is not positive.
         jacobian_min, jacobian_max: extremes of the determinant; 1 keeps the volume.
         displacement_mean_mm, displacement_max_mm: of the deformable part.
-        inverse_residual_mm: largest distance of a fixed voxel from its round trip forward and back.
+        inverse_residual_mm, inverse_residual_p99_mm: mean and 99th percentile of the distances of fixed voxels from
+            where forward and inverse bring them back to.
         warnings: sentences for the user.
         fixed, moving: the two grids in words.
     """
@@ -44,12 +45,14 @@ class RegistrationReport(Settings):
     similarity_after: float = 0.0
     mutual_information_before: float = 0.0
     mutual_information_after: float = 0.0
+    folded_voxels: int = 0
     folded_percent: float = 0.0
     jacobian_min: float = 1.0
     jacobian_max: float = 1.0
     displacement_mean_mm: float = 0.0
     displacement_max_mm: float = 0.0
     inverse_residual_mm: float = 0.0
+    inverse_residual_p99_mm: float = 0.0
     warnings: tuple[str, ...] = ()
     fixed: str = ""
     moving: str = ""
