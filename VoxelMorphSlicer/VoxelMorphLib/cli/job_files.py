@@ -1,0 +1,175 @@
+"""Jobs and their results as files of one folder: plain values in JSON, every array once in a .npy of its own type."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.config import RegistrationOptions
+from ..core.geometry import Geometry
+from ..core.image import Image, LabelMap
+from ..core.job import RegistrationJob
+from ..core.transform import AffineTransform, CompositeTransform, DisplacementField, Transform
+from ..registration.result import Registration, RegistrationReport
+from ..weights.catalogue import load_catalogue
+
+JOB_NAME, RESULT_NAME = "job.json", "registration.json"
+#: Bytes per voxel of the two displacement fields of a result, three float32 each.
+FIELDS_BYTES = 24
+
+_KINDS = {"Image": Image, "LabelMap": LabelMap}
+
+
+def write_job(job: RegistrationJob, folder: Path) -> None:
+    """Write a job into an existing empty folder.
+
+    Raises:
+        OSError: the disk is full or fails.
+    """
+    arrays = _Writer(folder)
+    values = {
+        "fixed": arrays.image(job.fixed),
+        "moving": arrays.image(job.moving),
+        "model": _portable(job.model),
+        "options": job.options.to_dict(),
+        "weights_dir": None if job.weights_dir is None else str(Path(job.weights_dir).absolute()),
+        "initial": arrays.transform(job.initial),
+        "allow_fallback": job.allow_fallback,
+    }
+    (folder / JOB_NAME).write_text(json.dumps(values), encoding="ascii")
+
+
+def read_job(folder: Path) -> RegistrationJob:
+    """Read what `write_job` wrote; model files and folders have become absolute paths."""
+    values, arrays = _read_json(folder / JOB_NAME), _Reader(folder)
+    return RegistrationJob(
+        fixed=arrays.image(values["fixed"]),
+        moving=arrays.image(values["moving"]),
+        model=values["model"],
+        options=RegistrationOptions.from_dict(values["options"]),
+        weights_dir=None if values["weights_dir"] is None else Path(values["weights_dir"]),
+        initial=arrays.transform(values["initial"]),
+        allow_fallback=values["allow_fallback"],
+    )
+
+
+def write_registration(registration: Registration, folder: Path) -> None:
+    """Write a result into an existing folder, beside the job that it belongs to.
+
+    Raises:
+        OSError: the disk is full or fails.
+    """
+    arrays = _Writer(folder, "result-")
+    values = {
+        "moved": arrays.image(registration.moved),
+        "forward": arrays.transform(registration.forward),
+        "inverse": arrays.transform(registration.inverse),
+        "report": registration.report.to_dict(),
+    }
+    (folder / RESULT_NAME).write_text(json.dumps(values), encoding="ascii")
+
+
+def read_registration(folder: Path) -> Registration:
+    """Read what `write_registration` wrote; the arrays are in memory and the folder is not needed any more."""
+    values, arrays = _read_json(folder / RESULT_NAME), _Reader(folder)
+    return Registration(
+        moved=arrays.image(values["moved"]),
+        forward=arrays.transform(values["forward"]),
+        inverse=arrays.transform(values["inverse"]),
+        report=RegistrationReport.from_dict(values["report"]),
+    )
+
+
+def bytes_needed(job: RegistrationJob) -> int:
+    """About what a job and its result take on the disk."""
+    fixed, moving = job.fixed.array, job.moving.array
+    return fixed.nbytes + moving.nbytes + fixed.size * (moving.itemsize + FIELDS_BYTES)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder even while somebody still writes into it; what cannot be removed stays."""
+    for _attempt in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
+
+
+def _portable(model: str | Path | None) -> str | None:
+    """A model name that means the same in another working folder."""
+    if model is None or (isinstance(model, str) and model in load_catalogue()):
+        return model
+    return str(Path(model).absolute()) if Path(model).exists() else str(model)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="ascii"))
+
+
+class _Writer:
+    """Describes objects by plain values and writes their arrays, each once however often it occurs."""
+
+    def __init__(self, folder: Path, prefix: str = ""):
+        self.folder, self.prefix = folder, prefix
+        self.names: dict[int, str] = {}
+
+    def image(self, image: Image) -> dict[str, Any]:
+        kind = "LabelMap" if isinstance(image, LabelMap) else "Image"
+        return {"kind": kind, "array": self.array(image.array), "name": image.name, **_grid(image.geometry)}
+
+    def transform(self, transform: Transform | None) -> dict[str, Any] | None:
+        if transform is None:
+            return None
+        if isinstance(transform, AffineTransform):
+            return {"kind": "affine", "matrix": transform.matrix.tolist()}
+        if isinstance(transform, CompositeTransform):
+            return {"kind": "composite", "parts": [self.transform(part) for part in transform.transforms]}
+        assert isinstance(transform, DisplacementField), f"{type(transform).__name__} has no form on the disk"
+        inverse = self.transform(transform.inverse_field)
+        return {"kind": "field", "array": self.array(transform.array), "inverse": inverse, **_grid(transform.geometry)}
+
+    def array(self, array: np.ndarray) -> str:
+        if id(array) not in self.names:
+            name = f"{self.prefix}{len(self.names)}.npy"
+            np.save(self.folder / name, np.ascontiguousarray(array), allow_pickle=False)
+            self.names[id(array)] = name
+        return self.names[id(array)]
+
+
+class _Reader:
+    """The way back: one array per file, shared where the writer found it shared."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.arrays: dict[str, np.ndarray] = {}
+
+    def image(self, values: dict[str, Any]) -> Image:
+        return _KINDS[values["kind"]](self.array(values["array"]), _geometry(values), values["name"])
+
+    def transform(self, values: dict[str, Any] | None) -> Transform | None:
+        if values is None:
+            return None
+        if values["kind"] == "affine":
+            return AffineTransform(np.array(values["matrix"]))
+        if values["kind"] == "composite":
+            return CompositeTransform(tuple(self.transform(part) for part in values["parts"]))
+        inverse = self.transform(values["inverse"])
+        return DisplacementField(self.array(values["array"]), _geometry(values), inverse)
+
+    def array(self, name: str) -> np.ndarray:
+        if name not in self.arrays:
+            self.arrays[name] = np.load(self.folder / name, allow_pickle=False)
+        return self.arrays[name]
+
+
+def _grid(geometry: Geometry) -> dict[str, Any]:
+    return {"shape": list(geometry.shape), "affine": geometry.affine.tolist()}
+
+
+def _geometry(values: dict[str, Any]) -> Geometry:
+    return Geometry(tuple(values["shape"]), np.array(values["affine"]))
