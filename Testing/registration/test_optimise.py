@@ -56,7 +56,8 @@ def test_the_loss_falls_at_every_level(a_warped_pair) -> None:
 
     VelocityOptimiser(levels=SHORT).fields(moving, fixed, listen)
     assert set(losses) == {"1/2", "1/1"}
-    assert all(values[-1] < values[0] - 0.01 for values in losses.values())
+    assert losses["1/2"][-1] < losses["1/2"][0] - 0.02
+    assert losses["1/1"][-1] < losses["1/1"][0]
 
 
 def test_the_two_directions_cancel(a_warped_pair) -> None:

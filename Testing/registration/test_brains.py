@@ -1,0 +1,98 @@
+"""Two real brains through the command line with the published network, and what others make of the result."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import SimpleITK as sitk  # noqa: N813
+from support.mrml_scene import application, scene  # noqa: F401
+from support.shared_data import REPOSITORY, data_folder, weights_folder
+from VoxelMorphLib.cli.register import main
+from VoxelMorphLib.core.io.images import read_label_map
+from VoxelMorphLib.core.metrics import dice
+
+pytestmark = pytest.mark.slow
+
+MODEL = "vxm-dense-brain-T1-mse"
+LABELS = [2, 3, 4, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 24, 28, 31]
+LABELS += [41, 42, 43, 46, 47, 49, 50, 51, 52, 53, 54, 60, 63]
+PEAK_RESIDENT_MB = 2100
+
+
+def arguments(folder: Path, **more: object) -> list[str]:
+    brain = data_folder() / "brain"
+    named = {
+        "fixed": brain / "oasis_b_t1.nii.gz",
+        "moving": brain / "oasis_a_t1.nii.gz",
+        "movingLabels": brain / "oasis_a_aseg.nii.gz",
+        "movedLabels": folder / "labels.nii.gz",
+        **more,
+    }
+    return [part for name, value in named.items() for part in (f"--{name}", str(value))]
+
+
+def mean_dice(labels: Path) -> float:
+    fixed = read_label_map(data_folder() / "brain" / "oasis_b_aseg.nii.gz")
+    return float(dice(read_label_map(labels).array, fixed.array, LABELS).mean())
+
+
+@pytest.fixture(scope="module")
+def the_published_result(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Labels, forward and inverse of the published network without affine start, and the peak memory of the process."""
+    folder = tmp_path_factory.mktemp("published")
+    code = (
+        "import resource, sys; from VoxelMorphLib.cli.register import main; code = main(sys.argv[2:]); "
+        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; open(sys.argv[1], 'w').write(str(peak // 1024)); "
+        "sys.exit(code)"
+    )
+    outputs = {"forward": folder / "forward.h5", "inverse": folder / "inverse.h5", "moved": folder / "moved.nii.gz"}
+    argv = arguments(folder, model=MODEL, weightsDir=weights_folder(), affine="none", **outputs)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "VoxelMorphSlicer")}
+    subprocess.run([sys.executable, "-c", code, str(folder / "peak"), *argv], env=environment, timeout=900, check=True)
+    return folder
+
+
+def test_the_published_network_aligns_two_brains(the_published_result: Path) -> None:
+    assert mean_dice(the_published_result / "labels.nii.gz") >= 0.715
+
+
+def test_so_it_does_with_the_default_affine_start(tmp_path: Path) -> None:
+    assert main(arguments(tmp_path, model=MODEL, weightsDir=weights_folder())) == 0
+    assert mean_dice(tmp_path / "labels.nii.gz") >= 0.70
+
+
+def test_no_weights_are_needed(tmp_path: Path) -> None:
+    assert main(arguments(tmp_path, budget=60)) == 0
+    assert mean_dice(tmp_path / "labels.nii.gz") >= 0.68
+
+
+def test_itk_moves_the_labels_alike(the_published_result: Path) -> None:
+    brain = data_folder() / "brain"
+    forward = sitk.ReadTransform(str(the_published_result / "forward.h5"))
+    fixed, moving = (sitk.ReadImage(str(brain / f"oasis_{which}_aseg.nii.gz")) for which in "ba")
+    theirs = sitk.GetArrayFromImage(sitk.Resample(moving, fixed, forward, sitk.sitkNearestNeighbor, 0))
+    ours = sitk.GetArrayFromImage(sitk.ReadImage(str(the_published_result / "labels.nii.gz")))
+    assert (ours == theirs).mean() >= 0.999
+
+
+def test_slicer_moves_the_labels_alike(the_published_result: Path, application, scene) -> None:  # noqa: F811
+    import slicer
+
+    brain = data_folder() / "brain"
+    volumes = application.logics["Volumes"]
+    fixed, moving = (volumes.AddArchetypeVolume(str(brain / f"oasis_{w}_aseg.nii.gz"), w, 1) for w in "ba")
+    transform = application.logics["Transforms"].AddTransform(str(the_published_result / "forward.h5"), scene)
+    moving.SetAndObserveTransformNodeID(transform.GetID())
+    moved = volumes.ResampleVolumeToReferenceVolume(moving, fixed)
+    theirs = slicer.util.arrayFromVolume(moved)
+    ours = slicer.util.arrayFromVolume(volumes.AddArchetypeVolume(str(the_published_result / "labels.nii.gz"), "o", 1))
+    assert (ours == theirs).mean() >= 0.999
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of the peak memory differs between systems")
+def test_a_full_size_run_stays_within_its_memory(the_published_result: Path) -> None:
+    assert 300 < int((the_published_result / "peak").read_text()) < PEAK_RESIDENT_MB
