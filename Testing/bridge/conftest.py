@@ -1,5 +1,28 @@
-"""The headless Slicer scene for every test of this folder."""
+"""The headless Slicer scene for every test of this folder, and a registered pair in it."""
 
+from __future__ import annotations
+
+import pytest
 from support.mrml_scene import application, scene
 
 __all__ = ["application", "scene"]
+
+
+@pytest.fixture
+def volumes(scene):
+    """Fixed and moving volume node on different grids, under no parent."""
+    from support.mrml_nodes import add_volume
+    from support.volumes import a_blob_image, a_geometry
+
+    fixed = add_volume(a_blob_image(a_geometry("oblique", (16, 14, 12))), "fixed")
+    moving = add_volume(a_blob_image(a_geometry("LAS", (22, 20, 18)), seed=1), "moving")
+    return fixed, moving
+
+
+@pytest.fixture
+def registered(volumes):
+    """The outputs of a registration of `volumes` with a known warp: moved, forward, inverse."""
+    from support.known_registration import known_registration
+    from VoxelMorphLib.bridge.nodes import write_registration
+
+    return write_registration(known_registration(*volumes), *volumes)

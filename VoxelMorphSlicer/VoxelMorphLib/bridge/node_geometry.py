@@ -28,25 +28,33 @@ def own_affine(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
     return affine
 
 
-def parent_matrix(node: slicer.vtkMRMLTransformableNode) -> np.ndarray:
+def parent_matrix(node: slicer.vtkMRMLTransformableNode, stop: slicer.vtkMRMLTransformNode | None = None) -> np.ndarray:
     """(4, 4), RAS mm of the node itself -> RAS mm of the world, through all its parent transforms.
+
+    Args:
+        node: any node that can be under a transform.
+        stop: one of the parents; the result then ends in the space of nodes directly under it.
 
     Raises:
         GeometryError: one of the parents is not linear.
     """
     parent = node.GetParentTransformNode()
-    if parent is not None and not parent.IsTransformToWorldLinear():
+    if parent is not None and not parent.IsTransformToNodeLinear(stop):
         raise GeometryError(
             f"{node.GetName()} is under the non-linear transform {parent.GetName()}. "
             "Harden the transform (Data module, right click on the node) or remove it, then try again."
         )
     matrix = vtk.vtkMatrix4x4()
-    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(parent, None, matrix)
+    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(parent, stop, matrix)
     return np.array(slicer.util.arrayFromVTKMatrix(matrix), dtype=np.float64)
 
 
-def volume_geometry(node: slicer.vtkMRMLVolumeNode) -> Geometry:
+def volume_geometry(node: slicer.vtkMRMLVolumeNode, to_world: np.ndarray | None = None) -> Geometry:
     """The voxel grid of a volume node where the scene shows it: in world coordinates.
+
+    Args:
+        node: holds voxels.
+        to_world: (4, 4), takes the place of the node's parent transforms.
 
     Raises:
         ImageError: the node holds no voxels.
@@ -54,7 +62,7 @@ def volume_geometry(node: slicer.vtkMRMLVolumeNode) -> Geometry:
     """
     if not has_voxels(node):
         raise ImageError(f"The volume {node.GetName()} holds no voxels. Load or create its image first.")
-    affine = parent_matrix(node) @ own_affine(node)
+    affine = (parent_matrix(node) if to_world is None else to_world) @ own_affine(node)
     try:
         return Geometry(node.GetImageData().GetDimensions(), affine)
     except GeometryError as error:

@@ -13,7 +13,9 @@ from ..core.errors import GeometryError, OutputError
 from ..core.geometry import Geometry
 from ..core.image import Image
 from ..core.transform import AffineTransform, Transform
+from .hierarchy import place_beside
 from .node_geometry import has_voxels, own_affine, volume_geometry
+from .node_maps import SPACE_ATTRIBUTE, set_partners, set_space
 from .rollback import unchanged_on_failure
 from .transform_nodes import transform_to_node
 from .volume_nodes import image_to_node, show_like
@@ -38,9 +40,9 @@ def write_registration(
     """Put a finished registration into the scene of its volumes; when anything fails the scene is unchanged.
 
     The moved volume lies on the fixed grid in world coordinates and under no parent transform, also where the fixed
-    volume is under one. A volume placed directly under the forward node lands on the fixed volume: the node takes the
-    place of the parent transforms that the moving volume had when it was read, so they are part of it. The inverse
-    node does the same for the fixed volume.
+    volume is under one. New nodes lie beside the fixed volume in the subject hierarchy. A volume placed directly under
+    the forward node lands on the fixed volume: the node takes the place of the parent transforms that the moving
+    volume had when it was read, so they are part of it. The inverse node does the same for the fixed volume.
 
     Args:
         registration: of the two volumes in world coordinates.
@@ -64,22 +66,23 @@ def write_registration(
         if "moved" in targets:
             nodes["moved"] = _write_moved(moved, moving, targets["moved"])
         if "forward" in targets:
-            forward = replace_parents(registration.forward, moving, moving_geometry or volume_geometry(moving))
-            nodes["forward"] = _write_transform(forward, moving, fixed, targets["forward"])
+            seen = moving_geometry or volume_geometry(moving)
+            nodes["forward"] = _write_transform(registration.forward, moving, seen, fixed, targets["forward"])
         if "inverse" in targets:
-            inverse = replace_parents(registration.inverse, fixed, moved.geometry)
-            nodes["inverse"] = _write_transform(inverse, fixed, moving, targets["inverse"])
-        for node in nodes.values():
+            nodes["inverse"] = _write_transform(registration.inverse, fixed, moved.geometry, moving, targets["inverse"])
+        set_partners(nodes.get("forward"), nodes.get("inverse"))
+        for output, node in nodes.items():
             set_provenance(node, registration.report.to_dict())
+            if targets[output] is None:
+                place_beside(node, fixed)
     return nodes
 
 
-def replace_parents(transform: Transform, node: slicer.vtkMRMLVolumeNode, seen: Geometry) -> Transform:
-    """Continue a transform between world coordinates into the own coordinates of a volume node.
+def seen_to_world(node: slicer.vtkMRMLVolumeNode, seen: Geometry) -> np.ndarray:
+    """(4, 4), own coordinates of a volume node -> the world coordinates in which it was read.
 
     Args:
-        transform: ends in the world coordinates in which `node` was read.
-        node: will be placed directly under the result, instead of under its present parents.
+        node: may be under other parents by now.
         seen: world grid of `node` when it was read.
 
     Raises:
@@ -90,10 +93,7 @@ def replace_parents(transform: Transform, node: slicer.vtkMRMLVolumeNode, seen: 
         raise GeometryError(
             f"{node.GetName()} had {seen.shape} voxels when it was read and has {shape} now. Register it again."
         )
-    own_to_world = seen.affine @ np.linalg.inv(own_affine(node))
-    if np.allclose(own_to_world, np.eye(4), rtol=0, atol=1e-9):
-        return transform
-    return transform.compose(AffineTransform(np.linalg.inv(own_to_world)))
+    return seen.affine @ np.linalg.inv(own_affine(node))
 
 
 def set_roles(transform: slicer.vtkMRMLTransformNode, moving: slicer.vtkMRMLNode, fixed: slicer.vtkMRMLNode) -> None:
@@ -110,7 +110,7 @@ def set_provenance(node: slicer.vtkMRMLNode, report: Mapping[str, Any]) -> None:
         report: plain values by snake_case name; whatever is not text is stored as JSON, None and "" not at all.
     """
     for name in node.GetAttributeNames():
-        if name.startswith(ATTRIBUTE_PREFIX):
+        if name.startswith(ATTRIBUTE_PREFIX) and name != SPACE_ATTRIBUTE:
             node.RemoveAttribute(name)
     for key, value in report.items():
         if value not in (None, ""):
@@ -143,10 +143,16 @@ def _write_moved(
 def _write_transform(
     transform: Transform,
     moving: slicer.vtkMRMLScalarVolumeNode,
+    seen: Geometry,
     fixed: slicer.vtkMRMLScalarVolumeNode,
     target: slicer.vtkMRMLTransformNode | None,
 ) -> slicer.vtkMRMLTransformNode:
+    """A node that takes the place of the parents which the volume that it moves had when it was read."""
+    to_world = seen_to_world(moving, seen)
+    if not np.allclose(to_world, np.eye(4), rtol=0, atol=1e-9):
+        transform = transform.compose(AffineTransform(np.linalg.inv(to_world)))
     name = f"{moving.GetName()} to {fixed.GetName()}"
     node = transform_to_node(transform, target, name, moving.GetScene())
     set_roles(node, moving=moving, fixed=fixed)
+    set_space(node, to_world)
     return node

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 
 import slicer
 
+from .hierarchy import children, hierarchy_of
+
 
 @contextmanager
 def unchanged_on_failure(scene: slicer.vtkMRMLScene, nodes: Iterable[slicer.vtkMRMLNode]) -> Iterator[None]:
-    """Undo what the block did when it raises: created nodes are removed, `nodes` get their content back.
+    """Undo what the block did when it raises: created nodes and folders go, `nodes` get their content back.
 
     The content is kept without copying voxels, so the block must give nodes new data, not edit the data in place.
 
@@ -19,6 +21,7 @@ def unchanged_on_failure(scene: slicer.vtkMRMLScene, nodes: Iterable[slicer.vtkM
         nodes: existing nodes that the block may change: content, attributes, references, parent transform.
     """
     existing = {node.GetID() for node in _all_nodes(scene)}
+    items = set(_all_items(scene))
     kept = [_Kept(node) for node in nodes]
     try:
         yield
@@ -26,6 +29,7 @@ def unchanged_on_failure(scene: slicer.vtkMRMLScene, nodes: Iterable[slicer.vtkM
         for node in _all_nodes(scene):
             if node.GetID() not in existing:
                 scene.RemoveNode(node)
+        _remove_items(scene, items)
         for state in kept:
             state.restore()
         raise
@@ -33,6 +37,18 @@ def unchanged_on_failure(scene: slicer.vtkMRMLScene, nodes: Iterable[slicer.vtkM
 
 def _all_nodes(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLNode]:
     return [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
+
+
+def _all_items(scene: slicer.vtkMRMLScene) -> list[int]:
+    hierarchy = hierarchy_of(scene)
+    return [] if hierarchy is None else children(hierarchy, hierarchy.GetSceneItemID(), recursive=True)
+
+
+def _remove_items(scene: slicer.vtkMRMLScene, but: set[int]) -> None:
+    """Remove what is left of the block in the subject hierarchy: its folders, and items of nodes that went."""
+    for item in _all_items(scene):
+        if item not in but:
+            hierarchy_of(scene).RemoveItem(item, False, False)
 
 
 class _Kept:

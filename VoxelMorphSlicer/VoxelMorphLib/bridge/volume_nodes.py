@@ -15,12 +15,15 @@ SCALAR_CLASS = "vtkMRMLScalarVolumeNode"
 LABEL_CLASS = "vtkMRMLLabelMapVolumeNode"
 
 
-def image_from_node(node: slicer.vtkMRMLScalarVolumeNode, role: str | None = None) -> Image:
+def image_from_node(
+    node: slicer.vtkMRMLScalarVolumeNode, role: str | None = None, to_world: np.ndarray | None = None
+) -> Image:
     """Read a volume where the scene shows it: its linear parent transforms are multiplied into the geometry.
 
     Args:
         node: a scalar volume, a label map, or an RGB volume, whose colours are averaged to one luminance.
         role: "fixed" or "moving" refuses volumes that cannot be registered; None reads any volume.
+        to_world: (4, 4), takes the place of the node's parent transforms.
 
     Returns:
         An `Image`, a `LabelMap` for a label map node; the array is a copy.
@@ -32,7 +35,7 @@ def image_from_node(node: slicer.vtkMRMLScalarVolumeNode, role: str | None = Non
     if not isinstance(node, slicer.vtkMRMLScalarVolumeNode):
         found = "none" if node is None else f"{node.GetName()}, a {node.GetClassName()}"
         raise ImageError(f"A scalar volume is needed, got {found}. Choose or load a volume.")
-    geometry = volume_geometry(node)
+    geometry = volume_geometry(node, to_world)
     kind = LabelMap if isinstance(node, slicer.vtkMRMLLabelMapVolumeNode) else Image
     image = kind(_voxels(node, geometry.shape), geometry, node.GetName())
     if role is not None:
@@ -51,7 +54,7 @@ def _voxels(node: slicer.vtkMRMLScalarVolumeNode, shape: tuple[int, ...]) -> np.
     scalars = vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())
     if scalars.ndim == 1:
         return np.ascontiguousarray(scalars.reshape(shape[::-1]).T)
-    if not _is_colour(node, scalars):
+    if not is_colour(node, scalars):
         raise ImageError(
             f"The volume {node.GetName()} has {scalars.shape[1]} components per voxel. "
             "Choose a scalar volume, or extract one component first."
@@ -60,7 +63,7 @@ def _voxels(node: slicer.vtkMRMLScalarVolumeNode, shape: tuple[int, ...]) -> np.
     return np.ascontiguousarray(luminance.reshape(shape[::-1]).T)
 
 
-def _is_colour(node: slicer.vtkMRMLScalarVolumeNode, scalars: np.ndarray) -> bool:
+def is_colour(node: slicer.vtkMRMLScalarVolumeNode, scalars: np.ndarray) -> bool:
     """Colour volumes say so, or are 8-bit triples of undeclared meaning, as most image files load."""
     if not isinstance(node, slicer.vtkMRMLVectorVolumeNode):
         return False

@@ -1,0 +1,119 @@
+"""A transform node applied to any node or folder: volumes, label maps, segmentations, models, markups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import slicer
+
+from ..core.errors import GeometryError, OutputError
+from ..core.geometry import Geometry
+from .apply_points import apply_to_points
+from .apply_segmentations import apply_to_segmentation
+from .apply_volumes import apply_to_volume
+from .hierarchy import place_beside
+from .node_geometry import volume_geometry
+from .node_maps import holder, matrix_to_world, partner, transform_to_world, world_map
+from .rollback import unchanged_on_failure
+
+#: What can be carried along; everything else in a folder is left out.
+KINDS = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode", "vtkMRMLModelNode", "vtkMRMLMarkupsNode")
+
+
+@dataclass(frozen=True, eq=False)
+class Application:
+    """One transform in one direction, ready for any number of nodes.
+
+    Args:
+        transform_node: forward or inverse transform of a registration, or any other transform.
+        inverse: go against the node's direction.
+        reference: volume on whose grid voxels are resampled; None takes the one that the transform was made for.
+        interpolation: of intensities: "linear", "cubic" or "nearest".
+    """
+
+    transform_node: slicer.vtkMRMLTransformNode
+    inverse: bool = False
+    reference: slicer.vtkMRMLScalarVolumeNode | None = None
+    interpolation: str = "linear"
+
+    def apply(self, node: slicer.vtkMRMLNode, target: slicer.vtkMRMLNode | None = None) -> slicer.vtkMRMLNode:
+        """The moved node: a new one beside `node`, or `target` filled; see `apply_transform`."""
+        created = target is None
+        if isinstance(node, slicer.vtkMRMLVolumeNode):
+            result = apply_to_volume(node, *self._voxel_way(node), target, self.interpolation)
+        elif isinstance(node, slicer.vtkMRMLSegmentationNode):
+            result = apply_to_segmentation(node, *self._voxel_way(node), target, self._reference())
+        else:
+            backward = world_map(self.transform_node, not self.inverse)
+            to_world = transform_to_world(node, holder(self.transform_node, self.inverse))
+            result = apply_to_points(node, backward, to_world, target)
+        if created:
+            place_beside(result, node)
+        return result
+
+    def check(self, node: slicer.vtkMRMLNode | None, target: slicer.vtkMRMLNode | None = None) -> None:
+        """Refuse nodes that are absent, gone, unfit or used twice."""
+        if node is None or self.transform_node is None:
+            raise OutputError("Nothing to do: choose a node or a folder, and a transform to apply to it.")
+        for used in (node, self.transform_node, target):
+            if used is not None and used.GetScene() is None:
+                raise OutputError(f"{used.GetName()} is no longer in the scene. Load it again and repeat.")
+        if not can_be_moved(node):
+            raise OutputError(
+                f"{node.GetName()} is a {node.GetClassName()}, which a transform cannot be applied to. "
+                "Choose a volume, segmentation, model or markups."
+            )
+        if target is not None and target in (node, self.reference, self.transform_node):
+            raise OutputError(f"{target.GetName()} is an input and cannot receive the result. Choose another node.")
+
+    def _voxel_way(self, node: slicer.vtkMRMLTransformableNode) -> tuple:
+        """Map, own coordinates -> world, and grid of the result."""
+        under = holder(self.transform_node, self.inverse)
+        return world_map(self.transform_node, self.inverse), matrix_to_world(node, under), self.grid()
+
+    def grid(self) -> Geometry:
+        """Where voxels are resampled to, in world coordinates."""
+        reference = self._reference()
+        # A moving volume that was put under its transform is the reference of the inverse: its former place counts.
+        return volume_geometry(reference, matrix_to_world(reference, self.transform_node, partner(self.transform_node)))
+
+    def _reference(self) -> slicer.vtkMRMLScalarVolumeNode:
+        if self.reference is not None:
+            return self.reference
+        node = self.transform_node
+        role = node.GetMovingNodeReferenceRole() if self.inverse else node.GetFixedNodeReferenceRole()
+        volume = node.GetNodeReference(role)
+        if volume is None:
+            raise GeometryError(
+                f"The transform {node.GetName()} names no volume to resample onto. Choose a reference volume."
+            )
+        return volume
+
+
+def can_be_moved(node: slicer.vtkMRMLNode | None) -> bool:
+    """True for volumes, segmentations, models and markups."""
+    return node is not None and any(node.IsA(kind) for kind in KINDS)
+
+
+def apply_transform(
+    node: slicer.vtkMRMLNode, application: Application, target: slicer.vtkMRMLNode | None = None
+) -> slicer.vtkMRMLNode:
+    """Move one node; when anything fails the scene is unchanged.
+
+    Images, label maps and segmentations are resampled once onto the grid of the reference volume. The points of models
+    and markups are moved by the opposite map. Parent transforms of the node count as its place, and a node that is
+    under the transform already is not moved twice.
+
+    Args:
+        node: volume, segmentation, model or markups; is not changed.
+        application: which transform, and how.
+        target: node of the same kind that receives the result; None creates one beside `node`.
+
+    Raises:
+        OutputError: nothing that can be moved, a node that left the scene, or an unfit target.
+        GeometryError: no volume to resample onto, or one under a non-linear parent.
+        ImageError: a volume or segmentation without content.
+    """
+    application.check(node, target)
+    with unchanged_on_failure(node.GetScene(), [] if target is None else [target]):
+        return application.apply(node, target)

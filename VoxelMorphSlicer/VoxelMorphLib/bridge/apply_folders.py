@@ -1,0 +1,95 @@
+"""A folder, study or patient of the subject hierarchy through a transform: its structure again, with moved nodes."""
+
+from __future__ import annotations
+
+import warnings
+
+import slicer
+
+from ..core.errors import OutputError
+from ..core.progress import Progress, silent
+from .apply import Application, can_be_moved
+from .hierarchy import children, hierarchy_of, place_under
+from .rollback import unchanged_on_failure
+
+
+def apply_to_folder(item: int, application: Application, progress: Progress = silent) -> list[slicer.vtkMRMLNode]:
+    """Move everything in a folder into a new folder beside it; when anything fails the scene is unchanged.
+
+    Args:
+        item: of the subject hierarchy: a folder or anything else that has items below it, or the item of one node.
+        application: which transform, and how.
+        progress: told every node; may raise `Cancelled`, which removes what was made.
+
+    Returns:
+        The new nodes in the order of the folder. Tables, transforms and whatever else cannot be moved is left out.
+
+    Raises:
+        OutputError: there is no such item, or nothing in it that can be moved.
+        VoxelMorphError: a node cannot be moved; see `apply_transform`.
+
+    Warns:
+        UserWarning: names what was left out.
+    """
+    scene = application.transform_node.GetScene()
+    hierarchy = hierarchy_of(scene)
+    if hierarchy is None or not hierarchy.GetItemName(item):
+        raise OutputError(f"The scene has no folder with the item number {item}. Choose a folder or a node.")
+    walk = _Walk(hierarchy, application, progress)
+    walk.plan(item)
+    if not walk.planned:
+        raise OutputError(
+            f"{hierarchy.GetItemName(item)} holds nothing that a transform can be applied to. "
+            "Choose a folder with volumes, segmentations, models or markups."
+        )
+    with unchanged_on_failure(scene, []):
+        walk.visit(item, hierarchy.GetItemParent(item), is_root=True)
+    if walk.left_out:
+        warnings.warn(f"Left out, because transforms do not move them: {', '.join(walk.left_out)}.", stacklevel=2)
+    return walk.results
+
+
+class _Walk:
+    """One pass through a branch of the hierarchy: first what there is, then the work."""
+
+    def __init__(
+        self, hierarchy: slicer.vtkMRMLSubjectHierarchyNode, application: Application, progress: Progress
+    ) -> None:
+        self.hierarchy, self.application, self.progress = hierarchy, application, progress
+        self.planned: list[int] = []
+        self.left_out: list[str] = []
+        self.results: list[slicer.vtkMRMLNode] = []
+
+    def plan(self, item: int) -> None:
+        """List what will be moved, before the moved nodes are in the hierarchy too."""
+        node = self._node(item)
+        if can_be_moved(node):
+            self.planned.append(item)
+        elif node is not None:
+            self.left_out.append(node.GetName())
+        for child in self._below(item):
+            self.plan(child)
+
+    def visit(self, item: int, parent: int, is_root: bool = False) -> None:
+        """Move one item and what is below it into `parent`."""
+        below = self._below(item)
+        node = self._node(item)
+        if item in self.planned:
+            self.progress(len(self.results) / len(self.planned), f"Moving {node.GetName()}")
+            result = self.application.apply(node)
+            self.results.append(result)
+            parent = place_under(self.hierarchy, result, parent)
+        elif node is None:
+            name = self.hierarchy.GetItemName(item)
+            parent = self.hierarchy.CreateFolderItem(parent, f"{name} moved" if is_root else name)
+        for child in below:
+            self.visit(child, parent)
+
+    def _node(self, item: int) -> slicer.vtkMRMLNode | None:
+        """The node of an item; the node that only colours a folder is none."""
+        node = self.hierarchy.GetItemDataNode(item)
+        return None if node is None or node.IsA("vtkMRMLDisplayNode") else node
+
+    def _below(self, item: int) -> list[int]:
+        """Items below one; the segments below a segmentation are no items of their own."""
+        return [] if self.hierarchy.IsItemVirtualBranchParent(item) else children(self.hierarchy, item)

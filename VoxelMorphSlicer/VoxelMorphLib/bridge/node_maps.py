@@ -1,0 +1,151 @@
+"""Transform nodes -> maps between world coordinates, in both directions and whatever the nodes hold."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from ..core.transform import Transform
+from .node_geometry import parent_matrix
+
+#: Node reference between the forward and the inverse transform of one registration, in both directions.
+PARTNER_ROLE = "voxelMorphInverse"
+#: Attribute of a transform node: own coordinates of the volume that it moves -> world, when that volume was read.
+SPACE_ATTRIBUTE = "VoxelMorph.SpaceToWorld"
+
+
+class SceneTransform(Transform):
+    """A VTK transform as the scene applies it; grids are interpolated by cubic polynomials.
+
+    Args:
+        transform: of RAS mm; its inverse, where VTK has to search it, is found to 0.01 mm.
+    """
+
+    def __init__(self, transform: vtk.vtkAbstractTransform):
+        self.vtk_transform = transform
+
+    def apply_to_points(self, points: np.ndarray) -> np.ndarray:
+        flat = np.ascontiguousarray(points, np.float64).reshape(-1, 3)
+        before, after = vtk.vtkPoints(), vtk.vtkPoints()
+        before.SetData(numpy_to_vtk(flat, deep=True))
+        after.SetDataTypeToDouble()
+        self.vtk_transform.TransformPoints(before, after)
+        return vtk_to_numpy(after.GetData()).reshape(np.shape(points)).copy()
+
+    def inverse(self) -> SceneTransform:
+        return SceneTransform(self.vtk_transform.GetInverse())
+
+
+def general_transform(*parts: vtk.vtkAbstractTransform | np.ndarray) -> vtk.vtkGeneralTransform:
+    """Transforms and (4, 4) matrices as one, applied first to last."""
+    general = vtk.vtkGeneralTransform()
+    general.PostMultiply()
+    for part in parts:
+        general.Concatenate(slicer.util.vtkMatrixFromArray(part) if isinstance(part, np.ndarray) else part)
+    return general
+
+
+def set_partners(forward: slicer.vtkMRMLTransformNode | None, inverse: slicer.vtkMRMLTransformNode | None) -> None:
+    """Note that two nodes hold the two directions of one registration; one alone loses its former partner."""
+    for node, other in ((forward, inverse), (inverse, forward)):
+        if node is not None:
+            node.SetNodeReferenceID(PARTNER_ROLE, other.GetID() if other is not None else None)
+
+
+def partner(node: slicer.vtkMRMLTransformNode) -> slicer.vtkMRMLTransformNode | None:
+    """The node that holds the opposite direction, while both still belong to the same registration."""
+    other = node.GetNodeReference(PARTNER_ROLE)
+    if other is None or other.GetNodeReference(PARTNER_ROLE) is not node:
+        return None
+    moved_by_parents = node.GetParentTransformNode() is not None or other.GetParentTransformNode() is not None
+    return None if moved_by_parents else other
+
+
+def set_space(node: slicer.vtkMRMLTransformNode, to_world: np.ndarray) -> None:
+    """Keep the parents that the volume moved by `node` had, so that other nodes find their way into its space.
+
+    Args:
+        node: maps the world into the own coordinates of that volume.
+        to_world: (4, 4), own coordinates of the volume -> world when it was read.
+    """
+    if np.allclose(to_world, np.eye(4), rtol=0, atol=1e-9):
+        node.RemoveAttribute(SPACE_ATTRIBUTE)
+    else:
+        node.SetAttribute(SPACE_ATTRIBUTE, json.dumps(np.asarray(to_world, float).tolist()))
+
+
+def space_to_world(node: slicer.vtkMRMLTransformNode) -> np.ndarray:
+    """(4, 4), space of nodes directly under `node` -> world of the moving image; see `set_space`."""
+    text = node.GetAttribute(SPACE_ATTRIBUTE)
+    return np.array(json.loads(text), float) if text else np.eye(4)
+
+
+def world_map(node: slicer.vtkMRMLTransformNode, inverse: bool = False) -> SceneTransform:
+    """World of the fixed image -> world of the moving image, or back.
+
+    This is the direction that resamples images ("from parent"); points go the other way. The inverse is the partner
+    node where there is one, exact where the transform is linear, and else searched by VTK for every point.
+
+    Warns:
+        UserWarning: the inverse is searched.
+    """
+    if not inverse:
+        from_world = vtk.vtkGeneralTransform()
+        node.GetTransformFromWorld(from_world)
+        return SceneTransform(general_transform(from_world, space_to_world(node)))
+    other = partner(node)
+    if other is not None:
+        return world_map(other)
+    if not node.IsTransformToWorldLinear():
+        warnings.warn(
+            f"{node.GetName()} has no inverse transform beside it; its inverse is searched numerically, to 0.01 mm "
+            "where the transform does not fold.",
+            UserWarning,
+            stacklevel=2,
+        )
+    to_world = vtk.vtkGeneralTransform()
+    node.GetTransformToWorld(to_world)
+    return SceneTransform(general_transform(np.linalg.inv(space_to_world(node)), to_world))
+
+
+def holder(node: slicer.vtkMRMLTransformNode, inverse: bool = False) -> slicer.vtkMRMLTransformNode | None:
+    """The transform node under which images would be put to go the way of `world_map`; None when there is none."""
+    return partner(node) if inverse else node
+
+
+def matrix_to_world(
+    node: slicer.vtkMRMLTransformableNode, *transforms: slicer.vtkMRMLTransformNode | None
+) -> np.ndarray:
+    """(4, 4), own coordinates of `node` -> world, without `transforms` and what lies above them.
+
+    A node that lies under the transform already is so read where it was before, and is not moved twice.
+
+    Raises:
+        GeometryError: a parent transform is not linear.
+    """
+    under = _first_above(node, transforms)
+    return parent_matrix(node) if under is None else space_to_world(under) @ parent_matrix(node, under)
+
+
+def transform_to_world(
+    node: slicer.vtkMRMLTransformableNode, *transforms: slicer.vtkMRMLTransformNode | None
+) -> vtk.vtkGeneralTransform:
+    """As `matrix_to_world`, through parents of any kind."""
+    under = _first_above(node, transforms)
+    to_world = vtk.vtkGeneralTransform()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(node.GetParentTransformNode(), under, to_world)
+    return to_world if under is None else general_transform(to_world, space_to_world(under))
+
+
+def _first_above(
+    node: slicer.vtkMRMLTransformableNode, transforms: tuple[slicer.vtkMRMLTransformNode | None, ...]
+) -> slicer.vtkMRMLTransformNode | None:
+    parent = node.GetParentTransformNode()
+    while parent is not None and parent not in transforms:
+        parent = parent.GetParentTransformNode()
+    return parent

@@ -1,0 +1,86 @@
+"""Segmentation nodes <-> label maps: one label map for segments that share voxels, more where segments overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from ..core.errors import ImageError
+from ..core.geometry import Geometry
+from ..core.image import LabelMap
+from .volume_nodes import image_to_vtk
+
+BINARY = "Binary labelmap"
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """Segments that do not overlap.
+
+    Args:
+        labels: their voxels; None when no segment of the layer has any.
+        segment_ids: of the segments in the segmentation.
+    """
+
+    labels: LabelMap | None
+    segment_ids: tuple[str, ...]
+
+
+def segment_layers(segmentation: slicer.vtkSegmentation, to_world: np.ndarray, name: str) -> Iterator[Layer]:
+    """The label maps of a segmentation that has some.
+
+    Args:
+        segmentation: see `binary_segmentation`.
+        to_world: (4, 4), own coordinates of the segmentation -> world.
+        name: of the label maps.
+    """
+    for index in range(segmentation.GetNumberOfLayers(BINARY)):
+        labels = _label_map(segmentation.GetLayerDataObject(index, BINARY), to_world, name)
+        yield Layer(labels, tuple(segmentation.GetSegmentIDsForLayer(index, BINARY)))
+
+
+def binary_segmentation(node: slicer.vtkMRMLSegmentationNode) -> slicer.vtkSegmentation:
+    """The segmentation with label maps: the node's own, or a converted copy where it holds surfaces.
+
+    Raises:
+        ImageError: no segments, or they cannot be turned into label maps.
+    """
+    segmentation = node.GetSegmentation()
+    if segmentation is None or segmentation.GetNumberOfSegments() == 0:
+        raise ImageError(f"The segmentation {node.GetName()} has no segments. Add or load some first.")
+    if segmentation.GetSourceRepresentationName() == BINARY:
+        return segmentation
+    copy = slicer.vtkSegmentation()
+    copy.DeepCopy(segmentation)
+    if not copy.CreateRepresentation(BINARY) or copy.GetNumberOfSegments() != segmentation.GetNumberOfSegments():
+        raise ImageError(
+            f"The {segmentation.GetSourceRepresentationName()} segments of {node.GetName()} cannot be turned into "
+            "label maps. Create the binary labelmap representation in the Segmentations module first."
+        )
+    return copy
+
+
+def _label_map(data: slicer.vtkOrientedImageData, to_world: np.ndarray, name: str) -> LabelMap | None:
+    """Copy a layer; its extent is the part of a grid that the segments fill, so it begins anywhere."""
+    shape = data.GetDimensions()
+    scalars = data.GetPointData().GetScalars()
+    if min(shape) < 1 or scalars is None:
+        return None
+    matrix = vtk.vtkMatrix4x4()
+    data.GetImageToWorldMatrix(matrix)
+    whole = Geometry(shape, to_world @ slicer.util.arrayFromVTKMatrix(matrix))
+    array = vtk_to_numpy(scalars).reshape(shape[::-1]).T
+    return LabelMap(np.array(array, order="C"), whole.shifted(data.GetExtent()[::2], shape), name)
+
+
+def oriented_image(labels: LabelMap) -> slicer.vtkOrientedImageData:
+    """A label map as a layer for segments, in its own world coordinates."""
+    data = slicer.vtkOrientedImageData()
+    data.ShallowCopy(image_to_vtk(labels))
+    data.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(labels.geometry.affine))
+    return data
