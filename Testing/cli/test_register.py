@@ -99,16 +99,11 @@ def test_an_initial_transform_from_a_file_is_used(a_folder_of_files: Path, tmp_p
 
 
 def test_a_process_prints_progress_that_slicer_reads(a_folder_of_files: Path, tmp_path: Path) -> None:
+    pair = {"fixed": a_folder_of_files / "fixed.nii.gz", "moving": a_folder_of_files / "moving.nrrd"}
+    named = {**pair, "moved": tmp_path / "moved.nrrd", "budget": 1}
+    options = [part for name, value in named.items() for part in (f"--{name}", str(value))]
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--fixed", str(a_folder_of_files / "fixed.nii.gz")]
-        + [
-            "--moving",
-            str(a_folder_of_files / "moving.nrrd"),
-            "--moved",
-            str(tmp_path / "moved.nrrd"),
-            "--budget",
-            "1",
-        ],
+        [sys.executable, str(SCRIPT), *options],
         capture_output=True,
         text=True,
         timeout=300,
