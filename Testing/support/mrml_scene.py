@@ -92,7 +92,7 @@ class HeadlessApplication:
 
 
 @functools.cache
-def _the_application() -> HeadlessApplication:
+def the_application() -> HeadlessApplication:
     """One application per process: several test folders share it."""
     import atexit
 
@@ -105,7 +105,7 @@ def _the_application() -> HeadlessApplication:
 def application() -> HeadlessApplication:
     """The headless Slicer application; skips where slicer-core is not installed."""
     pytest.importorskip("slicer", reason="slicer-core is not installed (pip install slicer-core)")
-    return _the_application()
+    return the_application()
 
 
 @pytest.fixture

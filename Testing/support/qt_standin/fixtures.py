@@ -1,0 +1,57 @@
+"""Fixtures for tests that click; a test folder imports them in its conftest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ..mrml_scene import the_application
+from ..shared_data import REPOSITORY
+
+MODULE_FILE = REPOSITORY / "VoxelMorphSlicer" / "VoxelMorphSlicer.py"
+
+
+@pytest.fixture(scope="package")
+def application() -> Iterator:
+    """The headless application with `slicer.app`, `qt` and `ctk`; skips where a package is missing."""
+    pytest.importorskip("slicer", reason="slicer-core is not installed (pip install slicer-core)")
+    pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed (pip install PySide6-Essentials)")
+    from .installation import installed
+
+    headless = the_application()
+    with installed(headless):
+        yield headless
+
+
+@pytest.fixture
+def scene(application) -> Iterator:
+    """The empty scene; the test fails when a slot raised, or when VTK or MRML reported an error."""
+    import slicer
+
+    from .errors import recording
+
+    application.scene.Clear(0)
+    application.errors.clear()
+    with recording() as slot_errors:
+        yield application.scene
+        slicer.app.processEvents()
+    assert not slot_errors, f"raised where Qt or VTK only print it: {slot_errors}"
+    assert not application.errors, "\n".join(application.errors)
+
+
+@pytest.fixture
+def a_module_widget(scene) -> Iterator[Callable]:
+    """Opens module panels, closed after the test: `a_module_widget()` is the `Panel` of VoxelMorphSlicer."""
+    from .panel import Panel
+
+    opened = []
+
+    def open_module(path: Path = MODULE_FILE) -> Panel:
+        opened.append(Panel(path))
+        return opened[-1]
+
+    yield open_module
+    for panel in opened:
+        panel.close()

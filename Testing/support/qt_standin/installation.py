@@ -1,0 +1,116 @@
+"""Puts the stand-ins where module code imports them from, and takes them away again."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import os
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+#: What slicer-core lacks: our imitations, or Slicer's own files where SLICER_PY names their folder.
+_IMITATIONS = {
+    "i18n": "support.qt_standin.translation",
+    "ScriptedLoadableModule": "support.qt_standin.scripted_module",
+    "parameterNodeWrapper": "support.qt_standin.parameter_node",
+}
+_SLICER_FILES = ("util", *_IMITATIONS)
+
+
+def slicer_sources() -> Path | None:
+    """The folder Base/Python of Slicer's sources (SLICER_PY), or None where the variable is unset."""
+    folder = os.environ.get("SLICER_PY")
+    return Path(folder) if folder else None
+
+
+@functools.cache
+def _qt_application(headless):
+    """The one QApplication of the process."""
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    from .slicer_application import qSlicerApplication
+
+    return qSlicerApplication(headless)
+
+
+@contextlib.contextmanager
+def installed(headless) -> Iterator:
+    """`slicer.app`, `qt`, `ctk` and what else a scripted module imports, over a headless application.
+
+    Args:
+        headless: `HeadlessApplication`.
+
+    Yields:
+        slicer.app
+    """
+    import slicer
+
+    from .modules import ctk_module, qt_module, widget_class
+
+    application = _qt_application(headless)
+    with pytest.MonkeyPatch.context() as patch, _unimported("slicer."):
+        patch.setitem(sys.modules, "qt", qt_module())
+        patch.setitem(sys.modules, "ctk", ctk_module())
+        contents = {"app": application, "modules": _modules(headless), "moduleNames": types.SimpleNamespace()}
+        contents.update({name: widget_class(name) for name in _SLICER_WIDGETS})
+        for name, value in contents.items():
+            patch.setattr(slicer, name, value, raising=False)
+        patch.setitem(sys.modules, "slicer.modules", slicer.modules)
+        _install_python_files(slicer, patch)
+        yield application
+
+
+#: Classes that live in the namespace `slicer`; those without a stand-in exist for type tests only.
+_SLICER_WIDGETS = (
+    *("qMRMLWidget", "qMRMLNodeComboBox", "qSlicerWidget", "qMRMLSliderWidget", "qMRMLSpinBox", "qMRMLRangeWidget"),
+    *("qMRMLSubjectHierarchyComboBox", "qMRMLSubjectHierarchyTreeView", "qMRMLCheckableNodeComboBox"),
+    *("qMRMLTableView", "qMRMLSegmentSelectorWidget", "qSlicerScriptedLoadableModule"),
+    "qSlicerScriptedLoadableModuleWidget",
+)
+
+
+class _LoadableModule:
+    """slicer.modules.volumes and the like: only their logic."""
+
+    def __init__(self, name: str, logic):
+        self.name, self._logic = name, logic
+
+    def logic(self):
+        """Slicer's own logic."""
+        return self._logic
+
+
+def _modules(headless) -> types.ModuleType:
+    modules = types.ModuleType("slicer.modules")
+    for name, logic in headless.logics.items():
+        setattr(modules, name.lower(), _LoadableModule(name, logic))
+    return modules
+
+
+def _install_python_files(slicer, patch: pytest.MonkeyPatch) -> None:
+    if slicer_sources() is None:
+        for name, imitation in _IMITATIONS.items():
+            module = importlib.import_module(imitation)
+            patch.setitem(sys.modules, f"slicer.{name}", module)
+            patch.setattr(slicer, name, module, raising=False)
+        return
+    patch.setattr(slicer, "__path__", [str(slicer_sources() / "slicer"), *slicer.__path__])
+    for name in _SLICER_FILES:
+        patch.delitem(sys.modules, f"slicer.{name}", raising=False)
+        patch.setattr(slicer, name, importlib.import_module(f"slicer.{name}"), raising=False)
+
+
+@contextlib.contextmanager
+def _unimported(prefix: str) -> Iterator[None]:
+    """Forget modules that were imported meanwhile."""
+    before = set(sys.modules)
+    try:
+        yield
+    finally:
+        for name in set(sys.modules) - before:
+            if name.startswith(prefix):
+                del sys.modules[name]

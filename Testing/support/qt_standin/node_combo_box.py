@@ -1,0 +1,212 @@
+"""qMRMLNodeComboBox: a choice among the nodes of the scene."""
+
+from __future__ import annotations
+
+from PySide6 import QtCore, QtWidgets
+from PySide6.QtCore import Property, Signal
+
+from .declare import stand_in
+from .observations import Observations
+from .strict import emit, inner, strict
+
+_FLAGS = {
+    "noneEnabled": False,
+    "addEnabled": True,
+    "removeEnabled": True,
+    "editEnabled": False,
+    "renameEnabled": False,
+    "showHidden": False,
+    "showChildNodeTypes": True,
+    "selectNodeUponCreation": True,
+}
+_TEXTS = {"noneDisplay": "None", "baseName": "", "interactionNodeSingletonTag": ""}
+
+
+def _listed(name: str, kind: type | str):
+    """A property that changes what the box lists."""
+
+    def write(self, value) -> None:
+        self._options[name] = value
+        self._refresh()
+
+    return Property(kind, lambda self: self._options[name], write)
+
+
+@stand_in(
+    methods=[
+        *("addAttribute", "addNode", "currentNode", "mrmlScene", "nodeCount", "nodeFromIndex", "nodeTypeLabel"),
+        *("removeAttribute", "removeCurrentNode", "setCurrentNode", "setCurrentNodeID", "setCurrentNodeIndex"),
+        *("setMRMLScene", "setNodeTypeLabel"),
+    ],
+    signals=[
+        "currentNodeChanged(vtkMRMLNode*)",
+        "currentNodeChanged(bool)",
+        "currentNodeIDChanged(QString)",
+        "nodeAddedByUser(vtkMRMLNode*)",
+        "nodeAdded(vtkMRMLNode*)",
+        "nodeActivated(vtkMRMLNode*)",
+    ],
+)
+class qMRMLNodeComboBox(strict(QtWidgets.QWidget)):
+    """Disabled without a scene; a node id asked for before there is a scene is remembered.
+
+    Nodes that appear in the scene are listed but not selected.
+    """
+
+    currentNodeChanged = Signal(object)
+    currentNodeIDChanged = Signal(str)
+    nodeAddedByUser = Signal(object)
+    nodeAdded = Signal(object)
+    nodeActivated = Signal(object)
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        layout = inner(QtWidgets.QHBoxLayout(self))
+        layout.setContentsMargins(0, 0, 0, 0)
+        self._box = inner(QtWidgets.QComboBox())
+        layout.addWidget(self._box)
+        self._options = {**_FLAGS, **_TEXTS, "nodeTypes": [], "hideChildNodeTypes": []}
+        self._scene, self._attributes, self._labels = None, [], {}
+        self._observations = Observations(self)
+        self._current = self._requested = ""
+        self.enabled = False
+        self._box.currentIndexChanged.connect(self._picked)
+        self._box.activated.connect(lambda _index: emit(self, "nodeActivated", self.currentNode()))
+
+    def _accepts(self, node) -> bool:
+        kind, options = node.GetClassName(), self._options
+        children = options["showChildNodeTypes"] and kind not in options["hideChildNodeTypes"]
+        if kind not in options["nodeTypes"] and not (children and any(node.IsA(base) for base in options["nodeTypes"])):
+            return False
+        if node.GetHideFromEditors() and not options["showHidden"]:
+            return False
+        asked = [(name, value) for cls, name, value in self._attributes if cls == kind]
+        return all(
+            node.GetAttribute(name) is not None and (value is None or node.GetAttribute(name) == str(value))
+            for name, value in asked
+        )
+
+    def _nodes(self) -> list:
+        if self._scene is None:
+            return []
+        nodes = [self._scene.GetNthNode(index) for index in range(self._scene.GetNumberOfNodes())]
+        return [node for node in nodes if self._accepts(node)]
+
+    def _refresh(self, *_event) -> None:
+        """List the nodes anew; the current one stays unless it is gone."""
+        blocked = QtCore.QSignalBlocker(self._box)
+        self._box.clear()
+        nodes = self._nodes()
+        if self._options["noneEnabled"]:
+            self._box.addItem(self._options["noneDisplay"], "")
+        for node in nodes:
+            self._box.addItem(node.GetName(), node.GetID())
+        current = self._current if self._current in [node.GetID() for node in nodes] else ""
+        self._box.setCurrentIndex(self._box.findData(current))
+        blocked.unblock()
+        self._become(current)
+
+    def _picked(self, index: int) -> None:
+        self._become(self._box.itemData(index) or "" if index >= 0 else "")
+
+    def _become(self, node_id: str) -> None:
+        if node_id != self._current:
+            self._current = node_id
+            emit(self, "currentNodeChanged", self.currentNode())
+            emit(self, "currentNodeIDChanged", node_id)
+
+    def mrmlScene(self):
+        """The scene, or None."""
+        return self._scene
+
+    def setMRMLScene(self, scene) -> None:
+        """List the nodes of `scene` and follow its changes."""
+        self._observations.clear()
+        self._scene = scene
+        if scene is not None:
+            events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndBatchProcessEvent)
+            self._observations.add(scene, *events, self._refresh)
+        self._refresh()
+        requested, self._requested = self._requested, ""
+        if requested:
+            self.setCurrentNodeID(requested)
+        self.enabled = scene is not None
+
+    def currentNode(self):
+        """The chosen node, or None."""
+        return self._scene.GetNodeByID(self._current) if self._scene and self._current else None
+
+    def setCurrentNode(self, node) -> None:
+        """A node, or None; not an id."""
+        if isinstance(node, str):
+            raise TypeError("setCurrentNode takes a node; use setCurrentNodeID")
+        self.setCurrentNodeID(node.GetID() if node else "")
+
+    def setCurrentNodeID(self, node_id: str) -> None:
+        """A node that is not listed selects nothing."""
+        if self._scene is None:
+            self._requested = node_id or ""
+            return
+        node_id = node_id if node_id and self._box.findData(node_id) >= 0 else ""
+        blocked = QtCore.QSignalBlocker(self._box)
+        self._box.setCurrentIndex(self._box.findData(node_id))
+        blocked.unblock()
+        self._become(node_id)
+
+    def setCurrentNodeIndex(self, index: int) -> None:
+        """Position among the listed nodes."""
+        self.setCurrentNode(self.nodeFromIndex(index))
+
+    def nodeCount(self) -> int:
+        """How many nodes are listed, "None" left out."""
+        return len(self._nodes())
+
+    def nodeFromIndex(self, index: int):
+        """The listed node at this position, or None."""
+        nodes = self._nodes()
+        return nodes[index] if 0 <= index < len(nodes) else None
+
+    def addNode(self, node_class: str = ""):
+        """What "Create new" of the menu does."""
+        node = self._scene.AddNewNodeByClass(node_class or self._options["nodeTypes"][0], self._options["baseName"])
+        if self._options["selectNodeUponCreation"]:
+            self.setCurrentNode(node)
+        emit(self, "nodeAddedByUser", node)
+        return node
+
+    def removeCurrentNode(self) -> None:
+        """Delete the chosen node from the scene."""
+        self._scene.RemoveNode(self.currentNode())
+
+    def addAttribute(self, node_class: str, name: str, value=None) -> None:
+        """List nodes of this class only when they have the attribute, with `value` where one is given."""
+        self._attributes.append((node_class, name, value))
+        self._refresh()
+
+    def removeAttribute(self, node_class: str, name: str) -> None:
+        """Undo `addAttribute`."""
+        self._attributes = [item for item in self._attributes if item[:2] != (node_class, name)]
+        self._refresh()
+
+    def setNodeTypeLabel(self, label: str, node_class: str) -> None:
+        """How the menu calls nodes of this class."""
+        self._labels[node_class] = label
+
+    def nodeTypeLabel(self, node_class: str) -> str:
+        """What `setNodeTypeLabel` set."""
+        return self._labels.get(node_class, "")
+
+    currentNodeID = Property(str, lambda self: self._current, setCurrentNodeID)
+    nodeTypes = _listed("nodeTypes", "QStringList")
+    hideChildNodeTypes = _listed("hideChildNodeTypes", "QStringList")
+    noneEnabled = _listed("noneEnabled", bool)
+    noneDisplay = _listed("noneDisplay", str)
+    showHidden = _listed("showHidden", bool)
+    showChildNodeTypes = _listed("showChildNodeTypes", bool)
+    addEnabled = _listed("addEnabled", bool)
+    removeEnabled = _listed("removeEnabled", bool)
+    editEnabled = _listed("editEnabled", bool)
+    renameEnabled = _listed("renameEnabled", bool)
+    selectNodeUponCreation = _listed("selectNodeUponCreation", bool)
+    baseName = _listed("baseName", str)
+    interactionNodeSingletonTag = _listed("interactionNodeSingletonTag", str)

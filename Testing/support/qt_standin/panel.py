@@ -1,0 +1,94 @@
+"""An open module panel as tests use it: by clicking, choosing and waiting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import slicer
+
+from .module_factory import load_module, open_panel, scripted_widget, set_entered, unload_module
+
+
+class Panel:
+    """The panel of one module.
+
+    Args:
+        path: the module's Python file.
+    """
+
+    def __init__(self, path: Path):
+        self.module = load_module(path)
+        self.frame = open_panel(self.module)
+
+    @property
+    def widget(self):
+        """The module's widget object; another one after a reload."""
+        return scripted_widget(self.module.name)
+
+    @property
+    def ui(self):
+        """The named widgets of the .ui file."""
+        return self.widget.ui
+
+    @property
+    def logic(self):
+        """The logic that the panel uses."""
+        return self.widget.logic
+
+    def click(self, name: str) -> None:
+        """Click a button as a user would: AssertionError where it is hidden or disabled."""
+        button = getattr(self.ui, name)
+        assert button.isVisibleTo(self.frame), f"{name} is hidden"
+        assert button.isEnabledTo(self.frame), f"{name} is disabled: {button.toolTip}"
+        button.click()
+
+    def choose(self, **nodes) -> None:
+        """Choose nodes in selectors: `choose(fixedSelector=node)`; AssertionError where a node is not listed."""
+        for name, node in nodes.items():
+            selector = getattr(self.ui, name)
+            assert selector.isEnabledTo(self.frame), f"{name} is disabled: {selector.toolTip}"
+            selector.setCurrentNode(node)
+            assert selector.currentNode() is node, f"{name} does not list {node.GetName()}"
+
+    def wait(self, until: Callable[[], bool], timeout_s: float = 30.0) -> None:
+        """Let the application run until the condition holds; AssertionError when it never does."""
+        spin_until(until, timeout_s)
+
+    def enter(self) -> None:
+        """Come back to the module."""
+        set_entered(self.module, True)
+
+    def leave(self) -> None:
+        """Go to another module."""
+        set_entered(self.module, False)
+
+    def picture(self, path: Path, width: int = 430, height: int = 0):
+        """Write the panel as PNG; returns the QPixmap. A height of 0 takes what the panel wants."""
+        self.frame.show()
+        self.frame.resize(width, height or self.frame.sizeHint.height())
+        slicer.app.processEvents()
+        pixels = self.frame.grab()
+        pixels.save(str(path))
+        self.frame.hide()
+        return pixels
+
+    def close(self) -> None:
+        """End the module as the application does when it ends."""
+        unload_module(self.module)
+
+
+def spin_until(until: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    """Process events until the condition holds; AssertionError at the deadline."""
+    deadline = time.monotonic() + timeout_s
+    while not until():
+        assert time.monotonic() < deadline, f"nothing happened within {timeout_s:g} s"
+        slicer.app.processEvents()
+        time.sleep(0.002)
+
+
+def spin(seconds: float) -> None:
+    """Process events for a while."""
+    end = time.monotonic() + seconds
+    spin_until(lambda: time.monotonic() >= end, seconds + 1)

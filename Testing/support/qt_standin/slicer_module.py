@@ -1,0 +1,55 @@
+"""The C++ sides of a scripted module and of its panel."""
+
+from __future__ import annotations
+
+from PySide6 import QtCore, QtGui, QtWidgets
+from PySide6.QtCore import Property, Signal
+
+from .ctk_widgets import stored
+from .declare import stand_in
+from .mrml_widgets import SCENE_CHANGED, qSlicerWidget
+from .strict import strict
+
+_TEXTS = ("title", "helpText", "acknowledgementText", "path")
+_LISTS = ("categories", "dependencies", "contributors", "associatedNodeTypes")
+
+
+@stand_in(methods=["logic", "widgetRepresentation"])
+class qSlicerScriptedLoadableModule(strict(QtCore.QObject)):
+    """What the constructor of a module receives as `parent`."""
+
+    def __init__(self):
+        super().__init__()
+        self._stored = {
+            **dict.fromkeys(_TEXTS, ""),
+            **{name: [] for name in _LISTS},
+            **{"hidden": False, "widgetRepresentationCreationEnabled": True, "icon": QtGui.QIcon()},
+        }
+        self._panel = None
+
+    def logic(self):
+        """Scripted modules have no C++ logic here."""
+
+    def widgetRepresentation(self):
+        """The panel, once it was opened."""
+        return self._panel
+
+    title, helpText, acknowledgementText, path = (stored(name, str) for name in _TEXTS)
+    categories, dependencies, contributors, associatedNodeTypes = (stored(name, "QStringList") for name in _LISTS)
+    hidden = stored("hidden", bool)
+    widgetRepresentationCreationEnabled = stored("widgetRepresentationCreationEnabled", bool)
+    icon = stored("icon", QtGui.QIcon)
+
+
+@stand_in(methods=["setMRMLScene"], signals=[SCENE_CHANGED])
+class qSlicerScriptedLoadableModuleWidget(qSlicerWidget):
+    """What the constructor of a module's widget receives as `parent`."""
+
+    mrmlSceneChanged = Signal(object)
+
+    def __init__(self):
+        super().__init__()
+        self._entered = False
+        QtWidgets.QVBoxLayout(self)
+
+    isEntered = Property(bool, lambda self: self._entered)
