@@ -9,7 +9,7 @@ import slicer
 from ..core.errors import OutputError
 from ..core.progress import Progress, silent
 from .apply import Application, can_be_moved
-from .hierarchy import children, hierarchy_of, place_under
+from .hierarchy import children, hierarchy_of
 from .rollback import unchanged_on_failure
 
 
@@ -33,7 +33,7 @@ def apply_to_folder(item: int, application: Application, progress: Progress = si
     """
     scene = application.transform_node.GetScene()
     hierarchy = hierarchy_of(scene)
-    if hierarchy is None or not hierarchy.GetItemName(item):
+    if hierarchy is None or item not in children(hierarchy, hierarchy.GetSceneItemID(), recursive=True):
         raise OutputError(f"The scene has no folder with the item number {item}. Choose a folder or a node.")
     walk = _Walk(hierarchy, application, progress)
     walk.plan(item)
@@ -78,7 +78,7 @@ class _Walk:
             self.progress(len(self.results) / len(self.planned), f"Moving {node.GetName()}")
             result = self.application.apply(node)
             self.results.append(result)
-            parent = place_under(self.hierarchy, result, parent)
+            parent = self.hierarchy.CreateItem(parent, result)
         elif node is None:
             name = self.hierarchy.GetItemName(item)
             parent = self.hierarchy.CreateFolderItem(parent, f"{name} moved" if is_root else name)

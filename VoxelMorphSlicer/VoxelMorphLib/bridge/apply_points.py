@@ -42,10 +42,19 @@ def apply_to_points(
         target = scene.AddNewNodeByClass(node.GetClassName(), name)
     with slicer.util.NodeModify(target):
         target.SetAndObserveTransformNodeID(None)
-        target.CopyContent(node, True)
+        _copy_content(node, target)
         target.ApplyTransform(general_transform(to_world, transform.vtk_transform))
     _show_like(target, node)
     return target
+
+
+def _copy_content(node: slicer.vtkMRMLDisplayableNode, target: slicer.vtkMRMLDisplayableNode) -> None:
+    """An independent copy; a deep copy of a model would overwrite the target's old mesh in place, beyond undoing."""
+    target.CopyContent(node, False)
+    if isinstance(node, slicer.vtkMRMLModelNode) and node.GetMesh() is not None:
+        mesh = node.GetMesh().NewInstance()
+        mesh.DeepCopy(node.GetMesh())
+        target.SetAndObserveMesh(mesh)
 
 
 def _show_like(node: slicer.vtkMRMLDisplayableNode, model: slicer.vtkMRMLDisplayableNode) -> None:

@@ -23,13 +23,4 @@ def place_beside(node: slicer.vtkMRMLNode, example: slicer.vtkMRMLNode) -> None:
     hierarchy = hierarchy_of(example.GetScene())
     item = hierarchy.GetItemByDataNode(example) if hierarchy is not None else 0
     if item:
-        place_under(hierarchy, node, hierarchy.GetItemParent(item))
-
-
-def place_under(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, node: slicer.vtkMRMLNode, parent: int) -> int:
-    """Put a node under an item; the application makes an item for every node, scenes of scripts do not."""
-    item = hierarchy.GetItemByDataNode(node)
-    if not item:
-        return hierarchy.CreateItem(parent, node)
-    hierarchy.SetItemParent(item, parent)
-    return item
+        hierarchy.CreateItem(hierarchy.GetItemParent(item), node)  # or moves the item that the node has already
