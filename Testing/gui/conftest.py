@@ -1,5 +1,5 @@
 """Qt stand-in, headless scene and module panels for every test of this folder."""
 
-from support.qt_standin.fixtures import a_module_widget, application, scene
+from support.qt_standin.fixtures import a_module_widget, application, dialogs, scene
 
-__all__ = ["a_module_widget", "application", "scene"]
+__all__ = ["a_module_widget", "application", "dialogs", "scene"]

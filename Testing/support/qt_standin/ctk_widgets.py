@@ -57,14 +57,17 @@ class ctkCollapsibleButton(strict(QtWidgets.QAbstractButton)):
         return self.layout().sizeHint() if self.layout() and self.checked else QtCore.QSize(80, _HEADER_HEIGHT)
 
     def paintEvent(self, _event):
-        """A bar with the title and the sign of what a click does."""
+        """A bar with the title and an arrow: down over what is shown, to the right where it is folded away."""
         painter = QtGui.QPainter(self)
         bar = QtCore.QRect(0, 0, QtWidgets.QWidget.width(self), _HEADER_HEIGHT - 2)
         painter.fillRect(bar, QtGui.QColor("#d8dee6"))
-        painter.setPen(QtGui.QColor("#222233"))
-        place = QtCore.Qt.AlignVCenter | QtCore.Qt.AlignLeft
-        painter.drawText(bar.adjusted(22, 0, 0, 0), place, self.text)
-        painter.drawText(bar.adjusted(8, 0, 0, 0), place, "-" if self.checked else "+")
+        option = QtWidgets.QStyleOption()
+        option.initFrom(self)
+        option.rect = QtCore.QRect(6, 4, 14, 14)
+        arrow = QtWidgets.QStyle.PE_IndicatorArrowDown if self.checked else QtWidgets.QStyle.PE_IndicatorArrowRight
+        QtWidgets.QWidget.style(self).drawPrimitive(arrow, option, painter)
+        painter.setPen(option.palette.color(QtGui.QPalette.WindowText))
+        painter.drawText(bar.adjusted(26, 0, 0, 0), QtCore.Qt.AlignVCenter | QtCore.Qt.AlignLeft, self.text)
         painter.end()
 
 

@@ -42,7 +42,15 @@ def scene(application) -> Iterator:
 
 
 @pytest.fixture
-def a_module_widget(scene) -> Iterator[Callable]:
+def dialogs(application, monkeypatch):
+    """What dialogs said, and how the test answers them; a dialog that the test does not answer fails it."""
+    from .dialogs import Dialogs
+
+    return Dialogs(monkeypatch)
+
+
+@pytest.fixture
+def a_module_widget(scene, dialogs) -> Iterator[Callable]:
     """Opens module panels, closed after the test: `a_module_widget()` is the `Panel` of VoxelMorphSlicer."""
     from .panel import Panel
 

@@ -33,10 +33,9 @@ def open_panel(module: qSlicerScriptedLoadableModule) -> qSlicerScriptedLoadable
 
     Source: qSlicerScriptedLoadableModuleWidget::setPythonSource, qSlicerAbstractCoreModule::widgetRepresentation.
     """
-    frame = qSlicerScriptedLoadableModuleWidget()
+    frame = qSlicerScriptedLoadableModuleWidget(lambda parent: _build(module.name, parent))
     module._panel = frame
-    frame._build = lambda: _build(module.name, frame)
-    frame._build()
+    frame.reload()
     frame.setMRMLScene(slicer.mrmlScene)
     set_entered(module, True)
     return frame
@@ -44,10 +43,9 @@ def open_panel(module: qSlicerScriptedLoadableModule) -> qSlicerScriptedLoadable
 
 def set_entered(module: qSlicerScriptedLoadableModule, entered: bool) -> None:
     """The user comes to the module, or leaves it for another one."""
-    module.widgetRepresentation()._entered = entered
-    method = getattr(scripted_widget(module.name), "enter" if entered else "exit", None)
-    if method:
-        method()
+    frame = module.widgetRepresentation()
+    frame._entered = entered
+    getattr(frame.self(), "enter" if entered else "exit", lambda: None)()
 
 
 def unload_module(module: qSlicerScriptedLoadableModule) -> None:
@@ -64,11 +62,6 @@ def unload_module(module: qSlicerScriptedLoadableModule) -> None:
     QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
 
 
-def scripted_widget(name: str):
-    """The Python side of an open panel."""
-    return getattr(slicer.modules, f"{name}Widget")
-
-
 def _run_file(path: Path) -> None:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     loaded = importlib.util.module_from_spec(spec)
@@ -76,7 +69,8 @@ def _run_file(path: Path) -> None:
     spec.loader.exec_module(loaded)
 
 
-def _build(name: str, frame: qSlicerScriptedLoadableModuleWidget) -> None:
+def _build(name: str, frame: qSlicerScriptedLoadableModuleWidget):
     widget = getattr(sys.modules[name], f"{name}Widget")(frame)
     setattr(slicer.modules, f"{name}Widget", widget)
     widget.setup()
+    return widget

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import slicer
 
-from .module_factory import load_module, open_panel, scripted_widget, set_entered, unload_module
+from .module_factory import load_module, open_panel, set_entered, unload_module
 
 
 class Panel:
@@ -25,7 +25,7 @@ class Panel:
     @property
     def widget(self):
         """The module's widget object; another one after a reload."""
-        return scripted_widget(self.module.name)
+        return self.frame.self()
 
     @property
     def ui(self):
@@ -76,7 +76,9 @@ class Panel:
 
     def close(self) -> None:
         """End the module as the application does when it ends."""
-        unload_module(self.module)
+        if self.module is not None:
+            unload_module(self.module)
+        self.module = self.frame = None
 
 
 def spin_until(until: Callable[[], bool], timeout_s: float = 30.0) -> None:

@@ -41,15 +41,27 @@ class qSlicerScriptedLoadableModule(strict(QtCore.QObject)):
     icon = stored("icon", QtGui.QIcon)
 
 
-@stand_in(methods=["setMRMLScene"], signals=[SCENE_CHANGED])
+@stand_in(methods=["setMRMLScene", "reload", "self"], signals=[SCENE_CHANGED])
 class qSlicerScriptedLoadableModuleWidget(qSlicerWidget):
-    """What the constructor of a module's widget receives as `parent`."""
+    """What the constructor of a module's widget receives as `parent`.
+
+    Args:
+        build: makes and sets up the Python side, and returns it.
+    """
 
     mrmlSceneChanged = Signal(object)
 
-    def __init__(self):
+    def __init__(self, build):
         super().__init__()
-        self._entered = False
+        self._entered, self._python_side, self._build = False, None, build
         QtWidgets.QVBoxLayout(self)
+
+    def reload(self) -> None:
+        """Make the Python side anew, from what the module's file is now."""
+        self._python_side = self._build(self)
+
+    def self(self):
+        """The Python side."""
+        return self._python_side
 
     isEntered = Property(bool, lambda self: self._entered)

@@ -95,6 +95,9 @@ class BoundMethod:
 class _Decorators:
     """Methods that PythonQt adds to every QObject."""
 
+    def __bool__(self) -> bool:
+        return shiboken6.isValid(plain(self))
+
     def className(self) -> str:
         """Name of the C++ class."""
         return QtCore.QObject.metaObject(plain(self)).className()
@@ -121,6 +124,7 @@ class Strict(_Decorators):
 
     #: The class stands for one of C++; a Python class that derives from it may have attributes of its own.
     _is_cpp = True
+    _is_made = False
 
     def __init_subclass__(cls, **keywords):
         super().__init_subclass__(**keywords)
@@ -131,6 +135,7 @@ class Strict(_Decorators):
         if keywords:
             raise TypeError(f"{type(self).__name__}: PythonQt constructors take no keyword arguments ({[*keywords]})")
         super().__init__(*map(plain, arguments))
+        self._is_made = True
 
     def __getattribute__(self, name):
         is_private = name.startswith("_") or name in _DECORATORS
@@ -173,11 +178,18 @@ def raw_attribute(item, name: str):
 
 
 def _look_up(item, name: str):
+    _check_alive(item, name)
     for look in (_own, _property, _member, _dynamic_property, _named_child):
         value = look(item, name)
         if value is not _MISSING:
             return value
     raise AttributeError(f"{type(item).__name__} has no attribute named '{name}'")
+
+
+def _check_alive(item, name: str) -> None:
+    """ValueError for what Qt has deleted; Qt asks for virtual methods already while it makes an object."""
+    if not shiboken6.isValid(item) and not (isinstance(item, Strict) and not item._is_made):
+        raise ValueError(f"Trying to use '{name}' of a destroyed {type(item).__name__} object")
 
 
 def _property_index(item, name: str) -> tuple[str, int]:
@@ -260,6 +272,7 @@ def _named_child(item, name: str):
 
 
 def _set_property(item, name: str, value) -> bool:
+    _check_alive(item, name)
     key, index = _property_index(item, name)
     if index < 0:
         return False
