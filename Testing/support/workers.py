@@ -50,10 +50,10 @@ def a_job(seconds: float = 1, affine: str = "none", **changes) -> RegistrationJo
     return RegistrationJob(**{"fixed": fixed, "moving": moving, "model": "optimise", "options": options, **changes})
 
 
-def an_endless_job() -> RegistrationJob:
+def an_endless_job(affine: str = "affine") -> RegistrationJob:
     """A job that only its cancellation ends in time."""
-    fixed, moving = (a_blob_image(a_geometry(name, (96, 96, 96), 0.4)) for name in ("oblique", "LPS"))
-    options = RegistrationOptions(affine="affine", budget_s=3600, device="cpu")
+    fixed, moving = (a_blob_image(a_geometry(name, (64, 64, 64), 0.6)) for name in ("oblique", "LPS"))
+    options = RegistrationOptions(affine=affine, budget_s=3600, device="cpu")
     return RegistrationJob(fixed, moving, "optimise", options)
 
 

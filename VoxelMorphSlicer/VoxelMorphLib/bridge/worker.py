@@ -16,10 +16,12 @@ from ..core.errors import Cancelled, VoxelMorphError, WorkerError
 from ..core.job import RegistrationJob
 from ..core.progress import Progress, silent
 from ..registration.result import Registration
-from .worker_process import ENDING_S, Event, WorkerProcess, worker_command
+from .worker_process import Event, WorkerProcess, worker_command
 
 #: Longest time between two polls that counts as silence of the process, not as absence of the caller.
 POLL_S = 1.0
+#: Seconds that a process may take to end by itself when it is shut down.
+CLOSING_S = 2.0
 
 
 @dataclass(eq=False)
@@ -236,6 +238,8 @@ class WorkerClient:
                 self._process.send(handle.number, handle.job)
 
     def _ensure_process(self) -> None:
+        if self._process is not None and self._process.gone.is_set():
+            self._process = None
         self._reused = self._process is not None
         if self._process is None:
             command = self.command or worker_command()
@@ -280,9 +284,9 @@ def _end(processes: list[WorkerProcess]) -> None:
     for process in processes:
         process.close()
     for process in processes:
-        if not process.gone.wait(ENDING_S):
+        if not process.gone.wait(CLOSING_S):
             process.kill()
-            process.gone.wait(ENDING_S)
+            process.gone.wait(CLOSING_S)
     processes.clear()
 
 

@@ -82,8 +82,10 @@ class WorkerProcess:
         except OSError as error:
             raise _unusable(temporary_folder or "of the system", error) from error
         self._popen = self._started([*command, "--folder", str(self.folder), "--idle", str(idle_s)], environment)
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._read, self._read_stderr)]
-        for thread in self._threads:
+        self._reaper, self._listener, reader = (
+            threading.Thread(target=work, daemon=True) for work in (self._reap, self._read_stderr, self._read)
+        )
+        for thread in (self._reaper, self._listener, reader):
             thread.start()
 
     @property
@@ -143,6 +145,9 @@ class WorkerProcess:
             folder.mkdir()
             write_job(job, folder)
         except (OSError, VoxelMorphError) as error:
+            if not self.folder.exists():  # the process is leaving and has cleared up; its end is told
+                self.kill()
+                return
             remove_folder(folder)
             known = isinstance(error, VoxelMorphError)
             self.events.put(Event("error", number, error if known else _unusable(self.folder.parent, error)))
@@ -194,21 +199,24 @@ class WorkerProcess:
             for chunk in iter(lambda: stream.read1(STDERR_BYTES), b""):
                 self._stderr = (self._stderr + chunk)[-STDERR_BYTES:]
 
+    def _reap(self) -> None:
+        """Wait for its end, then end the children that outlived it and might hold its pipes open."""
+        self._popen.wait()
+        self.kill()
+
     def _finish(self) -> None:
         """The process has closed its output: it ends, or is made to."""
-        try:
-            self._popen.wait(ENDING_S)
-        except subprocess.TimeoutExpired:
+        self._reaper.join(ENDING_S)
+        if self._reaper.is_alive():
             self.kill()
-        code = self._popen.wait()
-        self.kill()  # children that outlived it
+            self._reaper.join()
         if self._writer is not None:
             self._writer.join()
-        self._threads[1].join(1.0)
+        self._listener.join(1.0)
         remove_folder(self.folder)
         self._popen.stdout.close()
         self.close()
-        self.events.put(Event("ended", 0, code))
+        self.events.put(Event("ended", 0, self._popen.returncode))
         self.gone.set()
 
 
