@@ -1,0 +1,148 @@
+"""Jobs whose memory does not suffice: told what to lower, or done at half resolution or on the processor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from support.volumes import a_blob_image, a_geometry
+from VoxelMorphLib.core.config import RegistrationOptions
+from VoxelMorphLib.core.errors import Cancelled, DeviceError
+from VoxelMorphLib.core.job import RegistrationJob
+from VoxelMorphLib.registration import fallback
+from VoxelMorphLib.registration.fallback import register_job
+from VoxelMorphLib.registration.network_cache import NetworkCache
+from VoxelMorphLib.registration.pipeline import register
+
+OUT_OF_MEMORY = [
+    MemoryError(),
+    torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 17 GB)"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:113] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+]
+
+
+def a_job(allow_fallback: bool = True, device: str = "cpu", affine: str = "none") -> RegistrationJob:
+    fixed, moving = (a_blob_image(a_geometry(name, (24, 20, 12), 1.5)) for name in ("oblique", "LPS"))
+    options = RegistrationOptions(affine=affine, budget_s=2, device=device)
+    return RegistrationJob(fixed, moving, "optimise", options, allow_fallback=allow_fallback)
+
+
+class ScarceMemory:
+    """`register` on a machine whose memory is too small for some attempts; any device is really the processor.
+
+    Args:
+        fails: tells from the voxels of the fixed volume and the device whether the memory does not suffice.
+        error: how that shows.
+    """
+
+    def __init__(self):
+        self.fails = lambda voxels, device: False
+        self.error: Exception = MemoryError()
+        self.attempts: list[tuple[tuple[int, ...], str]] = []
+
+    def __call__(self, fixed, moving, model, options, *rest, **named):
+        self.attempts.append((fixed.array.shape, options.device))
+        if self.fails(fixed.array.size, options.device):
+            raise self.error
+        return register(fixed, moving, model, replace(options, device="cpu"), *rest, **named)
+
+
+@pytest.fixture
+def memory(monkeypatch) -> ScarceMemory:
+    scarce = ScarceMemory()
+    monkeypatch.setattr(fallback, "register", scarce)
+    monkeypatch.setattr(fallback, "resolve_device", lambda name: name)
+    return scarce
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: type(error).__name__)
+def test_too_little_memory_is_told_with_what_to_lower(memory, error):
+    memory.fails, memory.error = lambda *_: True, error
+    message = r"The memory of cpu does not suffice .* 24x20x12 and 24x20x12 voxels\. Crop or downsample them"
+    with pytest.raises(DeviceError, match=message):
+        register_job(a_job(allow_fallback=False))
+    assert memory.attempts == [((24, 20, 12), "cpu")]
+
+
+def test_the_sentence_of_the_device_is_kept(memory):
+    told = DeviceError("cuda:0 has too little free memory.")
+    told.__cause__ = OUT_OF_MEMORY[1]
+    memory.fails, memory.error = lambda *_: True, told
+    with pytest.raises(DeviceError, match=r"^cuda:0 has too little free memory\.$"):
+        register_job(a_job())
+
+
+def test_half_the_resolution_is_tried_first_and_said(memory):
+    memory.fails = lambda voxels, _device: voxels > 3000
+    job = a_job()
+    result = register_job(job)
+    assert memory.attempts == [((24, 20, 12), "cpu"), ((12, 10, 12), "cpu")]
+    warning = "The memory of cpu did not suffice, so the volumes were registered at half their resolution."
+    assert result.report.warnings[0] == warning
+    assert result.moved.geometry.matches(job.fixed.geometry)
+    np.testing.assert_array_equal(result.moved.array, result.forward.resample(job.moving, job.fixed.geometry).array)
+    assert result.report.fixed == str(job.fixed.geometry)
+    assert result.report.similarity_after > 0.95
+
+
+def test_the_processor_is_tried_when_half_the_resolution_does_not_help(memory):
+    memory.fails = lambda _voxels, device: device != "cpu"
+    result = register_job(a_job(device="cuda:0"))
+    assert [device for _shape, device in memory.attempts] == ["cuda:0", "cuda:0", "cpu"]
+    assert memory.attempts[-1][0] == (24, 20, 12)
+    assert "cuda:0 did not suffice, so the volumes were registered on the processor." in result.report.warnings[0]
+
+
+def test_the_last_resort_is_the_processor_at_half_the_resolution(memory):
+    memory.fails = lambda voxels, device: device != "cpu" or voxels > 3000
+    result = register_job(a_job(device="cuda:0"))
+    assert len(memory.attempts) == 4
+    assert "on the processor at half their resolution" in result.report.warnings[0]
+
+
+def test_when_nothing_helps_the_first_failure_is_told(memory):
+    memory.fails = lambda *_: True
+    with pytest.raises(DeviceError, match="The memory of cuda:0 does not suffice"):
+        register_job(a_job(device="cuda:0"))
+    assert len(memory.attempts) == 4
+
+
+def test_networks_are_forgotten_before_another_attempt(memory):
+    class Watched(NetworkCache):
+        cleared = 0
+
+        def clear(self):
+            self.cleared += 1
+            super().clear()
+
+    memory.fails = lambda voxels, _device: voxels > 3000
+    networks = Watched()
+    register_job(a_job(), networks=networks)
+    assert networks.cleared == 1
+
+
+@pytest.mark.parametrize("error", [Cancelled("stop"), ZeroDivisionError("ours"), RuntimeError("a device assertion")])
+def test_other_errors_are_nobodys_memory(memory, error):
+    memory.fails, memory.error = lambda *_: True, error
+    with pytest.raises(type(error), match=str(error)):
+        register_job(a_job())
+    assert len(memory.attempts) == 1
+
+
+def test_a_job_with_memory_is_register(memory):
+    result = register_job(a_job())
+    assert len(memory.attempts) == 1
+    assert not any("memory" in warning for warning in result.report.warnings)
+
+
+def test_halved_images_keep_their_place_and_brightness():
+    image = a_blob_image(a_geometry("left-handed oblique", (32, 24, 10), 1.5))
+    half = fallback._halved(image)
+    assert half.array.shape == (16, 12, 10)
+    np.testing.assert_allclose(half.geometry.spacing, image.geometry.spacing * (2, 2, 1))
+    np.testing.assert_allclose(half.geometry.centre, image.geometry.centre, atol=1e-9)
+    truth = a_blob_image(half.geometry).array
+    assert np.abs(half.array - truth).max() < 0.12 * truth.max()

@@ -1,0 +1,86 @@
+"""Networks are loaded once, as long as their file stays the same."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from support.volumes import a_blob_image, a_geometry
+from support.workers import write_tiny_network
+from VoxelMorphLib.core.config import RegistrationOptions
+from VoxelMorphLib.core.errors import WeightsError
+from VoxelMorphLib.registration import network_cache
+from VoxelMorphLib.registration.network_cache import NetworkCache
+from VoxelMorphLib.registration.pipeline import register
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """The models that were really loaded."""
+    seen, load = [], network_cache.load_network
+
+    def counted(model, *rest):
+        seen.append(Path(model).name)
+        return load(model, *rest)
+
+    monkeypatch.setattr(network_cache, "load_network", counted)
+    return seen
+
+
+@pytest.fixture
+def a_file(tmp_path):
+    return write_tiny_network(tmp_path / "tiny.safetensors")
+
+
+def test_a_network_is_loaded_once_per_precision(loads, a_file):
+    networks = NetworkCache()
+    first = networks.load(a_file)
+    assert networks.load(a_file) is first
+    assert networks.load(str(a_file)) is first
+    other = networks.load(a_file, precision="bfloat16")
+    assert other[0] is not first[0]
+    assert networks.load(a_file) is first
+    assert loads == ["tiny.safetensors"] * 2
+
+
+def test_a_changed_file_is_loaded_again(loads, a_file):
+    networks = NetworkCache()
+    first = networks.load(a_file)
+    write_tiny_network(a_file, seed=1)
+    os.utime(a_file, ns=(1, 1))
+    assert networks.load(a_file) is not first
+    assert len(loads) == 2
+
+
+def test_the_least_recently_used_network_goes_first(loads, tmp_path):
+    files = [write_tiny_network(tmp_path / f"{name}.safetensors") for name in "abc"]
+    networks = NetworkCache(capacity=2)
+    for index in (0, 1, 0, 2, 0, 1):
+        networks.load(files[index])
+    assert "".join(name[0] for name in loads) == "abcb"
+
+
+def test_a_cleared_cache_holds_nothing(loads, a_file):
+    networks = NetworkCache()
+    networks.load(a_file)
+    networks.clear()
+    networks.load(a_file)
+    assert len(loads) == 2
+
+
+def test_failures_are_not_kept(loads, tmp_path):
+    networks = NetworkCache()
+    path = tmp_path / "tiny.safetensors"
+    with pytest.raises(WeightsError, match="There is no weights file"):
+        networks.load(path)
+    write_tiny_network(path)
+    networks.load(path)
+
+
+def test_register_uses_the_cache(loads, a_file):
+    networks = NetworkCache()
+    image = a_blob_image(a_geometry("RAS", (16, 16, 16)))
+    for _click in range(2):
+        register(image, image, a_file, RegistrationOptions(affine="none", device="cpu"), networks=networks)
+    assert loads == ["tiny.safetensors"]
