@@ -13,7 +13,7 @@ from .apply_segmentations import apply_to_segmentation
 from .apply_volumes import apply_to_volume
 from .hierarchy import place_beside
 from .node_geometry import volume_geometry
-from .node_maps import holder, matrix_to_world, partner, transform_to_world, world_map
+from .node_maps import holder, image_map, matrix_to_world, partner, transform_to_world, world_map
 from .rollback import unchanged_on_failure
 
 #: What can be carried along; everything else in a folder is left out.
@@ -69,7 +69,8 @@ class Application:
     def _voxel_way(self, node: slicer.vtkMRMLTransformableNode) -> tuple:
         """Map, own coordinates -> world, and grid of the result."""
         under = holder(self.transform_node, self.inverse)
-        return world_map(self.transform_node, self.inverse), matrix_to_world(node, under), self.grid()
+        grid = self.grid()
+        return image_map(self.transform_node, grid, self.inverse), matrix_to_world(node, under), grid
 
     def grid(self) -> Geometry:
         """Where voxels are resampled to, in world coordinates."""

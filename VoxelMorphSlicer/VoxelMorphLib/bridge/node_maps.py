@@ -10,8 +10,11 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from ..core.transform import Transform
+from ..core.errors import GeometryError
+from ..core.geometry import Geometry
+from ..core.transform import AffineTransform, CompositeTransform, DisplacementField, Transform
 from .node_geometry import parent_matrix
+from .transform_nodes import transform_from_node
 
 #: Node reference between the forward and the inverse transform of one registration, in both directions.
 PARTNER_ROLE = "voxelMorphInverse"
@@ -111,6 +114,21 @@ def world_map(node: slicer.vtkMRMLTransformNode, inverse: bool = False) -> Scene
     to_world = vtk.vtkGeneralTransform()
     node.GetTransformToWorld(to_world)
     return SceneTransform(general_transform(np.linalg.inv(space_to_world(node)), to_world))
+
+
+def image_map(node: slicer.vtkMRMLTransformNode, geometry: Geometry, inverse: bool = False) -> Transform:
+    """As `world_map`; where `geometry` is the grid of the node's field, without interpolating it, which is faster."""
+    if inverse:
+        other = partner(node)
+        return world_map(node, inverse) if other is None else image_map(other, geometry)
+    try:
+        transform = transform_from_node(node)
+    except GeometryError:
+        return world_map(node)
+    first = transform.transforms[0] if isinstance(transform, CompositeTransform) else transform
+    if not isinstance(first, DisplacementField) or not first.geometry.matches(geometry, tolerance_mm=1e-6):
+        return world_map(node)
+    return transform.compose(AffineTransform(space_to_world(node)))
 
 
 def holder(node: slicer.vtkMRMLTransformNode, inverse: bool = False) -> slicer.vtkMRMLTransformNode | None:

@@ -58,7 +58,7 @@ def write_registration(
         OutputError: an unknown output, a node that left the scene, is an input or cannot hold its output.
         GeometryError: an input changed its shape since it was read.
     """
-    _check_nodes(targets, fixed, moving)
+    check_targets(targets, fixed, moving)
     moved = registration.moved
     used = [node for node in targets.values() if node is not None]
     with unchanged_on_failure(fixed.GetScene(), used):
@@ -118,7 +118,12 @@ def set_provenance(node: slicer.vtkMRMLNode, report: Mapping[str, Any]) -> None:
             node.SetAttribute(name, value if isinstance(value, str) else json.dumps(value))
 
 
-def _check_nodes(targets: Targets, fixed: slicer.vtkMRMLNode, moving: slicer.vtkMRMLNode) -> None:
+def check_targets(targets: Targets, fixed: slicer.vtkMRMLNode, moving: slicer.vtkMRMLNode) -> None:
+    """Refuse outputs that do not exist, nodes that left the scene, and nodes with two roles.
+
+    Raises:
+        OutputError: names the node and what to do.
+    """
     unknown = sorted(targets.keys() - NEW_NODES.keys())
     if unknown:
         raise OutputError(f"A registration has no output {', '.join(unknown)}. Choose among {', '.join(NEW_NODES)}.")

@@ -1,0 +1,330 @@
+"""The logic from nodes to nodes: registering in this process and by a worker, and every way to refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+
+import slicer
+from support.known_registration import a_rigid_matrix, known_forward
+from support.made_up_worker import MadeUpWorker
+from support.mrml_nodes import add_linear_parent, add_volume, map_from_world
+from support.volumes import CENTRE, a_blob_image, a_geometry
+from VoxelMorphLib.bridge.logic import VoxelMorphLogic
+from VoxelMorphLib.bridge.nodes import image_from_node, transform_to_node, volume_geometry
+from VoxelMorphLib.core.config import RegistrationOptions
+from VoxelMorphLib.core.errors import (
+    Cancelled,
+    ConfigError,
+    DeviceError,
+    GeometryError,
+    ImageError,
+    OutputError,
+)
+from VoxelMorphLib.core.jacobian import jacobian_determinant
+from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
+
+QUICK = RegistrationOptions(budget_s=1, device="cpu")
+POINTS = CENTRE + np.random.default_rng(0).uniform(-8, 8, (50, 3))
+
+
+@pytest.fixture
+def logic():
+    return VoxelMorphLogic()
+
+
+@pytest.fixture
+def worker():
+    return MadeUpWorker()
+
+
+class Answers:
+    """What a started registration calls back."""
+
+    def __init__(self):
+        self.nodes, self.errors, self.progress = [], [], []
+
+    def start(self, logic, worker, *args, **kwargs):
+        return logic.start(
+            *args,
+            worker=worker,
+            onProgress=lambda *report: self.progress.append(report),
+            onFinished=self.nodes.append,
+            onFailed=self.errors.append,
+            **kwargs,
+        )
+
+
+@pytest.fixture
+def answers():
+    return Answers()
+
+
+def content(scene):
+    """Classes and names of all nodes."""
+    nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
+    return [(node.GetClassName(), node.GetName()) for node in nodes]
+
+
+def test_models_that_can_run_are_listed(logic):
+    models = logic.models()
+    assert models[0].id == "optimise" and all(entry.available for entry in models)
+
+
+def test_registering_in_this_process_aligns_two_volumes(logic, scene):
+    geometry = a_geometry("oblique", (20, 18, 16))
+    fixed = add_volume(a_blob_image(geometry), "fixed")
+    shifted = add_volume(a_blob_image(geometry), "moving")
+    add_linear_parent(shifted, a_rigid_matrix(0, (2.0, -1.5, 1.0)))
+    reports = []
+    nodes = logic.register(fixed, shifted, "optimise", QUICK, progress=lambda *report: reports.append(report))
+    assert list(nodes) == ["moved", "forward", "inverse"]
+    target, start, end = (image_from_node(node) for node in (fixed, shifted, nodes["moved"]))
+    before = AffineTransform(np.eye(4)).resample(start, target.geometry).array
+    inside = (slice(3, -3),) * 3
+    assert np.abs(end.array - target.array)[inside].mean() < 0.5 * np.abs(before - target.array)[inside].mean()
+    assert reports[-1] == (1.0, "Done") and nodes["forward"].GetAttribute("VoxelMorph.Model") == "optimise"
+
+
+def test_everything_reaches_the_worker(logic, worker, volumes, tmp_path):
+    fixed, moving = volumes
+    initial = transform_to_node(known_forward(0.5), name="rough")
+    options = RegistrationOptions(affine="rigid", interpolation="cubic")
+    reports = []
+    nodes = logic.register(
+        fixed,
+        moving,
+        "some-model",
+        options,
+        initial,
+        progress=lambda *report: reports.append(report),
+        worker=worker,
+        weightsDir=tmp_path,
+        allowFallback=True,
+    )
+    (job,) = worker.jobs
+    assert (job.model, job.options, job.weights_dir, job.allow_fallback) == ("some-model", options, tmp_path, True)
+    assert job.fixed.geometry.matches(volume_geometry(fixed)) and job.moving.name == "moving"
+    assert np.abs(job.initial.apply_to_points(POINTS) - map_from_world(initial, POINTS)).max() < 0.05
+    assert reports == [(0.5, "half way")]
+    assert np.abs(map_from_world(nodes["forward"], POINTS) - known_forward().apply_to_points(POINTS)).max() < 0.05
+
+
+def test_a_moving_volume_under_the_initial_transform_is_not_moved_twice(logic, worker, volumes):
+    fixed, moving = volumes
+    initial = transform_to_node(known_forward(0.5), name="rough")
+    own = volume_geometry(moving)
+    moving.SetAndObserveTransformNodeID(initial.GetID())
+    logic.register(fixed, moving, initialNode=initial, worker=worker)
+    assert worker.jobs[0].moving.geometry.matches(own)
+
+
+def test_started_registrations_answer_when_the_worker_is_polled(logic, worker, answers, volumes, scene):
+    before = content(scene)
+    answers.start(logic, worker, *volumes, "optimise", QUICK)
+    assert content(scene) == before and not answers.nodes
+    worker.poll()
+    assert answers.progress == [(0.5, "half way")] and not answers.errors
+    (nodes,) = answers.nodes
+    assert {name: node.GetName() for name, node in nodes.items()} == {
+        "moved": "moving moved",
+        "forward": "moving to fixed",
+        "inverse": "fixed to moving",
+    }
+
+
+def test_the_jacobian_is_one_of_the_outputs(logic, worker, answers, volumes):
+    targets = {"forward": None, "jacobian": None}
+    answers.start(logic, worker, *volumes, targets=targets)
+    worker.poll()
+    assert set(answers.nodes[0]) == {"forward", "jacobian"}
+    jacobian = answers.nodes[0]["jacobian"]
+    assert jacobian.GetName() == "fixed Jacobian"
+    assert volume_geometry(jacobian).matches(volume_geometry(volumes[0]))
+    assert targets == {"forward": None, "jacobian": None}
+
+
+def test_cancelling_changes_nothing(logic, worker, answers, volumes, scene):
+    before = content(scene)
+    handle = answers.start(logic, worker, *volumes)
+    worker.cancel(handle)
+    worker.poll()
+    assert content(scene) == before and not answers.nodes
+    assert [type(error) for error in answers.errors] == [Cancelled]
+
+
+def test_errors_of_the_worker_are_handed_on(logic, answers, volumes, scene):
+    def fail(_job):
+        raise DeviceError("The device ran out of memory.")
+
+    before = content(scene)
+    worker = MadeUpWorker(fail)
+    answers.start(logic, worker, *volumes)
+    worker.poll()
+    assert [str(error) for error in answers.errors] == ["The device ran out of memory."]
+    with pytest.raises(DeviceError, match="out of memory"):
+        logic.register(*volumes, worker=worker)
+    assert content(scene) == before
+
+
+@pytest.mark.parametrize("role", ["fixed", "moving"])
+def test_a_volume_removed_meanwhile_drops_the_result(logic, worker, answers, volumes, scene, role):
+    answers.start(logic, worker, *volumes)
+    scene.RemoveNode(dict(zip(("fixed", "moving"), volumes))[role])
+    before = content(scene)
+    worker.poll()
+    assert content(scene) == before and not answers.nodes
+    sentence = f"The result was dropped because {role} left the scene while the registration ran; nothing was changed."
+    assert [str(error) for error in answers.errors] == [sentence]
+
+
+def test_an_output_removed_meanwhile_drops_the_result(logic, worker, answers, volumes, scene):
+    target = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "output")
+    answers.start(logic, worker, *volumes, targets={"moved": target, "forward": None})
+    scene.RemoveNode(target)
+    before = content(scene)
+    worker.poll()
+    assert content(scene) == before
+    assert "because output left the scene" in str(answers.errors[0])
+
+
+def test_closing_the_scene_meanwhile_drops_the_result(logic, worker, answers, volumes, scene):
+    answers.start(logic, worker, *volumes)
+    scene.Clear(0)
+    before = content(scene)
+    worker.poll()
+    assert content(scene) == before and not answers.nodes
+    assert "because fixed and moving left the scene" in str(answers.errors[0])
+
+
+def test_a_volume_that_changed_its_shape_meanwhile_drops_the_result(logic, worker, answers, volumes, scene):
+    answers.start(logic, worker, *volumes)
+    slicer.util.updateVolumeFromArray(volumes[1], np.zeros((3, 3, 3)))
+    before = content(scene)
+    worker.poll()
+    assert content(scene) == before
+    assert isinstance(answers.errors[0], GeometryError) and "Register it again" in str(answers.errors[0])
+
+
+@pytest.mark.parametrize("step", ["write_registration", "write_jacobian"])
+def test_an_unexpected_fault_while_writing_is_told_and_undone(
+    logic, worker, answers, volumes, scene, monkeypatch, caplog, step
+):
+    from VoxelMorphLib.bridge import scene_job
+
+    def fail(*_args):
+        raise MemoryError("injected")
+
+    monkeypatch.setattr(scene_job, step, fail)
+    target = add_volume(a_blob_image(a_geometry("RAS", (3, 4, 5))), "output")
+    kept, before = slicer.util.arrayFromVolume(target).copy(), content(scene)
+    answers.start(logic, worker, *volumes, targets={"moved": target, "forward": None, "jacobian": None})
+    worker.poll()
+    assert content(scene) == before and [str(error) for error in answers.errors] == ["injected"]
+    assert "MemoryError" in caplog.text
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(target), kept)
+
+
+def test_the_real_worker_registers_nodes(logic, answers, volumes):
+    import time
+
+    from VoxelMorphLib.bridge.worker import WorkerClient
+
+    worker = WorkerClient(environment={"OMP_NUM_THREADS": "1"})
+    try:
+        answers.start(logic, worker, *volumes, "optimise", QUICK)
+        deadline = time.monotonic() + 60
+        while not (answers.nodes or answers.errors) and time.monotonic() < deadline:
+            worker.poll()
+            time.sleep(0.02)
+    finally:
+        worker.shutdown()
+    assert not answers.errors and set(answers.nodes[0]) == {"moved", "forward", "inverse"}
+    assert answers.progress
+
+
+def assert_refused(error, message, logic, *args, **kwargs):
+    scene, worker = slicer.mrmlScene, MadeUpWorker()
+    before = content(scene)
+    with pytest.raises(error, match=message):
+        logic.register(*args, worker=worker, **kwargs)
+    with pytest.raises(error, match=message):
+        logic.start(*args, worker=worker, **kwargs)
+    assert content(scene) == before and not worker.jobs
+
+
+def test_unfit_inputs_are_refused_before_anything_starts(logic, volumes, scene):
+    fixed, moving = volumes
+    assert_refused(ImageError, "A scalar volume is needed, got none", logic, None, moving)
+    assert_refused(ImageError, "A scalar volume is needed, got none", logic, fixed, None)
+    table = scene.AddNewNodeByClass("vtkMRMLTableNode", "table")
+    assert_refused(ImageError, "got table, a vtkMRMLTableNode", logic, table, moving)
+    assert_refused(ImageError, "fixed is both the fixed and the moving volume", logic, fixed, fixed)
+    constant = add_volume(a_blob_image(a_geometry()), "constant")
+    slicer.util.updateVolumeFromArray(constant, np.zeros((5, 5, 5)))
+    assert_refused(ImageError, "moving volume constant is empty or constant", logic, fixed, constant)
+    gone = add_volume(a_blob_image(a_geometry()), "gone")
+    scene.RemoveNode(gone)
+    assert_refused(OutputError, "gone is no longer in the scene", logic, fixed, gone)
+    moving.SetAndObserveTransformNodeID(transform_to_node(known_forward(), name="bent").GetID())
+    assert_refused(GeometryError, "moving is under the non-linear transform bent", logic, fixed, moving)
+
+
+def test_unfit_outputs_are_refused_before_anything_starts(logic, volumes, scene):
+    fixed, moving = volumes
+    output = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "output")
+    for targets, message in (
+        ({"moved": moving}, "moving cannot receive the moved output too"),
+        ({"jacobian": fixed}, "fixed cannot receive the jacobian output too"),
+        ({"moved": output, "jacobian": output}, "output cannot receive the jacobian output too"),
+        ({"warped": None}, "no output warped"),
+    ):
+        assert_refused(OutputError, message, logic, fixed, moving, targets=targets)
+
+
+def test_unknown_models_leave_the_scene_unchanged(logic, volumes, scene):
+    before = content(scene)
+    with pytest.raises(ConfigError, match="no model 'nonsense'"):
+        logic.register(*volumes, model="nonsense", options=QUICK)
+    assert content(scene) == before
+
+
+@pytest.mark.parametrize("name", ["RAS", "left-handed oblique"])
+def test_the_jacobian_is_that_of_the_library(logic, scene, name):
+    geometry = a_geometry(name)
+    field = DisplacementField(known_forward(3.0).transforms[0].to_displacement(geometry).array, geometry)
+    node, reference = transform_to_node(field, name="forward"), add_volume(a_blob_image(geometry), "fixed")
+    result = logic.jacobian(node, reference)
+    expected = jacobian_determinant(field._voxel_tensor())[0].numpy()
+    assert np.ptp(expected) > 0.3
+    np.testing.assert_allclose(slicer.util.arrayFromVolume(result).transpose(2, 1, 0), expected, atol=1e-4)
+    assert (result.GetName(), result.GetDisplayNode() is not None) == ("fixed Jacobian", True)
+
+
+def test_the_jacobian_of_a_matrix_is_its_determinant(logic, scene, volumes):
+    matrix = a_rigid_matrix(20, 3) @ np.diag([1.2, 1.0, 0.9, 1])
+    node = transform_to_node(AffineTransform(matrix), name="affine")
+    target = add_volume(a_blob_image(a_geometry("RAS", (3, 3, 3))), "map")
+    assert logic.jacobian(node, volumes[0], target) is target
+    np.testing.assert_allclose(slicer.util.arrayFromVolume(target), 1.2 * 0.9, atol=1e-4)
+    flat = add_volume(a_blob_image(a_geometry("RAS", (6, 5, 1))), "one slice")
+    assert np.isfinite(slicer.util.arrayFromVolume(logic.jacobian(node, flat))).all()
+    with pytest.raises(OutputError, match="affine is a vtkMRMLLinearTransformNode and cannot hold"):
+        logic.jacobian(node, volumes[0], node)
+
+
+def test_nodes_and_folders_go_to_their_appliers(logic, volumes, registered, scene):
+    result = logic.applyTransform(volumes[1], registered["forward"], interpolation="cubic")
+    assert result.GetName() == "moving moved_1"
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(scene)
+    try:
+        folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "folder")
+        hierarchy.CreateItem(folder, volumes[1])
+        texts = []
+        results = logic.applyTransform(folder, registered["forward"], progress=lambda _f, text: texts.append(text))
+        assert [node.GetClassName() for node in results] == ["vtkMRMLScalarVolumeNode"]
+        assert texts == ["Moving moving"]
+    finally:
+        hierarchy.RemoveAllItems(False)

@@ -1,0 +1,178 @@
+"""VoxelMorphLogic: everything the module can do, with nodes in and nodes out; no widget, no views, no popups."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Callable
+
+from ..core.config import RegistrationOptions
+from ..core.errors import VoxelMorphError
+from ..core.progress import Progress, silent
+from .apply import Application, apply_transform
+from .apply_folders import apply_to_folder
+from .jacobian_nodes import write_jacobian
+from .node_maps import image_map
+from .scene_job import SceneJob
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import slicer
+
+    from ..core.job import RegistrationJob
+    from ..registration.result import Registration
+    from ..weights.entry import ModelEntry
+    from .worker import JobHandle, WorkerClient
+
+
+class VoxelMorphLogic:
+    """Registration of scene nodes and what follows it, for the console, scripts, tests and the widget.
+
+    Methods are named as Slicer names them. All raise `VoxelMorphError` with one sentence for the user, and leave the
+    scene as it was when they do.
+    """
+
+    def models(self) -> list[ModelEntry]:
+        """The models that this version can run, in the order of the catalogue."""
+        from ..weights.catalogue import load_catalogue
+
+        return [entry for entry in load_catalogue().values() if entry.available]
+
+    def register(
+        self,
+        fixedNode: slicer.vtkMRMLScalarVolumeNode,
+        movingNode: slicer.vtkMRMLScalarVolumeNode,
+        model: str | Path | None = None,
+        options: RegistrationOptions | None = None,
+        initialNode: slicer.vtkMRMLTransformNode | None = None,
+        targets: dict | None = None,
+        progress: Progress | None = None,
+        worker: WorkerClient | None = None,
+        weightsDir: Path | None = None,
+        allowFallback: bool = False,
+    ) -> dict[str, slicer.vtkMRMLNode]:
+        """Register two volume nodes, wait, and add the results to their scene.
+
+        Args:
+            fixedNode: scalar volume that stays.
+            movingNode: scalar volume that is moved; neither input node is changed.
+            model: id of the catalogue or a weights file; None takes the default model.
+            options: None takes the defaults.
+            initialNode: transform under which the moving volume lies roughly on the fixed one.
+            targets: node for each wanted output among "moved", "forward", "inverse" and "jacobian", None to create
+                one; None creates the first three.
+            progress: called with a fraction from 0 to 1 and a text; may raise `Cancelled`.
+            worker: process that computes; None computes in this process.
+            weightsDir: folder with weights that were downloaded before.
+            allowFallback: where the worker's memory does not suffice, try half resolution, then the processor.
+
+        Returns:
+            The node of each wanted output. Under the node "forward" the moving volume, and what belongs to it, lies on
+            the fixed one; "inverse" is the opposite direction.
+        """
+        scene_job = SceneJob(fixedNode, movingNode, initialNode, targets)
+        job = scene_job.job(model, options, weightsDir, allowFallback)
+        return scene_job.write(run(job, progress or silent, worker))
+
+    def start(
+        self,
+        fixedNode: slicer.vtkMRMLScalarVolumeNode,
+        movingNode: slicer.vtkMRMLScalarVolumeNode,
+        model: str | Path | None = None,
+        options: RegistrationOptions | None = None,
+        initialNode: slicer.vtkMRMLTransformNode | None = None,
+        targets: dict | None = None,
+        *,
+        worker: WorkerClient,
+        onProgress: Progress = silent,
+        onFinished: Callable[[dict], None] = lambda _nodes: None,
+        onFailed: Callable[[Exception], None] = lambda _error: None,
+        weightsDir: Path | None = None,
+        allowFallback: bool = False,
+    ) -> JobHandle:
+        """Begin a registration and return; `worker.poll()` calls back, `worker.cancel(handle)` stops it.
+
+        Args:
+            worker: process that computes.
+            onProgress: called with a fraction and a text.
+            onFinished: called with the nodes, once they are in the scene.
+            onFailed: called with what went wrong, `Cancelled` and removed nodes included; the scene is unchanged.
+
+        The other arguments are those of `register`.
+
+        Returns:
+            What the worker calls the job.
+        """
+        scene_job = SceneJob(fixedNode, movingNode, initialNode, targets)
+        job = scene_job.job(model, options, weightsDir, allowFallback)
+
+        def finish(registration: Registration) -> None:
+            try:
+                nodes = scene_job.write(registration)
+            except VoxelMorphError as error:
+                onFailed(error)
+            except Exception as error:  # the caller waits for exactly one answer, whatever a node or VTK does
+                logging.exception("Writing the registration into the scene failed")
+                onFailed(error)
+            else:
+                onFinished(nodes)
+
+        return worker.submit(job, onProgress, finish, onFailed)
+
+    def applyTransform(
+        self,
+        nodeOrItem: slicer.vtkMRMLNode | int,
+        transformNode: slicer.vtkMRMLTransformNode,
+        referenceVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
+        inverse: bool = False,
+        target: slicer.vtkMRMLNode | None = None,
+        interpolation: str = "linear",
+        progress: Progress | None = None,
+    ) -> slicer.vtkMRMLNode | list[slicer.vtkMRMLNode]:
+        """Carry a volume, label map, segmentation, model, markups or a whole folder along.
+
+        Args:
+            nodeOrItem: node in the moving space, or number of a folder in the subject hierarchy; is not changed.
+            transformNode: forward transform; what is in the fixed space goes back with `inverse` or the inverse node.
+            referenceVolume: grid for voxels; None takes the fixed volume of the transform, the moving one back.
+            inverse: the opposite direction.
+            target: node of the same kind that receives the result; None creates one beside the input.
+            interpolation: of intensities: "linear", "cubic" or "nearest"; labels are always nearest.
+            progress: told every node of a folder; may raise `Cancelled`.
+
+        Returns:
+            The result, or the list of results of a folder, which is mirrored beside the folder.
+        """
+        application = Application(transformNode, inverse, referenceVolume, interpolation)
+        if isinstance(nodeOrItem, int):
+            return apply_to_folder(nodeOrItem, application, progress or silent)
+        return apply_transform(nodeOrItem, application, target)
+
+    def jacobian(
+        self,
+        transformNode: slicer.vtkMRMLTransformNode,
+        referenceVolume: slicer.vtkMRMLScalarVolumeNode,
+        target: slicer.vtkMRMLScalarVolumeNode | None = None,
+    ) -> slicer.vtkMRMLScalarVolumeNode:
+        """Volume of the local volume ratio: 1 keeps the volume, more expands it, 0 and less is a fold.
+
+        Args:
+            transformNode: forward transform.
+            referenceVolume: grid of the map, normally the fixed volume.
+            target: volume that receives the map; None creates one beside the reference.
+        """
+        geometry = Application(transformNode, reference=referenceVolume).grid()
+        return write_jacobian(image_map(transformNode, geometry), geometry, referenceVolume, target)
+
+
+def run(job: RegistrationJob, progress: Progress = silent, worker: WorkerClient | None = None) -> Registration:
+    """Do a job here, or by a worker process, and wait for it.
+
+    Raises:
+        VoxelMorphError: see `registration.pipeline.register`.
+    """
+    if worker is not None:
+        return worker.run(job, progress)
+    from ..registration.pipeline import register
+
+    return register(job.fixed, job.moving, job.model, job.options, progress, job.weights_dir, job.initial)

@@ -1,0 +1,116 @@
+"""A registration of two volume nodes: what it reads from the scene at its start and writes into it at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Optional
+
+import slicer
+
+from ..core.config import RegistrationOptions
+from ..core.errors import ImageError, OutputError
+from ..core.job import RegistrationJob
+from ..core.transform import AffineTransform
+from .jacobian_nodes import write_jacobian
+from .node_maps import matrix_to_world, space_to_world
+from .result_nodes import NEW_NODES, check_targets, write_registration
+from .rollback import unchanged_on_failure
+from .transform_nodes import transform_from_node
+from .volume_nodes import image_from_node
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..core.transform import Transform
+    from ..registration.result import Registration
+
+#: Output beside those of `write_registration`: the map of local volume changes.
+JACOBIAN = "jacobian"
+
+
+class SceneJob:
+    """Reads the nodes once; they may change, move and vanish while the job runs.
+
+    Args:
+        fixed, moving: volume nodes; a moving volume under the initial transform is read where it was before.
+        initial: transform node fixed -> moving that comes before all others.
+        targets: node for each wanted output among "moved", "forward", "inverse" and "jacobian", None to create one;
+            None for the first three.
+
+    Raises:
+        ImageError: no volume, the same volume twice, or one that cannot be registered.
+        GeometryError: a volume under a non-linear parent, or a sheared grid.
+        OutputError: an output that is an input, used twice, or no longer in the scene.
+    """
+
+    def __init__(
+        self,
+        fixed: slicer.vtkMRMLScalarVolumeNode,
+        moving: slicer.vtkMRMLScalarVolumeNode,
+        initial: slicer.vtkMRMLTransformNode | None = None,
+        targets: Mapping[str, Optional[slicer.vtkMRMLNode]] | None = None,
+    ):
+        self.fixed_node, self.moving_node = fixed, moving
+        self.targets = dict(NEW_NODES if targets is None else targets)
+        self._check()
+        self.scene = fixed.GetScene()
+        self.fixed = image_from_node(fixed, "fixed")
+        self.moving = image_from_node(moving, "moving", matrix_to_world(moving, initial))
+        self.initial = None if initial is None else self._initial_transform(initial)
+
+    def job(
+        self,
+        model: str | Path | None = None,
+        options: RegistrationOptions | None = None,
+        weights_dir: Path | None = None,
+        allow_fallback: bool = False,
+    ) -> RegistrationJob:
+        """The job without nodes, for this process or another one."""
+        options = options or RegistrationOptions()
+        return RegistrationJob(self.fixed, self.moving, model, options, weights_dir, self.initial, allow_fallback)
+
+    def write(self, registration: Registration) -> dict[str, slicer.vtkMRMLNode]:
+        """Put the results into the scene, all or none.
+
+        Raises:
+            OutputError: a volume or an output was removed since the start; the scene is not touched.
+            GeometryError: a volume changed its shape since the start.
+        """
+        self._check_present()
+        registered = {name: node for name, node in self.targets.items() if name != JACOBIAN}
+        used = [node for node in self.targets.values() if node is not None]
+        with unchanged_on_failure(self.scene, used):
+            nodes = write_registration(
+                registration, self.fixed_node, self.moving_node, registered, self.moving.geometry
+            )
+            if JACOBIAN in self.targets:
+                grid, target = registration.moved.geometry, self.targets[JACOBIAN]
+                nodes[JACOBIAN] = write_jacobian(registration.forward, grid, self.fixed_node, target)
+        return nodes
+
+    def _check(self) -> None:
+        for role, node in (("fixed", self.fixed_node), ("moving", self.moving_node)):
+            if not isinstance(node, slicer.vtkMRMLScalarVolumeNode):
+                image_from_node(node, role)
+        if self.fixed_node is self.moving_node:
+            raise ImageError(
+                f"{self.fixed_node.GetName()} is both the fixed and the moving volume. Choose two different volumes."
+            )
+        registered = {name: node for name, node in self.targets.items() if name != JACOBIAN}
+        check_targets(registered, self.fixed_node, self.moving_node)
+        jacobian = self.targets.get(JACOBIAN)
+        if jacobian is not None and jacobian in (self.fixed_node, self.moving_node, *registered.values()):
+            raise OutputError(f"{jacobian.GetName()} cannot receive the jacobian output too. Choose another node.")
+
+    def _check_present(self) -> None:
+        nodes = (self.fixed_node, self.moving_node, *(node for node in self.targets.values() if node is not None))
+        gone = [node.GetName() for node in nodes if node.GetScene() is not self.scene]
+        if gone:
+            raise OutputError(
+                f"The result was dropped because {' and '.join(gone)} left the scene while the registration ran; "
+                "nothing was changed."
+            )
+
+    def _initial_transform(self, node: slicer.vtkMRMLTransformNode) -> Transform:
+        """World of the fixed volume -> world of the moving one."""
+        return transform_from_node(node, self.fixed.geometry).compose(AffineTransform(space_to_world(node)))
