@@ -18,6 +18,7 @@ from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import (
     Cancelled,
     ConfigError,
+    DependencyError,
     DeviceError,
     GeometryError,
     ImageError,
@@ -282,6 +283,29 @@ def test_unfit_outputs_are_refused_before_anything_starts(logic, volumes, scene)
         ({"warped": None}, "no output warped"),
     ):
         assert_refused(OutputError, message, logic, fixed, moving, targets=targets)
+
+
+def test_a_torch_that_does_not_load_is_explained(logic, volumes, scene, monkeypatch):
+    from VoxelMorphLib.bridge import logic as logic_module
+
+    def fail():
+        raise DependencyError("PyTorch is not installed.")
+
+    monkeypatch.setattr(logic_module, "load_torch", fail)
+    before = content(scene)
+    with pytest.raises(DependencyError, match="PyTorch is not installed"):
+        logic.register(*volumes, model="optimise", options=QUICK)
+    assert content(scene) == before
+
+
+def test_packages_are_ensured_for_the_chosen_model(logic, monkeypatch):
+    from VoxelMorphLib.bridge import packages
+
+    monkeypatch.setattr(packages.Installed, "version", lambda _self, _name: None)
+    questions = []
+    with pytest.raises(DependencyError, match="Without torch this cannot be done"):
+        logic.ensurePackages("optimise", lambda text: questions.append(text))
+    assert len(questions) == 1 and "torch 2.1 or newer" in questions[0]
 
 
 def test_unknown_models_leave_the_scene_unchanged(logic, volumes, scene):

@@ -10,8 +10,10 @@ from ..core.errors import VoxelMorphError
 from ..core.progress import Progress, silent
 from .apply import Application, apply_transform
 from .apply_folders import apply_to_folder
+from .dependencies import Ask, ensure, load_torch
 from .jacobian_nodes import write_jacobian
 from .node_maps import image_map
+from .packages import packages_for_model
 from .scene_job import SceneJob
 
 if TYPE_CHECKING:
@@ -37,6 +39,19 @@ class VoxelMorphLogic:
         from ..weights.catalogue import load_catalogue
 
         return [entry for entry in load_catalogue().values() if entry.available]
+
+    def ensurePackages(self, model: str | Path | None, ask: Ask) -> None:
+        """Install what a registration with a model lacks, after one question; call it when the user clicks.
+
+        Args:
+            model: id of the catalogue or a weights file; None is the default model.
+            ask: called with a text that names every download; tells whether the user agrees.
+
+        Raises:
+            DependencyError: the user declined, the installation failed, or Slicer must be restarted
+                (`restart_required`).
+        """
+        ensure(packages_for_model(model), ask)
 
     def register(
         self,
@@ -169,10 +184,12 @@ def run(job: RegistrationJob, progress: Progress = silent, worker: WorkerClient 
     """Do a job here, or by a worker process, and wait for it.
 
     Raises:
+        DependencyError: this process cannot load torch.
         VoxelMorphError: see `registration.pipeline.register`.
     """
     if worker is not None:
         return worker.run(job, progress)
+    load_torch()
     from ..registration.pipeline import register
 
     return register(job.fixed, job.moving, job.model, job.options, progress, job.weights_dir, job.initial)
