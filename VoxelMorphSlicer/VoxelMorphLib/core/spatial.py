@@ -64,11 +64,11 @@ def warp(
     image, displacement = _same_batch(image, at_least_float32(displacement))
     planes, extent = _planes(image, displacement), displacement.shape[2]
     if planes >= extent:
-        return _sample(image, _coordinates(displacement, 0), interpolation, padding, fill)
+        return _warp_slab(image, displacement, 0, interpolation, padding, fill)
     moved = None
     for start in range(0, extent, planes):
         slab = displacement[:, :, start : start + planes]
-        sampled = _sample(image, _coordinates(slab, start), interpolation, padding, fill)
+        sampled = _warp_slab(image, slab, start, interpolation, padding, fill)
         if moved is None:
             moved = sampled.new_empty(*sampled.shape[:2], *displacement.shape[2:])
         moved[:, :, start : start + planes] = sampled
@@ -149,17 +149,32 @@ def _same_batch(image: Tensor, field: Tensor) -> tuple[Tensor, Tensor]:
     return image.expand(batch, *image.shape[1:]), field.expand(batch, *field.shape[1:])
 
 
+def _warp_slab(
+    image: Tensor, displacement: Tensor, start: int, interpolation: str, padding: str, fill: float
+) -> Tensor:
+    """`warp` for planes of the output of which the first is number `start` of the grid."""
+    if interpolation == "linear" and padding != "hard" and _has_grid_sample(image):
+        image, displacement = _same_float(image, displacement)
+        return _grid_sample(image, _displaced_grid(displacement, start, image.shape[2:]), padding)
+    return _sample(image, _coordinates(displacement, start), interpolation, padding, fill)
+
+
 def _sample(image: Tensor, coordinates: list[Tensor], interpolation: str, padding: str, fill: float) -> Tensor:
     """`coordinates`: for each axis of the image a tensor (B, *out), voxels."""
     if interpolation == "nearest":
         sampled = _take(image, [axis.detach().round() for axis in coordinates], padding)
     else:
-        double = image.dtype == coordinates[0].dtype == torch.float64
-        dtype = torch.float64 if double else torch.float32
-        sampled = _linear(image.to(dtype), [axis.to(dtype) for axis in coordinates], padding)
+        image, *coordinates = _same_float(image, *coordinates)
+        sampled = _linear(image, coordinates, padding)
     if padding == "hard":
         sampled = sampled.masked_fill(_outside(coordinates, image.shape[2:]).unsqueeze(1), fill)
     return sampled
+
+
+def _same_float(*tensors: Tensor) -> list[Tensor]:
+    """All in float64 where all are, else in float32."""
+    double = all(tensor.dtype == torch.float64 for tensor in tensors)
+    return [tensor.to(torch.float64 if double else torch.float32) for tensor in tensors]
 
 
 def _planes(image: Tensor, displacement: Tensor) -> int:
@@ -192,16 +207,25 @@ def _outside(coordinates: list[Tensor], shape: Sequence[int]) -> Tensor:
 
 
 def _linear(image: Tensor, coordinates: list[Tensor], padding: str) -> Tensor:
-    dims = len(coordinates)
-    if dims not in (2, 3) or (dims == 3 and image.device.type == "mps"):
-        return _linear_by_gather(image, coordinates, padding)
-    batch, *out = coordinates[0].shape
+    if _has_grid_sample(image):
+        return _grid_sample(image, _normalised(coordinates, image.shape[2:]), padding)
+    return _linear_by_gather(image, coordinates, padding)
+
+
+def _has_grid_sample(image: Tensor) -> bool:
+    """torch has none for 1-D, and on Apple GPUs none for 3-D."""
+    return image.ndim == 4 or (image.ndim == 5 and image.device.type != "mps")
+
+
+def _grid_sample(image: Tensor, grid: Tensor, padding: str) -> Tensor:
+    """Sample (B, C, *in) at `grid` (B, N, *out) as `_normalised` gives it: (B, C, *out)."""
+    batch, dims, *out = grid.shape
     parts = _parts(image, prod(out))
     # The order of the samples is free, so any output shape becomes rows, one per part.
-    rows = [axis.reshape(batch * parts, *[1] * (dims - 1), -1) for axis in coordinates]
+    rows = grid.reshape(batch, dims, parts, -1).permute(0, 2, 3, 1).reshape(batch * parts, *[1] * (dims - 1), -1, dims)
     mode = "zeros" if padding == "zeros" else "border"
     copies = image.expand(batch * parts, *image.shape[1:])
-    sampled = functional.grid_sample(copies, _normalised(rows, image.shape[2:]), "bilinear", mode, False)
+    sampled = functional.grid_sample(copies, rows, "bilinear", mode, False)
     return sampled.unflatten(0, (batch, parts)).transpose(1, 2).reshape(*image.shape[:2], *out)
 
 
@@ -216,13 +240,26 @@ def _parts(image: Tensor, samples: int) -> int:
 
 
 def _normalised(coordinates: list[Tensor], shape: Sequence[int]) -> Tensor:
-    """(B, *out, N) as grid_sample wants it: last spatial axis first, 1 at voxel n - 1/2.
+    """(B, N, *out) as grid_sample wants it: last spatial axis first, 1 at voxel n - 1/2.
 
     Subtracting the centre first is nearly exact, so only one rounding is added. The convention align_corners=False
     serves axes of one voxel too.
     """
     axes = [(axis - (n - 1) / 2).mul_(2 / n) for axis, n in zip(coordinates, shape)]
-    return torch.stack(axes[::-1], dim=1).movedim(1, -1)
+    return torch.stack(axes[::-1], dim=1)
+
+
+def _displaced_grid(displacement: Tensor, start: int, shape: Sequence[int]) -> Tensor:
+    """`_normalised(_coordinates(displacement, start), shape)` in one step per axis."""
+    grid = None if _wants_gradient(displacement) else torch.empty_like(displacement)
+    axes = []
+    for axis, (count, n) in enumerate(zip(displacement.shape[2:], shape)):
+        first = start if axis == 0 else 0
+        voxels = torch.arange(first, first + count, device=displacement.device, dtype=displacement.dtype)
+        place = ((voxels - (n - 1) / 2) * (2 / n)).view(-1, *[1] * (displacement.ndim - 3 - axis))
+        out = None if grid is None else grid[:, -1 - axis]
+        axes.append(torch.add(place, displacement[:, axis], alpha=2 / n, out=out))
+    return torch.stack(axes[::-1], dim=1) if grid is None else grid
 
 
 def _linear_by_gather(image: Tensor, coordinates: list[Tensor], padding: str) -> Tensor:
