@@ -30,3 +30,8 @@ def weights_folder() -> Path:
 def data_folder() -> Path:
     """Real images with labels (VXM_DATA)."""
     return _folder("VXM_DATA", "data")
+
+
+def harness_folder() -> Path:
+    """What the headers of CTK and Slicer declare (VXM_HARNESS)."""
+    return _folder("VXM_HARNESS", "harness")

@@ -17,9 +17,7 @@ def load_module(path: Path) -> qSlicerScriptedLoadableModule:
 
     Source: qSlicerScriptedLoadableModule::setPythonSource.
     """
-    name = path.stem
-    module = qSlicerScriptedLoadableModule()
-    module.name, module.path = name, str(path)
+    name, module = path.stem, qSlicerScriptedLoadableModule(path)
     _run_file(path)
     setattr(slicer.modules, name.lower(), module)
     setattr(slicer.moduleNames, name, name)

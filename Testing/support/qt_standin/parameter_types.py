@@ -101,6 +101,8 @@ class _Plain:
 
     def check(self, value) -> None:
         allowed = (int, float) if self.kind is float else self.kind
+        if value is None:
+            raise ValueError("Value must not be None")
         if not isinstance(value, allowed):
             raise TypeError(f"Value must be of type '{allowed}', is type '{type(value)}' value '{value}'")
 

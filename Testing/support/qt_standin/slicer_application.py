@@ -9,6 +9,7 @@ from pathlib import Path
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Property, Signal
 
+from .ctk_widgets import stored
 from .declare import stand_in
 from .strict import strict
 
@@ -102,6 +103,7 @@ class qSlicerApplication(strict(QtWidgets.QApplication)):
         self._headless = headless
         self._folder = tempfile.TemporaryDirectory(prefix="slicer-app")
         self._testing = True
+        self._stored = {"temporaryPath": self._folder.name}
         QtCore.QCoreApplication.setOrganizationName("stand-in")
         QtCore.QCoreApplication.setApplicationName("Slicer")
         QtCore.QSettings.setDefaultFormat(QtCore.QSettings.IniFormat)
@@ -165,7 +167,7 @@ class qSlicerApplication(strict(QtWidgets.QApplication)):
         """A page of the manual."""
         return f"{self.documentationBaseUrl}user_guide/modules/{name.lower()}.html"
 
-    temporaryPath = Property(str, lambda self: self._folder.name)
+    temporaryPath = stored("temporaryPath", str)
     slicerHome = Property(str, lambda self: self._folder.name)
     revision = Property(str, lambda self: "34362")
     repositoryRevision = Property(str, lambda self: "0")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import Property, Signal
 
@@ -10,16 +12,21 @@ from .declare import stand_in
 from .mrml_widgets import SCENE_CHANGED, qSlicerWidget
 from .strict import strict
 
-_TEXTS = ("title", "helpText", "acknowledgementText", "path")
+_TEXTS = ("title", "helpText", "acknowledgementText")
 _LISTS = ("categories", "dependencies", "contributors", "associatedNodeTypes")
 
 
 @stand_in(methods=["logic", "widgetRepresentation"])
 class qSlicerScriptedLoadableModule(strict(QtCore.QObject)):
-    """What the constructor of a module receives as `parent`."""
+    """What the constructor of a module receives as `parent`.
 
-    def __init__(self):
+    Args:
+        path: the module's Python file, named like the module.
+    """
+
+    def __init__(self, path: Path):
         super().__init__()
+        self.name, self._path = path.stem, str(path)
         self._stored = {
             **dict.fromkeys(_TEXTS, ""),
             **{name: [] for name in _LISTS},
@@ -34,7 +41,8 @@ class qSlicerScriptedLoadableModule(strict(QtCore.QObject)):
         """The panel, once it was opened."""
         return self._panel
 
-    title, helpText, acknowledgementText, path = (stored(name, str) for name in _TEXTS)
+    title, helpText, acknowledgementText = (stored(name, str) for name in _TEXTS)
+    path = Property(str, lambda self: self._path)
     categories, dependencies, contributors, associatedNodeTypes = (stored(name, "QStringList") for name in _LISTS)
     hidden = stored("hidden", bool)
     widgetRepresentationCreationEnabled = stored("widgetRepresentationCreationEnabled", bool)

@@ -51,6 +51,7 @@ class QUiLoader(QtUiTools.QUiLoader):
         root = ElementTree.fromstring(bytes(QtCore.QFile.readAll(device).data()))
         _check_classes(root)
         _check_names(root)
+        _check_parameters(root)
         connections = [{part: item.findtext(part) for part in _PARTS} for item in root.iter("connection")]
         for section in root.findall("connections"):
             root.remove(section)
@@ -99,6 +100,15 @@ def _check_names(root: ElementTree.Element) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise UiError(f"object names used more than once: {repeated}")
+
+
+def _check_parameters(root: ElementTree.Element) -> None:
+    """parameterNodeWrapper connects the last widget of a parameter only."""
+    properties = [item for item in root.iter("property") if item.get("name") in _DYNAMIC]
+    shown = [item.findtext("string") for item in properties]
+    repeated = sorted({name for name in shown if shown.count(name) > 1})
+    if repeated:
+        raise UiError(f"parameters shown by more than one widget: {repeated}")
 
 
 def _check_properties(root: ElementTree.Element, items: dict[str, QtCore.QObject]) -> None:
