@@ -135,7 +135,8 @@ def test_modules_for_machines_without_torch_load_no_torch(name):
 
 
 def test_every_module_can_be_imported_first():
-    names = [f"VoxelMorphLib.{name}".rstrip(".") for name in modules(LIBRARY)]
+    # The panel needs the application's own Qt; the tests of Testing/gui import it.
+    names = [f"VoxelMorphLib.{name}".rstrip(".") for name in modules(LIBRARY) if not name.startswith("bridge.panel.")]
     if importlib.util.find_spec("slicer") is None:
         names = [name for name in names if ".bridge" not in name]
     result = run_python(

@@ -1,18 +1,36 @@
-"""VoxelMorph in 3D Slicer: choose two volumes, register, receive the moved volume and both transforms."""
+"""VoxelMorph in 3D Slicer: choose two volumes, register, and carry along whatever belongs to them."""
 
 from __future__ import annotations
 
-import importlib.util
+import sys
+from typing import Annotated, Union
 
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
+from slicer.util import VTKObservationMixin
+
+#: What the section "Apply a transform" takes; abstract classes cannot be named here.
+Transformable = Union[
+    slicer.vtkMRMLScalarVolumeNode,
+    slicer.vtkMRMLLabelMapVolumeNode,
+    slicer.vtkMRMLSegmentationNode,
+    slicer.vtkMRMLModelNode,
+    slicer.vtkMRMLMarkupsFiducialNode,
+    slicer.vtkMRMLMarkupsLineNode,
+    slicer.vtkMRMLMarkupsAngleNode,
+    slicer.vtkMRMLMarkupsCurveNode,
+    slicer.vtkMRMLMarkupsPlaneNode,
+    slicer.vtkMRMLMarkupsROINode,
+    None,
+]
 
 
 class VoxelMorphSlicer(ScriptedLoadableModule):
@@ -22,6 +40,7 @@ class VoxelMorphSlicer(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = "VoxelMorph"
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Registration")]
+        self.parent.dependencies = []
         self.parent.contributors = ["VoxelMorph for 3D Slicer contributors"]
         self.parent.helpText = _(
             "Aligns the moving volume with the fixed volume by a VoxelMorph network, or by optimising the pair itself. "
@@ -33,119 +52,196 @@ class VoxelMorphSlicer(ScriptedLoadableModule):
             "Networks: VoxelMorph (Balakrishnan et al., IEEE TMI 2019; Dalca et al., Medical Image Analysis 2019) and "
             "SynthMorph (Hoffmann et al., IEEE TMI 2022). Please cite the papers of the network that you use."
         )
+        slicer.app.connect("startupCompleted()", registerSampleData)
 
 
-class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget):
-    """The panel: two volumes, a model, Register and Cancel."""
+def registerSampleData():
+    """Offer the pair of the tutorial as one click; the files are those of the core samples MRBrainTumor1 and 2."""
+    import SampleData
+
+    digests = (
+        "998cb522173839c78657f4bc0ea907cea09fd04e44601f17c82ea27927937b95",
+        "1a64f3f422eb3d1c9b093d1a18da354b13bcf307907c66317e2463ee530b7a97",
+    )
+    address = "https://github.com/Slicer/SlicerTestingData/releases/download/SHA256/"
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category="VoxelMorph",
+        sampleName="VoxelMorphBrainPair",
+        uris=[address + digest for digest in digests],
+        fileNames=["RegLib_C01_1.nrrd", "RegLib_C01_2.nrrd"],
+        nodeNames=["MRBrainTumor1", "MRBrainTumor2"],
+        checksums=[f"SHA256:{digest}" for digest in digests],
+    )
+
+
+@parameterNodeWrapper
+class VoxelMorphSlicerParameterNode:
+    """Everything that a person chooses, saved with the scene; a name that changes loses its value in old scenes."""
+
+    fixedVolume: slicer.vtkMRMLScalarVolumeNode
+    movingVolume: slicer.vtkMRMLScalarVolumeNode
+    initialTransform: slicer.vtkMRMLTransformNode
+    fixedSegmentation: slicer.vtkMRMLSegmentationNode
+    movingSegmentation: slicer.vtkMRMLSegmentationNode
+    fixedLandmarks: slicer.vtkMRMLMarkupsFiducialNode
+    movingLandmarks: slicer.vtkMRMLMarkupsFiducialNode
+    model: str = "optimise"
+    device: str = "auto"
+    affine: str = "auto"
+    precision: str = "float32"
+    interpolation: str = "linear"
+    smoothness: Annotated[float, WithinRange(0, 3)] = 0.5
+    budget: Annotated[float, WithinRange(1, 600)] = 60.0
+    allowFallback: bool = False
+    movedVolume: slicer.vtkMRMLScalarVolumeNode
+    forwardTransform: slicer.vtkMRMLTransformNode
+    inverseTransform: slicer.vtkMRMLTransformNode
+    jacobianVolume: slicer.vtkMRMLScalarVolumeNode
+    movedSegmentation: slicer.vtkMRMLSegmentationNode
+    resultsTable: slicer.vtkMRMLTableNode
+    showResult: bool = True
+    overlay: str = "moved"
+    fade: Annotated[float, WithinRange(0, 1)] = 0.5
+    showGrid: bool = False
+    appliedTransform: slicer.vtkMRMLTransformNode
+    appliedNode: Transformable
+    appliedReference: slicer.vtkMRMLScalarVolumeNode
+    applyInverse: bool = False
+
+    def isEmpty(self):
+        """Whether no node was chosen yet."""
+        return all(not isinstance(getattr(self, name), slicer.vtkMRMLNode) for name in self.allParameters)
+
+
+class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel's life in the application; what it does is in VoxelMorphLib.bridge.panel."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
         self.logic = None
-        self.cancelRequested = False
+        self.panel = None
+        self._parameterNode = None
+        self._guiTag = None
 
     def setup(self):
+        from VoxelMorphLib.bridge.panel.panel import Panel
+
         ScriptedLoadableModuleWidget.setup(self)
-        panel = slicer.util.loadUI(self.resourcePath("UI/VoxelMorphSlicer.ui"))
-        self.layout.addWidget(panel)
-        self.ui = slicer.util.childWidgetVariables(panel)
-        panel.setMRMLScene(slicer.mrmlScene)
+        widget = slicer.util.loadUI(self.resourcePath("UI/VoxelMorphSlicer.ui"))
+        self.layout.addWidget(widget)
+        self.ui = slicer.util.childWidgetVariables(widget)
+        widget.setMRMLScene(slicer.mrmlScene)
         self.logic = VoxelMorphSlicerLogic()
-        for entry in self.logic.models():
-            self.ui.modelComboBox.addItem(entry.title, entry.id)
-        self.ui.fixedSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.updateButtons)
-        self.ui.movingSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.updateButtons)
-        self.ui.registerButton.connect("clicked(bool)", self.onRegister)
-        self.ui.cancelButton.connect("clicked(bool)", self.onCancel)
-        self.updateButtons()
+        self.panel = Panel(self.ui, self.logic, self.makeWorker)
+        selector = self.ui.parameterNodeSelector
+        selector.addAttribute("vtkMRMLScriptedModuleNode", "ModuleName", self.moduleName)
+        selector.connect("currentNodeChanged(vtkMRMLNode*)", self.onParameterNodeSelected)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
+        self.initializeParameterNode()
+
+    def makeWorker(self):
+        """The process that computes, for the first registration."""
+        from VoxelMorphLib.bridge.worker import WorkerClient
+
+        return WorkerClient()
 
     def cleanup(self):
-        self.cancelRequested = True
+        self.panel.close()
+        self.setParameterNode(None)
+        self.removeObservers()
 
-    def updateButtons(self, *_node):
-        fixed, moving = self.ui.fixedSelector.currentNode(), self.ui.movingSelector.currentNode()
-        ready = bool(fixed and moving and fixed is not moving)
-        self.ui.registerButton.enabled = ready
-        self.ui.registerButton.toolTip = "" if ready else _("Choose two different volumes first")
+    def enter(self):
+        self.initializeParameterNode()
 
-    def onRegister(self):
-        from VoxelMorphLib.core.errors import Cancelled, VoxelMorphError
+    def exit(self):
+        """Leaving the module keeps a registration running."""
 
-        fixed, moving = self.ui.fixedSelector.currentNode(), self.ui.movingSelector.currentNode()
-        self._showRunning(True)
-        try:
-            nodes = self.logic.register(fixed, moving, self.ui.modelComboBox.currentData, progress=self.onProgress)
-            self.ui.statusLabel.text = _("Done: {name}").format(name=nodes["moved"].GetName())
-        except Cancelled:
-            self.ui.statusLabel.text = _("Cancelled; the scene is as before")
-        except VoxelMorphError as error:
-            self.ui.statusLabel.text = _("Failed; the scene is as before")
-            slicer.util.errorDisplay(str(error))
-        finally:
-            self._showRunning(False)
+    def onReload(self):
+        """Also reload the library."""
+        for name in [name for name in sys.modules if name.split(".")[0] == "VoxelMorphLib"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
 
-    def onCancel(self):
-        self.cancelRequested = True
+    def onSceneStartClose(self, _caller, _event):
+        self.panel.run.cancel()
+        self.setParameterNode(None)
 
-    def onProgress(self, fraction, text):
-        from VoxelMorphLib.core.errors import Cancelled
+    def onSceneEndClose(self, _caller, _event):
+        if self.parent.isEntered:
+            self.initializeParameterNode()
 
-        self.ui.progressBar.value = int(100 * fraction)
-        self.ui.statusLabel.text = text
-        slicer.app.processEvents()
-        if self.cancelRequested:
-            raise Cancelled(_("The registration was cancelled."))
+    def onSceneEndImport(self, _caller, _event):
+        """Show the configuration that a scene file brought, instead of the empty one that closing the scene left."""
+        empty = self._parameterNode.parameterNode if self._parameterNode is not None else None
+        others = [node for node in self.logic.getAllParameterNodes() if node is not empty]
+        if others and empty is not None and self._parameterNode.isEmpty():
+            self.setParameterNode(others[0])
+            slicer.mrmlScene.RemoveNode(empty)
 
-    def _showRunning(self, running):
-        self.cancelRequested = False
-        self.ui.inputsBox.enabled = not running
-        self.ui.cancelButton.enabled = running
-        self.ui.progressBar.visible = running
-        self.ui.registerButton.enabled = False
-        if not running:
-            self.updateButtons()
+    def setEditedNode(self, node, role="", context=""):
+        """Open a configuration that was double-clicked in the data tree."""
+        self.setParameterNode(node)
+        return node is not None
+
+    def nodeEditable(self, node):
+        """How well this module can edit `node`, 0 to 1."""
+        return 0.7 if node is not None and node.GetAttribute("ModuleName") == self.moduleName else 0.0
+
+    def initializeParameterNode(self):
+        """Show the configuration that was shown last, or the first of the scene; make one if there is none."""
+        if self._parameterNode is None:
+            self.setParameterNode(self.logic.getParameterNode().parameterNode)
+
+    def onParameterNodeSelected(self, node):
+        """Show what was chosen; a configuration that was removed gives way to another one."""
+        if node is not None or slicer.mrmlScene.IsClosing():
+            self.setParameterNode(node)
+        elif self._parameterNode is not None and not slicer.mrmlScene.IsNodePresent(self._parameterNode.parameterNode):
+            self.setParameterNode(self.logic.getParameterNode().parameterNode)
+
+    def setParameterNode(self, node):
+        """Show a configuration.
+
+        Args:
+            node: vtkMRMLScriptedModuleNode of this module, or None.
+        """
+        if self._parameterNode is not None:
+            if node is self._parameterNode.parameterNode:
+                return
+            self._parameterNode.disconnectGui(self._guiTag)
+            self.removeObserver(self._parameterNode.parameterNode, "ModifiedEvent", self.panel.update)
+        self._parameterNode = VoxelMorphSlicerParameterNode(node) if node is not None else None
+        if node is not None:
+            self.ui.parameterNodeSelector.setCurrentNode(node)
+            self._guiTag = self._parameterNode.connectGui(self.ui)
+            self.addObserver(node, "ModifiedEvent", self.panel.update)
+        self.panel.connect(self._parameterNode)
 
 
 class VoxelMorphSlicerLogic(ScriptedLoadableModuleLogic):
-    """Registration of scene nodes; needs no widget."""
+    """What the panel does, for the Python console, scripts and tests; needs no widget.
 
-    def models(self):
-        """The models that this version can run, in the order of the catalogue."""
-        from VoxelMorphLib.weights.catalogue import load_catalogue
+    Every method that is not here is one of `VoxelMorphLib.bridge.logic.VoxelMorphLogic`: models, register, start,
+    applyTransform, jacobian, registerSequence, evaluate.
+    """
 
-        return [entry for entry in load_catalogue().values() if entry.available]
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        self.isSingletonParameterNode = False
 
-    def register(self, fixedNode, movingNode, model=None, options=None, progress=None, weightsDir=None):
-        """Register two volume nodes in this process and add the results to their scene.
+    def __getattr__(self, name):
+        # The library is imported at the first use, not when the application starts.
+        from VoxelMorphLib.bridge.logic import VoxelMorphLogic
 
-        Args:
-            fixedNode: scalar volume that stays.
-            movingNode: scalar volume that is moved; neither input node is changed.
-            model: id of the catalogue or a weights file; None takes the default model.
-            options: `RegistrationOptions`; None takes its defaults.
-            progress: called with a fraction from 0 to 1 and a text; may raise `Cancelled`.
-            weightsDir: folder with weights that were downloaded before.
+        return getattr(VoxelMorphLogic(), name)
 
-        Returns:
-            {"moved": volume node on the fixed grid, "forward": transform node that carries the moving volume and what
-            belongs to it onto the fixed one, "inverse": transform node of the opposite direction}.
-
-        Raises:
-            VoxelMorphError: an input, an option or the environment is unfit; the scene is then unchanged.
-        """
-        from VoxelMorphLib.bridge.nodes import image_from_node, write_registration
-        from VoxelMorphLib.core.config import RegistrationOptions
-        from VoxelMorphLib.core.errors import DependencyError
-        from VoxelMorphLib.core.progress import silent
-
-        if importlib.util.find_spec("torch") is None:
-            raise DependencyError("PyTorch is not installed. Install it in the module PyTorch Utils, then try again.")
-        from VoxelMorphLib.registration.pipeline import register
-
-        fixed, moving = image_from_node(fixedNode, "fixed"), image_from_node(movingNode, "moving")
-        registration = register(
-            fixed, moving, model, options or RegistrationOptions(), progress or silent, weights_dir=weightsDir
-        )
-        return write_registration(registration, fixedNode, movingNode, moving_geometry=moving.geometry)
+    def getParameterNode(self):
+        """The first configuration of the scene, made if there is none."""
+        return VoxelMorphSlicerParameterNode(ScriptedLoadableModuleLogic.getParameterNode(self))
 
 
 class VoxelMorphSlicerTest(ScriptedLoadableModuleTest):

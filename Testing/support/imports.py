@@ -33,6 +33,7 @@ EXTERNAL = {
     "nilearn": ("cli.demo*",),
     "slicer": ("bridge.*",),
     "vtk": ("bridge.*",),
+    "qt": ("bridge.panel.*",),
 }
 
 #: Modules that are used where torch is not installed.

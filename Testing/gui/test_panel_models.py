@@ -1,0 +1,189 @@
+"""The list of models: what it says, import, delete, the folder, and agreement with licences."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
+
+import slicer
+
+DOWNLOADED, OPTIMISE = "vxm-dense-brain-T1-mse", "optimise"
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The folder of models; it does not exist yet."""
+    folder = tmp_path / "models"
+    monkeypatch.setenv("VXM_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def panel(a_module_widget, cache):
+    return a_module_widget()
+
+
+@pytest.fixture
+def section(panel):
+    slicer.app.userSettings().remove("VoxelMorph/ApprovedLicences")
+    return panel.widget.panel.models
+
+
+@pytest.fixture
+def a_downloaded_model(cache, section):
+    """The file of one model as a download would leave it; its content is never read here."""
+    entry = section.entries[DOWNLOADED]
+    cache.mkdir()
+    path = cache / entry.file
+    with path.open("wb") as file:
+        file.truncate(entry.bytes)
+    section.refresh()
+    return path
+
+
+@pytest.fixture
+def own_weights(tmp_path):
+    path = tmp_path / "my network.h5"
+    path.write_bytes(b"weights")
+    return path
+
+
+def activate(box, value: str) -> None:
+    box.setCurrentIndex(box.findData(value))
+    box.activated.emit(box.currentIndex)
+
+
+def answer(monkeypatch, yes: bool) -> list:
+    """Answer every question; returns what was asked."""
+    asked = []
+    monkeypatch.setattr(
+        slicer.util, "confirmOkCancelDisplay", lambda text, *_rest, **_options: asked.append(text) or yes
+    )
+    return asked
+
+
+def test_every_model_that_can_run_is_listed(panel, section):
+    listed = [panel.ui.modelComboBox.itemData(index) for index in range(panel.ui.modelComboBox.count)]
+    assert listed == [entry.id for entry in panel.logic.models()]
+    assert listed[0] == OPTIMISE
+
+
+@pytest.mark.parametrize("model", [OPTIMISE, DOWNLOADED, "synthmorph-shapes"])
+def test_a_model_is_described(panel, section, model):
+    activate(panel.ui.modelComboBox, model)
+    entry = section.entries[model]
+    assert panel.ui.modelDescriptionLabel.text == entry.description
+    facts = panel.ui.modelFactsLabel.text
+    assert (entry.licence or "not stated by its authors") in facts
+    assert entry.modality == "any" or entry.modality in facts
+    assert ("nothing to download" if model == OPTIMISE else "to download") in facts
+
+
+def test_size_and_state_follow_the_folder(panel, section, a_downloaded_model):
+    activate(panel.ui.modelComboBox, DOWNLOADED)
+    assert "downloaded (1.3 MB)" in panel.ui.modelFactsLabel.text
+    assert panel.ui.deleteModelButton.enabled
+
+
+def test_what_is_not_downloaded_cannot_be_deleted(panel):
+    assert not panel.ui.deleteModelButton.enabled
+    activate(panel.ui.modelComboBox, DOWNLOADED)
+    assert not panel.ui.deleteModelButton.enabled
+
+
+def test_a_downloaded_model_is_deleted_after_a_question(panel, section, a_downloaded_model, monkeypatch):
+    activate(panel.ui.modelComboBox, DOWNLOADED)
+    asked = answer(monkeypatch, yes=False)
+    panel.click("deleteModelButton")
+    assert a_downloaded_model.exists()
+    assert len(asked) == 1
+    answer(monkeypatch, yes=True)
+    panel.click("deleteModelButton")
+    assert not a_downloaded_model.exists()
+    assert "to download" in panel.ui.modelFactsLabel.text
+    assert panel.ui.modelComboBox.currentData == DOWNLOADED
+
+
+def test_own_weights_are_copied_chosen_and_stored(panel, section, own_weights, cache, monkeypatch):
+    import qt
+
+    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_arguments: str(own_weights))
+    panel.click("importModelButton")
+    copy = cache / "imported" / "my network.h5"
+    assert copy.read_bytes() == b"weights"
+    assert own_weights.exists()
+    assert panel.widget.panel.parameters.model == str(copy)
+    assert panel.ui.modelComboBox.currentText == "my network.h5 (imported)"
+    assert panel.ui.statusLabel.text == "my network.h5 was imported"
+
+
+def test_closing_the_file_dialog_imports_nothing(panel, cache, monkeypatch):
+    import qt
+
+    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_arguments: "")
+    panel.click("importModelButton")
+    assert not cache.exists()
+    assert panel.ui.modelComboBox.currentData == OPTIMISE
+
+
+def test_a_deleted_import_gives_way_to_the_default(panel, section, own_weights, cache, monkeypatch):
+    section.importFile(str(own_weights))
+    answer(monkeypatch, yes=True)
+    panel.click("deleteModelButton")
+    assert list((cache / "imported").iterdir()) == []
+    assert panel.widget.panel.parameters.model == OPTIMISE
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "missing.h5"])
+def test_a_file_that_is_no_weights_is_refused(panel, section, tmp_path, name):
+    (tmp_path / "notes.txt").write_text("hello", encoding="utf-8")
+    section.importFile(str(tmp_path / name))
+    assert "is no weight file. Choose a file that ends in .h5, .pt, .safetensors" in panel.ui.statusLabel.text
+    assert panel.widget.panel.parameters.model == OPTIMISE
+
+
+def test_a_folder_that_cannot_be_written_is_reported(panel, section, own_weights, cache):
+    cache.write_text("a file where the folder should be", encoding="utf-8")
+    section.importFile(str(own_weights))
+    assert "cannot be written" in panel.ui.statusLabel.text
+    assert panel.ui.statusIconLabel.isVisibleTo(panel.frame)
+    panel.click("openModelFolderButton")
+    assert "cannot be opened" in panel.ui.statusLabel.text
+
+
+def test_the_folder_is_opened_in_the_file_manager(panel, cache, monkeypatch):
+    import qt
+
+    opened = []
+    monkeypatch.setattr(qt.QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
+    panel.click("openModelFolderButton")
+    assert opened == [str(cache)]
+    assert cache.is_dir()
+
+
+def test_a_licence_is_agreed_to_once_per_model(section, monkeypatch):
+    asked = answer(monkeypatch, yes=False)
+    assert not section.approve("synthmorph-shapes")
+    assert "not stated by its authors" in asked[0]
+    answer(monkeypatch, yes=True)
+    assert section.approve("synthmorph-shapes")
+    asked = answer(monkeypatch, yes=False)
+    assert section.approve("synthmorph-shapes")
+    assert asked == []
+    assert not section.approve("synthmorph-brains")
+
+
+def test_models_under_our_own_licence_ask_nothing(section, monkeypatch):
+    asked = answer(monkeypatch, yes=False)
+    assert section.approve(OPTIMISE)
+    assert section.approve(DOWNLOADED)
+    assert asked == []
+
+
+def test_a_broken_catalogue_of_the_user_is_reported(panel, section, cache):
+    cache.mkdir()
+    (cache / "models.json").write_text("{", encoding="utf-8")
+    section.refresh()
+    assert "cannot be read" in panel.ui.statusLabel.text

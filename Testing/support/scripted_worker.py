@@ -1,0 +1,60 @@
+"""A worker that does what a test tells it to, at the moment the test wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from VoxelMorphLib.core.errors import Cancelled
+from VoxelMorphLib.core.job import RegistrationJob
+from VoxelMorphLib.core.progress import silent
+from VoxelMorphLib.registration.pipeline import register
+
+
+@dataclass(eq=False)
+class ScriptedWorker:
+    """The methods of `WorkerClient` that the panel calls; nothing happens until the test says so.
+
+    Args:
+        jobs: what was submitted, in order.
+        was_shut_down: whether `shutdown` was called.
+    """
+
+    jobs: list[RegistrationJob] = field(default_factory=list)
+    was_shut_down: bool = False
+
+    def __post_init__(self) -> None:
+        self._answers: list[Callable[[], None]] = []
+        self._callbacks = None
+
+    def submit(self, job, on_progress=silent, on_done=silent, on_error=silent) -> int:
+        self.jobs.append(job)
+        self._callbacks = (on_progress, on_done, on_error)
+        return len(self.jobs)
+
+    def poll(self) -> None:
+        answers, self._answers = self._answers, []
+        for answer in answers:
+            answer()
+
+    def cancel(self, _handle: int) -> None:
+        self.fail(Cancelled("cancelled by the test"))
+
+    def shutdown(self) -> None:
+        self.was_shut_down = True
+
+    def report(self, fraction: float, text: str) -> None:
+        """Progress, at the next poll."""
+        on_progress = self._callbacks[0]
+        self._answers.append(lambda: on_progress(fraction, text))
+
+    def finish(self) -> None:
+        """The real registration of the last job, at the next poll."""
+        job, on_done = self.jobs[-1], self._callbacks[1]
+        arguments = (job.fixed, job.moving, job.model, job.options, silent, job.weights_dir, job.initial)
+        self._answers.append(lambda: on_done(register(*arguments)))
+
+    def fail(self, error: Exception) -> None:
+        """An error, at the next poll."""
+        on_error = self._callbacks[2]
+        self._answers.append(lambda: on_error(error))

@@ -1,0 +1,202 @@
+"""The list of models with what people need to choose one; import, delete, open folder, agreement with licences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ...core.errors import OutputError, VoxelMorphError
+from ...weights.catalogue import load_catalogue
+from ...weights.entry import ModelEntry
+from ...weights.folders import default_cache_folder
+from ...weights.store import delete_downloaded, state
+from .choices import ChoiceBox
+from .model_files import SUFFIXES, import_file, imported_files, remove_imported
+
+#: Setting under which the licences that a person agreed to are kept, as ids of models.
+APPROVED_KEY = "VoxelMorph/ApprovedLicences"
+#: Models under the licence of the extension itself need no separate agreement.
+OWN_LICENCE = "Apache-2.0"
+OPTIMISE = "optimise"
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for people, such as 1.3 MB."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"
+
+
+class ModelSection:
+    """Which model is chosen.
+
+    Args:
+        ui: the widgets by name.
+        onChosen: called with the id, or the path of an imported file, when a person chooses another model.
+        say: shows a sentence; called with the text and whether it is an error.
+    """
+
+    def __init__(self, ui, onChosen: Callable[[str], None], say: Callable[..., None]):
+        self.ui, self._onChosen, self._say = ui, onChosen, say
+        self.entries: dict[str, ModelEntry] = {}
+        self._box = ChoiceBox(ui.modelComboBox, {}, self._choose)
+        ui.importModelButton.connect("clicked(bool)", self.onImport)
+        ui.deleteModelButton.connect("clicked(bool)", self.onDelete)
+        ui.openModelFolderButton.connect("clicked(bool)", self.onOpenFolder)
+        self.refresh()
+
+    @property
+    def value(self) -> str:
+        return self._box.value
+
+    def show(self, model: str) -> bool:
+        """Show a model as chosen; False where this installation does not have it."""
+        known = self._box.show(model)
+        self._describe()
+        return known
+
+    def refresh(self) -> None:
+        """Read the catalogue and the folder of models again."""
+        try:
+            self.entries = {name: entry for name, entry in load_catalogue().items() if entry.available}
+        except VoxelMorphError as error:
+            self._say(str(error), error=True)
+        choices = {name: self._title(entry) for name, entry in self.entries.items()}
+        choices.update((str(path), _("{name} (imported)").format(name=path.name)) for path in imported_files())
+        self._box.setChoices(choices)
+        self._describe()
+
+    def supportsSmoothness(self, model: str) -> bool:
+        """Whether smoothness and time limit mean anything to a model."""
+        return model in self.entries and self.entries[model].architecture == OPTIMISE
+
+    def approve(self, model: str) -> bool:
+        """Ask once per model for agreement with a licence other than the extension's own."""
+        entry = self.entries.get(model)
+        if entry is None or entry.file is None or entry.licence == OWN_LICENCE:
+            return True
+        settings = slicer.app.userSettings()
+        approved = [name for name in (settings.value(APPROVED_KEY) or "").split(",") if name]
+        if model in approved:
+            return True
+        if not slicer.util.confirmOkCancelDisplay(self._licenceQuestion(entry), _("Licence of the model")):
+            return False
+        settings.setValue(APPROVED_KEY, ",".join([*approved, model]))
+        return True
+
+    def onImport(self) -> None:
+        patterns = " ".join(f"*{suffix}" for suffix in SUFFIXES)
+        path = qt.QFileDialog.getOpenFileName(
+            slicer.util.mainWindow(), _("Import weights"), "", _("Weights ({patterns})").format(patterns=patterns)
+        )
+        if path:
+            self.importFile(path)
+
+    def importFile(self, path: str) -> None:
+        """Copy a weight file into the folder of models and choose it."""
+        try:
+            target = str(import_file(path))
+        except VoxelMorphError as error:
+            self._say(str(error), error=True)
+            return
+        self.refresh()
+        self._box.show(target)
+        self._choose(target)
+        self._say(_("{name} was imported").format(name=Path(target).name))
+
+    def onDelete(self) -> None:
+        model = self.value
+        question = _("Remove the file of {model} from the folder of models?").format(
+            model=self.ui.modelComboBox.currentText
+        )
+        if not slicer.util.confirmOkCancelDisplay(question, _("Delete the model's file")):
+            return
+        try:
+            self._remove(model)
+        except VoxelMorphError as error:
+            self._say(str(error), error=True)
+            return
+        self.refresh()
+        if self.value != model:
+            self._choose(self.value)
+        self._say(_("The file was removed"))
+
+    def onOpenFolder(self) -> None:
+        try:
+            folder = default_cache_folder()
+            folder.mkdir(parents=True, exist_ok=True)
+        except (VoxelMorphError, OSError) as error:
+            self._say(_("The folder of models cannot be opened: {error}").format(error=error), error=True)
+            return
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder)))
+
+    def _remove(self, model: str) -> None:
+        if model not in self.entries:
+            remove_imported(Path(model))
+        elif not delete_downloaded(self.entries[model]):
+            raise OutputError(_("There is no downloaded file of this model."))
+
+    def _choose(self, model: str) -> None:
+        self._describe()
+        self._onChosen(model)
+
+    def _describe(self) -> None:
+        entry = self.entries.get(self.value)
+        self.ui.deleteModelButton.enabled = self._isDeletable(entry)
+        if entry is None:
+            known = bool(self.value)
+            self.ui.modelDescriptionLabel.text = (
+                _("Your own weights; the network is found from the file.") if known else ""
+            )
+            self.ui.modelFactsLabel.text = self.value
+            return
+        self.ui.modelDescriptionLabel.text = entry.description
+        self.ui.modelFactsLabel.text = " \u00b7 ".join(self._facts(entry))
+        self.ui.modelComboBox.toolTip = entry.citation or entry.description
+
+    def _isDeletable(self, entry: ModelEntry | None) -> bool:
+        return bool(self.value) if entry is None else self._state(entry) == "downloaded"
+
+    def _facts(self, entry: ModelEntry) -> list[str]:
+        images = f"{entry.anatomy}, {entry.modality}" if entry.modality != "any" else _("any anatomy and modality")
+        needs = [_("affine start")] * entry.requires_affine + [_("skull-stripped")] * entry.requires_skull_strip
+        licence = entry.licence or _("not stated by its authors")
+        return [
+            _("For: {images}").format(images=images),
+            *([_("Needs: {needs}").format(needs=", ".join(needs))] if needs else []),
+            self._availability(entry),
+            _("Licence: {licence}").format(licence=licence),
+        ]
+
+    def _availability(self, entry: ModelEntry) -> str:
+        if entry.file is None:
+            return _("nothing to download")
+        size = size_text(entry.bytes) if entry.bytes else _("size unknown")
+        return f"{self._stateText(entry)} ({size})"
+
+    def _title(self, entry: ModelEntry) -> str:
+        return entry.title if self._state(entry) != "to download" else f"{entry.title} - {self._stateText(entry)}"
+
+    def _stateText(self, entry: ModelEntry) -> str:
+        texts = {"bundled": _("bundled"), "downloaded": _("downloaded"), "to download": _("to download")}
+        return texts.get(self._state(entry), _("in your folder"))
+
+    def _state(self, entry: ModelEntry) -> str:
+        try:
+            return state(entry)
+        except VoxelMorphError:  # no place for models; told when one is used
+            return "to download"
+
+    def _licenceQuestion(self, entry: ModelEntry) -> str:
+        licence = entry.licence or _("not stated by its authors")
+        text = _(
+            "{title} comes from its authors under their own licence: {licence}.\n\nSource: {url}\nCite: {citation}\n\n"
+        )
+        answer = _("Do you agree to use it under these terms? You are asked once per model.")
+        source, citation = entry.url or _("your own file"), entry.citation or _("not stated")
+        return text.format(title=entry.title, licence=licence, url=source, citation=citation) + answer

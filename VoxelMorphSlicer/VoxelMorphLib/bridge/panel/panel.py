@@ -1,0 +1,146 @@
+"""The panel as a whole: the sections, what follows from the parameter node, and the clicks of Register and Cancel."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+from slicer.i18n import tr as _
+
+from ...core.errors import VoxelMorphError
+from .apply_section import ApplySection
+from .choices import ChoiceBox
+from .device_section import AUTOMATIC, DeviceSection
+from .model_section import OPTIMISE, ModelSection
+from .parameters_check import missing_for_register
+from .progress_section import ProgressSection
+from .result_section import ResultSection
+from .run import Run
+
+
+class Panel:
+    """What the widgets do.
+
+    Args:
+        ui: the widgets by name.
+        logic: of the module.
+        makeWorker: gives the process that computes; called for the first registration.
+    """
+
+    def __init__(self, ui, logic, makeWorker: Callable):
+        self.ui, self.logic = ui, logic
+        self.parameters = None
+        self._updating = False
+        self.progress = ProgressSection(ui)
+        self.models = ModelSection(ui, lambda model: self._store("model", model), self.progress.say)
+        self.devices = DeviceSection(ui, lambda device: self._store("device", device), self.update, self.progress.say)
+        self.results = ResultSection(ui)
+        self.apply = ApplySection(ui, logic, self.progress.say)
+        self.run = Run(logic, makeWorker, self.progress, self._onEnd)
+        self._boxes = self._makeBoxes()
+        ui.registerButton.connect("clicked(bool)", self.onRegister)
+        ui.cancelButton.connect("clicked(bool)", self.onCancel)
+        self.update()
+
+    def connect(self, parameters) -> None:
+        """Show another configuration, or none."""
+        self.parameters = parameters
+        if parameters is not None:
+            self.results.connect(parameters)
+        self.update()
+
+    def close(self) -> None:
+        """End everything that runs."""
+        self.devices.close()
+        self.run.close()
+
+    def update(self, *_event) -> None:
+        """Show what the parameter node says; values that this machine does not have fall back, with a sentence."""
+        if self._updating:
+            return
+        self._updating = True
+        try:
+            if self.parameters is not None:
+                self._showChoices()
+                self.results.update(self.parameters)
+            self._showButtons()
+        finally:
+            self._updating = False
+
+    def onRegister(self) -> None:
+        if not self.models.approve(self.parameters.model):
+            self.progress.say(_("The licence of the model was not agreed to; nothing was done"))
+            return
+        self.progress.start(_("Preparing"))
+        try:
+            self.run.start(self.parameters)
+        except VoxelMorphError as error:
+            self.progress.finish(str(error), error=True)
+        self.update()
+
+    def onCancel(self) -> None:
+        self.run.cancel()
+
+    def _onEnd(self, text: str, error: bool) -> None:
+        self.progress.finish(text, error)
+        self.models.refresh()
+        if self.parameters is not None and self.parameters.resultsTable is not None and not error:
+            self.results.open()
+        self.update()
+
+    def _makeBoxes(self) -> dict[str, ChoiceBox]:
+        choices = {
+            "affine": {
+                "auto": _("Automatic: what the model needs"),
+                "none": _("None"),
+                "centre": _("Centre of the volumes"),
+                "rigid": _("Rigid"),
+                "affine": _("Affine"),
+            },
+            "precision": {"float32": _("Single"), "bfloat16": _("Half (bfloat16)")},
+            "interpolation": {"linear": _("Linear"), "cubic": _("Cubic"), "nearest": _("Nearest neighbour")},
+            "overlay": {
+                "moved": _("Moved volume"),
+                "moving": _("Moving volume, as it was"),
+                "jacobian": _("Jacobian map"),
+            },
+        }
+        return {
+            name: ChoiceBox(
+                getattr(self.ui, f"{name}ComboBox"), texts, lambda value, name=name: self._store(name, value)
+            )
+            for name, texts in choices.items()
+        }
+
+    def _store(self, name: str, value: str) -> None:
+        if self.parameters is not None:
+            setattr(self.parameters, name, value)
+
+    def _showChoices(self) -> None:
+        chosen = self.parameters
+        for name, box in self._boxes.items():
+            if not box.show(getattr(chosen, name)):
+                self._fallBack(name, box.first)
+        if not self.devices.show(chosen.device):
+            self._fallBack("device", AUTOMATIC)
+        if not self.models.show(chosen.model):
+            self._fallBack("model", OPTIMISE)
+        optimises = self.models.supportsSmoothness(chosen.model)
+        for widget in (self.ui.smoothnessSlider, self.ui.budgetSlider):
+            widget.enabled = optimises
+
+    def _fallBack(self, name: str, value: str) -> None:
+        text = _("{missing}, chosen in this scene, does not exist here; {value} is used instead")
+        self.progress.say(text.format(missing=getattr(self.parameters, name) or name, value=value), error=True)
+        setattr(self.parameters, name, value)
+        {**self._boxes, "device": self.devices, "model": self.models}[name].show(value)
+
+    def _showButtons(self) -> None:
+        busy = self.run.busy
+        missing = _("A registration is running.") if busy else missing_for_register(self.parameters)
+        self.ui.registerButton.enabled = not missing
+        self.ui.registerButton.toolTip = missing or _("Align the moving volume with the fixed one")
+        self.ui.cancelButton.enabled = busy
+        for name in ("parameterNodeSelector", "inputsSection", "modelSection", "settingsSection", "outputsSection"):
+            getattr(self.ui, name).enabled = not busy
+        self.ui.evaluationSection.enabled = not busy
+        self.apply.update(self.parameters, busy)

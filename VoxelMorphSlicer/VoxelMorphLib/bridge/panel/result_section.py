@@ -1,0 +1,76 @@
+"""After a registration: layers of the slice views with a fade, the bent grid, and the table of results."""
+
+from __future__ import annotations
+
+import slicer
+
+#: Distance of the drawn grid lines.
+GRID_SPACING_MM = 10.0
+#: Parameter of each overlay.
+_OVERLAYS = {"moved": "movedVolume", "moving": "movingVolume", "jacobian": "jacobianVolume"}
+
+
+class ResultSection:
+    """Shows the result of the chosen configuration.
+
+    Args:
+        ui: the widgets by name.
+    """
+
+    def __init__(self, ui):
+        self.ui = ui
+        self._shown = None
+
+    def open(self) -> None:
+        """Unfold the section, after a result arrived."""
+        self.ui.resultSection.collapsed = False
+
+    def connect(self, parameters) -> None:
+        """Take a configuration as it is: the slice views stay until something is chosen."""
+        self._shown = _view(parameters) if parameters.overlay in _OVERLAYS else None
+
+    def update(self, parameters) -> None:
+        """Follow the configuration; the slice views change only when their part of it did."""
+        self._show_table(parameters.resultsTable)
+        self._show_layers(parameters)
+        _show_grid(parameters)
+
+    def _show_table(self, table) -> None:
+        if self.ui.resultsTableView.mrmlTableNode() is not table:
+            self.ui.resultsTableView.setMRMLTableNode(table)
+            self.ui.resultsTableView.resizeColumnsToContents()
+
+    def _show_layers(self, parameters) -> None:
+        before, self._shown = self._shown, _view(parameters)
+        if self._shown in (None, before):
+            return
+        fixed, overlay, fade = self._shown
+        is_new = before is None or before[:2] != (fixed, overlay)
+        slicer.util.setSliceViewerLayers(background=fixed, foreground=overlay, foregroundOpacity=fade, fit=is_new)
+
+
+def _view(parameters) -> tuple[str, str, float] | None:
+    """IDs of background and foreground and the opacity; None when nothing is to be shown."""
+    overlay = getattr(parameters, _OVERLAYS[parameters.overlay])
+    if not parameters.showResult or parameters.fixedVolume is None or overlay is None:
+        return None
+    return parameters.fixedVolume.GetID(), overlay.GetID(), parameters.fade
+
+
+def _show_grid(parameters) -> None:
+    transform = parameters.forwardTransform
+    display = transform.GetDisplayNode() if transform else None
+    if display is None:
+        if transform is None or not parameters.showGrid:
+            return
+        transform.CreateDefaultDisplayNodes()
+        display = transform.GetDisplayNode()
+    if bool(display.GetVisibility2D()) == parameters.showGrid and bool(display.GetVisibility()) == parameters.showGrid:
+        return
+    with slicer.util.NodeModify(display):
+        display.SetVisibility(parameters.showGrid)
+        display.SetVisibility2D(parameters.showGrid)
+        display.SetVisualizationMode(display.VIS_MODE_GRID)
+        display.SetGridSpacingMm(GRID_SPACING_MM)
+        if parameters.fixedVolume is not None:
+            display.SetAndObserveRegionNode(parameters.fixedVolume)
