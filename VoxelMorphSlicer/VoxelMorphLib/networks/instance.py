@@ -1,0 +1,143 @@
+"""InstanceDense: no network, but the velocity of one image pair as the thing to be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..core.config import check_range
+from ..core.errors import ConfigError, GeometryError
+from ..core.integrate import integrate_velocity
+from ..core.resize import resize_displacement
+from ..core.spatial import warp
+from .fields import FieldPair
+from .registration_network import LARGEST_RESOLUTION, LARGEST_STEPS
+
+
+@dataclass(frozen=True)
+class InstanceOutput:
+    """The tensors of one pass.
+
+    Args:
+        moved: (B, C, *shape), the moving image moved by `displacement`.
+        velocity: (B, N, *own), voxels of its own grid.
+        displacement: (B, N, *shape), voxels.
+    """
+
+    moved: Tensor
+    velocity: Tensor
+    displacement: Tensor
+
+
+class InstanceDense(nn.Module):
+    """A stationary velocity that an optimiser fits to one pair; it starts at zero unless `std` says otherwise.
+
+    Args:
+        shape: of the images.
+        multiplier: the stored numbers times this are the velocity, so that small steps of an optimiser suffice.
+        std: standard deviation of the first numbers; the original starts from 0.05, that is from 50 voxels of noise.
+        int_steps: squarings of the integration; 0 takes the velocity as displacement.
+        int_resolution: voxel size of the velocity in image voxels.
+
+    Raises:
+        ConfigError: impossible values.
+
+    Source: Balakrishnan et al., IEEE TMI 2019, doi:10.1109/TMI.2019.2897538, section V.
+    """
+
+    #: Any extent goes; nothing is padded.
+    multiple = 1
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        multiplier: float = 1000.0,
+        std: float = 0.0,
+        int_steps: int = 7,
+        int_resolution: float = 2,
+    ) -> None:
+        super().__init__()
+        if len(shape) not in (1, 2, 3) or min(shape) < 1:
+            raise ConfigError(f"shape is {tuple(shape)}; give 1 to 3 positive extents.")
+        if int_steps not in range(LARGEST_STEPS + 1):
+            raise ConfigError(f"int_steps is {int_steps!r}; choose a whole number from 0 to {LARGEST_STEPS}.")
+        check_range("int_resolution", int_resolution, 1, LARGEST_RESOLUTION)
+        check_range("multiplier", multiplier, 1e-6, 1e6)
+        check_range("std", std, 0, 1e6)
+        self.shape, self.multiplier, self.int_steps = tuple(shape), multiplier, int_steps
+        self.parameter = nn.Parameter(torch.zeros(len(shape), *(max(1, int(n / int_resolution)) for n in shape)))
+        if std:
+            nn.init.normal_(self.parameter, std=std)
+
+    @property
+    def diffeomorphic(self) -> bool:
+        """Whether the velocity is integrated, so that the inverse is known."""
+        return self.int_steps > 0
+
+    @property
+    def velocity(self) -> Tensor:
+        """(1, N, *own), voxels of its own grid."""
+        return self.parameter[None] * self.multiplier
+
+    def start_from(self, velocity: Tensor) -> None:
+        """Set the velocity, such as that of a `FieldPair`, so that training refines a network's result.
+
+        Args:
+            velocity: (1, N, *any), voxels of its own grid, which spans the images.
+
+        Raises:
+            GeometryError: the number of items, components or axes differs.
+        """
+        if tuple(velocity.shape[:2]) != (1, len(self.shape)):
+            raise GeometryError(
+                f"A velocity of {tuple(velocity.shape)} does not fit; give (1, {len(self.shape)}, *shape), one pair."
+            )
+        with torch.no_grad():
+            own = resize_displacement(velocity, self.parameter.shape[1:])
+            self.parameter.copy_(own[0] / self.multiplier)
+
+    def forward(self, moving: Tensor) -> InstanceOutput:
+        """Move images (B, C, *shape), all alike.
+
+        Raises:
+            GeometryError: the images have another shape.
+        """
+        self._check(moving)
+        velocity = self.velocity
+        displacement = self._displacement(velocity)
+        batch = len(moving)
+        return InstanceOutput(
+            moved=warp(moving, displacement),
+            velocity=velocity.expand(batch, *velocity.shape[1:]),
+            displacement=displacement.expand(batch, *displacement.shape[1:]),
+        )
+
+    def fields(self, moving: Tensor, fixed: Tensor, sample: bool = False) -> FieldPair:
+        """The fields of the pair that the velocity was fitted to; the images only give the batch.
+
+        Raises:
+            GeometryError: the images have another shape.
+        """
+        self._check(moving)
+        self._check(fixed)
+        velocity = self.velocity.expand(len(moving), *self.parameter.shape)
+        displacement = self._displacement(velocity)
+        if not self.diffeomorphic:
+            return FieldPair(None, displacement, None)
+        return FieldPair(velocity, displacement, self._displacement(-velocity))
+
+    def _displacement(self, velocity: Tensor) -> Tensor:
+        displacement = integrate_velocity(velocity, self.int_steps)
+        if tuple(velocity.shape[2:]) == self.shape:
+            return displacement
+        return resize_displacement(displacement, self.shape)
+
+    def _check(self, image: Tensor) -> None:
+        if tuple(image.shape[2:]) != self.shape:
+            raise GeometryError(
+                f"The velocity belongs to images (B, C, *shape) of {self.shape}, got {tuple(image.shape)}. "
+                "Resample them onto that grid."
+            )

@@ -1,0 +1,98 @@
+"""TemplateCreation: learns the image that all others are a small deformation of, and how to deform it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..core.errors import GeometryError
+from .dense import VxmDense
+from .fields import RegistrationOutput
+from .mean_stream import MeanStream
+
+
+@dataclass(frozen=True)
+class TemplateOutput:
+    """The tensors of one pass.
+
+    Args:
+        template: (B, C, *shape), the moving image of the registration.
+        registration: of the template (moving) with the images (fixed).
+        mean_displacement: (B, N, *shape), running mean of the displacements from the images to the template, in
+            voxels; zero for a central template. None where none is kept.
+    """
+
+    template: Tensor
+    registration: RegistrationOutput
+    mean_displacement: Tensor | None
+
+
+class TemplateCreation(VxmDense):
+    """A VxmDense whose moving image is learnt with it; always bidirectional.
+
+    Args:
+        shape: of the template and of all images.
+        mean_cap: images over which the mean displacement runs.
+        template_features, image_features: channels.
+        options: the other arguments of `VxmDense`.
+
+    Raises:
+        ConfigError: impossible or contradicting values.
+
+    Source: Dalca et al., NeurIPS 2019, arXiv:1908.02738.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        mean_cap: float = 100,
+        template_features: int = 1,
+        image_features: int = 1,
+        **options: Any,
+    ) -> None:
+        channels = {"moving_features": template_features, "fixed_features": image_features}
+        super().__init__(len(shape), **{**options, **channels, "bidir": True})
+        self.template = nn.Parameter(torch.zeros(template_features, *shape))
+        nn.init.normal_(self.template, std=1e-7)
+        self.mean_stream = MeanStream((len(shape), *shape), mean_cap)
+
+    def start_from(self, image: Tensor) -> None:
+        """Set the template.
+
+        Args:
+            image: (C, *shape), such as the mean of some images.
+
+        Raises:
+            GeometryError: the shape differs.
+        """
+        copy_image(image, self.template)
+
+    def forward(
+        self, images: Tensor, sample: bool | None = None, generator: torch.Generator | None = None
+    ) -> TemplateOutput:
+        """Deform the template onto images (B, C, *shape), and these onto it.
+
+        Raises:
+            GeometryError: the images do not fit the template.
+        """
+        template = self.template.expand(len(images), *self.template.shape)
+        output = super().forward(template, images, sample, generator)
+        return TemplateOutput(template, output, self.mean_stream(output.inverse))
+
+
+def copy_image(image: Tensor, target: Tensor) -> None:
+    """Put the values of `image` into `target`, both (C, *shape), without a gradient.
+
+    Raises:
+        GeometryError: the shapes differ.
+    """
+    if image.shape != target.shape:
+        raise GeometryError(
+            f"A template (C, *shape) of {tuple(target.shape)} cannot start from {tuple(image.shape)}. Resample it."
+        )
+    with torch.no_grad():
+        target.copy_(image)
