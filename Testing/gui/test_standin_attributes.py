@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
-pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
+pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed", exc_type=ImportError)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
-pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
+pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed", exc_type=ImportError)
 
 from PySide6 import QtCore, QtWidgets
 from support.qt_standin import modules, slicer_application, slicer_module

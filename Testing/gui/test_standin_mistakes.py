@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
-pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
+pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed", exc_type=ImportError)
 
 import slicer
 

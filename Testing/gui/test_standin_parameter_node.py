@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
-pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
+pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed", exc_type=ImportError)
 
 import slicer
 

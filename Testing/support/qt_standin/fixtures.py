@@ -17,7 +17,8 @@ MODULE_FILE = REPOSITORY / "VoxelMorphSlicer" / "VoxelMorphSlicer.py"
 def application() -> Iterator:
     """The headless application with `slicer.app`, `qt` and `ctk`; skips where a package is missing."""
     pytest.importorskip("slicer", reason="slicer-core is not installed (pip install slicer-core)")
-    pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed (pip install PySide6-Essentials)")
+    without_qt = "PySide6 is not installed, or a library of the system that it needs (pip install PySide6-Essentials)"
+    pytest.importorskip("PySide6.QtUiTools", reason=without_qt, exc_type=ImportError)
     from .installation import installed
 
     headless = the_application()
