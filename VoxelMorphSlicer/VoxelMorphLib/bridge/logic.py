@@ -11,6 +11,7 @@ from ..core.progress import Progress, silent
 from .apply import Application, apply_transform
 from .apply_folders import apply_to_folder
 from .dependencies import Ask, ensure, load_torch
+from .evaluation import Evaluated, evaluate
 from .jacobian_nodes import write_jacobian
 from .node_maps import image_map
 from .packages import packages_for_model
@@ -178,6 +179,40 @@ class VoxelMorphLogic:
         """
         geometry = Application(transformNode, reference=referenceVolume).grid()
         return write_jacobian(image_map(transformNode, geometry), geometry, referenceVolume, target)
+
+    def evaluate(
+        self,
+        fixedNode: slicer.vtkMRMLScalarVolumeNode,
+        movingNode: slicer.vtkMRMLScalarVolumeNode,
+        movedNode: slicer.vtkMRMLScalarVolumeNode | None,
+        forwardNode: slicer.vtkMRMLTransformNode,
+        fixedSegmentation: slicer.vtkMRMLNode | None = None,
+        movingSegmentation: slicer.vtkMRMLNode | None = None,
+        fixedLandmarks: slicer.vtkMRMLMarkupsNode | None = None,
+        movingLandmarks: slicer.vtkMRMLMarkupsNode | None = None,
+        table: slicer.vtkMRMLTableNode | None = None,
+    ) -> slicer.vtkMRMLTableNode:
+        """Measure a registration; one row per measure and structure, with the values before and after and the unit.
+
+        Args:
+            movedNode: the moving volume on the fixed grid; None resamples it.
+            forwardNode: transform of the registration; its attributes tell time, device and model.
+            fixedSegmentation, movingSegmentation: segmentations or label maps; structures of the same name, else of
+                the same label number, are compared, and the others are listed.
+            fixedLandmarks, movingLandmarks: markups of the same points, by label, else by order.
+            table: receives the rows; None creates one beside the fixed volume.
+        """
+        nodes = Evaluated(
+            fixedNode,
+            movingNode,
+            movedNode,
+            forwardNode,
+            fixedSegmentation,
+            movingSegmentation,
+            fixedLandmarks,
+            movingLandmarks,
+        )
+        return evaluate(nodes, table)
 
 
 def run(job: RegistrationJob, progress: Progress = silent, worker: WorkerClient | None = None) -> Registration:

@@ -43,9 +43,9 @@ def image_from_node(
     return image
 
 
-def label_map_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> LabelMap:
+def label_map_from_node(node: slicer.vtkMRMLScalarVolumeNode, to_world: np.ndarray | None = None) -> LabelMap:
     """Read a label map, also from a scalar volume of whole numbers; see `image_from_node`."""
-    image = image_from_node(node)
+    image = image_from_node(node, to_world=to_world)
     return LabelMap(image.array, image.geometry, image.name)
 
 

@@ -44,7 +44,7 @@ def measure(
         initial: where the moving image was before, fixed -> moving.
         forward, inverse: the result.
     """
-    grid = _coarse(fixed.geometry)
+    grid = coarse_grid(fixed.geometry)
     reference = _at(fixed, grid)
     before, after = initial.resample(moving, grid).array, _at(moved, grid)
     field = deformable_part(forward)
@@ -82,7 +82,7 @@ def _round_trip(grid: Geometry, forward: Transform, inverse: Transform) -> np.nd
     return np.linalg.norm(back - points, axis=-1)
 
 
-def _coarse(geometry: Geometry) -> Geometry:
+def coarse_grid(geometry: Geometry) -> Geometry:
     """About `SAMPLES` voxels over the same field of view, on whole voxels of the fine grid."""
     step = max(1, int(np.ceil((np.prod(geometry.shape) / SAMPLES) ** (1 / 3))))
     affine = geometry.affine.copy()

@@ -1,0 +1,347 @@
+"""The table of results: every value agrees with what is known by construction, and unfit inputs change nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+
+import slicer
+import vtk
+from scipy.spatial.distance import cdist
+from support.known_registration import a_rigid_matrix, known_forward
+from support.mrml_nodes import add_linear_parent, add_volume
+from support.segmentations import add_segmentation, segment_voxels
+from support.volumes import CENTRE, a_geometry
+from VoxelMorphLib.bridge.logic import VoxelMorphLogic
+from VoxelMorphLib.bridge.node_maps import world_map
+from VoxelMorphLib.bridge.nodes import image_from_node, transform_to_node, volume_geometry
+from VoxelMorphLib.bridge.structures import Sampler, Structure, matched
+from VoxelMorphLib.core.errors import GeometryError, ImageError, OutputError
+from VoxelMorphLib.core.image import LabelMap
+from VoxelMorphLib.core.metrics import correlation, mutual_information
+from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
+
+FIXED_POINTS = CENTRE + np.random.default_rng(1).uniform(-6, 6, (5, 3))
+OFFSETS = np.array([[0.0, 0, 0], [1, 0, 0], [0, -2, 0], [0, 0, 3], [2, 1, 2]])
+
+
+@pytest.fixture
+def logic():
+    return VoxelMorphLogic()
+
+
+@pytest.fixture
+def evaluate(logic, volumes, registered):
+    """Evaluates the registered pair and reads the table: (measure, structure) -> (before, after, unit)."""
+
+    def call(**inputs):
+        table = logic.evaluate(*volumes, registered["moved"], registered["forward"], **inputs)
+        return read(table)
+
+    return call
+
+
+def read(table):
+    rows = [[table.GetCellText(row, column) for column in range(5)] for row in range(table.GetNumberOfRows())]
+    found = {(measure, structure, unit): (before, after) for measure, structure, before, after, unit in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def numbers(cells):
+    return [float(cell) if cell else None for cell in cells]
+
+
+def add_landmarks(points, labels, name):
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+    for point, label in zip(points, labels):
+        node.AddControlPoint(vtk.vtkVector3d(point), label)
+    return node
+
+
+def test_the_table_has_named_columns_and_lies_beside_the_fixed_volume(logic, volumes, registered, scene):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(scene)
+    try:
+        folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "visit")
+        hierarchy.CreateItem(folder, volumes[0])
+        table = logic.evaluate(*volumes, registered["moved"], registered["forward"])
+        assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(table)) == folder
+    finally:
+        hierarchy.RemoveAllItems(False)
+    names = [table.GetColumnName(column) for column in range(table.GetNumberOfColumns())]
+    assert names == ["Measure", "Structure", "Before", "After", "Unit"]
+    assert table.GetName() == "moving to fixed results"
+
+
+def test_similarity_is_that_of_the_images_before_and_after(evaluate, volumes, registered):
+    fixed, moving = (image_from_node(node) for node in volumes)
+    before = AffineTransform(np.eye(4)).resample(moving, fixed.geometry).array
+    after = image_from_node(registered["moved"]).array
+    found = evaluate()
+    measures = {("Correlation", "", "-1 to 1"): correlation, ("Mutual information", "", "nat"): mutual_information}
+    for key, measure in measures.items():
+        expected = [measure(fixed.array, image) for image in (before, after)]
+        np.testing.assert_allclose(numbers(found[key]), expected, rtol=1e-4)
+
+
+def test_without_a_moved_volume_it_is_resampled(logic, volumes, registered, evaluate):
+    found = read(logic.evaluate(*volumes, None, registered["forward"]))
+    key = ("Correlation", "", "-1 to 1")
+    np.testing.assert_allclose(numbers(found[key]), numbers(evaluate()[key]), atol=0.01)
+
+
+def test_a_moving_volume_under_the_transform_is_seen_where_it_was(evaluate, volumes, registered):
+    expected = evaluate()
+    volumes[1].SetAndObserveTransformNodeID(registered["forward"].GetID())
+    assert evaluate() == expected
+
+
+def test_landmark_errors_are_known_by_construction(evaluate):
+    labels = [f"point {index}" for index in range(5)]
+    moving_points = known_forward().apply_to_points(FIXED_POINTS) + OFFSETS
+    fixed = add_landmarks(FIXED_POINTS, labels, "F")
+    moving = add_landmarks(moving_points[::-1], labels[::-1], "M")
+    found = evaluate(fixedLandmarks=fixed, movingLandmarks=moving)
+    errors = np.linalg.norm(OFFSETS, axis=1)
+    for label, start, error in zip(labels, np.linalg.norm(FIXED_POINTS - moving_points, axis=1), errors):
+        assert numbers(found["Landmark error", label, "mm"]) == pytest.approx([start, error], abs=0.02)
+    assert numbers(found["Landmark error", "mean", "mm"])[1] == pytest.approx(errors.mean(), abs=0.02)
+
+
+def test_landmarks_with_other_labels_are_paired_by_order(evaluate, registered):
+    moving_points = known_forward().apply_to_points(FIXED_POINTS) + OFFSETS
+    fixed = add_landmarks(FIXED_POINTS, [f"F-{i}" for i in range(5)], "F")
+    moving = add_landmarks(moving_points, [f"M-{i}" for i in range(5)], "M")
+    fixed.UnsetNthControlPointPosition(2)
+    moving.UnsetNthControlPointPosition(2)
+    moving.SetAndObserveTransformNodeID(registered["forward"].GetID())
+    found = evaluate(fixedLandmarks=fixed, movingLandmarks=moving)
+    assert ("Landmark error", "F-2", "mm") not in found
+    assert numbers(found["Landmark error", "F-4", "mm"])[1] == pytest.approx(3.0, abs=0.02)
+
+
+def a_ball(geometry, radius_mm, shift=(0, 0, 0), through=None):
+    points = geometry.points()
+    points = points if through is None else through.apply_to_points(points)
+    return np.linalg.norm(points - CENTRE - np.array(shift), axis=-1) < radius_mm
+
+
+@pytest.fixture
+def segmentations(volumes):
+    """The same organs as segments of both images, "Spleen" only in the fixed one, "Cyst" only in the moving one."""
+    grids = [a_geometry("RAS", (34, 32, 30), 1.0), a_geometry("LPS", (34, 32, 30), 1.0)]
+    nodes = []
+    for name, grid, through, other in zip(("truth", "atlas"), grids, (known_forward(), None), ("Spleen", "Cyst")):
+        number = 1 + (other == "Cyst")
+        array = 5 * a_ball(grid, 6, (-4, 0, 0), through) + 9 * a_ball(grid, 4, (7, 1, 0), through)
+        layers = [LabelMap(values.astype(np.uint8), grid) for values in (array, number * a_ball(grid, 3))]
+        kidney = "kidney" if other == "Cyst" else "Kidney "
+        segments = [("a", "Liver", 0, 5), ("b", kidney, 0, 9), ("c", other, 1, number)]
+        nodes.append(add_segmentation(name, layers, segments))
+    return nodes
+
+
+def test_structures_are_compared_by_name_and_the_rest_is_listed(evaluate, segmentations):
+    found = evaluate(fixedSegmentation=segmentations[0], movingSegmentation=segmentations[1])
+    for name in ("Liver", "Kidney "):
+        before, after = numbers(found["Dice overlap", name, "0 to 1"])
+        assert before < 0.8 < 0.85 < after
+        before, after = numbers(found["Mean surface distance", name, "mm"])
+        assert after < before and after < 1
+    assert found["Not compared", "Spleen", ""] == ("", "not in atlas")
+    assert found["Not compared", "Cyst", ""] == ("", "not in truth")
+
+
+def test_overlap_and_distances_agree_with_their_definitions(evaluate, segmentations, volumes, registered):
+    """Computed anew from all pairs of surface voxels of the resampled structures."""
+    found = evaluate(fixedSegmentation=segmentations[0], movingSegmentation=segmentations[1])
+    grid = volume_geometry(volumes[0])
+    masks = []
+    for node, transform in zip(segmentations, (AffineTransform(np.eye(4)), world_map(registered["forward"]))):
+        source = a_geometry("RAS" if node is segmentations[0] else "LPS", (34, 32, 30), 1.0)
+        labels = LabelMap(segment_voxels(node, "a").astype(np.uint8), source)
+        masks.append(transform.resample(labels, grid).array > 0)
+    overlap = 2 * (masks[0] & masks[1]).sum() / (masks[0].sum() + masks[1].sum())
+    distances = cdist(*(grid.voxel_to_world(np.argwhere(surface(mask))) for mask in masks))
+    both = np.concatenate([distances.min(0), distances.min(1)])
+    for measure, unit, expected in (
+        ("Dice overlap", "0 to 1", overlap),
+        ("Mean surface distance", "mm", both.mean()),
+        ("95 % Hausdorff distance", "mm", np.percentile(both, 95)),
+    ):
+        assert numbers(found[measure, "Liver", unit])[1] == pytest.approx(expected, rel=1e-4)
+
+
+def surface(mask):
+    from scipy.ndimage import binary_erosion
+
+    return mask & ~binary_erosion(mask)
+
+
+def test_label_maps_are_compared_by_colour_name_or_number(scene, evaluate, segmentations):
+    grid = a_geometry("RAS", (34, 32, 30), 1.0)
+    labels = LabelMap((3 * a_ball(grid, 6)).astype(np.int16), grid, "labels")
+    nodes = [add_volume(labels, name, "vtkMRMLLabelMapVolumeNode") for name in ("fixed labels", "moving labels")]
+    found = evaluate(fixedSegmentation=nodes[0], movingSegmentation=nodes[1])
+    assert numbers(found["Dice overlap", "label 3", "0 to 1"])[0] == 1.0
+    nodes[0].CreateDefaultDisplayNodes()
+    nodes[0].GetDisplayNode().SetAndObserveColorNodeID("vtkMRMLColorTableNodeLabels")
+    name = nodes[0].GetDisplayNode().GetColorNode().GetColorName(3)
+    assert name and name != "label 3"
+    found = evaluate(fixedSegmentation=nodes[0], movingSegmentation=nodes[1])
+    assert ("Dice overlap", name, "0 to 1") in found, "other names, but the same number"
+
+
+def names(pairs_and_rest):
+    pairs, fixed, moving = pairs_and_rest
+    return [(a.name, b.name) for a, b in pairs], [s.name for s in fixed], [s.name for s in moving]
+
+
+def test_matching_prefers_names_and_refuses_ambiguity():
+    def structures(*items):
+        return [Structure(name, label, None) for name, label in items]
+
+    fixed = structures(("Liver", 1), ("left", 2), ("twin", 3), ("twin", 4), ("alone", 7))
+    moving = structures(("LIVER ", 9), ("links", 2), ("twin", 3), ("other", 4), ("x", 5), ("y", 5))
+    assert names(matched(fixed, moving)) == (
+        [("Liver", "LIVER "), ("left", "links"), ("twin", "twin"), ("twin", "other")],
+        ["alone"],
+        ["x", "y"],
+    )
+    assert names(matched(structures(("a", 1), ("b", 1)), structures(("c", 1), ("d", 1)))) == (
+        [],
+        ["a", "b"],
+        ["c", "d"],
+    )
+
+
+def test_a_label_map_is_sampled_once_for_all_its_structures():
+    grid = a_geometry("RAS", (8, 8, 8))
+    labels = LabelMap((a_ball(grid, 4) + a_ball(grid, 2)).astype(np.uint8), grid)
+    calls = []
+
+    class Counted(AffineTransform):
+        def resample(self, *args):
+            calls.append(args)
+            return super().resample(*args)
+
+    sampler = Sampler(Counted(np.eye(4)), grid)
+    masks = [sampler.mask(Structure("s", label, labels)) for label in (1, 2)]
+    np.testing.assert_array_equal(masks[0] | masks[1], a_ball(grid, 4))
+    assert len(calls) == 1 and not sampler.mask(Structure("empty", 1, None)).any()
+
+
+def test_structures_that_vanish_have_no_distances(scene, evaluate, volumes):
+    grid = a_geometry("RAS", (12, 12, 12), 1.0)
+    far = a_geometry("RAS", (12, 12, 12), 1.0).shifted((500, 0, 0), (12, 12, 12))
+    here = add_segmentation("here", [LabelMap(a_ball(grid, 4).astype(np.uint8), grid)], [("a", "A", 0, 1)])
+    gone = add_segmentation("gone", [LabelMap(np.ones(far.shape, np.uint8), far)], [("a", "A", 0, 1)])
+    found = evaluate(fixedSegmentation=here, movingSegmentation=gone)
+    assert numbers(found["Dice overlap", "A", "0 to 1"]) == [0.0, 0.0]
+    assert found["Mean surface distance", "A", "mm"] == ("", "")
+    found = evaluate(fixedSegmentation=gone, movingSegmentation=here)
+    assert found["Dice overlap", "A", "0 to 1"] == ("", "")
+
+
+def test_folds_and_extremes_of_the_jacobian_are_counted(logic, scene, volumes):
+    fixed, moving = volumes
+    grid = volume_geometry(fixed)
+    displacement = np.zeros((*grid.shape, 3), np.float32)
+    axes = grid.affine[:3, :3]
+    displacement[8] = axes[:, 0] * 4  # jumps over its neighbours along I and back: folds on one plane
+    node = transform_to_node(DisplacementField(displacement, grid), name="folded")
+    found = read(logic.evaluate(fixed, moving, None, node))
+    plane = grid.shape[1] * grid.shape[2]
+    assert found["Folded voxels", "", "voxels"] == ("", str(plane))
+    assert numbers(found["Folded voxels", "", "%"])[1] == pytest.approx(100 / grid.shape[0], rel=1e-4)
+    assert numbers(found["Jacobian determinant", "minimum", "1 keeps the volume"])[1] == pytest.approx(-1, abs=1e-3)
+    assert numbers(found["Jacobian determinant", "maximum", "1 keeps the volume"])[1] == pytest.approx(3, abs=1e-3)
+    assert not any(measure in ("Time", "Device", "Model") for measure, _structure, _unit in found)
+
+
+def test_time_device_and_model_come_from_the_transform(evaluate):
+    found = evaluate()
+    assert found["Time", "", "s"] == ("", "12.5")
+    assert found["Device", "", ""] == ("", "cpu") and found["Model", "", ""] == ("", "Optimise this pair")
+
+
+def test_an_existing_table_is_replaced(scene, logic, volumes, registered):
+    table = scene.AddNewNodeByClass("vtkMRMLTableNode", "mine")
+    for _run in range(2):
+        assert logic.evaluate(*volumes, registered["moved"], registered["forward"], table=table) is table
+    assert table.GetName() == "mine" and table.GetNumberOfColumns() == 5
+    assert ("Time", "", "s") in read(table)
+
+
+def test_parents_count_as_the_place_of_everything(scene, logic, volumes, registered, evaluate):
+    """Fixed volume, moved volume and fixed landmarks turned together: errors stay."""
+    labels = ["a", "b"]
+    points = FIXED_POINTS[:2]
+    moving = add_landmarks(known_forward().apply_to_points(points) + OFFSETS[1], labels, "M")
+    matrix = a_rigid_matrix(10, (1, 2, 3))
+    own = AffineTransform(np.linalg.inv(matrix)).apply_to_points(points)
+    fixed = add_landmarks(own, labels, "F")
+    add_linear_parent(fixed, matrix)
+    found = evaluate(fixedLandmarks=fixed, movingLandmarks=moving)
+    assert numbers(found["Landmark error", "mean", "mm"])[1] == pytest.approx(1.0, abs=0.02)
+
+
+def assert_refused(error, message, call):
+    scene = slicer.mrmlScene
+    before = scene.GetNumberOfNodes()
+    with pytest.raises(error, match=message):
+        call()
+    assert scene.GetNumberOfNodes() == before
+
+
+def test_unfit_inputs_are_refused(scene, logic, volumes, registered, segmentations, evaluate):
+    fixed, moving = volumes
+    moved, forward = registered["moved"], registered["forward"]
+    gone = scene.AddNewNodeByClass("vtkMRMLTableNode", "gone")
+    scene.RemoveNode(gone)
+    few, many, none = (add_landmarks(FIXED_POINTS[:n], "abcde", f"{n} points") for n in (2, 5, 0))
+    assert_refused(OutputError, "no forward transform", lambda: logic.evaluate(fixed, moving, moved, None))
+    assert_refused(ImageError, "got none", lambda: logic.evaluate(None, moving, moved, forward))
+    message = "fixed is a vtkMRMLScalarVolumeNode and cannot hold results"
+    assert_refused(OutputError, message, lambda: evaluate(table=fixed))
+    assert_refused(OutputError, "gone is no longer in the scene", lambda: evaluate(table=gone))
+    message = "2 points has 2 placed points and 5 points 5"
+    assert_refused(ImageError, message, lambda: evaluate(fixedLandmarks=few, movingLandmarks=many))
+    assert_refused(ImageError, "have no placed points", lambda: evaluate(fixedLandmarks=none, movingLandmarks=none))
+    model = scene.AddNewNodeByClass("vtkMRMLModelNode", "model")
+    assert_refused(
+        ImageError,
+        "model is a vtkMRMLModelNode and has no structures",
+        lambda: evaluate(fixedSegmentation=model, movingSegmentation=model),
+    )
+    segmentations[0].SetAndObserveTransformNodeID(forward.GetID())
+    assert_refused(
+        GeometryError,
+        "truth is under the non-linear transform",
+        lambda: evaluate(fixedSegmentation=segmentations[0], movingSegmentation=segmentations[1]),
+    )
+    scene.RemoveNode(moved)
+    assert_refused(OutputError, "moving moved is no longer", lambda: logic.evaluate(fixed, moving, moved, forward))
+
+
+def test_a_failing_step_leaves_the_table_unchanged(scene, logic, volumes, registered, monkeypatch):
+    from VoxelMorphLib.bridge import evaluation
+
+    table = logic.evaluate(*volumes, registered["moved"], registered["forward"])
+    kept = read(table)
+    real = evaluation.fill_table
+
+    def fail(_rows, node):
+        real([], node)
+        raise MemoryError("injected")
+
+    monkeypatch.setattr(evaluation, "fill_table", fail)
+    for target in (table, None):
+        assert_refused(
+            MemoryError,
+            "injected",
+            lambda target=target: logic.evaluate(*volumes, registered["moved"], registered["forward"], table=target),
+        )
+    assert read(table) == kept

@@ -1,0 +1,181 @@
+"""How well two volume nodes were registered: similarity, overlap, landmarks, folding and provenance as a table node."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Optional
+
+import numpy as np
+import slicer
+
+from ..core.errors import OutputError
+from ..core.image import Image
+from ..core.metrics import correlation, dice, folding, mutual_information, surface_distances, target_registration_error
+from ..core.transform import AffineTransform, Transform
+from ..registration.quality import coarse_grid
+from .hierarchy import place_beside
+from .jacobian_nodes import jacobian_image
+from .landmarks import landmark_pairs
+from .node_maps import image_map, matrix_to_world
+from .result_nodes import ATTRIBUTE_PREFIX
+from .result_table import Row, check_table, fill_table
+from .rollback import unchanged_on_failure
+from .structures import Sampler, Structure, matched, structures_from_node
+from .volume_nodes import image_from_node
+
+IDENTITY = AffineTransform(np.eye(4))
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """The nodes of one finished registration.
+
+    Args:
+        fixed, moving: the volumes.
+        moved: the moving volume on the fixed grid; None resamples it through `forward`.
+        forward: transform node that moves `moving` onto `fixed`.
+        fixed_segmentation, moving_segmentation: segmentations or label maps of the same structures; both or none.
+        fixed_landmarks, moving_landmarks: markups of the same points; both or none.
+    """
+
+    fixed: slicer.vtkMRMLScalarVolumeNode
+    moving: slicer.vtkMRMLScalarVolumeNode
+    moved: Optional[slicer.vtkMRMLScalarVolumeNode]
+    forward: slicer.vtkMRMLTransformNode
+    fixed_segmentation: Optional[slicer.vtkMRMLNode] = None
+    moving_segmentation: Optional[slicer.vtkMRMLNode] = None
+    fixed_landmarks: Optional[slicer.vtkMRMLMarkupsNode] = None
+    moving_landmarks: Optional[slicer.vtkMRMLMarkupsNode] = None
+
+
+def evaluate(nodes: Evaluated, table: slicer.vtkMRMLTableNode | None = None) -> slicer.vtkMRMLTableNode:
+    """Measure a registration and write a table; when anything fails the scene is unchanged.
+
+    Args:
+        nodes: what was registered, and what is known about it.
+        table: receives the rows; None creates one beside the fixed volume.
+
+    Raises:
+        ImageError: a volume, segmentation or list of landmarks without content, or landmarks without partners.
+        GeometryError: a volume or segmentation under a non-linear parent.
+        OutputError: a node is missing or left the scene, or `table` is no table.
+    """
+    _check(nodes)
+    check_table(table)
+    rows = list(_rows(nodes))
+    scene = nodes.fixed.GetScene()
+    with unchanged_on_failure(scene, [] if table is None else [table]):
+        if table is None:
+            name = f"{nodes.moving.GetName()} to {nodes.fixed.GetName()} results"
+            table = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName(name))
+            place_beside(table, nodes.fixed)
+        fill_table(rows, table)
+    return table
+
+
+def _check(nodes: Evaluated) -> None:
+    if nodes.forward is None:
+        raise OutputError("There is no forward transform to evaluate. Register the volumes first.")
+    for node in vars(nodes).values():
+        if node is not None and node.GetScene() is None:
+            raise OutputError(f"{node.GetName()} is no longer in the scene. Load it again and repeat.")
+
+
+def _rows(nodes: Evaluated) -> Iterator[Row]:
+    fixed = image_from_node(nodes.fixed)
+    forward = image_map(nodes.forward, fixed.geometry)
+    yield from _similarity(nodes, fixed, forward)
+    if nodes.fixed_segmentation is not None and nodes.moving_segmentation is not None:
+        yield from _overlap(nodes, fixed, forward)
+    if nodes.fixed_landmarks is not None and nodes.moving_landmarks is not None:
+        yield from _landmarks(nodes, forward)
+    yield from _folding(forward, fixed)
+    yield from _provenance(nodes.forward)
+
+
+def _similarity(nodes: Evaluated, fixed: Image, forward: Transform) -> Iterator[Row]:
+    """On a subset of the fixed voxels, as the registration reports it."""
+    grid = coarse_grid(fixed.geometry)
+    reference = IDENTITY.resample(fixed, grid).array
+    moving = image_from_node(nodes.moving, to_world=matrix_to_world(nodes.moving, nodes.forward))
+    before = IDENTITY.resample(moving, grid).array
+    moved = moving if nodes.moved is None else image_from_node(nodes.moved)
+    after = (forward if nodes.moved is None else IDENTITY).resample(moved, grid).array
+    yield Row("Correlation", "", correlation(reference, before), correlation(reference, after), "-1 to 1")
+    information = [mutual_information(reference, image) for image in (before, after)]
+    yield Row("Mutual information", "", *information, "nat")
+
+
+def _overlap(nodes: Evaluated, fixed: Image, forward: Transform) -> Iterator[Row]:
+    grid = fixed.geometry
+    pairs, only_fixed, only_moving = matched(
+        structures_from_node(nodes.fixed_segmentation),
+        structures_from_node(nodes.moving_segmentation, nodes.forward),
+    )
+    samplers = Sampler(IDENTITY, grid), Sampler(IDENTITY, grid), Sampler(forward, grid)
+    for fixed_structure, moving_structure in pairs:
+        truth, before, after = (
+            sampler.mask(structure)
+            for sampler, structure in zip(samplers, (fixed_structure, moving_structure, moving_structure))
+        )
+        columns = zip(*(_compare(truth, mask, grid.spacing) for mask in (before, after)))
+        names = (("Dice overlap", "0 to 1"), ("95 % Hausdorff distance", "mm"), ("Mean surface distance", "mm"))
+        for (measure, unit), (value_before, value_after) in zip(names, columns):
+            yield Row(measure, fixed_structure.name, value_before, value_after, unit)
+    yield from (_unmatched(structure, nodes.moving_segmentation) for structure in only_fixed)
+    yield from (_unmatched(structure, nodes.fixed_segmentation) for structure in only_moving)
+
+
+def _compare(truth: np.ndarray, mask: np.ndarray, spacing: np.ndarray) -> tuple[float | None, ...]:
+    """Dice, HD95 and mean surface distance; None where a structure has no voxel to measure from."""
+    box = _bounding_box(truth | mask)
+    truth, mask = truth[box], mask[box]
+    if not truth.any():
+        return None, None, None
+    overlap = float(dice(truth, mask, labels=[1])[0])
+    if not mask.any():
+        return overlap, None, None
+    distances = surface_distances(truth, mask, spacing)
+    return overlap, distances.percentile95, distances.mean
+
+
+def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
+    """Both surfaces lie inside, so distances within the box are those of the whole grid."""
+    extents = []
+    for axis in range(3):
+        filled = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+        extents.append(slice(filled[0], filled[-1] + 1) if filled.size else slice(0, 0))
+    return tuple(extents)
+
+
+def _unmatched(structure: Structure, missing_in: slicer.vtkMRMLNode) -> Row:
+    return Row("Not compared", structure.name, after=f"not in {missing_in.GetName()}")
+
+
+def _landmarks(nodes: Evaluated, forward: Transform) -> Iterator[Row]:
+    pairs = landmark_pairs(nodes.fixed_landmarks, nodes.moving_landmarks, nodes.forward)
+    before = target_registration_error(pairs.fixed, pairs.moving)
+    after = target_registration_error(pairs.fixed, pairs.moving, forward)
+    for name, *errors in zip(pairs.names, before.tolist(), after.tolist()):
+        yield Row("Landmark error", name, *errors, "mm")
+    yield Row("Landmark error", "mean", float(before.mean()), float(after.mean()), "mm")
+
+
+def _folding(forward: Transform, fixed: Image) -> Iterator[Row]:
+    folds = folding(jacobian_image(forward, fixed.geometry).array)
+    yield Row("Folded voxels", "", None, folds.count, "voxels")
+    yield Row("Folded voxels", "", None, folds.percent, "%")
+    yield Row("Jacobian determinant", "minimum", None, folds.minimum, "1 keeps the volume")
+    yield Row("Jacobian determinant", "maximum", None, folds.maximum, "1 keeps the volume")
+
+
+def _provenance(forward: slicer.vtkMRMLTransformNode) -> Iterator[Row]:
+    """What the registration wrote onto its transform; other transforms have none."""
+    seconds = forward.GetAttribute(f"{ATTRIBUTE_PREFIX}Seconds")
+    if seconds is not None:
+        yield Row("Time", "", None, float(json.loads(seconds).get("total", 0.0)), "s")
+    for measure, attributes in (("Device", ("Device",)), ("Model", ("ModelTitle", "Model"))):
+        values = [forward.GetAttribute(f"{ATTRIBUTE_PREFIX}{attribute}") for attribute in attributes]
+        yield from (Row(measure, after=value) for value in [v for v in values if v][:1])

@@ -1,0 +1,118 @@
+"""Segmentations and label maps -> named structures that can be looked at on any grid, and pairs of the same one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+
+from ..core.errors import ImageError
+from ..core.geometry import Geometry
+from ..core.image import LabelMap
+from ..core.transform import Transform
+from .node_maps import matrix_to_world
+from .segment_layers import binary_segmentation, segment_layers
+from .volume_nodes import label_map_from_node
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """One segment, or one label of a label map.
+
+    Args:
+        name: of the segment or of the label's colour.
+        label: its number in `labels`.
+        labels: label map that holds it, in world coordinates; None for a segment without voxels.
+    """
+
+    name: str
+    label: int
+    labels: LabelMap | None
+
+
+def structures_from_node(node: slicer.vtkMRMLNode, under: slicer.vtkMRMLTransformNode | None = None) -> list[Structure]:
+    """The structures of a segmentation or label map, in its order.
+
+    Args:
+        node: segmentation or volume of label numbers.
+        under: transform that does not count where the node lies under it; see `node_maps.matrix_to_world`.
+
+    Raises:
+        ImageError: neither of both, or without content.
+        GeometryError: under a non-linear parent.
+    """
+    if isinstance(node, slicer.vtkMRMLSegmentationNode):
+        return _segments(node, matrix_to_world(node, under))
+    if not isinstance(node, slicer.vtkMRMLScalarVolumeNode):
+        raise ImageError(
+            f"{node.GetName()} is a {node.GetClassName()} and has no structures. Choose a segmentation or label map."
+        )
+    labels = label_map_from_node(node, matrix_to_world(node, under))
+    display = node.GetDisplayNode()
+    colours = display.GetColorNode() if display is not None else None
+    return [Structure(_name(int(label), colours), int(label), labels) for label in labels.labels()]
+
+
+def _segments(node: slicer.vtkMRMLSegmentationNode, to_world: np.ndarray) -> list[Structure]:
+    segmentation = binary_segmentation(node)
+    layer_of = {}
+    for layer in segment_layers(segmentation, to_world, node.GetName()):
+        layer_of.update(dict.fromkeys(layer.segment_ids, layer.labels))
+    segments = [(segment_id, segmentation.GetSegment(segment_id)) for segment_id in segmentation.GetSegmentIDs()]
+    return [
+        Structure(segment.GetName(), segment.GetLabelValue(), layer_of.get(segment_id))
+        for segment_id, segment in segments
+    ]
+
+
+def _name(label: int, colours: slicer.vtkMRMLColorNode | None) -> str:
+    name = colours.GetColorName(label) if colours is not None else None
+    return name if name and name != "(none)" else f"label {label}"
+
+
+def matched(
+    fixed: Sequence[Structure], moving: Sequence[Structure]
+) -> tuple[list[tuple[Structure, Structure]], list[Structure], list[Structure]]:
+    """Pairs of the same structure: of equal name, else of equal label number where that is unambiguous.
+
+    Returns:
+        The pairs in the order of `fixed`, and what is left of `fixed` and of `moving`.
+    """
+    partners = _pair(fixed, moving, lambda structure: structure.name.strip().casefold())
+    left = [[s for s in group if s not in used] for group, used in ((fixed, partners), (moving, partners.values()))]
+    partners.update(_pair(*left, lambda structure: structure.label))
+    found = set(partners.values())
+    pairs = [(structure, partners[structure]) for structure in fixed if structure in partners]
+    return pairs, [s for s in fixed if s not in partners], [s for s in moving if s not in found]
+
+
+def _pair(fixed: Sequence[Structure], moving: Sequence[Structure], key) -> dict[Structure, Structure]:
+    """Those whose key occurs once on each side."""
+    counts = [Counter(map(key, group)) for group in (fixed, moving)]
+    by_key = {key(structure): structure for structure in moving}
+    return {s: by_key[key(s)] for s in fixed if counts[0][key(s)] == counts[1][key(s)] == 1}
+
+
+class Sampler:
+    """Structures seen through one transform on one grid; a label map with many structures is sampled once.
+
+    Args:
+        transform: world of the grid -> world of the structures.
+        geometry: the grid.
+    """
+
+    def __init__(self, transform: Transform, geometry: Geometry):
+        self.transform, self.geometry = transform, geometry
+        self._sampled: dict[int, np.ndarray] = {}
+
+    def mask(self, structure: Structure) -> np.ndarray:
+        """(I, J, K), bool."""
+        if structure.labels is None:
+            return np.zeros(self.geometry.shape, bool)
+        key = id(structure.labels)
+        if key not in self._sampled:
+            self._sampled[key] = self.transform.resample(structure.labels, self.geometry).array
+        return self._sampled[key] == structure.label
