@@ -18,6 +18,7 @@ from .memory import measure_memory
 from .row import Row, markdown
 from .settings import Settings
 from .startup import measure_startup
+from .warm_click import measure_warm_click
 
 TOPICS = {
     "startup": measure_startup,
@@ -25,6 +26,7 @@ TOPICS = {
     "compare": measure_against_pypi,
     "memory": measure_memory,
     "gpu": measure_gpu,
+    "warm": measure_warm_click,
 }
 
 

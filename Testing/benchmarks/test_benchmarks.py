@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from benchmarks import compare, gpu, memory, startup
+from benchmarks import compare, gpu, memory, startup, warm_click
 from benchmarks.__main__ import main
 from benchmarks.child import run_child
 from benchmarks.clock import interleaved, median_ratio
@@ -87,6 +87,17 @@ def test_absent_packages_weights_and_devices_are_skipped_with_the_reason(tiny, m
     reasons = ("pip install --no-deps voxelmorph==0.3.4", "no published weights", "no CUDA device", "no published")
     for row, reason in zip(rows, reasons):
         assert reason in row.note
+
+
+def test_clicks_are_split_into_stages(tiny, monkeypatch):
+    monkeypatch.setattr(warm_click, "SMALL", (32, 32, 32))
+    monkeypatch.setattr(warm_click, "_published_job", warm_click._job_on_own_grid)
+    rows = warm_click.measure_warm_click(tiny)
+    assert len(rows) == 2 * (3 + len(warm_click.STAGES))
+    for first, second, *stages, hold_up in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+        assert first.ratio == pytest.approx(first.value / second.value)
+        assert sum(row.value for row in stages) == pytest.approx(first.value, abs=0.01)
+        assert hold_up.unit == "ms"
 
 
 def test_the_pair_has_the_wanted_shape_and_range(tiny):
