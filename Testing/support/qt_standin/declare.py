@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from PySide6 import QtCore
+
 #: Stand-ins by the name of their C++ class; the loader of .ui files and the modules `ctk` and `slicer` take them here.
 STAND_INS: dict[str, type] = {}
 
@@ -20,7 +22,16 @@ def stand_in(methods: Iterable[str] = (), signals: Iterable[str] = ()):
         cls._is_cpp = True
         cls._visible = {*methods, *(signature.split("(")[0] for signature in signals)}
         cls._signatures = (*getattr(cls, "_signatures", ()), *signals)
+        cls._properties = {**getattr(cls, "_properties", {}), **_properties(cls)}
         STAND_INS[cls.__name__] = cls
         return cls
 
     return declare
+
+
+def _properties(cls: type) -> dict[str, tuple[str, bool]]:
+    """Type and writability; read now, because PySide6 replaces the description of a class when it is used."""
+    meta = cls.staticMetaObject
+    names = [name for name, value in vars(cls).items() if isinstance(value, QtCore.Property)]
+    found = {name: meta.property(meta.indexOfProperty(name)) for name in names}
+    return {name: (item.typeName(), item.isWritable()) for name, item in found.items()}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from PySide6 import QtCore
-
 #: Methods that Slicer adds for Python: qSlicerBaseQTCorePythonQtDecorators.h and qSlicerBaseQTGUIPythonQtDecorators.h.
 DECORATED = {
     "qSlicerCoreApplication": {"processEvents", "testingEnabled"},
@@ -30,23 +28,16 @@ def undeclared(cls: type, api: Api) -> list[str]:
 
 def _wrong_properties(cls: type, api: Api) -> list[str]:
     """Properties that the stand-in declares and the headers do not, or with another type or writability."""
-    meta, wrong = cls.staticMetaObject, []
-    declared = {}
+    wrong, declared = [], {}
     for base in reversed(_line(api, cls.__name__)):
         declared.update(api[base]["properties"])
-    for name in _own_properties(cls):
-        ours, theirs = meta.property(meta.indexOfProperty(name)), declared.get(name)
+    for name, ours in sorted(cls._properties.items()):
+        theirs = declared.get(name)
         if theirs is None:
             wrong.append(f"{cls.__name__}.{name}")
-        elif (ours.typeName(), ours.isWritable()) != (theirs["type"], theirs["write"]):
-            wrong.append(f"{cls.__name__}.{name}: {ours.typeName()}, writable {ours.isWritable()}; {theirs}")
+        elif ours != (theirs["type"], theirs["write"]):
+            wrong.append(f"{cls.__name__}.{name}: {ours[0]}, writable {ours[1]}; {theirs}")
     return wrong
-
-
-def _own_properties(cls: type) -> list[str]:
-    """Of the class itself and of stand-ins that it derives from; not those of Qt."""
-    bases = [base for base in cls.__mro__ if "_visible" in base.__dict__]
-    return sorted({name for base in bases for name, value in vars(base).items() if isinstance(value, QtCore.Property)})
 
 
 def _of(api: Api, name: str, kind: str) -> set[str]:
