@@ -16,11 +16,14 @@ class FieldPair:
             to the network's multiple; None where the network predicts a displacement directly.
         displacement: (B, N, *shape), voxels of the input grid; moves the moving image onto the fixed one (pull).
         inverse: (B, N, *shape), moves the fixed image onto the moving one; None where the network knows none.
+        matrix: (B, N, N + 1), the whole of `displacement` as a map of voxel coordinates that count from voxel 0; None
+            where it is not linear.
     """
 
     velocity: Tensor | None
     displacement: Tensor
     inverse: Tensor | None
+    matrix: Tensor | None = None
 
 
 @dataclass(frozen=True)

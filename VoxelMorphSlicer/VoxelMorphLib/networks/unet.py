@@ -35,7 +35,11 @@ FINAL_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def feature_lists(
-    features: int | Sequence[Sequence[int]] | None, levels: int | None, multiplier: float, conv_per_level: int
+    features: int | Sequence[Sequence[int]] | None,
+    levels: int | None,
+    multiplier: float,
+    conv_per_level: int,
+    upsample_skips: int = 0,
 ) -> Features:
     """Features of every convolution of encoder and decoder, as `Unet` describes its arguments.
 
@@ -56,10 +60,11 @@ def feature_lists(
     if len(features) != 2 or not features[0] or not positive:
         raise ConfigError(f"The features {features} are not two lists of positive numbers, encoder and decoder.")
     encoder, decoder = (tuple(part) for part in features)
-    if conv_per_level < 1 or len(encoder) % conv_per_level or len(decoder) < len(encoder):
+    fewest = len(encoder) - upsample_skips * conv_per_level
+    if conv_per_level < 1 or len(encoder) % conv_per_level or len(decoder) < max(fewest, 1):
         raise ConfigError(
             f"{len(encoder)} encoder and {len(decoder)} decoder convolutions do not fit {conv_per_level} per level; "
-            "the encoder needs a multiple of it, the decoder at least as many as the encoder."
+            "the encoder needs a multiple of it, the decoder at least as many for every level that is upsampled."
         )
     return encoder, decoder
 
@@ -109,7 +114,7 @@ class Unet(nn.Module):
             raise ConfigError(
                 f"final_activation is {final_activation!r}; choose one of {', '.join(FINAL_ACTIVATIONS)}."
             )
-        encoder, decoder = feature_lists(features, levels, multiplier, conv_per_level)
+        encoder, decoder = feature_lists(features, levels, multiplier, conv_per_level, upsample_skips)
         depth = len(encoder) // conv_per_level
         if not 0 <= upsample_skips <= depth:
             raise ConfigError(f"upsample_skips is {upsample_skips}; a network of {depth} levels allows 0 to {depth}.")
@@ -128,6 +133,11 @@ class Unet(nn.Module):
     def reduction(self) -> int:
         """How many times coarser than the input the output is."""
         return prod(self.factors[: self.upsample_skips])
+
+    @property
+    def blocks(self) -> list[ConvBlock]:
+        """All convolutions in their order."""
+        return [block for blocks in (*self.encoder, *self.decoder, self.final) for block in blocks]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -212,7 +222,7 @@ class Unet(nn.Module):
                 channels += skips[depth - 1 - level]
         self.out_channels = channels
         if self.final_activation:
-            (self.final or self.decoder[-1])[-1].activation = False
+            self.blocks[-1].activation = False
 
 
 def _pool_factors(pooling: int | Sequence[int], depth: int) -> tuple[int, ...]:
