@@ -55,15 +55,6 @@ def activate(box, value: str) -> None:
     box.activated.emit(box.currentIndex)
 
 
-def answer(monkeypatch, yes: bool) -> list:
-    """Answer every question; returns what was asked."""
-    asked = []
-    monkeypatch.setattr(
-        slicer.util, "confirmOkCancelDisplay", lambda text, *_rest, **_options: asked.append(text) or yes
-    )
-    return asked
-
-
 def test_every_model_that_can_run_is_listed(panel, section):
     listed = [panel.ui.modelComboBox.itemData(index) for index in range(panel.ui.modelComboBox.count)]
     assert listed == [entry.id for entry in panel.logic.models()]
@@ -93,23 +84,20 @@ def test_what_is_not_downloaded_cannot_be_deleted(panel):
     assert not panel.ui.deleteModelButton.enabled
 
 
-def test_a_downloaded_model_is_deleted_after_a_question(panel, section, a_downloaded_model, monkeypatch):
+def test_a_downloaded_model_is_deleted_after_a_question(panel, section, a_downloaded_model, dialogs):
     activate(panel.ui.modelComboBox, DOWNLOADED)
-    asked = answer(monkeypatch, yes=False)
+    dialogs.answer(False, True)
     panel.click("deleteModelButton")
     assert a_downloaded_model.exists()
-    assert len(asked) == 1
-    answer(monkeypatch, yes=True)
+    assert len(dialogs.asked) == 1
     panel.click("deleteModelButton")
     assert not a_downloaded_model.exists()
     assert "to download" in panel.ui.modelFactsLabel.text
     assert panel.ui.modelComboBox.currentData == DOWNLOADED
 
 
-def test_own_weights_are_copied_chosen_and_stored(panel, section, own_weights, cache, monkeypatch):
-    import qt
-
-    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_arguments: str(own_weights))
+def test_own_weights_are_copied_chosen_and_stored(panel, section, own_weights, cache, dialogs):
+    dialogs.answer(str(own_weights))
     panel.click("importModelButton")
     copy = cache / "imported" / "my network.h5"
     assert copy.read_bytes() == b"weights"
@@ -119,18 +107,16 @@ def test_own_weights_are_copied_chosen_and_stored(panel, section, own_weights, c
     assert panel.ui.statusLabel.text == "my network.h5 was imported"
 
 
-def test_closing_the_file_dialog_imports_nothing(panel, cache, monkeypatch):
-    import qt
-
-    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_arguments: "")
+def test_closing_the_file_dialog_imports_nothing(panel, cache, dialogs):
+    dialogs.answer("")
     panel.click("importModelButton")
     assert not cache.exists()
     assert panel.ui.modelComboBox.currentData == OPTIMISE
 
 
-def test_a_deleted_import_gives_way_to_the_default(panel, section, own_weights, cache, monkeypatch):
+def test_a_deleted_import_gives_way_to_the_default(panel, section, own_weights, cache, dialogs):
     section.importFile(str(own_weights))
-    answer(monkeypatch, yes=True)
+    dialogs.answer(True)
     panel.click("deleteModelButton")
     assert list((cache / "imported").iterdir()) == []
     assert panel.widget.panel.parameters.model == OPTIMISE
@@ -153,33 +139,26 @@ def test_a_folder_that_cannot_be_written_is_reported(panel, section, own_weights
     assert "cannot be opened" in panel.ui.statusLabel.text
 
 
-def test_the_folder_is_opened_in_the_file_manager(panel, cache, monkeypatch):
-    import qt
-
-    opened = []
-    monkeypatch.setattr(qt.QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
+def test_the_folder_is_opened_in_the_file_manager(panel, cache, dialogs):
     panel.click("openModelFolderButton")
-    assert opened == [str(cache)]
+    assert dialogs.opened == [f"file://{cache}"]
     assert cache.is_dir()
 
 
-def test_a_licence_is_agreed_to_once_per_model(section, monkeypatch):
-    asked = answer(monkeypatch, yes=False)
+def test_a_licence_is_agreed_to_once_per_model(section, dialogs):
+    dialogs.answer(False, True, False)
     assert not section.approve("synthmorph-shapes")
-    assert "not stated by its authors" in asked[0]
-    answer(monkeypatch, yes=True)
+    assert "not stated by its authors" in dialogs.texts[0]
     assert section.approve("synthmorph-shapes")
-    asked = answer(monkeypatch, yes=False)
     assert section.approve("synthmorph-shapes")
-    assert asked == []
+    assert len(dialogs.asked) == 2
     assert not section.approve("synthmorph-brains")
 
 
-def test_models_under_our_own_licence_ask_nothing(section, monkeypatch):
-    asked = answer(monkeypatch, yes=False)
+def test_models_under_our_own_licence_ask_nothing(section, dialogs):
     assert section.approve(OPTIMISE)
     assert section.approve(DOWNLOADED)
-    assert asked == []
+    assert dialogs.asked == []
 
 
 def test_a_broken_catalogue_of_the_user_is_reported(panel, section, cache):

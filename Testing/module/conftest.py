@@ -1,45 +1,20 @@
-"""The module file of the extension, loaded over a real MRML scene with stand-ins for Slicer's base classes."""
+"""The module's file, loaded as the application does, over the Qt stand-in and a real scene."""
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-import types
-import unittest
 
 import pytest
-from support.mrml_scene import application, scene
-from support.shared_data import REPOSITORY
+from support.qt_standin.fixtures import MODULE_FILE, application, dialogs, scene
 
-__all__ = ["application", "module", "scene"]
-
-
-class _Module:
-    def __init__(self, parent):
-        self.parent = parent
-
-
-class _Widget:
-    def __init__(self, parent=None):
-        self.parent = parent
+__all__ = ["application", "dialogs", "module", "scene"]
 
 
 @pytest.fixture
-def module(scene, monkeypatch):
-    """VoxelMorphSlicer.py as a Python module."""
-    bases = {
-        "ScriptedLoadableModule": _Module,
-        "ScriptedLoadableModuleWidget": _Widget,
-        "ScriptedLoadableModuleLogic": object,
-        "ScriptedLoadableModuleTest": unittest.TestCase,
-    }
-    translation = {"tr": lambda text: text, "translate": lambda context, text: text}
-    for name, content in (("ScriptedLoadableModule", bases), ("i18n", translation)):
-        stand_in = types.ModuleType(f"slicer.{name}")
-        vars(stand_in).update(content)
-        monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
-    path = REPOSITORY / "VoxelMorphSlicer" / "VoxelMorphSlicer.py"
-    spec = importlib.util.spec_from_file_location("VoxelMorphSlicer", path)
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+def module(scene, dialogs):
+    """VoxelMorphSlicer.py as a Python module; its panel is not opened."""
+    from support.qt_standin.module_factory import load_module, unload_module
+
+    loaded = load_module(MODULE_FILE)
+    yield sys.modules["VoxelMorphSlicer"]
+    unload_module(loaded)

@@ -1,18 +1,21 @@
-"""The module as Slicer's console uses it: description, models, and a registration of two nodes."""
+"""The module as Slicer lists it and as Slicer's console uses it, without its panel."""
 
 from __future__ import annotations
 
+import sys
+import types
 import unittest
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
+import slicer
 from support.mrml_nodes import add_volume
 from VoxelMorphLib.core.config import RegistrationOptions
-from VoxelMorphLib.core.errors import Cancelled, DependencyError, ImageError
+from VoxelMorphLib.core.errors import Cancelled, ImageError
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
 
@@ -29,13 +32,54 @@ def two_volumes(scene):
     ]
 
 
+@pytest.fixture
+def sample_data(monkeypatch):
+    """Slicer's module Sample Data; returns what was registered with it."""
+    registered = []
+    module = types.ModuleType("SampleData")
+    module.SampleDataLogic = types.SimpleNamespace(
+        registerCustomSampleDataSource=lambda **source: registered.append(source)
+    )
+    monkeypatch.setitem(sys.modules, "SampleData", module)
+    return registered
+
+
 def test_the_module_describes_itself(module):
-    parent = SimpleNamespace()
-    module.VoxelMorphSlicer(parent)
-    assert parent.title == "VoxelMorph"
-    assert parent.categories == ["Registration"]
-    assert "github.com" in parent.helpText
-    assert "Balakrishnan" in parent.acknowledgementText
+    described = slicer.app.moduleManager().module("VoxelMorphSlicer")
+    assert described.title == "VoxelMorph"
+    assert list(described.categories) == ["Registration"]
+    assert list(described.dependencies) == []
+    assert "github.com" in described.helpText
+    assert "Balakrishnan" in described.acknowledgementText
+
+
+def test_sample_data_are_registered_once_the_application_has_started(module, sample_data):
+    slicer.app.startupCompleted.emit()
+    source = sample_data[-1]
+    assert source["category"] == "VoxelMorph"
+    assert source["nodeNames"] == ["MRBrainTumor1", "MRBrainTumor2"]
+    for uri, checksum in zip(source["uris"], source["checksums"]):
+        assert uri.startswith("https://")
+        assert checksum == f"SHA256:{uri.rsplit('/', 1)[1]}"
+
+
+def test_the_logic_has_every_method_of_the_library(module):
+    from VoxelMorphLib.bridge.logic import VoxelMorphLogic
+
+    logic = module.VoxelMorphSlicerLogic()
+    for name in dir(VoxelMorphLogic):
+        if not name.startswith("_"):
+            assert callable(getattr(logic, name))
+    with pytest.raises(AttributeError, match="frobnicate"):
+        logic.frobnicate()
+
+
+def test_the_logic_makes_one_configuration(module, scene):
+    logic = module.VoxelMorphSlicerLogic()
+    first = logic.getParameterNode()
+    first.smoothness = 1.0
+    assert logic.getParameterNode().smoothness == 1.0
+    assert len(logic.getAllParameterNodes()) == 1
 
 
 def test_the_logic_lists_models_that_this_version_can_run(module):
@@ -65,12 +109,6 @@ def test_cancelling_leaves_the_scene_as_it_was(module, scene, two_volumes):
 def test_a_missing_volume_is_refused(module, two_volumes):
     with pytest.raises(ImageError, match="got none"):
         module.VoxelMorphSlicerLogic().register(two_volumes[0], None)
-
-
-def test_missing_torch_is_reported_before_the_work(module, two_volumes, monkeypatch):
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(DependencyError, match="PyTorch is not installed"):
-        module.VoxelMorphSlicerLogic().register(*two_volumes)
 
 
 def test_the_self_test_passes(module):

@@ -31,25 +31,30 @@ class DeviceSection:
         self.ui, self._onFound, self._say = ui, onFound, say
         self._known: list[Device] | None = None
         self._search: DeviceSearch | None = None
+        self._announced = False
         self._box = ChoiceBox(ui.deviceComboBox, self._choices(), onChosen)
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self._poll)
-        ui.findDevicesButton.connect("clicked(bool)", self.find)
+        ui.findDevicesButton.connect("clicked(bool)", self.onFind)
 
     @property
     def searching(self) -> bool:
         return self._search is not None
 
+    def onFind(self) -> None:
+        self._say(_("Looking for devices"))
+        self._announced = True
+        self.find()
+
     def find(self) -> None:
         """Look for the devices of this machine in a process of its own; `onFound` follows."""
         try:
-            self._search = DeviceSearch()
+            self._search = self._search or DeviceSearch()
         except DeviceError as error:
             self._say(str(error), error=True)
             return
         self.ui.findDevicesButton.enabled = False
-        self._say(_("Looking for devices"))
         self._timer.start()
 
     def setDevices(self, devices: Sequence[Device]) -> None:
@@ -84,7 +89,9 @@ class DeviceSection:
     def _stop(self, text: str, error: bool = False) -> None:
         self.close()
         self.ui.findDevicesButton.enabled = True
-        self._say(text, error)
+        if self._announced:
+            self._say(text, error)
+        self._announced = False
 
     def _choices(self) -> dict[str, str]:
         choices = {AUTOMATIC: _("Automatic")}

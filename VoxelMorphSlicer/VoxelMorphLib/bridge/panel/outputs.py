@@ -1,43 +1,38 @@
-"""Which nodes a registration writes into, and which parameters then point to them."""
+"""Which nodes a registration and what follows it write into, and which parameters then point to them."""
 
 from __future__ import annotations
+
+import slicer
 
 from ..result_nodes import ATTRIBUTE_PREFIX
 
 #: Parameter of each output of a registration.
-PARAMETERS = {"moved": "movedVolume", "forward": "forwardTransform", "inverse": "inverseTransform"}
+REGISTERED = {"moved": "movedVolume", "forward": "forwardTransform", "inverse": "inverseTransform"}
+#: Parameters of what follows it.
+FOLLOWING = ("jacobianVolume", "movedSegmentation", "resultsTable")
 
 
-def forget_other_results(parameters) -> None:
-    """Let go of outputs that hold the result of another pair of volumes, so that it is not overwritten."""
+def targets(parameters) -> dict[str, slicer.vtkMRMLNode | None]:
+    """The node that each parameter in `REGISTERED` and `FOLLOWING` gives to receive its output, None to create one.
+
+    Outputs that hold the result of another pair of volumes are not offered, so that they are not overwritten.
+    """
+    names = (*REGISTERED.values(), *FOLLOWING)
+    chosen = {name: getattr(parameters, name) for name in names}
+    if _holds_other_pair(parameters):
+        return {name: None if node is not None and _is_result(node) else node for name, node in chosen.items()}
+    return chosen
+
+
+def _holds_other_pair(parameters) -> bool:
     forward = parameters.forwardTransform
-    if (
-        forward is None
-        or not _is_result(forward)
-        or _pair(forward) == (parameters.movingVolume, parameters.fixedVolume)
-    ):
-        return
-    for name in (*PARAMETERS.values(), "jacobianVolume", "movedSegmentation", "resultsTable"):
-        node = getattr(parameters, name)
-        if node is not None and (_is_result(node) or name == "resultsTable"):
-            setattr(parameters, name, None)
+    if forward is None or not _is_result(forward):
+        return False
+    roles = (forward.GetMovingNodeReferenceRole(), forward.GetFixedNodeReferenceRole())
+    return [forward.GetNodeReference(role) for role in roles] != [parameters.movingVolume, parameters.fixedVolume]
 
 
-def targets(parameters) -> dict:
-    """The chosen node of each output, None where one is to be created."""
-    return {output: getattr(parameters, name) for output, name in PARAMETERS.items()}
-
-
-def keep_nodes(parameters, nodes) -> None:
-    """Point the configuration to the nodes of a finished registration."""
-    for output, name in PARAMETERS.items():
-        setattr(parameters, name, nodes[output])
-
-
-def _is_result(node) -> bool:
-    return any(name.startswith(ATTRIBUTE_PREFIX) for name in node.GetAttributeNames())
-
-
-def _pair(transform) -> tuple:
-    roles = (transform.GetMovingNodeReferenceRole(), transform.GetFixedNodeReferenceRole())
-    return tuple(transform.GetNodeReference(role) for role in roles)
+def _is_result(node: slicer.vtkMRMLNode) -> bool:
+    """Whether a registration wrote into the node; tables and maps are made by nothing else."""
+    made_here = any(name.startswith(ATTRIBUTE_PREFIX) for name in node.GetAttributeNames())
+    return made_here or not isinstance(node, (slicer.vtkMRMLTransformNode, slicer.vtkMRMLVolumeNode))

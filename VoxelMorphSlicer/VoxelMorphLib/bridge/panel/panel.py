@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Callable
 
+import slicer
 from slicer.i18n import tr as _
 
-from ...core.errors import VoxelMorphError
+from ...core.errors import DeviceError, VoxelMorphError
 from .apply_section import ApplySection
 from .choices import ChoiceBox
 from .device_section import AUTOMATIC, DeviceSection
@@ -67,11 +68,13 @@ class Panel:
             self._updating = False
 
     def onRegister(self) -> None:
-        if not self.models.approve(self.parameters.model):
+        model = self.parameters.model
+        if not self.models.approve(model):
             self.progress.say(_("The licence of the model was not agreed to; nothing was done"))
             return
         self.progress.start(_("Preparing"))
         try:
+            self.logic.ensurePackages(model, _askToInstall)
             self.run.start(self.parameters)
         except VoxelMorphError as error:
             self.progress.finish(str(error), error=True)
@@ -80,12 +83,14 @@ class Panel:
     def onCancel(self) -> None:
         self.run.cancel()
 
-    def _onEnd(self, text: str, error: bool) -> None:
-        self.progress.finish(text, error)
+    def _onEnd(self, text: str, error: Exception | None) -> None:
+        self.progress.finish(text, error=error is not None)
         self.models.refresh()
-        if self.parameters is not None and self.parameters.resultsTable is not None and not error:
+        if error is None and self.parameters is not None and self.parameters.resultsTable is not None:
             self.results.open()
         self.update()
+        if isinstance(error, DeviceError):  # gone, or full: the list tells, and a device that is gone falls back
+            self.devices.find()
 
     def _makeBoxes(self) -> dict[str, ChoiceBox]:
         choices = {
@@ -144,3 +149,7 @@ class Panel:
             getattr(self.ui, name).enabled = not busy
         self.ui.evaluationSection.enabled = not busy
         self.apply.update(self.parameters, busy)
+
+
+def _askToInstall(question: str) -> bool:
+    return slicer.util.confirmOkCancelDisplay(question, _("Install Python packages"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Callable
+from typing import Callable, Optional
 
 import qt
 from slicer.i18n import tr as _
@@ -41,12 +41,15 @@ class Run:
         logic: starts registrations and what follows them.
         makeWorker: gives the process that computes; called for the first run.
         progress: shows how far the work is.
-        onEnd: called once per run with a sentence and whether it is an error.
+        onEnd: called once per run with a sentence, and with the error where there was one.
     """
 
-    def __init__(self, logic, makeWorker: Callable, progress: ProgressSection, onEnd: Callable[[str, bool], None]):
+    def __init__(
+        self, logic, makeWorker: Callable, progress: ProgressSection, onEnd: Callable[[str, Optional[Exception]], None]
+    ):
         self._logic, self._makeWorker, self._progress, self._onEnd = logic, makeWorker, progress, onEnd
         self._worker = self._handle = self._parameters = None
+        self._targets: dict = {}
         self._steps: Iterator[str] | None = None
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
@@ -62,8 +65,7 @@ class Run:
         Raises:
             VoxelMorphError: an input is unfit; nothing was started.
         """
-        outputs.forget_other_results(parameters)
-        self._parameters = parameters
+        self._parameters, self._targets = parameters, outputs.targets(parameters)
         self._worker = self._worker or self._makeWorker()
         self._handle = self._logic.start(
             parameters.fixedVolume,
@@ -71,7 +73,7 @@ class Run:
             model=parameters.model,
             options=options_of(parameters),
             initialNode=parameters.initialTransform,
-            targets=outputs.targets(parameters),
+            targets={output: self._targets[name] for output, name in outputs.REGISTERED.items()},
             worker=self._worker,
             allowFallback=parameters.allowFallback,
             onProgress=self._progress.progress,
@@ -86,7 +88,7 @@ class Run:
             self._worker.cancel(self._handle)
             self._worker.poll()
         if self._steps is not None:
-            self._end(_("Registered; what follows was cancelled"), False)
+            self._end(_("Registered; what follows was cancelled"))
 
     def close(self) -> None:
         """Stop and end the worker."""
@@ -102,12 +104,15 @@ class Run:
             self._step()
 
     def _finish(self, nodes) -> None:
-        outputs.keep_nodes(self._parameters, nodes)
+        for output, name in outputs.REGISTERED.items():
+            setattr(self._parameters, name, nodes[output])
         self._steps = self._follow_up(nodes)
 
     def _fail(self, error: Exception) -> None:
-        cancelled = isinstance(error, Cancelled)
-        self._end(_("Cancelled; the scene is as before") if cancelled else str(error), not cancelled)
+        if isinstance(error, Cancelled):
+            self._end(_("Cancelled; the scene is as before"))
+        else:
+            self._end(str(error), error)
 
     def _step(self) -> None:
         """One part of what follows a registration, so that the application stays responsive between the parts."""
@@ -116,39 +121,39 @@ class Run:
         except Exception as error:  # the panel must be usable again, whatever a node or VTK does
             if not isinstance(error, VoxelMorphError):
                 logging.exception("What follows a registration failed")
-            self._end(_("Registered, but: {error}").format(error=error), True)
+            self._end(_("Registered, but: {error}").format(error=error), error)
             return
         if text is None:
             name = self._parameters.movedVolume.GetName() if self._parameters.movedVolume else ""
-            self._end(_("Done: {name}").format(name=name), False)
+            self._end(_("Done: {name}").format(name=name))
         else:
             self._progress.progress(1.0, text)
 
     def _follow_up(self, nodes) -> Iterator[str]:
         """Jacobian map, moved segmentation and table; yields the name of the part that comes next."""
-        chosen = self._parameters
+        chosen, targets = self._parameters, self._targets
+        fixed, moving, forward = chosen.fixedVolume, chosen.movingVolume, nodes["forward"]
         if chosen.jacobianVolume is not None or chosen.overlay == "jacobian":
             yield _("Jacobian map")
-            chosen.jacobianVolume = self._logic.jacobian(nodes["forward"], chosen.fixedVolume, chosen.jacobianVolume)
+            chosen.jacobianVolume = self._logic.jacobian(forward, fixed, targets["jacobianVolume"])
         if chosen.movingSegmentation is not None:
             yield _("Moving the segmentation")
             chosen.movedSegmentation = self._logic.applyTransform(
-                chosen.movingSegmentation, nodes["forward"], chosen.fixedVolume, target=chosen.movedSegmentation
+                chosen.movingSegmentation, forward, fixed, target=targets["movedSegmentation"]
             )
         yield _("Measuring")
+        segmentations = _both(chosen.fixedSegmentation, chosen.movingSegmentation)
+        landmarks = _both(chosen.fixedLandmarks, chosen.movingLandmarks)
         chosen.resultsTable = self._logic.evaluate(
-            chosen.fixedVolume,
-            chosen.movingVolume,
-            nodes["moved"],
-            nodes["forward"],
-            fixedSegmentation=chosen.fixedSegmentation,
-            movingSegmentation=chosen.movingSegmentation,
-            fixedLandmarks=chosen.fixedLandmarks,
-            movingLandmarks=chosen.movingLandmarks,
-            table=chosen.resultsTable,
+            fixed, moving, nodes["moved"], forward, *segmentations, *landmarks, table=targets["resultsTable"]
         )
 
-    def _end(self, text: str, error: bool) -> None:
+    def _end(self, text: str, error: Exception | None = None) -> None:
         self._timer.stop()
         self._handle = self._parameters = self._steps = None
         self._onEnd(text, error)
+
+
+def _both(fixed, moving) -> tuple:
+    """Two nodes to compare, or none."""
+    return (fixed, moving) if fixed is not None and moving is not None else (None, None)
