@@ -286,12 +286,12 @@ def test_unfit_outputs_are_refused_before_anything_starts(logic, volumes, scene)
 
 
 def test_a_torch_that_does_not_load_is_explained(logic, volumes, scene, monkeypatch):
-    from VoxelMorphLib.bridge import logic as logic_module
+    from VoxelMorphLib.bridge import job_runner
 
     def fail():
         raise DependencyError("PyTorch is not installed.")
 
-    monkeypatch.setattr(logic_module, "load_torch", fail)
+    monkeypatch.setattr(job_runner, "load_torch", fail)
     before = content(scene)
     with pytest.raises(DependencyError, match="PyTorch is not installed"):
         logic.register(*volumes, model="optimise", options=QUICK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,6 +25,7 @@ def a_rigid_matrix(angle_deg, shift):
     return matrix
 
 
+@functools.cache
 def known_forward(amplitude_mm: float = 1.5) -> CompositeTransform:
     """World of the fixed image -> world of the moving image: slow waves, then a small rigid motion.
 
@@ -34,6 +36,12 @@ def known_forward(amplitude_mm: float = 1.5) -> CompositeTransform:
     return CompositeTransform((waves, AffineTransform(a_rigid_matrix(6, (2.0, -1.0, 0.5)))))
 
 
+@functools.cache
+def known_inverse(amplitude_mm: float = 1.5) -> CompositeTransform:
+    """The way back of `known_forward`."""
+    return known_forward(amplitude_mm).inverse()
+
+
 def known_registration(fixed, moving, amplitude_mm: float = 1.5) -> SimpleNamespace:
     """What `register` would return for two volume nodes as the scene shows them."""
     forward = known_forward(amplitude_mm)
@@ -41,6 +49,6 @@ def known_registration(fixed, moving, amplitude_mm: float = 1.5) -> SimpleNamesp
     return SimpleNamespace(
         moved=forward.resample(image, image_from_node(fixed).geometry, background=0),
         forward=forward,
-        inverse=forward.inverse(),
+        inverse=known_inverse(amplitude_mm),
         report=REPORT,
     )

@@ -8,14 +8,14 @@ from VoxelMorphLib.core.errors import Cancelled
 from VoxelMorphLib.core.job import RegistrationJob
 from VoxelMorphLib.core.progress import silent
 
-from support.known_registration import REPORT, known_forward
+from support.known_registration import REPORT, known_forward, known_inverse
 
 
 def known_result(job: RegistrationJob) -> SimpleNamespace:
     """The known warp as the result of any job."""
     forward = known_forward()
     moved = forward.resample(job.moving, job.fixed.geometry, background=0)
-    return SimpleNamespace(moved=moved, forward=forward, inverse=forward.inverse(), report=REPORT)
+    return SimpleNamespace(moved=moved, forward=forward, inverse=known_inverse(), report=REPORT)
 
 
 class MadeUpWorker:

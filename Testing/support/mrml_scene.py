@@ -36,7 +36,7 @@ class HeadlessApplication:
         self.logic.SetSliceLogics(vtk.vtkCollection())
         self.logic.SetViewLogics(vtk.vtkCollection())
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.scene, True)
-        self.logics = {name: self._module_logic(name, kind) for name, kind in LOGICS.items()}
+        self.logics = {name: self.add_module_logic(name, kind) for name, kind in LOGICS.items()}
         self._connect_file_io()
         self._connect_command_line_queue()
         slicer.mrmlScene = self.scene
@@ -54,7 +54,8 @@ class HeadlessApplication:
 
         window.AddObserver("ErrorEvent", remember)
 
-    def _module_logic(self, name: str, kind: str):
+    def add_module_logic(self, name: str, kind: str):
+        """The logic of a module, known to the others by name and registering its node classes with the scene."""
         import slicer
 
         logic = getattr(slicer, kind)()

@@ -10,19 +10,20 @@ from ..core.errors import VoxelMorphError
 from ..core.progress import Progress, silent
 from .apply import Application, apply_transform
 from .apply_folders import apply_to_folder
-from .dependencies import Ask, ensure, load_torch
+from .dependencies import Ask, ensure
 from .evaluation import Evaluated, evaluate
 from .jacobian_nodes import write_jacobian
+from .job_runner import JobRunner
 from .node_maps import image_map
 from .packages import packages_for_model
 from .scene_job import SceneJob
+from .sequences import Reference, SequenceJob, register_sequence
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import slicer
 
-    from ..core.job import RegistrationJob
     from ..registration.result import Registration
     from ..weights.entry import ModelEntry
     from .worker import JobHandle, WorkerClient
@@ -88,7 +89,7 @@ class VoxelMorphLogic:
         """
         scene_job = SceneJob(fixedNode, movingNode, initialNode, targets)
         job = scene_job.job(model, options, weightsDir, allowFallback)
-        return scene_job.write(run(job, progress or silent, worker))
+        return scene_job.write(JobRunner(worker).run(job, progress or silent))
 
     def start(
         self,
@@ -180,6 +181,35 @@ class VoxelMorphLogic:
         geometry = Application(transformNode, reference=referenceVolume).grid()
         return write_jacobian(image_map(transformNode, geometry), geometry, referenceVolume, target)
 
+    def registerSequence(
+        self,
+        sequenceOrProxyNode: slicer.vtkMRMLNode,
+        reference: Reference,
+        model: str | Path | None = None,
+        options: RegistrationOptions | None = None,
+        progress: Progress | None = None,
+        worker: WorkerClient | None = None,
+        weightsDir: Path | None = None,
+        allowFallback: bool = False,
+    ) -> tuple[slicer.vtkMRMLSequenceNode, slicer.vtkMRMLSequenceNode, slicer.vtkMRMLSequenceBrowserNode]:
+        """Register every frame of a 4-D series to one frame or volume, and wait.
+
+        Args:
+            sequenceOrProxyNode: sequence of scalar volumes, or the volume that shows it; is not changed.
+            reference: number of a frame, counted from 0, or a volume.
+            progress: called with a fraction and a text that names the frame; may raise `Cancelled`, which keeps
+                nothing.
+
+        The other arguments are those of `register`.
+
+        Returns:
+            The sequence of moved volumes on the grid of the reference, the sequence of their transforms, and the
+            browser that shows both together.
+        """
+        job = SequenceJob(sequenceOrProxyNode, reference, model, options, weightsDir, allowFallback)
+        result = register_sequence(job, JobRunner(worker), progress or silent)
+        return result.volumes, result.transforms, result.browser
+
     def evaluate(
         self,
         fixedNode: slicer.vtkMRMLScalarVolumeNode,
@@ -213,18 +243,3 @@ class VoxelMorphLogic:
             movingLandmarks,
         )
         return evaluate(nodes, table)
-
-
-def run(job: RegistrationJob, progress: Progress = silent, worker: WorkerClient | None = None) -> Registration:
-    """Do a job here, or by a worker process, and wait for it.
-
-    Raises:
-        DependencyError: this process cannot load torch.
-        VoxelMorphError: see `registration.pipeline.register`.
-    """
-    if worker is not None:
-        return worker.run(job, progress)
-    load_torch()
-    from ..registration.pipeline import register
-
-    return register(job.fixed, job.moving, job.model, job.options, progress, job.weights_dir, job.initial)

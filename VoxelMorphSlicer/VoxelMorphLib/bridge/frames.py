@@ -1,0 +1,78 @@
+"""Sequences of volumes -> images frame by frame, and sequences of results that are not in the scene yet."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+
+from ..core.errors import ImageError
+from ..core.image import Image
+from .node_geometry import parent_matrix
+from .volume_nodes import image_from_node
+
+BROWSER_CLASS = "vtkMRMLSequenceBrowserNode"
+
+
+class Frames:
+    """The volumes of a sequence where the scene shows them.
+
+    Args:
+        node: sequence of scalar volumes, or the volume that shows one frame of it.
+
+    Raises:
+        ImageError: no sequence of volumes.
+        GeometryError: the shown volume is under a non-linear parent.
+    """
+
+    def __init__(self, node: slicer.vtkMRMLSequenceNode | slicer.vtkMRMLScalarVolumeNode):
+        self.sequence, self.proxy = _found(node)
+        if not len(self) or not isinstance(self.sequence.GetNthDataNode(0), slicer.vtkMRMLScalarVolumeNode):
+            raise ImageError(
+                f"{self.sequence.GetName()} is a sequence without volumes. Choose a sequence of scalar volumes."
+            )
+        #: (4, 4), own coordinates of the frames -> world.
+        self.to_world = np.eye(4) if self.proxy is None else parent_matrix(self.proxy)
+
+    def __len__(self) -> int:
+        return self.sequence.GetNumberOfDataNodes()
+
+    def image(self, index: int, role: str) -> Image:
+        """One frame, checked for its role "fixed" or "moving"."""
+        return image_from_node(self.sequence.GetNthDataNode(index), role, self.to_world)
+
+    def title(self, index: int) -> str:
+        """How people call a frame: "frame 3 of 10 (time 2.5 s)"."""
+        sequence = self.sequence
+        parts = (sequence.GetIndexName(), sequence.GetNthIndexValue(index), sequence.GetIndexUnit())
+        words = " ".join(part for part in parts if part)
+        return f"frame {index + 1} of {len(self)} ({words})"
+
+    def like(self, name: str) -> slicer.vtkMRMLSequenceNode:
+        """An empty sequence with the same kind of index; it belongs to no scene yet."""
+        result = slicer.vtkMRMLSequenceNode()
+        result.SetName(name)
+        result.SetIndexName(self.sequence.GetIndexName())
+        result.SetIndexUnit(self.sequence.GetIndexUnit())
+        result.SetIndexType(self.sequence.GetIndexType())
+        result.SetNumericIndexValueTolerance(self.sequence.GetNumericIndexValueTolerance())
+        return result
+
+
+def _found(
+    node: slicer.vtkMRMLNode | None,
+) -> tuple[slicer.vtkMRMLSequenceNode, slicer.vtkMRMLScalarVolumeNode | None]:
+    """The sequence of a node, and the volume that shows it, where there is one."""
+    for browser in _browsers(node):
+        if isinstance(node, slicer.vtkMRMLSequenceNode) and browser.GetProxyNode(node) is not None:
+            return node, browser.GetProxyNode(node)
+        if not isinstance(node, slicer.vtkMRMLSequenceNode) and browser.GetSequenceNode(node) is not None:
+            return browser.GetSequenceNode(node), node
+    if isinstance(node, slicer.vtkMRMLSequenceNode):
+        return node, None
+    found = "nothing" if node is None else f"{node.GetName()}, which shows no sequence"
+    raise ImageError(f"A sequence of volumes is needed, got {found}. Choose a sequence, or the volume that shows it.")
+
+
+def _browsers(node: slicer.vtkMRMLNode | None) -> list[slicer.vtkMRMLSequenceBrowserNode]:
+    scene = node.GetScene() if node is not None else None
+    return [] if scene is None else list(slicer.util.getNodesByClass(BROWSER_CLASS, scene))

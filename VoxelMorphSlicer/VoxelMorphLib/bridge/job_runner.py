@@ -1,0 +1,41 @@
+"""JobRunner: jobs done one after the other, in this process or by a worker, and waited for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core.progress import Progress, silent
+from .dependencies import load_torch
+
+if TYPE_CHECKING:
+    from ..core.job import RegistrationJob
+    from ..registration.result import Registration
+    from .worker import WorkerClient
+
+
+class JobRunner:
+    """Keeps a loaded network for the next job.
+
+    Args:
+        worker: process that computes; None computes in this process.
+    """
+
+    def __init__(self, worker: WorkerClient | None = None):
+        self.worker = worker
+        self._networks = None
+
+    def run(self, job: RegistrationJob, progress: Progress = silent) -> Registration:
+        """Register and wait for the result.
+
+        Raises:
+            DependencyError: this process cannot load torch.
+            VoxelMorphError: see `registration.pipeline.register`.
+        """
+        if self.worker is not None:
+            return self.worker.run(job, progress)
+        load_torch()
+        from ..registration.fallback import register_job
+        from ..registration.network_cache import NetworkCache
+
+        self._networks = self._networks or NetworkCache(capacity=1)
+        return register_job(job, progress, self._networks)
