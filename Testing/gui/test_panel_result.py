@@ -1,0 +1,170 @@
+"""After a registration: layers, fade, grid and table; and transforms applied to anything."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
+
+import slicer
+from support.mrml_nodes import add_volume
+from support.volumes import CENTRE, a_blob_image, a_geometry
+
+SMALL = (14, 14, 14)
+
+
+@pytest.fixture
+def panel(a_module_widget):
+    return a_module_widget()
+
+
+@pytest.fixture
+def layers(scene):
+    """What a slice view shows."""
+    node = slicer.vtkMRMLSliceCompositeNode()
+    node.SetLayoutName("Red")
+    return scene.AddNode(node)
+
+
+@pytest.fixture
+def volumes(scene):
+    names = ("fixedVolume", "movingVolume", "movedVolume", "jacobianVolume")
+    return {name: add_volume(a_blob_image(a_geometry("RAS", SMALL), seed), name) for seed, name in enumerate(names)}
+
+
+@pytest.fixture
+def forward(scene, volumes):
+    """A transform that moves what belongs to the moving volume by 3 mm."""
+    node = scene.AddNewNodeByClass("vtkMRMLTransformNode", "forward")
+    matrix = np.eye(4)
+    matrix[0, 3] = 3.0
+    node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+    node.SetNodeReferenceID(node.GetFixedNodeReferenceRole(), volumes["fixedVolume"].GetID())
+    node.SetNodeReferenceID(node.GetMovingNodeReferenceRole(), volumes["movingVolume"].GetID())
+    return node
+
+
+@pytest.fixture
+def shown(panel, volumes, forward):
+    """The panel with a finished result."""
+    parameters = panel.widget.panel.parameters
+    for name, node in volumes.items():
+        setattr(parameters, name, node)
+    parameters.forwardTransform = forward
+    panel.ui.resultSection.collapsed = False
+    panel.ui.applySection.collapsed = False
+    return panel
+
+
+def names(layers) -> tuple:
+    ids = (layers.GetBackgroundVolumeID(), layers.GetForegroundVolumeID())
+    return tuple(slicer.mrmlScene.GetNodeByID(item).GetName() if item else None for item in ids)
+
+
+def choose_overlay(panel, value: str) -> None:
+    box = panel.ui.overlayComboBox
+    box.setCurrentIndex(box.findData(value))
+    box.activated.emit(box.currentIndex)
+
+
+def test_a_result_is_laid_over_the_fixed_volume(layers, shown):
+    assert names(layers) == ("fixedVolume", "movedVolume")
+    assert layers.GetForegroundOpacity() == 0.5
+
+
+def test_fade_and_overlay_follow_the_controls(layers, shown):
+    shown.ui.fadeSlider.value = 0.25
+    assert layers.GetForegroundOpacity() == 0.25
+    choose_overlay(shown, "moving")
+    assert names(layers) == ("fixedVolume", "movingVolume")
+    choose_overlay(shown, "jacobian")
+    assert names(layers) == ("fixedVolume", "jacobianVolume")
+
+
+def test_other_settings_leave_the_views_of_the_user_alone(layers, shown, volumes):
+    layers.SetBackgroundVolumeID(volumes["movingVolume"].GetID())
+    shown.ui.smoothnessSlider.value = 1.0
+    assert names(layers)[0] == "movingVolume"
+
+
+def test_nothing_is_shown_without_the_tick(layers, panel, volumes):
+    panel.ui.resultSection.collapsed = False
+    panel.click("showResultCheckBox")
+    for name, node in volumes.items():
+        setattr(panel.widget.panel.parameters, name, node)
+    assert names(layers) == (None, None)
+    panel.click("showResultCheckBox")
+    assert names(layers) == ("fixedVolume", "movedVolume")
+
+
+def test_opening_a_saved_configuration_leaves_the_views_alone(layers, shown):
+    layers.SetForegroundVolumeID(None)
+    shown.leave()
+    shown.enter()
+    assert names(layers) == ("fixedVolume", None)
+
+
+def test_the_grid_is_drawn_and_removed(shown, forward):
+    shown.click("showGridCheckBox")
+    display = forward.GetDisplayNode()
+    assert display.GetVisibility2D()
+    assert display.GetVisualizationMode() == display.VIS_MODE_GRID
+    assert display.GetRegionNode().GetName() == "fixedVolume"
+    shown.click("showGridCheckBox")
+    assert not display.GetVisibility2D()
+
+
+def test_the_table_of_the_configuration_is_shown(shown, scene):
+    table = scene.AddNewNodeByClass("vtkMRMLTableNode", "results")
+    shown.widget.panel.parameters.resultsTable = table
+    assert shown.ui.resultsTableView.mrmlTableNode() is table
+    scene.RemoveNode(table)
+    shown.widget.panel.parameters.resultsTable = None
+    assert shown.ui.resultsTableView.mrmlTableNode() is None
+
+
+def test_apply_says_what_is_missing(shown, forward, volumes):
+    assert shown.ui.applyButton.toolTip == "Choose a transform."
+    shown.choose(appliedTransformSelector=forward)
+    assert shown.ui.applyButton.toolTip == "Choose what the transform is applied to."
+    assert not shown.ui.applyButton.enabled
+    shown.choose(appliedNodeSelector=volumes["movingVolume"])
+    assert shown.ui.applyButton.enabled
+
+
+@pytest.mark.parametrize(("inverse", "expected"), [(False, 3.0), (True, -3.0)])
+def test_landmarks_are_carried_in_both_directions(shown, scene, forward, inverse, expected):
+    points = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "landmarks")
+    points.AddControlPoint(*CENTRE)
+    shown.choose(appliedTransformSelector=forward, appliedNodeSelector=points)
+    if inverse:
+        shown.click("applyInverseCheckBox")
+    shown.click("applyButton")
+    result = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")[-1]
+    assert shown.ui.statusLabel.text == f"Done: {result.GetName()}"
+    moved = np.array(result.GetNthControlPointPosition(0)) - CENTRE
+    assert moved == pytest.approx([expected, 0, 0], abs=1e-3)
+    assert points.GetNthControlPointPosition(0) == pytest.approx(CENTRE)
+
+
+def test_a_volume_is_carried_onto_the_chosen_grid(shown, scene, forward, volumes):
+    grid = add_volume(a_blob_image(a_geometry("LPS", (10, 11, 12))), "grid")
+    shown.choose(
+        appliedTransformSelector=forward, appliedNodeSelector=volumes["movingVolume"], appliedReferenceSelector=grid
+    )
+    before = {node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")}
+    shown.click("applyButton")
+    (result,) = [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if node.GetID() not in before]
+    assert result.GetImageData().GetDimensions() == (10, 11, 12)
+
+
+def test_what_cannot_be_applied_is_said_in_one_sentence(shown, scene, forward):
+    empty = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+    shown.choose(appliedTransformSelector=forward, appliedNodeSelector=empty)
+    before = scene.GetNumberOfNodes()
+    shown.click("applyButton")
+    assert shown.ui.statusIconLabel.isVisibleTo(shown.frame)
+    assert "empty" in shown.ui.statusLabel.text
+    assert scene.GetNumberOfNodes() == before
