@@ -39,6 +39,14 @@ def test_a_family_is_the_name_before_the_dimension(name, family):
     assert a_case(name).family == family
 
 
+@pytest.mark.parametrize(
+    ("built", "kind"),
+    [("voxelmorph.networks.Unet", "Unet"), ("legacy networks.cvpr2018_net (xy indexing)", "cvpr2018_net")],
+)
+def test_the_kind_of_a_network_is_its_class(built, kind):
+    assert ReferenceCase("B_networks", "a", {"cls": built}, Path("absent.npz")).kind == kind
+
+
 def test_a_result_may_differ_by_the_tolerance_and_no_more():
     reference = np.array([0.0, 10.0])
     assert_within(torch.tensor([1.0e-4, 10.0]), reference, 1e-5)

@@ -58,6 +58,11 @@ class ReferenceCase:
         return re.split(r"_[1-9]d(?=_|$)", self.name)[0]
 
     @property
+    def kind(self) -> str:
+        """The class or function that built a recorded network, without its module."""
+        return self.description["cls"].split(".")[-1].split(" ")[0]
+
+    @property
     def args(self) -> dict:
         return self.description.get("args", {})
 

@@ -183,7 +183,7 @@ REFUSED = {
     "huge option": (dense_file(nb_unet_features=[[10**9], [1]]), "numbers beyond 4096"),
     "wrong features": (dense_file(nb_unet_features=[["a"], ["b"]]), "not two lists"),
     "hypernetwork": (dense_file(hyp_model={}), "with hyperparameters"),
-    "other class": ((DENSE, "HyperVxmDense", DENSE_CONFIG), "holds a HyperVxmDense, which this version cannot run"),
+    "other class": ((DENSE, "VxmDenseSynth", DENSE_CONFIG), "holds a VxmDenseSynth, which this version cannot run"),
     "other network": (
         (without(CVPR, "flow"), "Model", graph()),
         "holds no network of this version; its layers are",

@@ -9,12 +9,12 @@ from ..core.config import PRECISIONS, check_choice
 
 
 def set_precision(network: nn.Module, precision: str) -> nn.Module:
-    """Give the encoder-decoder of a registration network weights and activations of `precision`, in place.
+    """Give the encoder-decoders of a registration network weights and activations of `precision`, in place.
 
     The convolution that predicts the velocity, sampling, integration and warps stay in float32.
 
     Args:
-        network: with an encoder-decoder `unet`.
+        network: one without an encoder-decoder `unet`, its own or a part's, stays as it is.
         precision: "float32" or "bfloat16"; going to bfloat16 and back loses the digits in between.
 
     Returns:
@@ -24,5 +24,7 @@ def set_precision(network: nn.Module, precision: str) -> nn.Module:
         ConfigError: unknown precision.
     """
     check_choice("precision", precision, PRECISIONS)
-    network.unet.to(getattr(torch, precision))
+    for module in network.modules():
+        if isinstance(getattr(module, "unet", None), nn.Module):
+            module.unet.to(getattr(torch, precision))
     return network

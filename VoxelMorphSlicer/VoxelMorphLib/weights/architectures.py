@@ -21,6 +21,13 @@ ARCHITECTURES = {
     "VxmDense": "dense",
     "VxmCvpr2018": "legacy",
     "VxmMiccai2018": "legacy",
+    "HyperVxmDense": "hyper_dense",
+    "VxmDenseSemiSupervisedSeg": "semi_supervised",
+    "VxmDenseSemiSupervisedPointCloud": "semi_supervised_surface",
+    "InstanceDense": "instance",
+    "TemplateCreation": "template",
+    "ConditionalTemplateCreation": "conditional_template",
+    "ProbAtlasSegmentation": "atlas_segmentation",
 }
 
 #: No extent, feature count or level of a real network is larger; a file that claims so is not believed.

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ..core.config import check_choice
+from ..core.errors import WeightsError
 from .keras_architecture import KerasArchitecture, find_architecture
 from .keras_file import KerasFile, KerasLayer, read_keras
+from .keras_tensors import layer_tensors
 from .state import network_from_state
 
 __all__ = ["KerasFile", "KerasLayer", "find_architecture", "network_from_keras", "read_keras"]
@@ -53,11 +55,14 @@ def keras_state(file: KerasFile, found: KerasArchitecture) -> dict[str, Tensor]:
     state = {}
     for path, layer in found.modules.items():
         arrays = file.read(layer)
-        if path in ("flow", "logvar"):
-            arrays = _converted_head(path, arrays, found)
-        kernel = np.moveaxis(arrays["kernel"], (-1, -2), (0, 1))  # (k..., in, out) -> (out, in, k...)
-        state[f"{path}.weight"] = torch.from_numpy(np.ascontiguousarray(kernel))
-        state[f"{path}.bias"] = torch.from_numpy(arrays["bias"])
+        try:
+            if path in ("flow", "logvar"):
+                arrays = _converted_head(path, arrays, found)
+            state.update(layer_tensors(path, arrays, found.arguments))
+        except (ValueError, IndexError, KeyError, ZeroDivisionError) as error:
+            raise WeightsError(f"{file.path} holds no {found.name} network: {layer.name[:60]} ({error}).") from error
+    if "generator.image.bias" in state:  # the original is given the base of its template with every image
+        state["base"] = torch.zeros(len(state["generator.image.bias"]), *found.arguments["shape"])
     return state
 
 

@@ -8,9 +8,10 @@ from typing import Any
 from ..core.errors import WeightsError
 from .keras_file import KerasFile, KerasLayer
 from .keras_legacy import legacy_arguments, legacy_modules, legacy_squarings
+from .keras_models import MODELS, model_modules
 from .keras_unet import dense_arguments, guessed_arguments, unet_modules
 
-REMEDY = "Choose a file of VxmDense or of the CVPR-2018 or MICCAI-2018 network."
+REMEDY = f"Choose a file of VxmDense, {', '.join(MODELS)}, or of the CVPR-2018 or MICCAI-2018 network."
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class KerasArchitecture:
     Args:
         name: class of the network.
         arguments: of its constructor.
-        modules: for every convolution of the network, by its path, the layer with its weights.
+        modules: for every module of the network that has weights, by its path, the layer with them.
         swap_axes: the file names displacements in Cartesian order (x before y): exchange components 0 and 1.
         squarings: how many halvings of the velocity the file leaves to the network, which must be made up for.
     """
@@ -42,6 +43,8 @@ def find_architecture(file: KerasFile, indexing: str | None = None) -> KerasArch
     Raises:
         WeightsError: this version has no such network, or layers are missing or foreign.
     """
+    if file.class_name in MODELS:
+        return KerasArchitecture(file.class_name, MODELS[file.class_name](file), model_modules(file))
     bare = [layer.name for layer in file.layers if set(layer.shapes) != {"kernel", "bias"}]
     if bare:
         raise WeightsError(f"{file.path} has layers that are no convolutions ({_some(bare)}). {REMEDY}")
