@@ -52,10 +52,6 @@ class ctkCollapsibleButton(strict(QtWidgets.QAbstractButton)):
 
     collapsed = Property(bool, lambda self: not self.isChecked(), lambda self, value: self.setChecked(not value))
 
-    def sizeHint(self):
-        """The header, and the contents where they are shown."""
-        return self.layout().sizeHint() if self.layout() and self.checked else QtCore.QSize(80, _HEADER_HEIGHT)
-
     def paintEvent(self, _event):
         """A bar with the title and an arrow: down over what is shown, to the right where it is folded away."""
         painter = QtGui.QPainter(self)

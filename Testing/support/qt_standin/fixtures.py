@@ -28,16 +28,19 @@ def application() -> Iterator:
 
 @pytest.fixture
 def scene(application) -> Iterator:
-    """The empty scene; the test fails when a slot raised, or when VTK or MRML reported an error."""
+    """The empty scene and no settings; the test fails when a slot raised, or when VTK or MRML reported an error."""
     import slicer
 
     from .errors import recording
+    from .signals import disconnect_all
 
     application.scene.Clear(0)
     application.errors.clear()
+    slicer.app.settings().clear()
     with recording() as slot_errors:
         yield application.scene
         slicer.app.processEvents()
+    disconnect_all(slicer.app)
     assert not slot_errors, f"raised where Qt or VTK only print it: {slot_errors}"
     assert not application.errors, "\n".join(application.errors)
 

@@ -52,6 +52,13 @@ class BoundSignal:
         return object.__getattribute__(self._item, "__dict__").setdefault("_connections", [])
 
 
+def disconnect_all(item: QtCore.QObject) -> None:
+    """Undo every connection that was made from Python to a signal of `item`."""
+    connections = object.__getattribute__(item, "__dict__").get("_connections", [])
+    for name in {connection[0] for connection in connections}:
+        getattr(item, name).disconnect()
+
+
 def unwrapped(function):
     """A slot of C++ without its PythonQt wrapping, so that connecting it twice gives equal objects."""
     return getattr(function, "cpp_function", function)
