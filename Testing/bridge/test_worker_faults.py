@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import shutil
 import signal
@@ -174,6 +175,22 @@ def test_shutdown_leaves_no_process_and_calls_nobody(new_client, tmp_path, busy)
     assert (outcome.calls, waiting.calls, client.busy) == (calls, [], False)
 
 
+def test_shutdown_in_a_callback_ends_the_waiting(new_client):
+    client = new_client(command=fake_command(SLEEPING))
+    with pytest.raises(Cancelled, match="was shut down before the registration was done"):
+        client.run(a_job(), lambda *_report: client.shutdown())
+
+
+def test_a_forgotten_client_takes_its_process_along(tmp_path):
+    client = WorkerClient(fake_command("hello()\ntime.sleep(600)"), temporary_folder=tmp_path)
+    client.submit(a_job())
+    pid = client.pid
+    del client
+    gc.collect()
+    assert not is_alive(pid)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -288,6 +305,12 @@ def test_a_full_disk_is_told_before_anything_is_sent(new_client, monkeypatch):
     client = new_client(command=fake_command("hello()\nprogress(request()['job'], 'working')"))
     monkeypatch.setattr(worker_process, "write_job", full)
     assert "cannot be used (No space left on device). Free some space" in str(failure(client, OutputError))
+
+
+def test_a_job_that_cannot_be_sent_is_told(new_client, monkeypatch):
+    monkeypatch.setattr(worker_process, "write_job", lambda *_arguments: 1 / 0)
+    message = str(failure(new_client(command=fake_command("hello()\ntime.sleep(600)"))))
+    assert message.startswith("The job cannot be sent to the worker (ZeroDivisionError: division by zero).")
 
 
 def test_too_little_space_is_told_before_anything_is_written(new_client, monkeypatch):

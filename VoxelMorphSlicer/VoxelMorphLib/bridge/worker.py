@@ -146,6 +146,8 @@ class WorkerClient:
                     sentence = f"The registration was stopped because it took more than {timeout_s:g} s."
                     self._cancel(handle, WorkerError(sentence))
                 self.poll()
+                if not outcome and handle is not self._running and handle not in self._waiting:
+                    raise Cancelled("The worker was shut down before the registration was done.")
                 time.sleep(0.01)
         except BaseException:
             self._cancel(handle, Cancelled("The registration was interrupted."))

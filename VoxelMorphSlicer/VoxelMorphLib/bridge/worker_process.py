@@ -144,19 +144,25 @@ class WorkerProcess:
             _check_space(self.folder, bytes_needed(job))
             folder.mkdir()
             write_job(job, folder)
-        except (OSError, VoxelMorphError) as error:
+        except Exception as error:  # in a thread nobody else would hear of it
             if not self.folder.exists():  # the process is leaving and has cleared up; its end is told
                 self.kill()
                 return
             remove_folder(folder)
-            known = isinstance(error, VoxelMorphError)
-            self.events.put(Event("error", number, error if known else _unusable(self.folder.parent, error)))
+            self.events.put(Event("error", number, self._unsent(error)))
             return
         try:
             self._popen.stdin.write(encode({"type": "register", "job": number, "folder": str(folder)}))
             self._popen.stdin.flush()
         except (OSError, ValueError):
             pass  # it has ended, which the reader tells
+
+    def _unsent(self, error: Exception) -> VoxelMorphError:
+        if isinstance(error, VoxelMorphError):
+            return error
+        if isinstance(error, OSError):
+            return _unusable(self.folder.parent, error)
+        return WorkerError(f"The job cannot be sent to the worker ({type(error).__name__}: {error}). Please report it.")
 
     def _read(self) -> None:
         try:

@@ -174,7 +174,7 @@ class _Reporter:
         last_stage, last_time = self._last
         if stage != last_stage or now - last_time >= PROGRESS_S:
             self._last = (stage, now)
-            self.worker.send({"type": "progress", "job": self.job, "fraction": fraction, "text": text})
+            self.worker.send({"type": "progress", "job": self.job, "fraction": float(fraction), "text": text})
 
 
 class _Clock:

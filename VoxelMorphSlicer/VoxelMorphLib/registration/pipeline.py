@@ -22,7 +22,7 @@ from ..networks.fields import FieldPair
 from .affine_start import affine_start
 from .matcher import Matcher, load_matcher
 from .network_cache import NetworkCache
-from .network_space import IDENTITY, decode, encode, network_grid
+from .network_space import IDENTITY, decode, decode_affine, encode, network_grid
 from .quality import measure
 from .result import Registration, RegistrationReport
 
@@ -118,12 +118,15 @@ class _Job:
         return affine.compose(self.initial)
 
     def deform(self, matcher: Matcher, start: Transform) -> tuple[Transform, Transform]:
-        """Forward and inverse transform, each on the fixed grid and through the start."""
+        """Forward and inverse transform: affine maps, or fields on the fixed grid, each through the start."""
         grid = network_grid(self.fixed, matcher.space(self.fixed.geometry))
         fixed = encode(self.fixed, grid, matcher.entry.space)
         moving = encode(self.moving, grid, matcher.entry.space, start)
         pair = _guarded(matcher, moving, fixed, self._progress)
         del moving, fixed
+        if pair.matrix is not None:
+            forward = decode_affine(pair.matrix, grid).compose(start)
+            return forward, forward.inverse()
         field = decode(pair.displacement, grid).to_displacement(self.fixed.geometry)
         if pair.inverse is not None:
             exact, _residual = invert_displacement(pair.displacement, POLISHING, start=pair.inverse)
@@ -180,7 +183,7 @@ class _Stage:
 def _guarded(matcher: Matcher, moving: torch.Tensor, fixed: torch.Tensor, progress: Progress) -> FieldPair:
     try:
         return matcher.fields(moving, fixed, progress)
-    except torch.OutOfMemoryError as error:
+    except torch.cuda.OutOfMemoryError as error:
         raise DeviceError(
             f"{matcher.device} has too little free memory for a grid of {'x'.join(map(str, fixed.shape[2:]))} voxels. "
             "Choose the device cpu, the precision bfloat16, or close other programs that use the GPU."
