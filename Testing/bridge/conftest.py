@@ -26,3 +26,11 @@ def registered(volumes):
     from VoxelMorphLib.bridge.nodes import write_registration
 
     return write_registration(known_registration(*volumes), *volumes)
+
+
+@pytest.fixture
+def logic():
+    """The module's logic without its widget."""
+    from VoxelMorphLib.bridge.logic import VoxelMorphLogic
+
+    return VoxelMorphLogic()

@@ -166,3 +166,5 @@ def test_folders_without_anything_to_move_are_refused(hierarchy, scene, register
         apply_to_folder(empty, Application(registered["forward"]))
     with pytest.raises(OutputError, match="no folder with the item number 987654"):
         apply_to_folder(987654, Application(registered["forward"]))
+    with pytest.raises(OutputError, match="There is no transform to apply"):
+        apply_to_folder(empty, Application(None))

@@ -176,10 +176,13 @@ def test_unfit_nodes_are_refused(scene, volumes, registered):
     scene.RemoveNode(gone)
     table = scene.AddNewNodeByClass("vtkMRMLTableNode", "table")
     empty = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
-    assert_refused_and_unchanged(OutputError, "choose a node or a folder", None, forward)
-    assert_refused_and_unchanged(OutputError, "and a transform to apply", moving, Application(None))
+    assert_refused_and_unchanged(OutputError, "There is nothing to move", None, forward)
+    assert_refused_and_unchanged(OutputError, "There is no transform to apply", moving, Application(None))
     assert_refused_and_unchanged(OutputError, "gone is no longer in the scene", gone, forward)
     assert_refused_and_unchanged(OutputError, "gone is no longer in the scene", moving, forward, gone)
+    assert_refused_and_unchanged(
+        OutputError, "gone is no longer in the scene", moving, Application(registered["forward"], False, gone)
+    )
     assert_refused_and_unchanged(OutputError, "table is a vtkMRMLTableNode", table, forward)
     assert_refused_and_unchanged(OutputError, "moving is an input", moving, forward, moving)
     assert_refused_and_unchanged(

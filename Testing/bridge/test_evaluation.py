@@ -14,7 +14,6 @@ from support.known_registration import a_rigid_matrix, known_forward
 from support.mrml_nodes import add_linear_parent, add_volume
 from support.segmentations import add_segmentation, segment_voxels
 from support.volumes import CENTRE, a_geometry
-from VoxelMorphLib.bridge.logic import VoxelMorphLogic
 from VoxelMorphLib.bridge.node_maps import world_map
 from VoxelMorphLib.bridge.nodes import image_from_node, transform_to_node, volume_geometry
 from VoxelMorphLib.bridge.structures import Sampler, Structure, matched
@@ -25,11 +24,6 @@ from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
 
 FIXED_POINTS = CENTRE + np.random.default_rng(1).uniform(-6, 6, (5, 3))
 OFFSETS = np.array([[0.0, 0, 0], [1, 0, 0], [0, -2, 0], [0, 0, 3], [2, 1, 2]])
-
-
-@pytest.fixture
-def logic():
-    return VoxelMorphLogic()
 
 
 @pytest.fixture

@@ -10,16 +10,13 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 import slicer
 from support.known_registration import a_rigid_matrix, known_forward
 from support.made_up_worker import MadeUpWorker
-from support.mrml_nodes import add_linear_parent, add_volume, map_from_world
+from support.mrml_nodes import add_linear_parent, add_volume, contents, map_from_world
 from support.volumes import CENTRE, a_blob_image, a_geometry
-from VoxelMorphLib.bridge.logic import VoxelMorphLogic
 from VoxelMorphLib.bridge.nodes import image_from_node, transform_to_node, volume_geometry
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import (
-    Cancelled,
     ConfigError,
     DependencyError,
-    DeviceError,
     GeometryError,
     ImageError,
     OutputError,
@@ -32,41 +29,8 @@ POINTS = CENTRE + np.random.default_rng(0).uniform(-8, 8, (50, 3))
 
 
 @pytest.fixture
-def logic():
-    return VoxelMorphLogic()
-
-
-@pytest.fixture
 def worker():
     return MadeUpWorker()
-
-
-class Answers:
-    """What a started registration calls back."""
-
-    def __init__(self):
-        self.nodes, self.errors, self.progress = [], [], []
-
-    def start(self, logic, worker, *args, **kwargs):
-        return logic.start(
-            *args,
-            worker=worker,
-            onProgress=lambda *report: self.progress.append(report),
-            onFinished=self.nodes.append,
-            onFailed=self.errors.append,
-            **kwargs,
-        )
-
-
-@pytest.fixture
-def answers():
-    return Answers()
-
-
-def content(scene):
-    """Classes and names of all nodes."""
-    nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
-    return [(node.GetClassName(), node.GetName()) for node in nodes]
 
 
 def test_models_that_can_run_are_listed(logic):
@@ -122,138 +86,14 @@ def test_a_moving_volume_under_the_initial_transform_is_not_moved_twice(logic, w
     assert worker.jobs[0].moving.geometry.matches(own)
 
 
-def test_started_registrations_answer_when_the_worker_is_polled(logic, worker, answers, volumes, scene):
-    before = content(scene)
-    answers.start(logic, worker, *volumes, "optimise", QUICK)
-    assert content(scene) == before and not answers.nodes
-    worker.poll()
-    assert answers.progress == [(0.5, "half way")] and not answers.errors
-    (nodes,) = answers.nodes
-    assert {name: node.GetName() for name, node in nodes.items()} == {
-        "moved": "moving moved",
-        "forward": "moving to fixed",
-        "inverse": "fixed to moving",
-    }
-
-
-def test_the_jacobian_is_one_of_the_outputs(logic, worker, answers, volumes):
-    targets = {"forward": None, "jacobian": None}
-    answers.start(logic, worker, *volumes, targets=targets)
-    worker.poll()
-    assert set(answers.nodes[0]) == {"forward", "jacobian"}
-    jacobian = answers.nodes[0]["jacobian"]
-    assert jacobian.GetName() == "fixed Jacobian"
-    assert volume_geometry(jacobian).matches(volume_geometry(volumes[0]))
-    assert targets == {"forward": None, "jacobian": None}
-
-
-def test_cancelling_changes_nothing(logic, worker, answers, volumes, scene):
-    before = content(scene)
-    handle = answers.start(logic, worker, *volumes)
-    worker.cancel(handle)
-    worker.poll()
-    assert content(scene) == before and not answers.nodes
-    assert [type(error) for error in answers.errors] == [Cancelled]
-
-
-def test_errors_of_the_worker_are_handed_on(logic, answers, volumes, scene):
-    def fail(_job):
-        raise DeviceError("The device ran out of memory.")
-
-    before = content(scene)
-    worker = MadeUpWorker(fail)
-    answers.start(logic, worker, *volumes)
-    worker.poll()
-    assert [str(error) for error in answers.errors] == ["The device ran out of memory."]
-    with pytest.raises(DeviceError, match="out of memory"):
-        logic.register(*volumes, worker=worker)
-    assert content(scene) == before
-
-
-@pytest.mark.parametrize("role", ["fixed", "moving"])
-def test_a_volume_removed_meanwhile_drops_the_result(logic, worker, answers, volumes, scene, role):
-    answers.start(logic, worker, *volumes)
-    scene.RemoveNode(dict(zip(("fixed", "moving"), volumes))[role])
-    before = content(scene)
-    worker.poll()
-    assert content(scene) == before and not answers.nodes
-    sentence = f"The result was dropped because {role} left the scene while the registration ran; nothing was changed."
-    assert [str(error) for error in answers.errors] == [sentence]
-
-
-def test_an_output_removed_meanwhile_drops_the_result(logic, worker, answers, volumes, scene):
-    target = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "output")
-    answers.start(logic, worker, *volumes, targets={"moved": target, "forward": None})
-    scene.RemoveNode(target)
-    before = content(scene)
-    worker.poll()
-    assert content(scene) == before
-    assert "because output left the scene" in str(answers.errors[0])
-
-
-def test_closing_the_scene_meanwhile_drops_the_result(logic, worker, answers, volumes, scene):
-    answers.start(logic, worker, *volumes)
-    scene.Clear(0)
-    before = content(scene)
-    worker.poll()
-    assert content(scene) == before and not answers.nodes
-    assert "because fixed and moving left the scene" in str(answers.errors[0])
-
-
-def test_a_volume_that_changed_its_shape_meanwhile_drops_the_result(logic, worker, answers, volumes, scene):
-    answers.start(logic, worker, *volumes)
-    slicer.util.updateVolumeFromArray(volumes[1], np.zeros((3, 3, 3)))
-    before = content(scene)
-    worker.poll()
-    assert content(scene) == before
-    assert isinstance(answers.errors[0], GeometryError) and "Register it again" in str(answers.errors[0])
-
-
-@pytest.mark.parametrize("step", ["write_registration", "write_jacobian"])
-def test_an_unexpected_fault_while_writing_is_told_and_undone(
-    logic, worker, answers, volumes, scene, monkeypatch, caplog, step
-):
-    from VoxelMorphLib.bridge import scene_job
-
-    def fail(*_args):
-        raise MemoryError("injected")
-
-    monkeypatch.setattr(scene_job, step, fail)
-    target = add_volume(a_blob_image(a_geometry("RAS", (3, 4, 5))), "output")
-    kept, before = slicer.util.arrayFromVolume(target).copy(), content(scene)
-    answers.start(logic, worker, *volumes, targets={"moved": target, "forward": None, "jacobian": None})
-    worker.poll()
-    assert content(scene) == before and [str(error) for error in answers.errors] == ["injected"]
-    assert "MemoryError" in caplog.text
-    np.testing.assert_array_equal(slicer.util.arrayFromVolume(target), kept)
-
-
-def test_the_real_worker_registers_nodes(logic, answers, volumes):
-    import time
-
-    from VoxelMorphLib.bridge.worker import WorkerClient
-
-    worker = WorkerClient(environment={"OMP_NUM_THREADS": "1"})
-    try:
-        answers.start(logic, worker, *volumes, "optimise", QUICK)
-        deadline = time.monotonic() + 60
-        while not (answers.nodes or answers.errors) and time.monotonic() < deadline:
-            worker.poll()
-            time.sleep(0.02)
-    finally:
-        worker.shutdown()
-    assert not answers.errors and set(answers.nodes[0]) == {"moved", "forward", "inverse"}
-    assert answers.progress
-
-
 def assert_refused(error, message, logic, *args, **kwargs):
     scene, worker = slicer.mrmlScene, MadeUpWorker()
-    before = content(scene)
+    before = contents(scene)
     with pytest.raises(error, match=message):
         logic.register(*args, worker=worker, **kwargs)
     with pytest.raises(error, match=message):
         logic.start(*args, worker=worker, **kwargs)
-    assert content(scene) == before and not worker.jobs
+    assert contents(scene) == before and not worker.jobs
 
 
 def test_unfit_inputs_are_refused_before_anything_starts(logic, volumes, scene):
@@ -292,10 +132,10 @@ def test_a_torch_that_does_not_load_is_explained(logic, volumes, scene, monkeypa
         raise DependencyError("PyTorch is not installed.")
 
     monkeypatch.setattr(job_runner, "load_torch", fail)
-    before = content(scene)
+    before = contents(scene)
     with pytest.raises(DependencyError, match="PyTorch is not installed"):
         logic.register(*volumes, model="optimise", options=QUICK)
-    assert content(scene) == before
+    assert contents(scene) == before
 
 
 def test_packages_are_ensured_for_the_chosen_model(logic, monkeypatch):
@@ -309,10 +149,10 @@ def test_packages_are_ensured_for_the_chosen_model(logic, monkeypatch):
 
 
 def test_unknown_models_leave_the_scene_unchanged(logic, volumes, scene):
-    before = content(scene)
+    before = contents(scene)
     with pytest.raises(ConfigError, match="no model 'nonsense'"):
         logic.register(*volumes, model="nonsense", options=QUICK)
-    assert content(scene) == before
+    assert contents(scene) == before
 
 
 @pytest.mark.parametrize("name", ["RAS", "left-handed oblique"])
@@ -337,6 +177,18 @@ def test_the_jacobian_of_a_matrix_is_its_determinant(logic, scene, volumes):
     assert np.isfinite(slicer.util.arrayFromVolume(logic.jacobian(node, flat))).all()
     with pytest.raises(OutputError, match="affine is a vtkMRMLLinearTransformNode and cannot hold"):
         logic.jacobian(node, volumes[0], node)
+
+
+def test_the_jacobian_lies_on_the_fixed_grid_unless_told_otherwise(logic, scene, volumes, registered):
+    fixed, moving = volumes
+    assert volume_geometry(logic.jacobian(registered["forward"])).matches(volume_geometry(fixed))
+    assert volume_geometry(logic.jacobian(registered["inverse"])).matches(volume_geometry(moving))
+    before = contents(scene)
+    with pytest.raises(OutputError, match="There is no transform to apply"):
+        logic.jacobian(None, fixed)
+    with pytest.raises(OutputError, match="fixed cannot receive the Jacobian map"):
+        logic.jacobian(registered["forward"], fixed, fixed)
+    assert contents(scene) == before
 
 
 def test_nodes_and_folders_go_to_their_appliers(logic, volumes, registered, scene):

@@ -10,9 +10,8 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 import slicer
 from support.known_registration import a_rigid_matrix, known_forward
 from support.made_up_worker import MadeUpWorker, known_result
-from support.mrml_nodes import add_linear_parent, add_volume, map_from_world
+from support.mrml_nodes import add_linear_parent, add_volume, contents, map_from_world
 from support.volumes import CENTRE, a_blob_image, a_geometry
-from VoxelMorphLib.bridge.logic import VoxelMorphLogic
 from VoxelMorphLib.bridge.nodes import image_from_node, image_to_node, transform_to_node, volume_geometry
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import Cancelled, ConfigError, GeometryError, ImageError, WorkerError
@@ -20,11 +19,6 @@ from VoxelMorphLib.core.image import Image
 
 POINTS = CENTRE + np.random.default_rng(0).uniform(-8, 8, (20, 3))
 GRID = a_geometry("LPS", (14, 13, 12))
-
-
-@pytest.fixture
-def logic():
-    return VoxelMorphLogic()
 
 
 @pytest.fixture(scope="session")
@@ -54,11 +48,6 @@ def browse(scene, series):
     browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "player")
     browser.SetAndObserveMasterSequenceNodeID(series.GetID())
     return browser, browser.GetProxyNode(series)
-
-
-def content(scene):
-    nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
-    return [(node.GetClassName(), node.GetName()) for node in nodes]
 
 
 def test_every_frame_is_registered_to_a_volume(logic, scene, series):
@@ -153,10 +142,10 @@ def test_the_result_lies_beside_the_shown_volume(logic, scene, series):
 
 
 def assert_refused(scene, error, message, call):
-    before = content(scene)
+    before = contents(scene)
     with pytest.raises(error, match=message):
         call()
-    assert content(scene) == before
+    assert contents(scene) == before
 
 
 def test_cancelling_keeps_nothing(logic, scene, series):

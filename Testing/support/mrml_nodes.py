@@ -25,6 +25,12 @@ def add_linear_parent(node, matrix: np.ndarray, name: str = "parent"):
     return parent
 
 
+def contents(scene) -> list[tuple[str, str]]:
+    """Class and name of every node of a scene."""
+    nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
+    return [(node.GetClassName(), node.GetName()) for node in nodes]
+
+
 def map_points(transform: vtk.vtkAbstractTransform, points: np.ndarray) -> np.ndarray:
     """(..., 3) RAS mm mapped by a VTK transform in double precision."""
     before, after = vtk.vtkPoints(), vtk.vtkPoints()

@@ -42,7 +42,7 @@ class Application:
         if isinstance(node, slicer.vtkMRMLVolumeNode):
             result = apply_to_volume(node, *self._voxel_way(node), target, self.interpolation)
         elif isinstance(node, slicer.vtkMRMLSegmentationNode):
-            result = apply_to_segmentation(node, *self._voxel_way(node), target, self._reference())
+            result = apply_to_segmentation(node, *self._voxel_way(node), target, self.reference_volume())
         else:
             backward = world_map(self.transform_node, not self.inverse)
             to_world = transform_to_world(node, holder(self.transform_node, self.inverse))
@@ -53,11 +53,10 @@ class Application:
 
     def check(self, node: slicer.vtkMRMLNode | None, target: slicer.vtkMRMLNode | None = None) -> None:
         """Refuse nodes that are absent, gone, unfit or used twice."""
-        if node is None or self.transform_node is None:
-            raise OutputError("Nothing to do: choose a node or a folder, and a transform to apply to it.")
-        for used in (node, self.transform_node, target):
-            if used is not None and used.GetScene() is None:
-                raise OutputError(f"{used.GetName()} is no longer in the scene. Load it again and repeat.")
+        self.check_transform()
+        if node is None:
+            raise OutputError("There is nothing to move. Choose a volume, segmentation, model, markups or a folder.")
+        _check_present(node, target)
         if not can_be_moved(node):
             raise OutputError(
                 f"{node.GetName()} is a {node.GetClassName()}, which a transform cannot be applied to. "
@@ -65,6 +64,12 @@ class Application:
             )
         if target is not None and target in (node, self.reference, self.transform_node):
             raise OutputError(f"{target.GetName()} is an input and cannot receive the result. Choose another node.")
+
+    def check_transform(self) -> None:
+        """Refuse a transform or a reference volume that is absent or gone."""
+        if self.transform_node is None:
+            raise OutputError("There is no transform to apply. Register first, or choose a transform.")
+        _check_present(self.transform_node, self.reference)
 
     def _voxel_way(self, node: slicer.vtkMRMLTransformableNode) -> tuple:
         """Map, own coordinates -> world, and grid of the result."""
@@ -74,11 +79,12 @@ class Application:
 
     def grid(self) -> Geometry:
         """Where voxels are resampled to, in world coordinates."""
-        reference = self._reference()
+        reference = self.reference_volume()
         # A moving volume that was put under its transform is the reference of the inverse: its former place counts.
         return volume_geometry(reference, matrix_to_world(reference, self.transform_node, partner(self.transform_node)))
 
-    def _reference(self) -> slicer.vtkMRMLScalarVolumeNode:
+    def reference_volume(self) -> slicer.vtkMRMLScalarVolumeNode:
+        """The chosen volume, else the one that the transform was made for in its direction."""
         if self.reference is not None:
             return self.reference
         node = self.transform_node
@@ -89,6 +95,12 @@ class Application:
                 f"The transform {node.GetName()} names no volume to resample onto. Choose a reference volume."
             )
         return volume
+
+
+def _check_present(*nodes: slicer.vtkMRMLNode | None) -> None:
+    for node in nodes:
+        if node is not None and node.GetScene() is None:
+            raise OutputError(f"{node.GetName()} is no longer in the scene. Load it again and repeat.")
 
 
 def can_be_moved(node: slicer.vtkMRMLNode | None) -> bool:

@@ -25,12 +25,13 @@ def apply_to_folder(item: int, application: Application, progress: Progress = si
         The new nodes in the order of the folder. Tables, transforms and whatever else cannot be moved is left out.
 
     Raises:
-        OutputError: there is no such item, or nothing in it that can be moved.
+        OutputError: no transform, no such item, or nothing in it that can be moved.
         VoxelMorphError: a node cannot be moved; see `apply_transform`.
 
     Warns:
         UserWarning: names what was left out.
     """
+    application.check_transform()
     scene = application.transform_node.GetScene()
     hierarchy = hierarchy_of(scene)
     if hierarchy is None or item not in children(hierarchy, hierarchy.GetSceneItemID(), recursive=True):

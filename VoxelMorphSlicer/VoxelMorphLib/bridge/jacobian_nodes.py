@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import slicer
 
+from ..core.errors import OutputError
 from ..core.geometry import Geometry
 from ..core.image import Image
 from ..core.transform import Transform
@@ -54,8 +55,10 @@ def write_jacobian(
         target: receives the map; None creates a node.
 
     Raises:
-        OutputError: `target` cannot hold intensities.
+        OutputError: `target` cannot hold intensities, is `beside` or left the scene.
     """
+    if target is not None and (target is beside or target.GetScene() is None):
+        raise OutputError(f"{target.GetName()} cannot receive the Jacobian map. Choose another volume.")
     with unchanged_on_failure(beside.GetScene(), [] if target is None else [target]):
         image = jacobian_image(transform, geometry)
         node = image_to_node(image, target, f"{beside.GetName()} Jacobian", beside.GetScene())

@@ -168,18 +168,20 @@ class VoxelMorphLogic:
     def jacobian(
         self,
         transformNode: slicer.vtkMRMLTransformNode,
-        referenceVolume: slicer.vtkMRMLScalarVolumeNode,
+        referenceVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
         target: slicer.vtkMRMLScalarVolumeNode | None = None,
     ) -> slicer.vtkMRMLScalarVolumeNode:
         """Volume of the local volume ratio: 1 keeps the volume, more expands it, 0 and less is a fold.
 
         Args:
             transformNode: forward transform.
-            referenceVolume: grid of the map, normally the fixed volume.
+            referenceVolume: grid of the map; None takes the fixed volume of the transform.
             target: volume that receives the map; None creates one beside the reference.
         """
-        geometry = Application(transformNode, reference=referenceVolume).grid()
-        return write_jacobian(image_map(transformNode, geometry), geometry, referenceVolume, target)
+        application = Application(transformNode, reference=referenceVolume)
+        application.check_transform()
+        geometry, reference = application.grid(), application.reference_volume()
+        return write_jacobian(image_map(transformNode, geometry), geometry, reference, target)
 
     def registerSequence(
         self,
