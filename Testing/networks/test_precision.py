@@ -36,3 +36,14 @@ def test_the_network_itself_is_returned_and_can_go_back():
 def test_an_unknown_precision_is_refused():
     with pytest.raises(ConfigError, match="precision is 'float16'; choose one of float32, bfloat16"):
         set_precision(a_dense(2), "float16")
+
+
+def test_autocast_ends_where_the_features_end():
+    network, pair = a_dense(2), a_pair((16, 16))
+    exact = network(*pair)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = network(*pair)
+        fields = network.fields(*pair)
+    assert {t.dtype for t in (output.flow, output.integrated, output.moved, fields.displacement)} == {torch.float32}
+    error = (output.displacement - exact.displacement).abs().max() / exact.displacement.abs().max()
+    assert error < 0.05

@@ -8,6 +8,7 @@ import pytest
 import torch
 from support.tiny_networks import TINY, filled
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
+from VoxelMorphLib.networks import convolution
 from VoxelMorphLib.networks.unet import DEFAULT_FEATURES, Unet, feature_lists
 
 every_dimension = pytest.mark.parametrize("ndims", [1, 2, 3])
@@ -140,3 +141,20 @@ def test_impossible_options_are_refused(options, text):
 def test_images_that_do_not_fit_are_refused(shape):
     with pytest.raises(GeometryError, match="3 axes of a multiple of 4 voxels, got"):
         a_unet(3)(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("available", [True, False])
+def test_convolution_and_activation_give_the_same_with_and_without_the_fused_operator(dtype, available, monkeypatch):
+    if not available:
+        monkeypatch.setattr(convolution, "_has_fused_activation", lambda image: False)
+    generator = torch.Generator().manual_seed(0)
+    image, weight = (torch.randn(*shape, generator=generator).to(dtype) for shape in ((1, 4, 6, 8, 8), (5, 4, 3, 3, 3)))
+    bias = torch.randn(5, generator=generator).to(dtype)
+    with torch.no_grad():
+        result = convolution.convolve_and_activate(image, weight, bias, stride=2)
+    exact = torch.nn.functional.conv3d(image.double(), weight.double(), bias.double(), stride=2, padding=1)
+    tolerance = 1e-5 if dtype == torch.float32 else 0.02
+    assert torch.allclose(
+        result.double(), torch.nn.functional.leaky_relu(exact, 0.2), rtol=tolerance, atol=tolerance * 8
+    )

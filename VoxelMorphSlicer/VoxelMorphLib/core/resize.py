@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .errors import ConfigError, GeometryError
-from .precision import at_least_float32
+from .precision import at_least_float32, in_float32
 
 ALIGNMENTS = ("corner", "legacy")
 
@@ -43,6 +43,8 @@ def resize(image: Tensor, shape: Sequence[int], alignment: str = "corner", inter
         image = at_least_float32(image)
     if shape == tuple(image.shape[2:]):
         return image
+    if linear and alignment == "corner" and _prefers_matrices(image):
+        return _by_matrices(image, shape)
     if linear and alignment == "corner" and image.device.type != "mps":
         mode = ("linear", "bilinear", "trilinear")[len(shape) - 1]
         return functional.interpolate(image, shape, mode=mode, align_corners=True)
@@ -106,6 +108,25 @@ def _positions(old: int, new: int, alignment: str, device: torch.device) -> Tens
     if new > 1:
         positions[-1] = old - 1
     return positions
+
+
+def _prefers_matrices(image: Tensor) -> bool:
+    """torch shares out its own 3-D interpolation by channels only, so that a field occupies three cores."""
+    exact = torch.get_float32_matmul_precision() == "highest"
+    return image.ndim == 5 and image.device.type == "cpu" and exact and not torch.is_grad_enabled()
+
+
+@in_float32
+def _by_matrices(image: Tensor, shape: Sequence[int]) -> Tensor:
+    """`resize` of (B, C, I, J, K), linear and corner aligned, as one product with a sparse matrix per axis."""
+    last, middle, first = (_matrix(image, axis, shape[axis - 2]) for axis in (4, 3, 2))
+    image = middle @ (image @ last.T)
+    return (first @ image.flatten(3)).unflatten(3, image.shape[3:])
+
+
+def _matrix(image: Tensor, axis: int, extent: int) -> Tensor:
+    """(extent, old), the weight of every old voxel in every new one."""
+    return _resize_axis(torch.eye(image.shape[axis], dtype=image.dtype), 0, extent, "corner", True)
 
 
 def _resize_axis(image: Tensor, axis: int, extent: int, alignment: str, linear: bool) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ..core.config import check_choice, check_range
 from ..core.errors import ConfigError, GeometryError
 from ..core.integrate import integrate_velocity
+from ..core.precision import in_float32
 from ..core.resize import resize_displacement
 from ..core.spatial import warp
 from .convolution import convolution
@@ -155,15 +156,16 @@ class RegistrationNetwork(nn.Module):
                 f"on one grid of {self.unet.ndims} axes, got {tuple(moving.shape)} and {tuple(fixed.shape)}. "
                 "Resample them onto one grid."
             )
-        return pad_to_multiple(torch.cat([moving, fixed], dim=1), self.multiple)
+        pair = torch.cat([moving.movedim(1, -1), fixed.movedim(1, -1)], dim=-1).movedim(-1, 1)  # channels last
+        return pad_to_multiple(pair, self.multiple)
 
+    @in_float32
     def _predict(
         self, features: Tensor, sample: bool, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor | None, Tensor]:
         """Mean, logvar and velocity at the resolution of the features, float32."""
-        features = features.float()
-        flow = self.flow(features)
-        logvar = None if self.logvar is None else self.logvar(features)
+        flow = self.flow(features).contiguous()  # sampling and resizing are slow with the channels last
+        logvar = None if self.logvar is None else self.logvar(features).contiguous()
         if not sample:
             return flow, logvar, flow
         if logvar is None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..core.errors import ConfigError, GeometryError
 from .conv_block import ConvBlock
-from .convolution import activate, channels_last, convolution, convolve
+from .convolution import channels_last, convolution, convolve_and_activate
 from .same_padding import pad_same
 
 #: Strided convolutions, and decoder convolutions up to the one at half resolution that follows the last of the skips.
@@ -26,7 +26,7 @@ class StridedConvolution(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """(B, in_channels, *shape) -> (B, out_channels, *ceil(shape / 2))."""
         image = pad_same(image, [3] * (image.ndim - 2), 2)
-        return activate(convolve(image, self.convolution.weight, self.convolution.bias, stride=2, padding=0))
+        return convolve_and_activate(image, self.convolution.weight, self.convolution.bias, stride=2, padding=0)
 
 
 class StridedUnet(nn.Module):
