@@ -152,7 +152,7 @@ def test_volumes_that_do_not_overlap(folder: Path, capsys: pytest.CaptureFixture
 
 OPTIONS = {
     "unknown model": ({"model": "vxm-dense-brain-T1-msa"}, "vxm-dense-brain-T1-mse"),
-    "unbuilt model": ({"model": "synthmorph-deform-3"}, "synthmorph-deform-3"),
+    "model out of reach": ({"model": "synthmorph-deform-3"}, "synthmorph.deform.3.h5 cannot be reached"),
     "missing weights": ({"model": "absent.h5"}, "absent.h5"),
     "unknown device": ({"device": "cuda:99"}, "no device 'cuda:99'"),
     "nonsense device": ({"device": "toaster"}, "no device 'toaster'"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from ..core.affine import affine_to_displacement, invert_affine
@@ -16,6 +15,7 @@ from ..core.errors import ConfigError, GeometryError
 from ..core.spatial import warp
 from .affine_head import align_features
 from .fields import FieldPair
+from .index_space import from_first_voxel, halved, scaling
 from .padding import pad_to_multiple
 from .unet import Unet
 
@@ -125,18 +125,11 @@ class VxmAffineFeatureDetector(nn.Module):
         Raises:
             GeometryError: the images do not fit each other or the network, or a matrix has no way half.
         """
-        shape = moving.shape[2:]
         centred, padded, features = self._align(moving, fixed)
-        matrix, inverse = self._transforms(centred, padded)
-        if self.return_trans_to_half_res:
-            shape = [n // 2 for n in shape]
-        both = [
-            _Side(matrix, moving, features[0], self, shape),
-            _Side(inverse, fixed, features[1], self, shape) if self.bidir else None,
-        ]
-        return AffineOutput(
-            *(getattr(side, name, None) for name in ("matrix", "displacement", "moved", "features") for side in both)
-        )
+        sides = list(zip((moving, fixed), self._transforms(centred, padded), features))
+        first = self._outputs(*sides[0])
+        second = self._outputs(*sides[1]) if self.bidir else [None] * len(first)
+        return AffineOutput(*(tensor for both in zip(first, second) for tensor in both))
 
     def fields(self, moving: Tensor, fixed: Tensor, sample: bool = False) -> FieldPair:
         """The whole way between the images on their own grid, whatever the options say.
@@ -163,7 +156,7 @@ class VxmAffineFeatureDetector(nn.Module):
         """Feature maps (B, num_feat, *own), float32, of an image (B, num_chan, *shape) of fitting extents."""
         return self.unet(halved(image) if self.half_res else image).float()
 
-    def _align(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, torch.Size, list[Tensor]]:
+    def _align(self, moving: Tensor, fixed: Tensor) -> tuple[Tensor, Sequence[int], list[Tensor]]:
         """The matrix about the middle of the padded grid, that grid, and the feature maps."""
         check_images(moving, fixed, self.num_chan, self.ndims)
         images = [pad_to_multiple(image, self.multiple) for image in (moving, fixed)]
@@ -181,20 +174,15 @@ class VxmAffineFeatureDetector(nn.Module):
             both = [compose([matrix, scaling(2, matrix)], shift_center=False) for matrix in both]
         return [matrix.float() for matrix in both]
 
-
-class _Side:
-    """What the options ask for of one of the two images."""
-
-    def __init__(
-        self, matrix: Tensor, image: Tensor, features: Tensor, network: VxmAffineFeatureDetector, shape: Sequence[int]
-    ) -> None:
-        displacement = None
-        if network.make_dense or network.return_moved:
+    def _outputs(self, image: Tensor, matrix: Tensor, features: Tensor) -> list[Tensor | None]:
+        """What the options ask for of one image: matrix, displacement, moved image, features."""
+        shape = [n // 2 for n in image.shape[2:]] if self.return_trans_to_half_res else image.shape[2:]
+        displacement = moved = None
+        if self.make_dense or self.return_moved:
             displacement = affine_to_displacement(matrix, shape, shift_center=False)
-        self.matrix = matrix
-        self.displacement = displacement if network.make_dense else None
-        self.moved = warp(image, displacement, padding="hard") if network.return_moved else None
-        self.features = features if network.return_feat else None
+        if self.return_moved:
+            moved = warp(image, displacement, padding="hard")
+        return [matrix, displacement if self.make_dense else None, moved, features if self.return_feat else None]
 
 
 def glorot_unet(
@@ -238,21 +226,3 @@ def check_images(moving: Tensor, fixed: Tensor, channels: int, ndims: int) -> No
             f"The network needs a moving and a fixed image (B, {channels}, *shape) on one grid of {ndims} axes, got "
             f"{tuple(moving.shape)} and {tuple(fixed.shape)}. Resample them onto one grid."
         )
-
-
-def halved(image: Tensor) -> Tensor:
-    """Every second voxel of (B, C, *shape), as many as half the extent: voxel i is voxel 2 i of the image."""
-    return image[(..., *(slice(0, n // 2 * 2, 2) for n in image.shape[2:]))]
-
-
-def scaling(factor: float, like: Tensor) -> Tensor:
-    """(1, N, N + 1): coordinates times `factor`; N, dtype and device of the matrix `like` (B, N, N + 1)."""
-    matrix = torch.eye(like.shape[-1] - 1, like.shape[-1], dtype=like.dtype, device=like.device)
-    return factor * matrix[None]
-
-
-def from_first_voxel(matrix: Tensor, shape: Sequence[int]) -> Tensor:
-    """(B, N, N + 1) on coordinates from voxel 0, of a matrix on coordinates from the middle of a grid of `shape`."""
-    middle = torch.tensor([(n - 1) / 2 for n in shape], dtype=matrix.dtype, device=matrix.device)[:, None]
-    linear = matrix[..., :-1]
-    return torch.cat([linear, matrix[..., -1:] + middle - linear @ middle], -1)

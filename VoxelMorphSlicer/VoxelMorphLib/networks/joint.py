@@ -15,10 +15,11 @@ from ..core.compose import compose
 from ..core.errors import ConfigError
 from ..core.integrate import integrate_velocity
 from ..core.spatial import warp
-from .affine_detector import VxmAffineFeatureDetector, check_images, glorot_unet, halved, scaling
-from .convolution import convolution
+from .affine_detector import VxmAffineFeatureDetector, check_images
+from .deformation_network import DeformationNetwork
 from .fields import FieldPair
 from .hypernetwork import Hypernetwork, as_hyperparameters
+from .index_space import halved, scaling
 from .padding import crop, pad_to_multiple
 from .registration_network import LARGEST_STEPS
 
@@ -55,34 +56,10 @@ class JointOutput:
     moved_fixed: Tensor | None = None
 
 
-class DeformationNetwork(nn.Module):
-    """The pair at half resolution, both channels of images together, to a velocity.
-
-    Args:
-        ndims, num_chan, enc_nf, dec_nf, add_nf, per_level: of `HyperVxmJoint`.
-    """
-
-    def __init__(
-        self,
-        ndims: int,
-        num_chan: int,
-        enc_nf: Sequence[int],
-        dec_nf: Sequence[int],
-        add_nf: Sequence[int],
-        per_level: int,
-    ) -> None:
-        super().__init__()
-        self.unet = glorot_unet(ndims, 2 * num_chan, enc_nf, dec_nf, add_nf, per_level)
-        self.flow = convolution(ndims, self.unet.out_channels, ndims)
-        nn.init.xavier_uniform_(self.flow.weight)
-
-    def forward(self, pair: Tensor) -> Tensor:
-        """(B, 2 num_chan, *shape) -> (B, N, *shape), float32."""
-        return self.flow(self.unet(pair).to(self.flow.weight.dtype)).float().contiguous()
-
-
 class HyperVxmJoint(nn.Module):
-    """Symmetric registration at half resolution: an affine detector, then a velocity by a network with generated weights.
+    """Symmetric registration at half resolution: an affine detector, then a velocity.
+
+    The weights of the network that predicts the velocity come from another one, which takes the hyperparameters.
 
     Args:
         ndims: number of spatial axes, 2 or 3.
@@ -173,14 +150,9 @@ class HyperVxmJoint(nn.Module):
             ConfigError: another number of hyperparameters.
         """
         padded, matrices, svf = self._register(moving, fixed, hyper)
-        tensors: dict[str, Tensor | None] = {}
-        for side, image in enumerate((moving, fixed)[: 2 if self.bidir else 1]):
-            velocity, matrix = (-svf if side else svf), matrices[side]
-            deformation = integrate_velocity(velocity, self.int_steps)
-            names = [names[side] for names in _NAMES]
-            parts = self._outputs(image, matrix, deformation, velocity, padded)
-            tensors.update(zip(names, parts))
-        return JointOutput(**tensors)
+        first = self._outputs(moving, matrices[0], svf, padded)
+        second = self._outputs(fixed, matrices[1], -svf, padded) if self.bidir else [None] * len(first)
+        return JointOutput(*(tensor for both in zip(first, second) for tensor in both))
 
     def fields(self, moving: Tensor, fixed: Tensor, sample: bool = False) -> FieldPair:
         """The whole way between the images on their own grid, for the hyperparameters `hyper` of this network.
@@ -264,10 +236,9 @@ class HyperVxmJoint(nn.Module):
     def _composed(self, way: list[Tensor], padded: Sequence[int]) -> Tensor:
         return compose(way, shift_center=False, shape=padded)
 
-    def _outputs(
-        self, image: Tensor, matrix: Tensor, deformation: Tensor, velocity: Tensor, padded: Sequence[int]
-    ) -> list[Tensor | None]:
-        """What the options ask for of one image, in the order of _NAMES."""
+    def _outputs(self, image: Tensor, matrix: Tensor, velocity: Tensor, padded: Sequence[int]) -> list[Tensor | None]:
+        """What the options ask for of one image: the whole, the deformation, the matrix, the velocity, the image."""
+        deformation = integrate_velocity(velocity, self.int_steps)
         after = [scaling(0.5, matrix), matrix] if self.mid_space else []
         whole = compose([matrix, deformation, *after], shift_center=False)
         if self.return_trans_to_half_res:
@@ -287,15 +258,6 @@ class HyperVxmJoint(nn.Module):
             velocity if self.return_svf else None,
             warp(image, whole, padding="hard") if self.return_moved else None,
         ]
-
-
-_NAMES = (
-    ("displacement", "inverse"),
-    ("deformation", "inverse_deformation"),
-    ("matrix", "inverse_matrix"),
-    ("svf", "inverse_svf"),
-    ("moved", "moved_fixed"),
-)
 
 
 def _affine_network(ndims: int, num_chan: int, mid_space: bool, options: dict[str, Any]) -> VxmAffineFeatureDetector:

@@ -93,6 +93,21 @@ def decode(displacement: torch.Tensor, grid: Geometry) -> DisplacementField:
     return DisplacementField((voxels @ matrix.T).numpy(), grid)
 
 
+def decode_affine(matrix: torch.Tensor, grid: Geometry) -> AffineTransform:
+    """A matrix on voxel coordinates of the network's grid as an affine map of RAS mm.
+
+    Args:
+        matrix: (1, 3, 4), voxels of `grid`.
+        grid: from `network_grid`.
+
+    Raises:
+        GeometryError: the matrix cannot be inverted.
+    """
+    voxels = np.eye(4)
+    voxels[:3] = matrix[0].to("cpu", torch.float64).numpy()
+    return AffineTransform(grid.affine @ voxels @ np.linalg.inv(grid.affine))
+
+
 def _place(extent: int, target: int, space: NetworkSpace, box: tuple[float, float], margin: float) -> tuple[int, int]:
     """Start (voxels, may be negative) and length of the grid along one axis of `extent` voxels."""
     if space.shape is not None and extent <= target:

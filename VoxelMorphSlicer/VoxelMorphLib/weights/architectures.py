@@ -28,6 +28,8 @@ ARCHITECTURES = {
     "TemplateCreation": "template",
     "ConditionalTemplateCreation": "conditional_template",
     "ProbAtlasSegmentation": "atlas_segmentation",
+    "VxmAffineFeatureDetector": "affine_detector",
+    "HyperVxmJoint": "joint",
 }
 
 #: No extent, feature count or level of a real network is larger; a file that claims so is not believed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import log
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,25 @@ from ..core.config import check_choice
 from ..core.errors import WeightsError
 from .keras_architecture import KerasArchitecture, find_architecture
 from .keras_file import KerasFile, KerasLayer, read_keras
+from .keras_synthmorph import synthmorph_layers
 from .keras_tensors import layer_tensors
 from .state import network_from_state
+from .synthmorph import synthmorph_network
 
 __all__ = ["KerasFile", "KerasLayer", "find_architecture", "network_from_keras", "read_keras"]
 
 
-def network_from_keras(path: str | Path, indexing: str | None = None, **options: Any) -> nn.Module:
+def network_from_keras(
+    path: str | Path, indexing: str | None = None, hyper: float | Sequence[float] | None = None, **options: Any
+) -> nn.Module:
     """The network of a file that Keras wrote, float32 on the CPU, in evaluation mode.
 
     Args:
         path: full model or weights only, from the original's branches dev, master or legacy.
         indexing: "ij" or "xy" order of displacement components in a file of 2018; None believes its graph. The network
             is always "ij".
+        hyper: hyperparameters at which a joint network's hypernetwork is evaluated while it is read, so that only the
+            far smaller network that follows is ever in memory; None reads the hypernetwork itself.
         options: constructor arguments that replace those found, such as `int_steps`.
 
     Raises:
@@ -37,6 +44,9 @@ def network_from_keras(path: str | Path, indexing: str | None = None, **options:
     if indexing is not None:
         check_choice("indexing", indexing, ("ij", "xy"))
     file = read_keras(path)
+    layers = synthmorph_layers(file)
+    if layers is not None:
+        return synthmorph_network(file, layers, hyper, options)
     found = find_architecture(file, indexing)
     arguments = {**found.arguments, **options}
     return network_from_state(found.name, arguments, keras_state(file, found), file.path).eval()

@@ -12,6 +12,7 @@ from ..core.config import NetworkSpace
 from ..core.devices import resolve_device
 from ..core.errors import ConfigError, WeightsError
 from ..core.progress import Progress, silent, span
+from ..networks.joint import DEFAULT_HYPER
 from ..networks.precision import set_precision
 from .catalogue import find_entry, load_catalogue
 from .checksum import sha256_of
@@ -19,13 +20,16 @@ from .entry import ModelEntry
 from .file_format import file_format
 from .keras import network_from_keras
 from .safetensors_file import read_model
+from .specialised import has_hypernetwork, keep_specialised, read_specialised
 from .store import locate_weights
 from .torch_file import network_from_torch
 
-_READERS = {"keras": network_from_keras, "torch": network_from_torch}
 #: The networks of 2018 exist only as trained on FreeSurfer's affinely aligned brains.
 _BRAIN_NETWORKS = ("VxmCvpr2018", "VxmMiccai2018")
 _BRAIN_SPACE = NetworkSpace(1.0, "LIA", (160, 192, 224), 16, "foreground", "freesurfer")
+#: Of the networks whose weights files say nothing about themselves: SynthMorph's.
+_SYNTHMORPH_NETWORKS = ("VxmAffineFeatureDetector", "HyperVxmJoint")
+_SYNTHMORPH_SPACE = NetworkSpace(1.0, "LIA", (256, 256, 256), 32, "image", "minmax")
 
 
 def load_network(
@@ -34,6 +38,7 @@ def load_network(
     device: str = "cpu",
     precision: str = "float32",
     progress: Progress = silent,
+    hyper: float = DEFAULT_HYPER,
 ) -> tuple[nn.Module, ModelEntry]:
     """Read a network, ready for registration.
 
@@ -44,6 +49,8 @@ def load_network(
         device: where the network runs, see `core.devices`.
         precision: of its convolutions, "float32" or "bfloat16".
         progress: receives what is fetched and read; may raise `Cancelled`.
+        hyper: the smoothness at which a joint network registers; its hypernetwork is evaluated while it is read, and
+            the far smaller network that follows is kept in the cache folder.
 
     Returns:
         The network in evaluation mode and without gradients, and the entry that says how to feed it.
@@ -56,12 +63,20 @@ def load_network(
         DependencyError: a package that this format needs is missing.
     """
     device = resolve_device(device)
-    entry, path = _find(model, weights_dir, span(progress, 0.0, 0.8))
-    progress(0.8, f"Reading {path.name}")
-    network, entry = _read(entry, path)
+    network, entry = _kept(model, hyper)
+    if network is None:
+        entry, path = _find(model, weights_dir, span(progress, 0.0, 0.8))
+        progress(0.8, f"Reading {path.name}")
+        network, entry = _read(entry, path, hyper)
     network = set_precision(network.eval().requires_grad_(False), precision).to(device)
     progress(1.0, f"{entry.title} is ready")
     return network, entry
+
+
+def _kept(model: ModelEntry | str | os.PathLike[str], hyper: float) -> tuple[nn.Module | None, ModelEntry | None]:
+    """A hypernetwork of the catalogue that was evaluated before, so that its file is not needed."""
+    entry = model if isinstance(model, ModelEntry) else load_catalogue().get(str(model))
+    return (read_specialised(entry, hyper), entry) if has_hypernetwork(entry) else (None, None)
 
 
 def _find(
@@ -110,12 +125,12 @@ def _check_available(entry: ModelEntry) -> None:
         )
 
 
-def _read(entry: ModelEntry | None, path: Path) -> tuple[nn.Module, ModelEntry]:
+def _read(entry: ModelEntry | None, path: Path, hyper: float) -> tuple[nn.Module, ModelEntry]:
     kind = file_format(path)
     if kind == "safetensors":
         network, described = read_model(path)
     else:
-        network = _READERS[kind](path)
+        network = _from_keras(entry, path, hyper) if kind == "keras" else network_from_torch(path)
         described = _describe(network, path, kind)
     if not hasattr(network, "fields"):
         raise WeightsError(f"{path} holds a {described.architecture}, which registers nothing. Choose another file.")
@@ -124,14 +139,22 @@ def _read(entry: ModelEntry | None, path: Path) -> tuple[nn.Module, ModelEntry]:
             f"{path} holds a {described.architecture} network, but the model {entry.id} is a {entry.architecture}. "
             "Replace the file by the published one."
         )
+    if entry is not None and kind == "keras" and has_hypernetwork(entry):
+        keep_specialised(network, entry, hyper)
     return network, entry or described
+
+
+def _from_keras(entry: ModelEntry | None, path: Path, hyper: float) -> nn.Module:
+    """What SynthMorph's files do not say about their network, the catalogue does."""
+    options = entry.arguments if entry is not None and entry.architecture in _SYNTHMORPH_NETWORKS else {}
+    return network_from_keras(path, hyper=hyper, **options)
 
 
 def _describe(network: nn.Module, path: Path, kind: str) -> ModelEntry:
     """An entry for a file that nobody described.
 
-    A network of 2018 is fed with brains in FreeSurfer's space; any other one on the grid of the fixed image, with
-    intensities from 0 to 1.
+    A network of 2018 is fed with brains in FreeSurfer's space, one of SynthMorph in that of its authors; any other one
+    on the grid of the fixed image, with intensities from 0 to 1.
     """
     name = type(network).__name__
     brain = name in _BRAIN_NETWORKS
@@ -142,7 +165,15 @@ def _describe(network: nn.Module, path: Path, kind: str) -> ModelEntry:
         architecture=name,
         file=path.name,
         format=kind,
-        space=_BRAIN_SPACE if brain else NetworkSpace(multiple=getattr(network, "multiple", 1)),
-        requires_affine=brain,
+        space=_space(name, network),
+        requires_affine=brain or (name == "HyperVxmJoint" and network.affine is None),
         requires_skull_strip=brain,
     )
+
+
+def _space(name: str, network: nn.Module) -> NetworkSpace:
+    if name in _BRAIN_NETWORKS:
+        return _BRAIN_SPACE
+    if name in _SYNTHMORPH_NETWORKS:
+        return _SYNTHMORPH_SPACE
+    return NetworkSpace(multiple=getattr(network, "multiple", 1))

@@ -1,0 +1,144 @@
+"""The weight files of SynthMorph: an affine detector, a deformable network or both, told apart by layer names alone.
+
+Keras numbers the layers of a type as it makes them, from wherever it stands, so their order is that of the numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .keras_file import KerasFile, KerasLayer
+
+DETECTOR, JOINT = "VxmAffineFeatureDetector", "HyperVxmJoint"
+_KINDS = {
+    "convolutions": (re.compile(r"conv[23]d(?:_(\d{1,6}))?"), {"kernel", "bias"}),
+    "hidden": (re.compile(r"dense(?:_(\d{1,6}))?"), {"kernel", "bias"}),
+    "generated": (
+        re.compile(r"hyper_conv(?:[23]d)?_from_dense(?:_(\d{1,6}))?"),
+        {"hyperkernel_kernel", "hyperkernel_bias", "hyperbias_kernel", "hyperbias_bias"},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class SynthMorphLayers:
+    """The layers of a file by their role, each in the order of the network.
+
+    Args:
+        affine: convolutions of the detector.
+        deform: convolutions of a deformable network with weights of its own.
+        hidden: hidden layers of a hypernetwork.
+        generated: convolutions whose weights the hypernetwork gives.
+    """
+
+    affine: tuple[KerasLayer, ...] = field(repr=False)
+    deform: tuple[KerasLayer, ...] = field(repr=False)
+    hidden: tuple[KerasLayer, ...] = field(repr=False)
+    generated: tuple[KerasLayer, ...] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Class of the network."""
+        return JOINT if self.deform or self.generated else DETECTOR
+
+
+def synthmorph_layers(file: KerasFile) -> SynthMorphLayers | None:
+    """The layers by role; None when the file holds another network.
+
+    SynthMorph is published as weights only; a full model of another class with automatic names is something else.
+    """
+    if file.class_name not in (None, DETECTOR, JOINT):
+        return None
+    found: dict[str, list[tuple[int, KerasLayer]]] = {kind: [] for kind in _KINDS}
+    for layer in file.layers:
+        for kind, (pattern, arrays) in _KINDS.items():
+            match = pattern.fullmatch(layer.name)
+            if match and set(layer.shapes) == arrays:
+                found[kind].append((int(match[1] or 0), layer))
+                break
+        else:
+            return None
+    convolutions, hidden, generated = ([layer for _, layer in sorted(f, key=lambda x: x[0])] for f in found.values())
+    if bool(hidden) != bool(generated) or any(len(x.shapes["kernel"]) not in (4, 5) for x in convolutions):
+        return None
+    start = len(convolutions) if generated else _start_of_deformation(convolutions)
+    return SynthMorphLayers(*map(tuple, (convolutions[:start], convolutions[start:], hidden, generated)))
+
+
+def synthmorph_arguments(layers: SynthMorphLayers) -> dict[str, Any]:
+    """Arguments of the network, as far as its weights show them.
+
+    What leaves no trace keeps its default: integration, mid-space, rigid, half resolution. Where the levels of the
+    detector end and its further convolutions begin is a guess: half of them are levels.
+    """
+    if layers.name == DETECTOR:
+        return _detector_arguments(layers.affine)
+    if layers.generated:
+        ndims = layers.generated[-1].shapes["hyperbias_bias"][0]
+        outputs = [layer.shapes["hyperbias_bias"][0] for layer in layers.generated]
+        sizes = [layer.shapes["hyperkernel_bias"][0] for layer in layers.generated]
+        channels = [(size // (3**ndims * out), out) for size, out in zip(sizes, outputs)]
+        widths = [layer.shapes["kernel"] for layer in layers.hidden]
+        hyper = {"hyp_num": widths[0][0], "hyp_units": [width[-1] for width in widths]}
+    else:
+        channels = _channels(layers.deform)
+        ndims, hyper = channels[-1][1], {"hyp_num": 0}
+    arguments = {"ndims": ndims, **hyper, **_levels(channels), "skip_affine": not layers.affine}
+    if layers.affine:
+        affine = _detector_arguments(layers.affine)
+        arguments["affine"] = {name: affine[name] for name in ("num_feat", "enc_nf", "dec_nf", "add_nf")}
+    return arguments
+
+
+def _start_of_deformation(convolutions: list[KerasLayer]) -> int:
+    """Where the layers of a deformable network begin, which sees twice the channels and gives one per axis."""
+    if not convolutions:
+        return 0
+    channels = _channels(convolutions)
+    if channels[-1][1] != len(convolutions[-1].shapes["kernel"]) - 2:
+        return len(convolutions)
+    pairs = [i for i, (inputs, _) in enumerate(channels) if i and inputs == 2 * channels[0][0] != channels[i - 1][1]]
+    return pairs[-1] if pairs else 0
+
+
+def _channels(convolutions: Sequence[KerasLayer]) -> list[tuple[int, int]]:
+    """(inputs, outputs) of every convolution."""
+    return [layer.shapes["kernel"][-2:] for layer in convolutions]
+
+
+def _joins(channels: Sequence[tuple[int, int]]) -> list[int]:
+    """Numbers of the convolutions that see a skip connection."""
+    return [i for i in range(1, len(channels)) if channels[i][0] != channels[i - 1][1]]
+
+
+def _levels(channels: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """Features and convolutions per level of a deformable network: every level up ends with a skip connection."""
+    joins = _joins(channels)
+    per_level = max(1, joins[0] // (len(joins) + 1)) if joins else 1
+    ends = len(joins) * per_level
+    outputs = [out for _, out in channels]
+    return {
+        "num_chan": max(1, channels[0][0] // 2),
+        "enc_nf": outputs[:ends:per_level],
+        "dec_nf": outputs[ends : 2 * ends : per_level],
+        "add_nf": outputs[2 * ends : -1],
+        "per_level": per_level,
+    }
+
+
+def _detector_arguments(convolutions: Sequence[KerasLayer]) -> dict[str, Any]:
+    channels = _channels(convolutions)
+    *outputs, num_feat = [out for _, out in channels]
+    joins = _joins(channels)
+    down = joins[0] - 1 if joins else (len(outputs) + 1) // 2
+    return {
+        "ndims": len(convolutions[0].shapes["kernel"]) - 2,
+        "num_chan": channels[0][0],
+        "num_feat": num_feat,
+        "enc_nf": outputs[:down],
+        "dec_nf": outputs[down : down + len(joins)],
+        "add_nf": outputs[down + len(joins) :],
+    }
