@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from VoxelMorphLib.bridge.worker import JobHandle, WorkerClient
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.job import RegistrationJob
@@ -31,6 +32,11 @@ def request():
 def progress(job, text):
     send(type="progress", job=job, fraction=0.5, text=text)
 """
+
+
+#: Bodies for `fake_command`: greet, accept a job and say so; then sleep.
+ACCEPTING = "hello()\njob = request()['job']\nprogress(job, 'working')\n"
+SLEEPING = ACCEPTING + "time.sleep(600)\n"
 
 
 def fake_command(body: str) -> list[str]:
@@ -104,3 +110,19 @@ class Outcome:
         wait_until(lambda: self.calls, seconds, self.client)
         assert len(self.calls) == 1
         return self.calls[0]
+
+
+@pytest.fixture
+def new_client(tmp_path: Path) -> Iterator[Callable[..., WorkerClient]]:
+    """Makes clients, and checks at the end that nothing is left of them."""
+    clients = []
+
+    def make(**options) -> WorkerClient:
+        clients.append(WorkerClient(**{"environment": ONE_THREAD, "temporary_folder": tmp_path, **options}))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.shutdown()
+        assert client.pid is None and not client.busy
+    assert list(tmp_path.iterdir()) == []
