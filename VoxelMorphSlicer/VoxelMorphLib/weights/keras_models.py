@@ -34,6 +34,8 @@ _LAYERS = (
     (r"mu_vol", "mean_head"),
     (r"logsigmasq_vol", "log_variance_head"),
 )
+#: The convolutions without names of the segmentation with an atlas, in their order.
+_ESTIMATORS = ("stats.0", "stats.1", "likelihood")
 _AUTOMATIC_NAME = re.compile(r"conv[123]d(?:_\d{1,6})?")
 
 
@@ -58,10 +60,6 @@ def model_modules(file: KerasFile) -> dict[str, KerasLayer]:
             raise WeightsError(f"{file.path} has the layer {layer.name[:60]}, which is foreign to {file.class_name}.")
         modules[path] = layer
     return modules
-
-
-#: The convolutions without names of the segmentation with an atlas, in their order.
-_ESTIMATORS = ("stats.0", "stats.1", "likelihood")
 
 
 def _generated(modules: dict[str, KerasLayer]) -> dict[str, KerasLayer]:
@@ -160,6 +158,9 @@ def conditional_arguments(file: KerasFile) -> Arguments:
     if config.pop("templcondsi", False) or not isinstance(inputs, list) or len(inputs) != 1:
         raise WeightsError(f"{file.path} makes its template from segmentations or images, which this version cannot.")
     arguments = {"attributes": inputs[0], **arguments, **_with_shape(file, config)}
+    sizes = [arguments[name] for name in ("generator_levels", "generator_features") if name in arguments]
+    if not all(isinstance(size, int) and 0 <= size <= 4096 for size in sizes):
+        raise WeightsError(f"{file.path} makes its template with {str(sizes)[:60]} levels and features.")
     if coarse is not None and coarse != coarse_shape(arguments):
         raise WeightsError(
             f"{file.path} makes its template from the shape {str(coarse)[:60]}; this version needs "
@@ -170,8 +171,8 @@ def conditional_arguments(file: KerasFile) -> Arguments:
 
 def coarse_shape(arguments: Arguments) -> list[int]:
     """(*coarse, features): what the dense layer of a conditional template gives, in the original's layout."""
-    halvings = max(int(arguments.get("generator_levels", 0)) - 1, 0)
-    return [n >> min(halvings, 64) for n in arguments["shape"]] + [int(arguments.get("generator_features", 32))]
+    halvings = max(arguments.get("generator_levels", 0) - 1, 0)
+    return [n >> halvings for n in arguments["shape"]] + [arguments.get("generator_features", 32)]
 
 
 def segmentation_arguments(file: KerasFile) -> Arguments:
