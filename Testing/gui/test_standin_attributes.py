@@ -70,6 +70,18 @@ def test_a_python_class_may_have_its_own_attributes(qt):
     assert panel.describe() == "logic of panel"
 
 
+def test_a_property_behind_a_virtual_method_is_read(qt):
+    class Panel(qt.QWidget):
+        def sizeHint(self):
+            return qt.QSize(70, 50)
+
+    panel = Panel()
+    assert panel.minimumSizeHint.width() == -1
+    assert panel.sizeHint().width() == 70
+    panel.adjustSize()
+    assert panel.width == 70
+
+
 def test_lists_come_back_as_tuples(qt):
     widget = qt.QWidget()
     children = [qt.QLabel("a", widget), qt.QLabel("b", widget)]

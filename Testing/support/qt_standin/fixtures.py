@@ -33,6 +33,7 @@ def scene(application) -> Iterator:
 
     from .errors import recording
     from .signals import disconnect_all
+    from .strict import forget_deleted
 
     application.scene.Clear(0)
     application.errors.clear()
@@ -41,6 +42,7 @@ def scene(application) -> Iterator:
         yield application.scene
         slicer.app.processEvents()
     disconnect_all(slicer.app)
+    forget_deleted()
     assert not slot_errors, f"raised where Qt or VTK only print it: {slot_errors}"
     assert not application.errors, "\n".join(application.errors)
 

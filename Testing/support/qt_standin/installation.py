@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import importlib
 import os
@@ -31,10 +32,21 @@ def slicer_sources() -> Path | None:
 @functools.cache
 def _qt_application(headless):
     """The one QApplication of the process."""
+    _keep_constants()
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from .slicer_application import qSlicerApplication
 
     return qSlicerApplication(headless)
+
+
+def _keep_constants() -> None:
+    """Give None, True and False references to spare before Python 3.12, where they are immortal.
+
+    PySide6 6.12 returns them without counting, and Python ends the process when the count of one reaches zero.
+    """
+    if sys.version_info < (3, 12):
+        for constant in (None, True, False):
+            ctypes.c_ssize_t.from_address(id(constant)).value += 1 << 40
 
 
 @contextlib.contextmanager

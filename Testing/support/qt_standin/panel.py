@@ -67,12 +67,19 @@ class Panel:
     def picture(self, path: Path, width: int = 430, height: int = 0):
         """Write the panel as PNG; returns the QPixmap. A height of 0 takes what the panel wants."""
         self.frame.show()
-        self.frame.resize(width, height or self.frame.sizeHint.height())
+        self.frame.resize(width, self.frame.height)
+        slicer.app.processEvents()
+        self.frame.resize(width, height or self._wanted_height(width))
         slicer.app.processEvents()
         pixels = self.frame.grab()
         pixels.save(str(path))
         self.frame.hide()
         return pixels
+
+    def _wanted_height(self, width: int) -> int:
+        """Texts that wrap need more height in a narrow panel than `sizeHint` says."""
+        layout = self.frame.layout()
+        return max(layout.heightForWidth(width), self.frame.minimumSizeHint.height())
 
     def close(self) -> None:
         """End the module as the application does when it ends."""

@@ -72,6 +72,11 @@ def keep(item: QtCore.QObject) -> QtCore.QObject:
     return item
 
 
+def forget_deleted() -> None:
+    """Let go of the Python side of what Qt has deleted."""
+    _alive[:] = [item for item in _alive if shiboken6.isValid(item)]
+
+
 def to_python(value):
     """What module code receives: strict objects, tuples for lists."""
     if isinstance(value, list):
@@ -220,8 +225,21 @@ def _own(item, name: str):
 
 
 def _property(item, name: str):
+    """The value of a property.
+
+    Where a virtual method reads it, such as `sizeHint`, Qt asks meanwhile under the same name for an overriding method.
+    """
     key, index = _property_index(item, name)
-    return to_python(QtCore.QObject.property(item, key)) if index >= 0 else _MISSING
+    if index < 0:
+        return _MISSING
+    being_read = object.__getattribute__(item, "__dict__").setdefault("_being_read", set())
+    if name in being_read:
+        return raw_attribute(item, name)
+    being_read.add(name)
+    try:
+        return to_python(QtCore.QObject.property(item, key))
+    finally:
+        being_read.discard(name)
 
 
 def _member(item, name: str):
