@@ -30,6 +30,7 @@ ARCHITECTURES = {
     "ProbAtlasSegmentation": "atlas_segmentation",
     "VxmAffineFeatureDetector": "affine_detector",
     "HyperVxmJoint": "joint",
+    "VxmAffine": "historic_affine",
 }
 
 #: No extent, feature count or level of a real network is larger; a file that claims so is not believed.
