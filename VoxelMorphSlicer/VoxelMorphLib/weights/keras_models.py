@@ -109,12 +109,14 @@ def _with_shape(file: KerasFile, config: Arguments) -> Arguments:
 
 
 def hyper_arguments(file: KerasFile) -> Arguments:
+    """Arguments of a HyperVxmDense."""
     config = dict(file.config)
     own = {"nb_hyp_params": "hyperparameters", "nb_hyp_layers": "hyper_layers", "nb_hyp_units": "hyper_units"}
     return {**_take(config, own), **_dense(file, config)}
 
 
 def labelled_arguments(file: KerasFile) -> Arguments:
+    """Arguments of a VxmDenseSemiSupervisedSeg; labels that move both ways need both directions."""
     config = dict(file.config)
     downsize, both = config.pop("seg_downsize", None), config.pop("bidir_labels", False)
     arguments = _take(config, {"seg_resolution": "label_resolution"}, ("nb_labels",))
@@ -124,24 +126,32 @@ def labelled_arguments(file: KerasFile) -> Arguments:
 
 
 def surface_arguments(file: KerasFile) -> Arguments:
+    """Arguments of a VxmDenseSemiSupervisedPointCloud; here the data tell how many points and labels there are."""
     config = dict(file.config)
     _take(config, {}, ("nb_surface_points", "nb_labels_sample", "sdt_vol_resize", "surf_bidir"))
     return _dense(file, config)
 
 
 def instance_arguments(file: KerasFile) -> Arguments:
+    """Arguments of an InstanceDense."""
     config = dict(file.config)
     multiplier = _take(config, {"mult": "multiplier"}, ("nb_feats",))
     return {**multiplier, **_with_shape(file, config)}
 
 
 def template_arguments(file: KerasFile) -> Arguments:
+    """Arguments of a TemplateCreation."""
     config = dict(file.config)
     own = {"mean_cap": "mean_cap", "atlas_feats": "template_features", "src_feats": "image_features"}
     return {**_take(config, own), **_with_shape(file, config)}
 
 
 def conditional_arguments(file: KerasFile) -> Arguments:
+    """Arguments of a ConditionalTemplateCreation.
+
+    Raises:
+        WeightsError: the template comes from segmentations or images, or from another shape.
+    """
     config = dict(file.config)
     inputs, coarse = config.pop("pheno_input_shape", [1]), config.pop("conv_image_shape", None)
     own = {
@@ -159,7 +169,7 @@ def conditional_arguments(file: KerasFile) -> Arguments:
         raise WeightsError(f"{file.path} makes its template from segmentations or images, which this version cannot.")
     arguments = {"attributes": inputs[0], **arguments, **_with_shape(file, config)}
     sizes = [arguments[name] for name in ("generator_levels", "generator_features") if name in arguments]
-    if not all(isinstance(size, int) and 0 <= size <= 4096 for size in sizes):
+    if not all(type(size) is int and 0 <= size <= 4096 for size in sizes):
         raise WeightsError(f"{file.path} makes its template with {str(sizes)[:60]} levels and features.")
     if coarse is not None and coarse != coarse_shape(arguments):
         raise WeightsError(
@@ -176,6 +186,7 @@ def coarse_shape(arguments: Arguments) -> list[int]:
 
 
 def segmentation_arguments(file: KerasFile) -> Arguments:
+    """Arguments of a ProbAtlasSegmentation; here the loss decides what is supervised."""
     config = dict(file.config)
     own = {
         "nb_labels": "labels",
