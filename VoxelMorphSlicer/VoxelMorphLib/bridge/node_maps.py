@@ -128,6 +128,13 @@ def image_map(node: slicer.vtkMRMLTransformNode, geometry: Geometry, inverse: bo
     first = transform.transforms[0] if isinstance(transform, CompositeTransform) else transform
     if not isinstance(first, DisplacementField) or not first.geometry.matches(geometry, tolerance_mm=1e-6):
         return world_map(node)
+    return into_world(transform, node)
+
+
+def into_world(transform: Transform, node: slicer.vtkMRMLTransformNode) -> Transform:
+    """Continue the map of a transform node from the space of nodes under it to the world; see `set_space`."""
+    if node.GetAttribute(SPACE_ATTRIBUTE) is None:
+        return transform
     return transform.compose(AffineTransform(space_to_world(node)))
 
 

@@ -10,9 +10,8 @@ import slicer
 from ..core.config import RegistrationOptions
 from ..core.errors import ImageError, OutputError
 from ..core.job import RegistrationJob
-from ..core.transform import AffineTransform
 from .jacobian_nodes import write_jacobian
-from .node_maps import matrix_to_world, space_to_world
+from .node_maps import into_world, matrix_to_world
 from .result_nodes import NEW_NODES, check_targets, write_registration
 from .rollback import unchanged_on_failure
 from .transform_nodes import transform_from_node
@@ -113,4 +112,4 @@ class SceneJob:
 
     def _initial_transform(self, node: slicer.vtkMRMLTransformNode) -> Transform:
         """World of the fixed volume -> world of the moving one."""
-        return transform_from_node(node, self.fixed.geometry).compose(AffineTransform(space_to_world(node)))
+        return into_world(transform_from_node(node, self.fixed.geometry), node)

@@ -151,15 +151,16 @@ def surface_distances(first: np.ndarray, second: np.ndarray, spacing: Sequence[f
     Raises:
         GeometryError: the shapes differ or a mask is empty.
     """
-    from scipy.ndimage import binary_erosion, distance_transform_edt
+    from scipy.ndimage import binary_erosion
+    from scipy.spatial import cKDTree
 
     _check_same_shape(first, second)
     masks = [np.asarray(mask, dtype=bool) for mask in (first, second)]
     if not all(mask.any() for mask in masks):
         raise GeometryError("A mask without voxels has no surface. Choose a label that occurs in both maps.")
-    surfaces = [mask & ~binary_erosion(mask) for mask in masks]
-    to_surface = [distance_transform_edt(~surface, sampling=tuple(spacing)[: surface.ndim]) for surface in surfaces]
-    return _distances(np.concatenate([to_surface[1][surfaces[0]], to_surface[0][surfaces[1]]]))
+    surfaces = [np.argwhere(mask & ~binary_erosion(mask)) * tuple(spacing)[: mask.ndim] for mask in masks]
+    trees = [cKDTree(surface) for surface in surfaces]
+    return _distances(np.concatenate([trees[1].query(surfaces[0])[0], trees[0].query(surfaces[1])[0]]))
 
 
 def correlation(first: np.ndarray, second: np.ndarray, mask: np.ndarray | None = None) -> float:
