@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 from torch import Tensor, nn
+from VoxelMorphLib.networks.joint import HyperVxmJoint
 from VoxelMorphLib.networks.registration_network import RegistrationNetwork
 
 #: The configuration of a file of the original's VxmDense.
@@ -111,3 +112,44 @@ def legacy_layers(network: RegistrationNetwork, first: int = 31) -> dict[str, Ar
 
 def _channels_last(weight: Tensor) -> np.ndarray:
     return np.moveaxis(weight.detach().numpy(), (0, 1), (-1, -2))
+
+
+def synthmorph_layers(network: nn.Module, first: int = 7) -> dict[str, Arrays]:
+    """The layers of a detector or a joint network as FreeSurfer's files nest and number them, from any number."""
+    layers, hyper = {}, {}
+    affine = network.affine if isinstance(network, HyperVxmJoint) else network
+    if affine is not None:
+        part = "vxm_affine_feature_detector" if affine is not network else "model_1"
+        blocks = affine.unet.blocks
+        kind = f"conv{affine.ndims}d"
+        layers = {f"{part}/{kind}_{first + i}": keras_arrays(block.convolution) for i, block in enumerate(blocks)}
+    if affine is network:
+        return layers
+    if network.hyp_num:
+        for i, layer in enumerate(network.deform.hidden):
+            hyper[f"dense_{first + i}"] = {
+                "kernel": layer.weight.detach().numpy().T,
+                "bias": layer.bias.detach().numpy(),
+            }
+        pairs = zip(network.deform.generated[::2], network.deform.generated[1::2])
+        for i, (kernel, bias) in enumerate(pairs):
+            hyper[f"hyper_conv_from_dense_{first + i}"] = _generated_arrays(kernel, bias)
+    else:
+        start, kind = first + len(layers), f"conv{network.ndims}d"
+        blocks = [*network.deform.unet.blocks]
+        convolutions = [*(block.convolution for block in blocks), network.deform.flow]
+        hyper = {f"{kind}_{start + i}": keras_arrays(module) for i, module in enumerate(convolutions)}
+    return {**{f"model_3/{name}": arrays for name, arrays in hyper.items()}, **layers}
+
+
+def _generated_arrays(kernel: nn.Module, bias: nn.Module) -> Arrays:
+    def flat(tensor: Tensor, leading: int) -> np.ndarray:
+        moved = np.moveaxis(tensor.detach().numpy(), (leading, leading + 1), (-1, -2))
+        return moved.reshape(*moved.shape[:leading], -1)
+
+    return {
+        "hyperkernel_kernel": flat(kernel.weight, 1),
+        "hyperkernel_bias": flat(kernel.bias, 0),
+        "hyperbias_kernel": bias.weight.detach().numpy(),
+        "hyperbias_bias": bias.bias.detach().numpy(),
+    }

@@ -9,7 +9,7 @@ from typing import Any, Union
 import numpy as np
 from torch import Tensor, nn
 
-from ..core.errors import ConfigError, WeightsError
+from ..core.errors import ConfigError, VoxelMorphError, WeightsError
 from .architectures import build_network
 from .keras_file import KerasFile, KerasLayer, read_keras
 from .keras_synthmorph import DETECTOR, JOINT, SynthMorphLayers, synthmorph_arguments, synthmorph_layers
@@ -78,6 +78,8 @@ def _state(file: KerasFile, layers: SynthMorphLayers, arguments: dict[str, Any],
     try:
         for path, arrays in _arrays(file, layers, arguments, hyper):
             state.update(layer_tensors(path, arrays, {"ndims": arguments["ndims"]}))
+    except VoxelMorphError:
+        raise
     except (ValueError, IndexError, KeyError, ZeroDivisionError) as error:
         raise WeightsError(
             f"{file.path} holds no {layers.name} network of {arguments['ndims']} axes ({error}). Choose another file."
