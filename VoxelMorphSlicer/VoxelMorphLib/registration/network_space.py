@@ -12,8 +12,8 @@ from ..core.image import Image
 from ..core.transform import AffineTransform, DisplacementField, Transform
 from .intensity import normalise
 
-#: mm kept around the contents of an image when the grid is fitted to them.
-MARGIN_MM = 8.0
+#: mm kept around the contents of an image when the grid is fitted to them; the displacement fades out there.
+MARGIN_MM = 16.0
 #: Contents are what rises this far from the minimum towards the 99.5th percentile.
 FOREGROUND_FRACTION = 0.1
 

@@ -107,12 +107,13 @@ class VelocityOptimiser:
 
     def _descend(self, velocity: Tensor, moving: Tensor, fixed: Tensor, stage: _Stage) -> Tensor:
         velocity = velocity.requires_grad_(True)
+        everywhere = torch.ones_like(fixed)  # as a mask, it keeps what lies beyond the grid out of the windows
         # The loss is a mean over voxels, so its slopes are; below this floor Adam would turn rounding into whole steps.
         optimiser = torch.optim.Adam([velocity], lr=self.rate, eps=SLOPE_FLOOR / velocity[0, 0].numel())
         for iteration in range(stage.iterations):
             optimiser.zero_grad(set_to_none=True)
             moved = warp(moving, self._displacement(velocity, fixed.shape[2:]))
-            loss = ncc_loss(fixed, moved, self.window, NOISE, "absolute")
+            loss = ncc_loss(fixed, moved, self.window, NOISE, "absolute", everywhere)
             loss = loss + self.smoothness * gradient_penalty(velocity)
             loss.backward()
             optimiser.step()
