@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from support.conformance import ReferenceCase, cases
+from support.imports import LIBRARY
 from support.shared_data import reference_folder, weights_folder
 from torch import Tensor
 from VoxelMorphLib.networks.fields import RegistrationOutput
@@ -86,3 +90,28 @@ def test_a_published_network_gives_the_recorded_fields(case):
         assert at_points.max() <= largest, f"{name}: largest difference {at_points.max():.3g}"
         assert at_points.mean() <= mean, f"{name}: mean difference {at_points.mean():.3g}"
         assert of_means.max() <= BLOCK_MEAN, f"{name}: largest difference of block means {of_means.max():.3g}"
+
+
+MEASURE = """
+import resource, sys
+import torch
+from VoxelMorphLib.weights.keras import network_from_keras
+
+pair = torch.rand(2, 1, 1, 160, 192, 224)
+with torch.inference_mode():
+    network_from_keras(sys.argv[1])(*pair)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted in other units elsewhere")
+def test_a_full_size_run_stays_below_its_memory_limit():
+    """2.1 GB for the whole process, torch included."""
+    weights = weights_folder() / "vxm_dense_brain_T1_3D_mse.h5"
+    if not weights.is_file():
+        pytest.skip(f"{weights} is absent")
+    arguments = [sys.executable, "-c", MEASURE, str(weights)]
+    result = subprocess.run(arguments, cwd=LIBRARY.parent, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) * 1024 < 2.1e9
