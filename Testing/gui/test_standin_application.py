@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,12 +12,27 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed", exc_type=ImportError)
 
 import slicer
+from support.qt_standin.installation import slicer_sources
 
 
 @pytest.fixture
 def a_volume(scene):
     voxels = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
     return slicer.util.addVolumeFromArray(voxels, ijkToRAS=np.diag([2.0, 1.0, 3.0, 1.0]), name="ramp")
+
+
+@pytest.mark.parametrize("name", ["ScriptedLoadableModule", "i18n", "parameterNodeWrapper", "util"])
+def test_slicers_own_python_files_are_used_where_they_are_given(scene, name):
+    sources = slicer_sources()
+    if sources is None:
+        pytest.skip("SLICER_PY does not name the folder Base/Python of Slicer's sources")
+    assert Path(sys.modules[f"slicer.{name}"].__file__).is_relative_to(sources)
+
+
+def test_a_wrong_folder_of_slicers_sources_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("SLICER_PY", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="SLICER_PY"):
+        slicer_sources()
 
 
 def test_the_application_knows_the_scene_and_the_logics(application, scene):

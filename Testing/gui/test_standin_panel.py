@@ -57,6 +57,13 @@ def test_a_hidden_button_cannot_be_clicked(panel):
         panel.click("failButton")
 
 
+def test_a_section_that_is_folded_in_the_ui_file_is_folded(panel):
+    ui = panel.ui
+    assert not ui.foldedLabel.isVisibleTo(panel.frame)
+    ui.foldedSection.click()
+    assert ui.foldedLabel.isVisibleTo(panel.frame)
+
+
 def test_a_node_of_another_class_cannot_be_chosen(panel, a_volume):
     with pytest.raises(AssertionError, match="transformSelector does not list fixed"):
         panel.choose(transformSelector=a_volume)
@@ -144,3 +151,16 @@ def test_an_error_of_vtk_is_recorded(application, panel):
     slicer.vtkMRMLScene().GetNthNodeByClass(0, None)
     assert len(application.errors) == 1
     application.errors.clear()
+
+
+def test_a_picture_of_the_panel_is_written(panel, tmp_path):
+    image = panel.picture(tmp_path / "panel.png", width=400).toImage()
+    assert (tmp_path / "panel.png").stat().st_size > 1000
+    assert image.width() == 400
+    assert len({image.pixel(x, y) for x in range(0, 400, 3) for y in range(0, image.height(), 3)}) > 20
+
+
+def test_a_folded_section_makes_the_picture_lower(panel, tmp_path):
+    shown = panel.picture(tmp_path / "shown.png").height()
+    panel.ui.section.collapsed = True
+    assert panel.picture(tmp_path / "folded.png").height() < shown - 100

@@ -21,11 +21,19 @@ _IMITATIONS = {
     "parameterNodeWrapper": "support.qt_standin.parameter_node",
 }
 _SLICER_FILES = ("util", *_IMITATIONS)
+#: Classes without stand-in that slicer.parameterNodeWrapper compares widgets with.
+_COMPARED = ("qMRMLRangeWidget", "qMRMLSliderWidget", "qMRMLSpinBox")
 
 
 def slicer_sources() -> Path | None:
-    """The folder Base/Python of Slicer's sources (SLICER_PY), or None where the variable is unset."""
+    """The folder Base/Python of Slicer's sources (SLICER_PY), or None where the variable is unset.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
     folder = os.environ.get("SLICER_PY")
+    if folder and not (Path(folder) / "slicer" / "i18n.py").is_file():
+        raise FileNotFoundError(f"SLICER_PY is {folder}, which has no slicer/i18n.py. Name Base/Python of the sources.")
     return Path(folder) if folder else None
 
 
@@ -61,6 +69,7 @@ def installed(headless) -> Iterator:
     """
     import slicer
 
+    from .declare import STAND_INS
     from .modules import ctk_module, qt_module, widget_class
 
     application = _qt_application(headless)
@@ -68,21 +77,13 @@ def installed(headless) -> Iterator:
         patch.setitem(sys.modules, "qt", qt_module())
         patch.setitem(sys.modules, "ctk", ctk_module())
         contents = {"app": application, "modules": _modules(headless), "moduleNames": types.SimpleNamespace()}
-        contents.update({name: widget_class(name) for name in _SLICER_WIDGETS})
+        widgets = [name for name in STAND_INS if name.startswith("q")]
+        contents.update({name: widget_class(name) for name in (*widgets, *_COMPARED)})
         for name, value in contents.items():
             patch.setattr(slicer, name, value, raising=False)
         patch.setitem(sys.modules, "slicer.modules", slicer.modules)
         _install_python_files(slicer, patch)
         yield application
-
-
-#: Classes that live in the namespace `slicer`; those without a stand-in exist for type tests only.
-_SLICER_WIDGETS = (
-    *("qMRMLWidget", "qMRMLNodeComboBox", "qSlicerWidget", "qMRMLSliderWidget", "qMRMLSpinBox", "qMRMLRangeWidget"),
-    *("qMRMLSubjectHierarchyComboBox", "qMRMLSubjectHierarchyTreeView", "qMRMLCheckableNodeComboBox"),
-    *("qMRMLTableView", "qMRMLSegmentSelectorWidget", "qSlicerScriptedLoadableModule"),
-    "qSlicerScriptedLoadableModuleWidget",
-)
 
 
 class _LoadableModule:
