@@ -78,7 +78,7 @@ def test_the_explicit_inverse_is_used_without_a_warning(registered):
 
 def test_without_partner_the_inverse_is_searched_with_a_warning(scene):
     node = transform_to_node(known_forward(), name="alone")
-    with pytest.warns(UserWarning, match="alone has no inverse transform beside it.*searched numerically"):
+    with pytest.warns(UserWarning, match="The inverse of alone is searched numerically"):
         result = apply_transform(add_markups(POINTS), Application(node))
     assert np.abs(known_forward().apply_to_points(positions(result)) - POINTS).max() < 0.05
 
@@ -104,6 +104,17 @@ def test_a_partner_counts_only_while_both_belong_together(scene, volumes, regist
     assert partner(forward) is None, "the inverse belongs to another registration now"
     scene.RemoveNode(inverse)
     assert partner(forward) is None
+
+
+def test_a_changed_transform_loses_its_partner(scene, registered):
+    forward = registered["forward"]
+    shift = vtk.vtkMatrix4x4()
+    shift.SetElement(0, 3, 5.0)
+    forward.ApplyTransformMatrix(shift)
+    changed = pytest.warns(UserWarning, match=r"fixed to moving does not undo moving to fixed any longer \(by 2\.\d")
+    with changed, pytest.warns(UserWarning, match="searched numerically"):
+        result = apply_transform(add_markups(POINTS), Application(forward))
+    assert np.abs(map_from_world(forward, positions(result)) - POINTS).max() < 0.1
 
 
 def test_labels_and_descriptions_of_markups_stay(registered):

@@ -188,6 +188,7 @@ def test_unfit_nodes_are_refused(scene, volumes, registered):
     assert_refused_and_unchanged(
         OutputError, "fixed is an input", moving, Application(registered["forward"], False, fixed), fixed
     )
+    assert_refused_and_unchanged(OutputError, "fixed is an input", moving, forward, fixed)
     assert_refused_and_unchanged(ImageError, "empty holds no voxels", empty, forward)
     assert_refused_and_unchanged(OutputError, "table is a vtkMRMLTableNode and cannot hold", moving, forward, table)
     foreign = transform_to_node(known_forward(), name="foreign")

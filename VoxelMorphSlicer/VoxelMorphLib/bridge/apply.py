@@ -62,7 +62,7 @@ class Application:
                 f"{node.GetName()} is a {node.GetClassName()}, which a transform cannot be applied to. "
                 "Choose a volume, segmentation, model or markups."
             )
-        if target is not None and target in (node, self.reference, self.transform_node):
+        if target is not None and target in (node, self.transform_node, self._named_volume()):
             raise OutputError(f"{target.GetName()} is an input and cannot receive the result. Choose another node.")
 
     def check_transform(self) -> None:
@@ -85,16 +85,19 @@ class Application:
 
     def reference_volume(self) -> slicer.vtkMRMLScalarVolumeNode:
         """The chosen volume, else the one that the transform was made for in its direction."""
+        volume = self._named_volume()
+        if volume is None:
+            name = self.transform_node.GetName()
+            raise GeometryError(f"The transform {name} names no volume to resample onto. Choose a reference volume.")
+        return volume
+
+    def _named_volume(self) -> slicer.vtkMRMLScalarVolumeNode | None:
         if self.reference is not None:
             return self.reference
         node = self.transform_node
-        role = node.GetMovingNodeReferenceRole() if self.inverse else node.GetFixedNodeReferenceRole()
-        volume = node.GetNodeReference(role)
-        if volume is None:
-            raise GeometryError(
-                f"The transform {node.GetName()} names no volume to resample onto. Choose a reference volume."
-            )
-        return volume
+        return node.GetNodeReference(
+            node.GetMovingNodeReferenceRole() if self.inverse else node.GetFixedNodeReferenceRole()
+        )
 
 
 def _check_present(*nodes: slicer.vtkMRMLNode | None) -> None:

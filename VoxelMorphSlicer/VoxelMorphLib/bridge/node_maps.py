@@ -13,13 +13,16 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from ..core.errors import GeometryError
 from ..core.geometry import Geometry
 from ..core.transform import AffineTransform, CompositeTransform, DisplacementField, Transform
-from .node_geometry import parent_matrix
+from .node_geometry import has_voxels, parent_matrix
 from .transform_nodes import transform_from_node
 
 #: Node reference between the forward and the inverse transform of one registration, in both directions.
 PARTNER_ROLE = "voxelMorphInverse"
 #: Attribute of a transform node: own coordinates of the volume that it moves -> world, when that volume was read.
 SPACE_ATTRIBUTE = "VoxelMorph.SpaceToWorld"
+
+#: Farther from each other than this, two transforms are not taken for inverses; folds make some places differ.
+LARGEST_ROUND_TRIP_VOX = 1.0
 
 
 class SceneTransform(Transform):
@@ -61,12 +64,40 @@ def set_partners(forward: slicer.vtkMRMLTransformNode | None, inverse: slicer.vt
 
 
 def partner(node: slicer.vtkMRMLTransformNode) -> slicer.vtkMRMLTransformNode | None:
-    """The node that holds the opposite direction, while both still belong to the same registration."""
+    """The node that holds the opposite direction, while both still belong to the same registration.
+
+    Warns:
+        UserWarning: one of them was changed since, so that they undo each other no longer.
+    """
     other = node.GetNodeReference(PARTNER_ROLE)
     if other is None or other.GetNodeReference(PARTNER_ROLE) is not node:
         return None
-    moved_by_parents = node.GetParentTransformNode() is not None or other.GetParentTransformNode() is not None
-    return None if moved_by_parents else other
+    if node.GetParentTransformNode() is not None or other.GetParentTransformNode() is not None:
+        return None
+    residual_vox = _round_trip_vox(node, other)
+    if residual_vox > LARGEST_ROUND_TRIP_VOX:
+        warnings.warn(
+            f"{other.GetName()} does not undo {node.GetName()} any longer (by {residual_vox:.1f} voxels) and is not "
+            "used as its inverse. Register again to get both.",
+            UserWarning,
+            stacklevel=2,
+        )
+        return None
+    return other
+
+
+def _round_trip_vox(node: slicer.vtkMRMLTransformNode, other: slicer.vtkMRMLTransformNode) -> float:
+    """Median distance from where places amid the fixed volume come back to; 0 where that volume is not known."""
+    volume = node.GetNodeReference(node.GetFixedNodeReferenceRole())
+    if volume is None or not has_voxels(volume):
+        return 0.0
+    bounds = np.zeros(6)
+    volume.GetRASBounds(bounds)
+    low, high = bounds[::2], bounds[1::2]
+    shares = np.stack(np.meshgrid(*[np.linspace(0.25, 0.75, 4)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    points = low + shares * (high - low)
+    back = world_map(other).apply_to_points(world_map(node).apply_to_points(points))
+    return float(np.median(np.linalg.norm(back - points, axis=1)) / max(volume.GetSpacing()))
 
 
 def set_space(node: slicer.vtkMRMLTransformNode, to_world: np.ndarray) -> None:
@@ -106,8 +137,8 @@ def world_map(node: slicer.vtkMRMLTransformNode, inverse: bool = False) -> Scene
         return world_map(other)
     if not node.IsTransformToWorldLinear():
         warnings.warn(
-            f"{node.GetName()} has no inverse transform beside it; its inverse is searched numerically, to 0.01 mm "
-            "where the transform does not fold.",
+            f"The inverse of {node.GetName()} is searched numerically, to 0.01 mm where it does not fold, because no "
+            "inverse transform belongs to it.",
             UserWarning,
             stacklevel=2,
         )

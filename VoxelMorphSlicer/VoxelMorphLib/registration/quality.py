@@ -47,7 +47,7 @@ def measure(
     grid = coarse_grid(fixed.geometry)
     reference = _at(fixed, grid)
     before, after = initial.resample(moving, grid).array, _at(moved, grid)
-    field = deformable_part(forward)
+    field = deformable_part(forward, grid)
     folds = folding(field.jacobian_determinant().array)
     residual = _round_trip(grid, forward, inverse)
     length = np.linalg.norm(field.array, axis=-1)
@@ -67,11 +67,10 @@ def measure(
     )
 
 
-def deformable_part(transform: Transform) -> DisplacementField:
-    """The displacement field that a forward transform begins with."""
+def deformable_part(transform: Transform, grid: Geometry) -> DisplacementField:
+    """The displacement field that a forward transform begins with, or on `grid` what an affine map amounts to."""
     first = transform.transforms[0] if isinstance(transform, CompositeTransform) else transform
-    assert isinstance(first, DisplacementField)
-    return first
+    return first if isinstance(first, DisplacementField) else transform.to_displacement(grid)
 
 
 def _round_trip(grid: Geometry, forward: Transform, inverse: Transform) -> np.ndarray:
