@@ -241,6 +241,11 @@ class VoxelMorphSlicerLogic(ScriptedLoadableModuleLogic):
 
         return getattr(VoxelMorphLogic(), name)
 
+    def createParameterNode(self):
+        node = ScriptedLoadableModuleLogic.createParameterNode(self)
+        node.SetName(slicer.mrmlScene.GenerateUniqueName("VoxelMorph"))
+        return node
+
     def getParameterNode(self):
         """The first configuration of the scene, made if there is none."""
         return VoxelMorphSlicerParameterNode(ScriptedLoadableModuleLogic.getParameterNode(self))

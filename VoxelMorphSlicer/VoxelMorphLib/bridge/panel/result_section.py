@@ -6,6 +6,9 @@ import slicer
 
 #: Distance of the drawn grid lines.
 GRID_SPACING_MM = 10.0
+#: Ratios of volume that have the strongest colours of a Jacobian map.
+JACOBIAN_RANGE = (0.5, 1.5)
+GREY, BLUE_TO_RED = "vtkMRMLColorTableNodeGrey", "vtkMRMLColorTableNodeFileDivergingBlueRed.txt"
 #: Parameter of each overlay.
 _OVERLAYS = {"moved": "movedVolume", "moving": "movingVolume", "jacobian": "jacobianVolume"}
 
@@ -46,6 +49,8 @@ class ResultSection:
             return
         fixed, overlay, fade = self._shown
         is_new = before is None or before[:2] != (fixed, overlay)
+        if is_new and parameters.overlay == "jacobian":
+            _colour(parameters.jacobianVolume)
         slicer.util.setSliceViewerLayers(background=fixed, foreground=overlay, foregroundOpacity=fade, fit=is_new)
 
 
@@ -55,6 +60,19 @@ def _view(parameters) -> tuple[str, str, float] | None:
     if not parameters.showResult or parameters.fixedVolume is None or overlay is None:
         return None
     return parameters.fixedVolume.GetID(), overlay.GetID(), parameters.fade
+
+
+def _colour(jacobian) -> None:
+    """Red where the volume grows, blue where it shrinks; a colour table that a person chose stays."""
+    if jacobian.GetDisplayNode() is None:
+        jacobian.CreateDefaultDisplayNodes()
+    display = jacobian.GetDisplayNode()
+    if display.GetColorNodeID() not in (None, GREY) or jacobian.GetScene().GetNodeByID(BLUE_TO_RED) is None:
+        return
+    with slicer.util.NodeModify(display):
+        display.SetAndObserveColorNodeID(BLUE_TO_RED)
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevelMinMax(*JACOBIAN_RANGE)
 
 
 def _show_grid(parameters) -> None:

@@ -1,0 +1,174 @@
+"""The panel in all its states and the slice views beside it, as pictures.
+
+`VXM_SCREENSHOTS=1` registers the sample pair instead of small blobs and writes the pictures of Resources/Screenshots.
+"""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
+
+import slicer
+from support.mrml_nodes import add_volume
+from support.pictures import LARGEST_BYTES, beside, from_pixmap, is_drawn, stacked, write_png
+from support.scripted_worker import ScriptedWorker
+from support.segmentations import add_segmentation
+from support.shared_data import REPOSITORY
+from support.slice_view import SliceView, require_rendering
+from support.volumes import a_blob_image, a_geometry, a_label_map
+from VoxelMorphLib.core.errors import DeviceError
+
+FOR_THE_RECORD = bool(os.environ.get("VXM_SCREENSHOTS"))
+ORIENTATIONS = ("Axial", "Sagittal", "Coronal")
+PANEL_WIDTH, VIEW_SIZE = 500, (256, 256)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return REPOSITORY / "Resources" / "Screenshots" if FOR_THE_RECORD else tmp_path
+
+
+@pytest.fixture
+def pair():
+    """Two volumes with the same structures."""
+    if FOR_THE_RECORD:
+        from VoxelMorphLib.cli.demo_pair import LABEL_NAMES, make_sample_pair
+
+        return SimpleNamespace(pair=make_sample_pair(), names=LABEL_NAMES, budget=60)
+    grids = a_geometry("RAS", (16, 16, 16)), a_geometry("oblique", (16, 16, 16))
+    images, labels = [a_blob_image(grid) for grid in grids], [a_label_map(grid) for grid in grids]
+    made = SimpleNamespace(fixed=images[0], moving=images[1], fixed_labels=labels[0], moving_labels=labels[1])
+    return SimpleNamespace(pair=made, names={2: "outer", 17: "middle", 53: "inner"}, budget=1)
+
+
+@pytest.fixture
+def panel(a_module_widget, scene, pair):
+    """The panel with the pair and its structures chosen."""
+    panel = a_module_widget()
+    chosen = panel.widget.panel.parameters
+    for role, name in (("fixed", "Atlas"), ("moving", "Patient")):
+        volume = add_volume(getattr(pair.pair, role), name)
+        volume.CreateDefaultDisplayNodes()
+        labels = getattr(pair.pair, f"{role}_labels")
+        segments = [(str(label), text, 0, label) for label, text in pair.names.items()]
+        setattr(chosen, f"{role}Volume", volume)
+        segmentation = add_segmentation(f"{name} tissues", [labels], segments)
+        setattr(chosen, f"{role}Segmentation", segmentation)
+    chosen.budget = float(pair.budget)
+    return panel
+
+
+@pytest.fixture
+def worker(panel):
+    worker = ScriptedWorker()
+    panel.widget.panel.run._makeWorker = lambda: worker
+    return worker
+
+
+@pytest.fixture
+def views(application, scene):
+    """One slice view per orientation."""
+    require_rendering()
+    views = [
+        SliceView(application, name, VIEW_SIZE, colour)
+        for name, colour in zip(ORIENTATIONS, ("Red", "Yellow", "Green"))
+    ]
+    yield views
+    for view in views:
+        view.close()
+
+
+@pytest.fixture
+def blue_to_red(scene):
+    """Slicer's colour table of that name, which its application reads from a file."""
+    table = slicer.vtkMRMLColorTableNode()
+    table.SetTypeToUser()
+    table.SetSingletonTag("FileDivergingBlueRed.txt")
+    table.SetNumberOfColors(256)
+    ends = np.array([[0.23, 0.30, 0.75], [0.87, 0.87, 0.87], [0.71, 0.02, 0.15]])
+    for index in range(256):
+        colour = [np.interp(index / 255, [0, 0.5, 1], ends[:, channel]) for channel in range(3)]
+        table.SetColor(index, *colour, 1.0)
+    return scene.AddNode(table)
+
+
+def keep(folder, name: str, picture: np.ndarray) -> None:
+    path = folder / f"{name}.png"
+    write_png(picture, path)
+    assert is_drawn(picture), f"{name} is empty"
+    assert path.stat().st_size < LARGEST_BYTES, f"{name} has {path.stat().st_size} bytes"
+
+
+def picture_of(panel, tmp_path) -> np.ndarray:
+    return from_pixmap(panel.picture(tmp_path / "panel.png", PANEL_WIDTH))
+
+
+def slices(views) -> np.ndarray:
+    return beside([view.picture() for view in views])
+
+
+def fit(views) -> None:
+    """Twice, because a view takes over the size of its window at the first time."""
+    for view in [*views, *views]:
+        view.fit()
+
+
+def register(panel, worker) -> None:
+    panel.click("registerButton")
+    worker.finish()
+    panel.wait(lambda: not panel.widget.panel.run.busy, 300)
+
+
+def test_the_panel_before_anything_was_chosen(a_module_widget, folder, tmp_path):
+    keep(folder, "panel-start", picture_of(a_module_widget(), tmp_path))
+
+
+def test_the_panel_while_it_runs(panel, worker, folder, tmp_path):
+    panel.click("registerButton")
+    worker.report(0.62, "Optimising, step 148")
+    panel.widget.panel.progress._began -= 27
+    panel.wait(lambda: "148" in panel.ui.statusLabel.text)
+    keep(folder, "panel-running", picture_of(panel, tmp_path))
+
+
+def test_the_panel_with_an_error(panel, worker, folder, tmp_path):
+    panel.click("registerButton")
+    worker.fail(
+        DeviceError(
+            "cuda:0 has too little free memory for a grid of 256x256x256 voxels. Choose the device cpu, "
+            "the precision bfloat16, or close other programs that use the GPU."
+        )
+    )
+    panel.wait(lambda: not panel.widget.panel.run.busy)
+    keep(folder, "panel-error", picture_of(panel, tmp_path))
+
+
+def test_the_panel_and_the_views_with_a_result(panel, worker, views, blue_to_red, folder, tmp_path):
+    chosen = panel.widget.panel.parameters
+    panel.ui.jacobianVolumeSelector.addNode()
+    register(panel, worker)
+    for name in ("fixed", "moving", "moved"):
+        getattr(chosen, f"{name}Segmentation").SetDisplayVisibility(False)
+    for section in ("modelSection", "outputsSection"):
+        getattr(panel.ui, section).collapsed = True
+    assert panel.ui.statusLabel.text == "Done: Patient moved"
+    done = picture_of(panel, tmp_path)
+    keep(folder, "panel-done", done)
+    fit(views)
+    rows = {}
+    for overlay in ("moving", "jacobian", "moved"):
+        chosen.overlay = overlay
+        rows[overlay] = slices(views)
+    panel.click("showGridCheckBox")
+    rows["grid"] = slices(views)
+    for name, row in rows.items():
+        keep(folder, f"slices-{name}", row)
+    assert (rows["moving"] != rows["moved"]).any()
+    assert (rows["grid"] != rows["moved"]).any()
+    keep(folder, "overview", beside([done, stacked([rows["moving"], rows["grid"], rows["jacobian"]])]))

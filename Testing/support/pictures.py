@@ -1,0 +1,53 @@
+"""Pictures as arrays: put together, written small, and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+#: Largest size of a picture that is kept in the repository.
+LARGEST_BYTES = 300_000
+
+
+def from_pixmap(pixmap) -> np.ndarray:
+    """(height, width, 3), uint8, of a QPixmap."""
+    from PySide6 import QtGui
+
+    image = pixmap.toImage().convertToFormat(QtGui.QImage.Format_RGB888)
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
+
+
+def beside(pictures: Sequence[np.ndarray], gap: int = 4, colour: int = 40) -> np.ndarray:
+    """Pictures from left to right, filled up below to one height."""
+    height = max(picture.shape[0] for picture in pictures)
+    space = np.full((height, gap, 3), colour, np.uint8)
+    parts = [space]
+    for picture in pictures:
+        below = np.full((height - picture.shape[0], *picture.shape[1:]), colour, np.uint8)
+        parts += [np.concatenate([picture, below]), space]
+    return np.concatenate(parts[1:-1], axis=1)
+
+
+def stacked(pictures: Sequence[np.ndarray], gap: int = 4, colour: int = 40) -> np.ndarray:
+    """Pictures of one width from top to bottom."""
+    space = np.full((gap, pictures[0].shape[1], 3), colour, np.uint8)
+    return np.concatenate([part for picture in pictures for part in (picture, space)][:-1])
+
+
+def write_png(picture: np.ndarray, path: Path) -> None:
+    """Write with 64 shades per colour, which nobody sees and which makes files half as large."""
+    from PySide6 import QtGui
+
+    height, width = picture.shape[:2]
+    data = np.ascontiguousarray(picture // 4 * 4 + picture // 64)
+    image = QtGui.QImage(data.data, width, height, 3 * width, QtGui.QImage.Format_RGB888)
+    assert image.save(str(path), "PNG", 0), f"{path} was not written"
+
+
+def is_drawn(picture: np.ndarray) -> bool:
+    """Whether there is anything to see: several shades, neither nearly all of one nor noise."""
+    _values, counts = np.unique(picture.reshape(-1, 3), axis=0, return_counts=True)
+    return len(counts) > 16 and counts.max() < 0.99 * counts.sum()
