@@ -171,11 +171,10 @@ class HyperVxmJoint(nn.Module):
         displacement = self._composed([matrix, integrate_velocity(svf, self.int_steps), *after, half], padded)
         if not self.diffeomorphic:
             return FieldPair(None, crop(displacement, shape), None)
-        # Without mid-space the affine part comes last, so it is undone first.
-        before, after = (inverse_matrix, [half, inverse_matrix])
-        if not self.mid_space:
-            before = scaling(2, matrix)
-        inverse = self._composed([before, integrate_velocity(-svf, self.int_steps), *after, half], padded)
+        # Without mid-space the affine part is applied last to a fixed point, so it is undone first.
+        before = inverse_matrix if self.mid_space else scaling(2, matrix)
+        backward = integrate_velocity(-svf, self.int_steps)
+        inverse = self._composed([before, backward, half, inverse_matrix, half], padded)
         return FieldPair(None, crop(displacement, shape), crop(inverse, shape))
 
     def choose(self, hyper: float | Sequence[float]) -> None:
