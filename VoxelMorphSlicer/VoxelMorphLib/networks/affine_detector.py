@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from ..core.affine import affine_to_displacement, invert_affine
@@ -126,7 +127,7 @@ class VxmAffineFeatureDetector(nn.Module):
             GeometryError: the images do not fit each other or the network, or a matrix has no way half.
         """
         centred, padded, features = self._align(moving, fixed)
-        sides = list(zip((moving, fixed), self._transforms(centred, padded), features))
+        sides = list(zip((moving, fixed), self._transforms(centred, padded, moving), features))
         first = self._outputs(*sides[0])
         second = self._outputs(*sides[1]) if self.bidir else [None] * len(first)
         return AffineOutput(*(tensor for both in zip(first, second) for tensor in both))
@@ -142,14 +143,12 @@ class VxmAffineFeatureDetector(nn.Module):
             GeometryError: the images do not fit each other or the network.
         """
         centred, padded, _features = self._align(moving, fixed)
-        matrix = from_first_voxel(centred, padded).float()
-        inverse = from_first_voxel(invert_affine(centred), padded).float()
-        shape = moving.shape[2:]
+        shape, device = moving.shape[2:], moving.device  # Apple GPUs have no float64, so the fit is on the CPU there
+        both = [from_first_voxel(way, padded).to(device, torch.float32) for way in (centred, invert_affine(centred))]
         return FieldPair(
             None,
-            affine_to_displacement(matrix, shape, shift_center=False),
-            affine_to_displacement(inverse, shape, shift_center=False),
-            matrix,
+            *[affine_to_displacement(matrix, shape, shift_center=False) for matrix in both],
+            matrix=both[0],
         )
 
     def detect(self, image: Tensor) -> Tensor:
@@ -164,15 +163,15 @@ class VxmAffineFeatureDetector(nn.Module):
         padded = images[0].shape[2:]
         return align_features(*features, padded, self.weighted, self.rigid), padded, features
 
-    def _transforms(self, centred: Tensor, padded: Sequence[int]) -> list[Tensor]:
-        """The matrices of the moving and the fixed image, from voxel 0."""
+    def _transforms(self, centred: Tensor, padded: Sequence[int], like: Tensor) -> list[Tensor]:
+        """The matrices of the moving and the fixed image, from voxel 0, float32 on the device of `like`."""
         both = [centred, invert_affine(centred)]
         if self.return_trans_to_mid_space:
             both = [affine_root(matrix) for matrix in both]
         both = [from_first_voxel(matrix, padded) for matrix in both]
         if self.return_trans_to_half_res:
             both = [compose([matrix, scaling(2, matrix)], shift_center=False) for matrix in both]
-        return [matrix.float() for matrix in both]
+        return [matrix.to(like.device, torch.float32) for matrix in both]
 
     def _outputs(self, image: Tensor, matrix: Tensor, features: Tensor) -> list[Tensor | None]:
         """What the options ask for of one image: matrix, displacement, moved image, features."""
