@@ -135,6 +135,15 @@ def test_outputs_are_created_by_name_and_shown(ready, worker):
     assert ready.ui.resultsTableView.mrmlTableNode() is parameters(ready).resultsTable
 
 
+def test_the_table_says_what_measuring_again_says(ready, volumes, worker):
+    ready.click("registerButton")
+    finish(ready, worker)
+    chosen = parameters(ready)
+    again = ready.logic.evaluate(*volumes, chosen.movedVolume, chosen.forwardTransform)
+    for taken, measured in zip(cells(chosen.resultsTable), cells(again)):
+        assert taken == measured or float(taken) == pytest.approx(float(measured), abs=0.02)
+
+
 def test_chosen_outputs_receive_the_result(ready, scene, worker):
     moved, forward = ready.ui.movedVolumeSelector.addNode(), ready.ui.forwardTransformSelector.addNode()
     jacobian = ready.ui.jacobianVolumeSelector.addNode()

@@ -43,7 +43,7 @@ def field_from_grid(grid: vtk.vtkGridTransform) -> DisplacementField:
     data = grid.GetDisplacementGrid()
     shape = data.GetDimensions()
     stored = vtk_to_numpy(data.GetPointData().GetScalars()).reshape(*shape[::-1], 3).transpose(2, 1, 0, 3)
-    array = np.array(stored, dtype=stored.dtype if stored.dtype.kind == "f" else np.float32, order="C")
+    array = np.array(stored, dtype=stored.dtype if stored.dtype.kind == "f" else np.float32, order="K")
     array *= grid.GetDisplacementScale()
     array += grid.GetDisplacementShift()
     return DisplacementField(array, _grid_geometry(grid, data))

@@ -11,6 +11,7 @@ import numpy as np
 import slicer
 
 from ..core.errors import OutputError
+from ..core.geometry import Geometry
 from ..core.image import Image
 from ..core.metrics import correlation, folding, mutual_information, surface_distances, target_registration_error
 from ..core.transform import AffineTransform, Transform
@@ -26,6 +27,10 @@ from .structures import Sampler, Structure, matched, structures_from_node
 from .volume_nodes import image_from_node
 
 IDENTITY = AffineTransform(np.eye(4))
+#: Attributes of a forward transform that hold what the registration measured.
+FOLDING_FIGURES = ("FoldedVoxels", "FoldedPercent", "JacobianMin", "JacobianMax")
+SIMILARITIES = ("SimilarityBefore", "SimilarityAfter", "MutualInformationBefore", "MutualInformationAfter")
+FIGURES = (*SIMILARITIES, *FOLDING_FIGURES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +43,7 @@ class Evaluated:
         forward: transform node that moves `moving` onto `fixed`.
         fixed_segmentation, moving_segmentation: segmentations or label maps of the same structures; both or none.
         fixed_landmarks, moving_landmarks: markups of the same points; both or none.
+        is_fresh: nothing changed since the registration, so that the figures it wrote onto `forward` still hold.
     """
 
     fixed: slicer.vtkMRMLScalarVolumeNode
@@ -48,6 +54,7 @@ class Evaluated:
     moving_segmentation: Optional[slicer.vtkMRMLNode] = None
     fixed_landmarks: Optional[slicer.vtkMRMLMarkupsNode] = None
     moving_landmarks: Optional[slicer.vtkMRMLMarkupsNode] = None
+    is_fresh: bool = False
 
 
 def evaluate(nodes: Evaluated, table: slicer.vtkMRMLTableNode | None = None) -> slicer.vtkMRMLTableNode:
@@ -79,20 +86,35 @@ def _check(nodes: Evaluated) -> None:
     if nodes.forward is None:
         raise OutputError("There is no forward transform to evaluate. Register the volumes first.")
     for node in vars(nodes).values():
-        if node is not None and node.GetScene() is None:
+        if isinstance(node, slicer.vtkMRMLNode) and node.GetScene() is None:
             raise OutputError(f"{node.GetName()} is no longer in the scene. Load it again and repeat.")
 
 
 def _rows(nodes: Evaluated) -> Iterator[Row]:
+    known = _known_figures(nodes.forward) if nodes.is_fresh else None
     fixed = image_from_node(nodes.fixed)
-    forward = image_map(nodes.forward, fixed.geometry)
-    yield from _similarity(nodes, fixed, forward)
-    if nodes.fixed_segmentation is not None and nodes.moving_segmentation is not None:
-        yield from _overlap(nodes, fixed, forward)
-    if nodes.fixed_landmarks is not None and nodes.moving_landmarks is not None:
+    grid = fixed.geometry
+    compares = nodes.fixed_segmentation is not None and nodes.moving_segmentation is not None
+    has_landmarks = nodes.fixed_landmarks is not None and nodes.moving_landmarks is not None
+    forward = None if known and not compares and not has_landmarks else image_map(nodes.forward, grid)
+    yield from _known_similarity(known) if known else _similarity(nodes, fixed, forward)
+    if compares:
+        yield from _overlap(nodes, grid, forward)
+    if has_landmarks:
         yield from _landmarks(nodes, forward)
-    yield from _folding(forward, fixed)
+    yield from _folding(known or _folds(forward, grid))
     yield from _provenance(nodes.forward)
+
+
+def _known_figures(forward: slicer.vtkMRMLTransformNode) -> dict[str, float] | None:
+    """What the registration measured itself, by attribute; None where a figure is missing."""
+    texts = {name: forward.GetAttribute(f"{ATTRIBUTE_PREFIX}{name}") for name in FIGURES}
+    return None if None in texts.values() else {name: json.loads(text) for name, text in texts.items()}
+
+
+def _known_similarity(known: dict[str, float]) -> Iterator[Row]:
+    yield Row("Correlation", "", known["SimilarityBefore"], known["SimilarityAfter"], "-1 to 1")
+    yield Row("Mutual information", "", known["MutualInformationBefore"], known["MutualInformationAfter"], "nat")
 
 
 def _similarity(nodes: Evaluated, fixed: Image, forward: Transform) -> Iterator[Row]:
@@ -108,8 +130,7 @@ def _similarity(nodes: Evaluated, fixed: Image, forward: Transform) -> Iterator[
     yield Row("Mutual information", "", *information, "nat")
 
 
-def _overlap(nodes: Evaluated, fixed: Image, forward: Transform) -> Iterator[Row]:
-    grid = fixed.geometry
+def _overlap(nodes: Evaluated, grid: Geometry, forward: Transform) -> Iterator[Row]:
     pairs, only_fixed, only_moving = matched(
         structures_from_node(nodes.fixed_segmentation),
         structures_from_node(nodes.moving_segmentation, nodes.forward),
@@ -163,12 +184,17 @@ def _landmarks(nodes: Evaluated, forward: Transform) -> Iterator[Row]:
     yield Row("Landmark error", "mean", float(before.mean()), float(after.mean()), "mm")
 
 
-def _folding(forward: Transform, fixed: Image) -> Iterator[Row]:
-    folds = folding(jacobian_image(forward, fixed.geometry).array)
-    yield Row("Folded voxels", "", None, folds.count, "voxels")
-    yield Row("Folded voxels", "", None, folds.percent, "%")
-    yield Row("Jacobian determinant", "minimum", None, folds.minimum, "1 keeps the volume")
-    yield Row("Jacobian determinant", "maximum", None, folds.maximum, "1 keeps the volume")
+def _folds(forward: Transform, grid: Geometry) -> dict[str, float]:
+    folds = folding(jacobian_image(forward, grid).array)
+    return dict(zip(FOLDING_FIGURES, (folds.count, folds.percent, folds.minimum, folds.maximum)))
+
+
+def _folding(figures: dict[str, float]) -> Iterator[Row]:
+    count, percent, minimum, maximum = (figures[name] for name in FOLDING_FIGURES)
+    yield Row("Folded voxels", "", None, count, "voxels")
+    yield Row("Folded voxels", "", None, percent, "%")
+    yield Row("Jacobian determinant", "minimum", None, minimum, "1 keeps the volume")
+    yield Row("Jacobian determinant", "maximum", None, maximum, "1 keeps the volume")
 
 
 def _provenance(forward: slicer.vtkMRMLTransformNode) -> Iterator[Row]:

@@ -223,6 +223,7 @@ class VoxelMorphLogic:
         fixedLandmarks: slicer.vtkMRMLMarkupsNode | None = None,
         movingLandmarks: slicer.vtkMRMLMarkupsNode | None = None,
         table: slicer.vtkMRMLTableNode | None = None,
+        isFresh: bool = False,
     ) -> slicer.vtkMRMLTableNode:
         """Measure a registration; one row per measure and structure, with the values before and after and the unit.
 
@@ -233,6 +234,7 @@ class VoxelMorphLogic:
                 the same label number, are compared, and the others are listed.
             fixedLandmarks, movingLandmarks: markups of the same points, by label, else by order.
             table: receives the rows; None creates one beside the fixed volume.
+            isFresh: nothing changed since the registration, so that what it measured itself need not be measured again.
         """
         nodes = Evaluated(
             fixedNode,
@@ -243,5 +245,6 @@ class VoxelMorphLogic:
             movingSegmentation,
             fixedLandmarks,
             movingLandmarks,
+            isFresh,
         )
         return evaluate(nodes, table)

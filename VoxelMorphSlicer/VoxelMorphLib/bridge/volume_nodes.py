@@ -50,17 +50,17 @@ def label_map_from_node(node: slicer.vtkMRMLScalarVolumeNode, to_world: np.ndarr
 
 
 def _voxels(node: slicer.vtkMRMLScalarVolumeNode, shape: tuple[int, ...]) -> np.ndarray:
-    """(I, J, K), a copy of the voxels; colours are averaged."""
+    """(I, J, K), a copy of the voxels in their order in memory, I fastest, for speed; colours are averaged."""
     scalars = vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())
     if scalars.ndim == 1:
-        return np.ascontiguousarray(scalars.reshape(shape[::-1]).T)
+        return scalars.reshape(shape[::-1]).copy().T
     if not is_colour(node, scalars):
         raise ImageError(
             f"The volume {node.GetName()} has {scalars.shape[1]} components per voxel. "
             "Choose a scalar volume, or extract one component first."
         )
     luminance = scalars[:, :3].mean(axis=1, dtype=np.float32)
-    return np.ascontiguousarray(luminance.reshape(shape[::-1]).T)
+    return luminance.reshape(shape[::-1]).T
 
 
 def is_colour(node: slicer.vtkMRMLScalarVolumeNode, scalars: np.ndarray) -> bool:
@@ -144,11 +144,15 @@ def show_like(node: slicer.vtkMRMLScalarVolumeNode, model: slicer.vtkMRMLScalarV
     """Give a node without display the colours, and for intensities the window and level, of another volume."""
     if node.GetDisplayNode() is not None:
         return
-    node.CreateDefaultDisplayNodes()
-    display, example = node.GetDisplayNode(), model.GetDisplayNode()
-    if example is None or example.GetClassName() != display.GetClassName():
-        return
-    display.SetAndObserveColorNodeID(example.GetColorNodeID())
-    if isinstance(display, slicer.vtkMRMLScalarVolumeDisplayNode):
-        display.SetAutoWindowLevel(False)
-        display.SetWindowLevel(example.GetWindow(), example.GetLevel())
+    example = model.GetDisplayNode()
+    if type(node) is type(model) and example is not None:
+        # Slicer's default display would search all voxels for a window and level that are replaced here anyway.
+        display = node.GetScene().AddNewNodeByClass(example.GetClassName())
+        if isinstance(display, slicer.vtkMRMLScalarVolumeDisplayNode):
+            display.SetAutoWindowLevel(False)
+            display.SetWindowLevel(example.GetWindow(), example.GetLevel())
+        node.SetAndObserveDisplayNodeID(display.GetID())
+    else:
+        node.CreateDefaultDisplayNodes()
+    if example is not None and example.GetClassName() == node.GetDisplayNode().GetClassName():
+        node.GetDisplayNode().SetAndObserveColorNodeID(example.GetColorNodeID())

@@ -145,7 +145,7 @@ class Run:
         segmentations = _both(chosen.fixedSegmentation, chosen.movingSegmentation)
         landmarks = _both(chosen.fixedLandmarks, chosen.movingLandmarks)
         chosen.resultsTable = self._logic.evaluate(
-            fixed, moving, nodes["moved"], forward, *segmentations, *landmarks, table=targets["resultsTable"]
+            fixed, moving, nodes["moved"], forward, *segmentations, *landmarks, targets["resultsTable"], isFresh=True
         )
 
     def _end(self, text: str, error: Exception | None = None) -> None:
