@@ -107,7 +107,9 @@ def test_the_licence_is_apache_everywhere():
 
 
 def test_the_panel_has_every_widget_that_the_module_uses():
-    used = set(re.findall(r"self\.ui\.(\w+)", (MODULE / "VoxelMorphSlicer.py").read_text(encoding="utf-8")))
+    files = [MODULE / "VoxelMorphSlicer.py", *(MODULE / "VoxelMorphLib" / "bridge" / "panel").glob("*.py")]
+    used = {name for file in files for name in re.findall(r"\bui\.(\w+)", file.read_text(encoding="utf-8"))}
+    assert used
     panel = ElementTree.parse(MODULE / "Resources" / "UI" / "VoxelMorphSlicer.ui")
     assert used <= {widget.get("name") for widget in panel.iter("widget")}
 

@@ -18,6 +18,7 @@ from .memory import measure_memory
 from .row import Row, markdown
 from .settings import Settings
 from .startup import measure_startup
+from .ui_gap import measure_ui_gap
 from .warm_click import measure_warm_click
 
 TOPICS = {
@@ -27,6 +28,7 @@ TOPICS = {
     "memory": measure_memory,
     "gpu": measure_gpu,
     "warm": measure_warm_click,
+    "ui": measure_ui_gap,
 }
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from benchmarks import compare, gpu, memory, startup, warm_click
+from benchmarks import compare, gpu, memory, startup, ui_gap, warm_click
 from benchmarks.__main__ import main
 from benchmarks.child import run_child
 from benchmarks.clock import interleaved, median_ratio
@@ -137,3 +137,18 @@ def test_shapes_that_no_network_takes_are_refused(capsys):
     with pytest.raises(SystemExit):
         main(["--shape", "40", "64", "64"])
     assert "needs multiples of 32" in capsys.readouterr().err
+
+
+def test_the_event_loop_is_watched_during_a_click(tiny, monkeypatch):
+    pytest.importorskip("slicer", reason="slicer-core is not installed")
+    pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
+    monkeypatch.setattr(ui_gap, "_BUDGET_S", 1.0)
+    rows = ui_gap.measure_ui_gap(tiny)
+    assert [row.unit for row in rows] == ["ms"] * 4
+    assert rows[0].value == max(row.value for row in rows)
+
+
+def test_the_event_loop_is_not_watched_without_the_stand_ins(tiny, monkeypatch):
+    monkeypatch.setattr(ui_gap.importlib.util, "find_spec", lambda name: None)
+    (row,) = ui_gap.measure_ui_gap(tiny)
+    assert (row.value, row.note) == (None, "slicer is not installed")
