@@ -33,6 +33,7 @@ class ApplySection:
         self.ui.applyButton.toolTip = missing or _("Make a moved copy of the input")
 
     def onApply(self) -> None:
+        """Make a moved copy of the input."""
         node, transform = self.parameters.appliedNode, self.parameters.appliedTransform
         inverse, reference = self.parameters.applyInverse, self.parameters.appliedReference
         try:

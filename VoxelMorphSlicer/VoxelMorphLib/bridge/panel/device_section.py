@@ -40,9 +40,11 @@ class DeviceSection:
 
     @property
     def searching(self) -> bool:
+        """Whether a search goes on."""
         return self._search is not None
 
     def onFind(self) -> None:
+        """Look for devices, and say what was found."""
         self._say(_("Looking for devices"))
         self._announced = True
         self.find()

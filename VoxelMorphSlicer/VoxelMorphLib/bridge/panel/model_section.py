@@ -52,6 +52,7 @@ class ModelSection:
 
     @property
     def value(self) -> str:
+        """The chosen id or path."""
         return self._box.value
 
     def show(self, model: str) -> bool:
@@ -90,6 +91,7 @@ class ModelSection:
         return True
 
     def onImport(self) -> None:
+        """Ask for a weight file and import it."""
         patterns = " ".join(f"*{suffix}" for suffix in SUFFIXES)
         path = qt.QFileDialog.getOpenFileName(
             slicer.util.mainWindow(), _("Import weights"), "", _("Weights ({patterns})").format(patterns=patterns)
@@ -110,6 +112,7 @@ class ModelSection:
         self._say(_("{name} was imported").format(name=Path(target).name))
 
     def onDelete(self) -> None:
+        """Remove the chosen model's file after a question."""
         model = self.value
         question = _("Remove the file of {model} from the folder of models?").format(
             model=self.ui.modelComboBox.currentText
@@ -127,6 +130,7 @@ class ModelSection:
         self._say(_("The file was removed"))
 
     def onOpenFolder(self) -> None:
+        """Show the folder of models in the file manager."""
         try:
             folder = default_cache_folder()
             folder.mkdir(parents=True, exist_ok=True)

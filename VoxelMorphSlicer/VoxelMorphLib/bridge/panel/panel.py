@@ -68,6 +68,7 @@ class Panel:
             self._updating = False
 
     def onRegister(self) -> None:
+        """Start, after the questions about licence and packages."""
         model = self.parameters.model
         if not self.models.approve(model):
             self.progress.say(_("The licence of the model was not agreed to; nothing was done"))
@@ -81,6 +82,7 @@ class Panel:
         self.update()
 
     def onCancel(self) -> None:
+        """Stop what runs."""
         self.run.cancel()
 
     def _onEnd(self, text: str, error: Exception | None) -> None:

@@ -57,6 +57,7 @@ class Run:
 
     @property
     def busy(self) -> bool:
+        """Whether a registration, or what follows one, goes on."""
         return self._handle is not None
 
     def start(self, parameters) -> None:
