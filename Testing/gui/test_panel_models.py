@@ -139,6 +139,15 @@ def test_a_folder_that_cannot_be_written_is_reported(panel, section, own_weights
     assert "cannot be opened" in panel.ui.statusLabel.text
 
 
+def test_only_imported_files_are_removed(own_weights, cache):
+    from VoxelMorphLib.bridge.panel.model_files import remove_imported
+    from VoxelMorphLib.core.errors import OutputError
+
+    with pytest.raises(OutputError, match="was not imported"):
+        remove_imported(own_weights)
+    assert own_weights.exists()
+
+
 def test_the_folder_is_opened_in_the_file_manager(panel, cache, dialogs):
     panel.click("openModelFolderButton")
     assert dialogs.opened == [f"file://{cache}"]

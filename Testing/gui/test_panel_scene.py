@@ -19,6 +19,14 @@ def panel(a_module_widget):
 
 
 @pytest.fixture
+def the_library():
+    """Other tests keep the modules of the library that they imported."""
+    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "VoxelMorphLib"}
+    yield before
+    sys.modules.update(before)
+
+
+@pytest.fixture
 def two_volumes(scene):
     voxels = np.arange(512, dtype=np.float32).reshape(8, 8, 8)
     return [slicer.util.addVolumeFromArray(voxels, name=name) for name in ("fixed", "moving")]
@@ -139,12 +147,10 @@ def test_closing_the_scene_elsewhere_makes_no_configuration(panel, scene):
     assert len(configurations(scene)) == 1
 
 
-def test_reload_loads_the_library_again(panel, two_volumes):
-    import VoxelMorphLib.core.errors as before
-
+def test_reload_loads_the_library_again(the_library, panel, two_volumes):
     panel.choose(fixedSelector=two_volumes[0])
     panel.widget.onReload()
-    assert sys.modules["VoxelMorphLib.core.errors"] is not before
+    assert sys.modules["VoxelMorphLib.core.errors"] is not the_library["VoxelMorphLib.core.errors"]
     panel.choose(movingSelector=two_volumes[1])
     assert panel.ui.registerButton.enabled
 
