@@ -19,6 +19,8 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+#: What marks the part of a volume that is looked at.
+Mask = Union[slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLLabelMapVolumeNode, None]
 #: What the section "Apply a transform" takes; abstract classes cannot be named here.
 Transformable = Union[
     slicer.vtkMRMLScalarVolumeNode,
@@ -83,6 +85,8 @@ class VoxelMorphSlicerParameterNode:
     fixedVolume: slicer.vtkMRMLScalarVolumeNode
     movingVolume: slicer.vtkMRMLScalarVolumeNode
     initialTransform: slicer.vtkMRMLTransformNode
+    fixedMask: Mask
+    movingMask: Mask
     fixedSegmentation: slicer.vtkMRMLSegmentationNode
     movingSegmentation: slicer.vtkMRMLSegmentationNode
     fixedLandmarks: slicer.vtkMRMLMarkupsFiducialNode

@@ -14,6 +14,8 @@ SELECTORS = {
     "fixedVolume": ("fixedSelector", "vtkMRMLScalarVolumeNode"),
     "movingVolume": ("movingSelector", "vtkMRMLScalarVolumeNode"),
     "initialTransform": ("initialTransformSelector", "vtkMRMLLinearTransformNode"),
+    "fixedMask": ("fixedMaskSelector", "vtkMRMLSegmentationNode"),
+    "movingMask": ("movingMaskSelector", "vtkMRMLLabelMapVolumeNode"),
     "fixedSegmentation": ("fixedSegmentationSelector", "vtkMRMLSegmentationNode"),
     "movingSegmentation": ("movingSegmentationSelector", "vtkMRMLSegmentationNode"),
     "fixedLandmarks": ("fixedLandmarksSelector", "vtkMRMLMarkupsFiducialNode"),
@@ -151,7 +153,8 @@ def test_the_panel_imports_no_torch():
 
     code = (
         "import sys\n"
-        "import VoxelMorphLib.weights.store, VoxelMorphLib.weights.catalogue, VoxelMorphLib.core.devices\n"
+        "import slicer, VoxelMorphLib.weights.store, VoxelMorphLib.core.devices\n"
+        "import VoxelMorphLib.bridge.logic, VoxelMorphLib.bridge.worker, VoxelMorphLib.bridge.dependencies\n"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=LIBRARY.parent, check=False).returncode == 0

@@ -192,6 +192,18 @@ def test_settings_reach_the_job(ready, scene, worker):
     assert job.initial is not None
 
 
+def test_masks_reach_the_job(ready, volumes, worker):
+    for volume, role in zip(volumes, ("fixed", "moving")):
+        image = image_from_node(volume)
+        inside = LabelMap((image.array > 10).astype(np.uint8), image.geometry)
+        node = add_segmentation(f"{role} mask", [inside], [("a", "inside", 0, 1)])
+        ready.choose(**{f"{role}MaskSelector": node})
+    ready.click("registerButton")
+    job = worker.jobs[0]
+    assert 0 < job.fixed_mask.array.mean() < 1
+    assert 0 < job.moving_mask.array.mean() < 1
+
+
 def test_while_it_runs_the_panel_shows_stage_and_time(ready, worker):
     ready.click("registerButton")
     assert ready.ui.progressBar.isVisibleTo(ready.frame)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 OUTPUTS = ("movedVolume", "forwardTransform", "inverseTransform", "jacobianVolume", "movedSegmentation")
-_INPUTS = ("fixedVolume", "movingVolume", "initialTransform", "fixedSegmentation", "movingSegmentation")
+_INPUTS = (
+    *("fixedVolume", "movingVolume", "initialTransform", "fixedMask", "movingMask"),
+    *("fixedSegmentation", "movingSegmentation"),
+)
 
 
 def missing_for_register(parameters) -> str:

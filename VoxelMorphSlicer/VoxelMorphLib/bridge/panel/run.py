@@ -74,6 +74,8 @@ class Run:
             model=parameters.model,
             options=options_of(parameters),
             initialNode=parameters.initialTransform,
+            fixedMaskNode=parameters.fixedMask,
+            movingMaskNode=parameters.movingMask,
             targets={output: self._targets[name] for output, name in outputs.REGISTERED.items()},
             worker=self._worker,
             allowFallback=parameters.allowFallback,
