@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import tempfile
+from pathlib import Path
 from typing import Annotated, Union
 
 import slicer
@@ -75,6 +76,7 @@ def registerSampleData():
         fileNames=["RegLib_C01_1.nrrd", "RegLib_C01_2.nrrd"],
         nodeNames=["MRBrainTumor1", "MRBrainTumor2"],
         checksums=[f"SHA256:{digest}" for digest in digests],
+        thumbnailFileName=str(Path(__file__).parent / "Resources" / "Icons" / "VoxelMorphSlicer.png"),
     )
 
 

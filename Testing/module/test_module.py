@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import types
 import unittest
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,6 +58,7 @@ def test_sample_data_are_registered_once_the_application_has_started(module, sam
     slicer.app.startupCompleted.emit()
     source = sample_data[-1]
     assert source["category"] == "VoxelMorph"
+    assert Path(source["thumbnailFileName"]).is_file()
     assert source["nodeNames"] == ["MRBrainTumor1", "MRBrainTumor2"]
     for uri, checksum in zip(source["uris"], source["checksums"]):
         assert uri.startswith("https://")

@@ -6,7 +6,6 @@ import logging
 import time
 
 import qt
-import slicer
 from slicer.i18n import tr as _
 
 #: Side of the warning sign.
@@ -29,7 +28,7 @@ class ProgressSection:
         self.ui = ui
         self._text, self._began = "", 0.0
         ui.progressBar.hide()
-        icon = slicer.app.style().standardIcon(qt.QStyle.SP_MessageBoxWarning)
+        icon = ui.statusIconLabel.style().standardIcon(qt.QStyle.SP_MessageBoxWarning)
         ui.statusIconLabel.setPixmap(icon.pixmap(ICON_PIXELS, ICON_PIXELS))
         ui.statusIconLabel.hide()
 
