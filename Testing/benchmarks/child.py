@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 _REPORT = """
-import json, resource, sys
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-print(json.dumps({"seconds": seconds, "peak_bytes": peak, "torch": "torch" in sys.modules}))
+import json, sys
+from support.peak_memory import peak_bytes
+print(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes(), "torch": "torch" in sys.modules}))
 """
 
 
