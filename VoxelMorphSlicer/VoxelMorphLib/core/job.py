@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .config import RegistrationOptions
-from .image import Image
+from .image import Image, LabelMap
 from .transform import Transform
 
 
@@ -22,6 +22,7 @@ class RegistrationJob:
         weights_dir: folder that is searched for weight files before anything is downloaded.
         initial: rough alignment fixed -> moving that comes before all others.
         allow_fallback: where the memory does not suffice, try again at half resolution, then on the processor.
+        fixed_mask, moving_mask: label maps in the space of their volume; only what lies inside is looked at.
     """
 
     fixed: Image
@@ -31,3 +32,5 @@ class RegistrationJob:
     weights_dir: Path | None = None
     initial: Transform | None = None
     allow_fallback: bool = False
+    fixed_mask: LabelMap | None = None
+    moving_mask: LabelMap | None = None

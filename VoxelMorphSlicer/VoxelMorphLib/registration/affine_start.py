@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
+from typing import Optional
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from ..core.errors import GeometryError
-from ..core.image import Image
+from ..core.image import Image, LabelMap
 from ..core.io.itk import LPS, itk_image
 from ..core.progress import Progress, silent
 from ..core.transform import AffineTransform
+from .masks import cropped
 
 #: The two images are reduced to at most this many voxels: a start needs no detail.
 MAX_VOXELS = 250_000
@@ -28,8 +30,18 @@ TRIAL_ANGLES_DEG = (-30.0, 0.0, 30.0)
 #: A position other than the header's must raise mutual information by this factor to be believed.
 TRIAL_GAIN = 1.1
 
+_Masked = tuple[Image, Optional[LabelMap]]
 
-def affine_start(fixed: Image, moving: Image, kind: str, seed: int = 0, progress: Progress = silent) -> AffineTransform:
+
+def affine_start(
+    fixed: Image,
+    moving: Image,
+    kind: str,
+    seed: int = 0,
+    progress: Progress = silent,
+    fixed_mask: LabelMap | None = None,
+    moving_mask: LabelMap | None = None,
+) -> AffineTransform:
     """Align two images by their headers, contents and joint intensities.
 
     Args:
@@ -38,27 +50,28 @@ def affine_start(fixed: Image, moving: Image, kind: str, seed: int = 0, progress
         kind: "none" (the headers are right), "centre" (a translation), "rigid" or "affine".
         seed: of the voxels that mutual information is measured on.
         progress: called at every iteration; may raise `Cancelled`.
+        fixed_mask, moving_mask: 0 and 1 on the grids of the images; only what lies inside is compared.
 
     Returns:
         fixed -> moving in RAS mm. Never worse in mutual information than the headers, as far as they overlap.
 
     Raises:
-        GeometryError: no position was found in which the images overlap.
+        GeometryError: no position was found in which the images overlap, or a mask is empty.
 
     Source: Mattes et al., IEEE TMI 2003, doi:10.1109/TMI.2003.809072, as implemented in ITK.
     """
     if kind == "none":
         return AffineTransform(np.eye(4))
     with _one_thread():
-        return _aligned(fixed, moving, kind, seed, progress)
+        return _aligned(cropped(fixed, fixed_mask), cropped(moving, moving_mask), kind, seed, progress)
 
 
-def _aligned(fixed: Image, moving: Image, kind: str, seed: int, progress: Progress) -> AffineTransform:
-    trial = _Search(_reduced(fixed, TRIAL_VOXELS), _reduced(moving, TRIAL_VOXELS), seed, progress)
+def _aligned(fixed: _Masked, moving: _Masked, kind: str, seed: int, progress: Progress) -> AffineTransform:
+    trial = _Search(_Side(*fixed, TRIAL_VOXELS), _Side(*moving, TRIAL_VOXELS), seed, progress)
     transform = trial.best_position(with_rotations=kind != "centre")
     if kind == "centre":
         return _to_ras(transform)
-    search = _Search(_reduced(fixed, MAX_VOXELS), _reduced(moving, MAX_VOXELS), seed, progress)
+    search = _Search(_Side(*fixed, MAX_VOXELS), _Side(*moving, MAX_VOXELS), seed, progress)
     transform = search.refine(transform, 0.1, 0.5)
     if kind == "affine":
         start = sitk.AffineTransform(3)
@@ -83,16 +96,16 @@ def _one_thread() -> Iterator[None]:
 class _Search:
     """Mutual information of two reduced images, and the maps that raise it."""
 
-    def __init__(self, fixed: sitk.Image, moving: sitk.Image, seed: int, progress: Progress):
+    def __init__(self, fixed: _Side, moving: _Side, seed: int, progress: Progress):
         self.fixed, self.moving, self.seed, self.progress = fixed, moving, seed, progress
-        self.centre = _centre_of_mass(fixed)
+        self.centre = fixed.centre_of_mass()
 
     def best_position(self, with_rotations: bool) -> sitk.Euler3DTransform:
         """The best of: the headers, equal grid centres, equal centres of mass; each also tilted."""
         shifts = [
             np.zeros(3),
-            _centre_of_grid(self.moving) - _centre_of_grid(self.fixed),
-            _centre_of_mass(self.moving) - self.centre,
+            self.moving.centre_of_grid() - self.fixed.centre_of_grid(),
+            self.moving.centre_of_mass() - self.centre,
         ]
         headers, *centred = [self._euler((0.0, 0.0, 0.0), shift) for shift in shifts]
         best, score = self._best(centred)
@@ -134,7 +147,7 @@ class _Search:
 
         method.AddCommand(sitk.sitkIterationEvent, report)
         try:
-            method.Execute(self.fixed, self.moving)
+            method.Execute(self.fixed.image, self.moving.image)
         except RuntimeError as error:
             if not stopped:
                 raise GeometryError(
@@ -160,14 +173,18 @@ class _Search:
         method = self._method()
         method.SetInitialTransform(transform)
         try:
-            return -method.MetricEvaluate(self.fixed, self.moving)
+            return -method.MetricEvaluate(self.fixed.image, self.moving.image)
         except RuntimeError:
             return -np.inf
 
     def _method(self) -> sitk.ImageRegistrationMethod:
         method = sitk.ImageRegistrationMethod()
         method.SetMetricAsMattesMutualInformation(BINS)
-        if self.fixed.GetNumberOfPixels() > 2 * TRIAL_VOXELS:
+        if self.fixed.mask is not None:
+            method.SetMetricFixedMask(self.fixed.mask)
+        if self.moving.mask is not None:
+            method.SetMetricMovingMask(self.moving.mask)
+        if self.fixed.image.GetNumberOfPixels() > 2 * TRIAL_VOXELS:
             method.SetMetricSamplingStrategy(method.RANDOM)
             method.SetMetricSamplingPercentage(SAMPLES, self.seed + 1)  # ITK takes seed 0 for "the wall clock"
         method.SetInterpolator(sitk.sitkLinear)
@@ -177,31 +194,57 @@ class _Search:
         return sitk.Euler3DTransform(self.centre.tolist(), *map(float, angles), shift.tolist())
 
 
-def _reduced(image: Image, voxels: int) -> sitk.Image:
-    """The image as SimpleITK's, on isotropic voxels (LPS mm), smoothed before it is sampled down."""
-    geometry = image.geometry
-    spacing = max(geometry.spacing.min(), (np.prod(geometry.shape * geometry.spacing) / voxels) ** (1 / 3))
-    reference = itk_image(np.empty(geometry.with_spacing(spacing).shape, np.uint8), geometry.with_spacing(spacing))
-    full = itk_image(image.array.astype(np.float32), geometry)
-    smooth = sitk.SmoothingRecursiveGaussian(full, spacing / 2)
-    low = float(image.array.min())
-    return sitk.Resample(smooth, reference, sitk.Transform(), sitk.sitkLinear, low, sitk.sitkFloat32)
+class _Side:
+    """One of the two images and its mask as SimpleITK's, on isotropic voxels (LPS mm).
+
+    Args:
+        image: is smoothed before it is sampled down.
+        mask: on the same grid, or None.
+        voxels: at most about that many are kept.
+    """
+
+    def __init__(self, image: Image, mask: LabelMap | None, voxels: int):
+        geometry = image.geometry
+        spacing = max(geometry.spacing.min(), (np.prod(geometry.shape * geometry.spacing) / voxels) ** (1 / 3))
+        grid = geometry.with_spacing(spacing)
+        reference = itk_image(np.empty(grid.shape, np.uint8), grid)
+        smooth = sitk.SmoothingRecursiveGaussian(itk_image(image.array.astype(np.float32), geometry), spacing / 2)
+        low = float(image.array.min())
+        self.image = sitk.Resample(smooth, reference, sitk.Transform(), sitk.sitkLinear, low, sitk.sitkFloat32)
+        self.mask = None if mask is None else _reduced_mask(mask, reference)
+
+    def centre_of_grid(self) -> np.ndarray:
+        """(3,), LPS mm."""
+        image = self.image
+        return np.array(image.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in image.GetSize()]))
+
+    def centre_of_mass(self) -> np.ndarray:
+        """(3,), LPS mm, of the intensities above the minimum, single bright specks held down."""
+        weights = self._weights()
+        total = weights.sum()
+        if total <= 0:
+            return self.centre_of_grid()
+        profiles = [weights.sum(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
+        index = [float((profile * np.arange(profile.size)).sum() / total) for profile in profiles]
+        return np.array(self.image.TransformContinuousIndexToPhysicalPoint(index))
+
+    def _weights(self) -> np.ndarray:
+        array = sitk.GetArrayViewFromImage(self.image).T
+        inside = slice(None) if self.mask is None else sitk.GetArrayViewFromImage(self.mask).T > 0
+        seen = array[inside]
+        low, high = seen.min(), np.percentile(seen, 99)
+        weights = np.zeros_like(array)
+        weights[inside] = np.minimum(seen, high) - low
+        return weights
 
 
-def _centre_of_grid(image: sitk.Image) -> np.ndarray:
-    return np.array(image.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in image.GetSize()]))
-
-
-def _centre_of_mass(image: sitk.Image) -> np.ndarray:
-    array = sitk.GetArrayViewFromImage(image).T
-    weights = array - array.min()
-    weights = np.minimum(weights, np.percentile(weights, 99))
-    total = weights.sum()
-    if total <= 0:
-        return _centre_of_grid(image)
-    profiles = [weights.sum(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
-    index = [float((profile * np.arange(profile.size)).sum() / total) for profile in profiles]
-    return np.array(image.TransformContinuousIndexToPhysicalPoint(index))
+def _reduced_mask(mask: LabelMap, reference: sitk.Image) -> sitk.Image:
+    """Voxels of which half is inside; a mask too thin for that keeps its fullest voxels."""
+    full = itk_image(mask.array.astype(np.float32), mask.geometry)
+    smooth = sitk.SmoothingRecursiveGaussian(full, reference.GetSpacing()[0] / 2)
+    share = sitk.Resample(smooth, reference, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
+    fullest = float(sitk.GetArrayViewFromImage(share).max())
+    return sitk.Cast(share >= 0.5 * min(fullest, 1.0), sitk.sitkUInt8)
 
 
 def _to_ras(transform: sitk.Transform) -> AffineTransform:

@@ -63,7 +63,8 @@ def _attempt(
     """The registration, or why the memory did not suffice; the error itself would keep the tensors alive."""
     try:
         arguments = (job.fixed, job.moving, job.model, job.options, progress, job.weights_dir, job.initial)
-        return register(*arguments, networks=networks), ""
+        masks = {"fixed_mask": job.fixed_mask, "moving_mask": job.moving_mask}
+        return register(*arguments, networks=networks, **masks), ""
     except Exception as error:
         if not _is_out_of_memory(error):
             raise

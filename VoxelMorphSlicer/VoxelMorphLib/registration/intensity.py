@@ -12,7 +12,7 @@ FREESURFER_BRIGHT = 115.0
 FREESURFER_BRIGHT_LIMITS = (95.0, 140.0)
 
 
-def normalise(image: Image, rule: str) -> Image:
+def normalise(image: Image, rule: str, inside: np.ndarray | None = None) -> Image:
     """Scale an image to about 0..1, float32.
 
     Args:
@@ -21,9 +21,11 @@ def normalise(image: Image, rule: str) -> Image:
             clipped. "freesurfer": divided by 255 when the image already has FreeSurfer's scale (from 0, brightest
             tissue at 95 to 140), else scaled so that its brightest tissue (99th percentile of the contents) lies where
             FreeSurfer puts it.
+        inside: (I, J, K), bool, voxels that percentiles are taken of; None takes all. The others are background.
     """
     array = image.array.astype(np.float32)
-    low, high = _RULES[rule](array)
+    masked = inside is not None and rule == "percentile"
+    low, high = _RULES[rule](array[inside] if masked else array)
     scaled = (array - np.float32(low)) / np.float32(max(high - low, 1e-12))
     return Image(np.clip(scaled, 0, 1), image.geometry, image.name)
 

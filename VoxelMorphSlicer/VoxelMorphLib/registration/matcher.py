@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Optional
 
 import torch
 
@@ -22,6 +22,8 @@ from .optimise import VelocityOptimiser, optimiser_space
 #: Chosen when the user names no model: it needs no weights and no network connection.
 DEFAULT_MODEL = "optimise"
 
+_Mask = Optional[torch.Tensor]
+
 
 @dataclass(frozen=True, eq=False)
 class Matcher:
@@ -30,22 +32,34 @@ class Matcher:
     Args:
         entry: what the catalogue or the file says about it.
         device: that it computes on.
-        predict: (moving, fixed, progress) -> fields; tensors (1, 1, I, J, K) on `device`.
+        predict: (moving, fixed, progress, fixed mask, moving mask) -> fields; tensors (1, 1, I, J, K) on `device`, or
+            None for no mask.
     """
 
     entry: ModelEntry
     device: str
-    predict: Callable[[torch.Tensor, torch.Tensor, Progress], FieldPair]
+    predict: Callable[[torch.Tensor, torch.Tensor, Progress, _Mask, _Mask], FieldPair]
 
     def space(self, fixed: Geometry) -> NetworkSpace:
         """The grid and intensities to encode a pair for."""
         return optimiser_space(self.entry.space, fixed) if self.entry.id == DEFAULT_MODEL else self.entry.space
 
-    def fields(self, moving: torch.Tensor, fixed: torch.Tensor, progress: Progress) -> FieldPair:
-        """Displacements in voxels of the grid of both images, without gradients."""
+    def fields(
+        self,
+        moving: torch.Tensor,
+        fixed: torch.Tensor,
+        progress: Progress,
+        fixed_mask: torch.Tensor | None = None,
+        moving_mask: torch.Tensor | None = None,
+    ) -> FieldPair:
+        """Displacements in voxels of the grid of both images, without gradients.
+
+        Networks ignore the masks: outside them their images are background already.
+        """
         progress(0.0, f"Aligning on {self.device}")
         with torch.no_grad():
-            return self.predict(moving.to(self.device), fixed.to(self.device), progress)
+            masks = (None if mask is None else mask.to(self.device) for mask in (fixed_mask, moving_mask))
+            return self.predict(moving.to(self.device), fixed.to(self.device), progress, *masks)
 
 
 def load_matcher(
@@ -76,4 +90,4 @@ def load_matcher(
         return Matcher(find_entry(name), device, optimiser.fields)
     load = networks.load if networks is not None else load_network
     network, entry = load(model, weights_dir, device, options.precision, progress)
-    return Matcher(entry, device, lambda moving, fixed, _progress: network.fields(moving, fixed))
+    return Matcher(entry, device, lambda moving, fixed, _progress, *_masks: network.fields(moving, fixed))

@@ -7,17 +7,17 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from ..core.config import NetworkSpace
+from ..core.errors import GeometryError
 from ..core.geometry import Geometry
-from ..core.image import Image
+from ..core.image import Image, LabelMap
 from ..core.transform import AffineTransform, DisplacementField, Transform
 from .intensity import normalise
+from .masks import IDENTITY, hide_outside
 
 #: mm kept around the contents of an image when the grid is fitted to them; the displacement fades out there.
 MARGIN_MM = 16.0
 #: Contents are what rises this far from the minimum towards the 99.5th percentile.
 FOREGROUND_FRACTION = 0.1
-
-IDENTITY = AffineTransform(np.eye(4))
 
 
 def network_grid(fixed: Image, space: NetworkSpace) -> Geometry:
@@ -64,7 +64,13 @@ def reoriented(geometry: Geometry, orientation: str) -> Geometry:
     return Geometry(tuple(geometry.shape[axis] for axis in order), affine)
 
 
-def encode(image: Image, grid: Geometry, space: NetworkSpace, transform: Transform = IDENTITY) -> torch.Tensor:
+def encode(
+    image: Image,
+    grid: Geometry,
+    space: NetworkSpace,
+    transform: Transform = IDENTITY,
+    mask: LabelMap | None = None,
+) -> torch.Tensor:
     """Bring an image onto the network's grid and intensities.
 
     Args:
@@ -72,12 +78,39 @@ def encode(image: Image, grid: Geometry, space: NetworkSpace, transform: Transfo
         grid: from `network_grid`.
         space: gives the intensity rule.
         transform: grid space -> image space, e.g. the affine start of the moving image.
+        mask: on the grid of the image; outside it the image becomes background.
 
     Returns:
         (1, 1, I, J, K), float32.
     """
-    scaled = _without_aliasing(normalise(image, space.intensity), grid)
+    inside = None if mask is None else mask.array > 0
+    scaled = _without_aliasing(normalise(hide_outside(image, mask), space.intensity, inside), grid)
     array = transform.resample(scaled, grid, "linear").array
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None, None]
+
+
+def encode_mask(mask: LabelMap | None, grid: Geometry, transform: Transform = IDENTITY) -> torch.Tensor | None:
+    """Bring a mask onto the network's grid, by nearest neighbour.
+
+    Args:
+        mask: 0 and 1, or None.
+        grid: from `network_grid`.
+        transform: grid space -> mask space.
+
+    Returns:
+        (1, 1, I, J, K), float32, 0 and 1; None without mask.
+
+    Raises:
+        GeometryError: nothing of the mask is left on the grid.
+    """
+    if mask is None:
+        return None
+    array = transform.resample(mask, grid).array
+    if not array.any():
+        raise GeometryError(
+            f"The mask {mask.name} holds none of the places that are compared, on {grid}. Give a larger mask, or an "
+            "initial transform or affine start that brings the volumes together."
+        )
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None, None]
 
 

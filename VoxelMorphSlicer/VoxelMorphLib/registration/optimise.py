@@ -82,38 +82,59 @@ class VelocityOptimiser:
         self.smoothness, self.budget_s = smoothness, budget_s
         self.window, self.rate, self.levels = window, rate, levels
 
-    def fields(self, moving: Tensor, fixed: Tensor, progress: Progress = silent) -> FieldPair:
+    def fields(
+        self,
+        moving: Tensor,
+        fixed: Tensor,
+        progress: Progress = silent,
+        fixed_mask: Tensor | None = None,
+        moving_mask: Tensor | None = None,
+    ) -> FieldPair:
         """Optimise one pair.
 
         Args:
             moving: (1, 1, *shape), about 0..1.
             fixed: (1, 1, *shape), about 0..1.
             progress: called at every step; may raise `Cancelled`.
+            fixed_mask, moving_mask: (1, 1, *shape), voxels of that image where it is 0 are compared with nothing;
+                None compares all.
 
         Returns:
             Velocity on its own coarser grid, displacement and inverse on the grid of the images, voxels.
         """
         deadline = time.monotonic() + self.budget_s
         velocity = torch.zeros(1, 1, device=fixed.device)
+        # Even where all is compared, a mask keeps what lies beyond the grid out of the windows.
+        masks = (torch.ones_like(fixed) if fixed_mask is None else fixed_mask, moving_mask)
         with torch.enable_grad():
             for number, level in enumerate(self.levels):
                 pair = [_reduced(image, level.reduction) for image in (moving, fixed)]
                 velocity = self._initial(velocity, pair[1].shape[2:])
                 stage = _Stage(number, self.levels, deadline, progress)
-                velocity = self._descend(velocity, *pair, stage)
+                reduced = [None if mask is None else _reduced_mask(mask, level.reduction) for mask in masks]
+                velocity = self._descend(velocity, *pair, *reduced, stage)
         # Integrated on the finer grid of the images the two directions undo each other more exactly.
         fine = _to_grid(velocity, fixed.shape[2:])
         return FieldPair(velocity, integrate_velocity(fine, self.steps), integrate_velocity(-fine, self.steps))
 
-    def _descend(self, velocity: Tensor, moving: Tensor, fixed: Tensor, stage: _Stage) -> Tensor:
+    def _descend(
+        self,
+        velocity: Tensor,
+        moving: Tensor,
+        fixed: Tensor,
+        fixed_mask: Tensor,
+        moving_mask: Tensor | None,
+        stage: _Stage,
+    ) -> Tensor:
         velocity = velocity.requires_grad_(True)
-        everywhere = torch.ones_like(fixed)  # as a mask, it keeps what lies beyond the grid out of the windows
         # The loss is a mean over voxels, so its slopes are; below this floor Adam would turn rounding into whole steps.
         optimiser = torch.optim.Adam([velocity], lr=self.rate, eps=SLOPE_FLOOR / velocity[0, 0].numel())
         for iteration in range(stage.iterations):
             optimiser.zero_grad(set_to_none=True)
-            moved = warp(moving, self._displacement(velocity, fixed.shape[2:]))
-            loss = ncc_loss(fixed, moved, self.window, NOISE, "absolute", everywhere)
+            displacement = self._displacement(velocity, fixed.shape[2:])
+            moved = warp(moving, displacement)
+            compared = _compared(fixed_mask, moving_mask, displacement.detach())
+            loss = ncc_loss(fixed, moved, self.window, NOISE, "absolute", compared)
             loss = loss + self.smoothness * gradient_penalty(velocity)
             loss.backward()
             optimiser.step()
@@ -161,6 +182,19 @@ class _Stage:
 def _reduced(image: Tensor, reduction: int) -> Tensor:
     shape = [max(n // reduction, min(n, SMALLEST_EXTENT)) for n in image.shape[2:]]
     return resize(gaussian(image, reduction / 2, "border"), shape) if reduction > 1 else image
+
+
+def _reduced_mask(mask: Tensor, reduction: int) -> Tensor:
+    """0 and 1; what is too small to fill half a voxel of the reduced grid keeps its fullest voxels."""
+    reduced = _reduced(mask, reduction)
+    return (reduced >= 0.5 * reduced.max()).to(mask.dtype)
+
+
+def _compared(fixed_mask: Tensor, moving_mask: Tensor | None, displacement: Tensor) -> Tensor:
+    """Voxels whose values come from inside both masks alone, 1, others 0."""
+    if moving_mask is None:
+        return fixed_mask
+    return fixed_mask * (warp(moving_mask, displacement) > 1 - 1e-3)
 
 
 def _to_grid(field: Tensor, shape: torch.Size) -> Tensor:

@@ -14,15 +14,16 @@ from ..core.config import RegistrationOptions
 from ..core.devices import resolve_device
 from ..core.errors import DeviceError, GeometryError
 from ..core.geometry import Geometry
-from ..core.image import Image, check_registrable
+from ..core.image import Image, LabelMap, check_registrable
 from ..core.invert import invert_displacement
 from ..core.progress import Progress, silent, span
 from ..core.transform import AffineTransform, DisplacementField, Transform
 from ..networks.fields import FieldPair
 from .affine_start import affine_start
+from .masks import fitted_mask, hide_outside, mask_through
 from .matcher import Matcher, load_matcher
 from .network_cache import NetworkCache
-from .network_space import IDENTITY, decode, decode_affine, encode, network_grid
+from .network_space import IDENTITY, decode, decode_affine, encode, encode_mask, network_grid
 from .quality import measure
 from .result import Registration, RegistrationReport
 
@@ -39,6 +40,8 @@ def register(
     weights_dir: Path | None = None,
     initial: Transform | None = None,
     networks: NetworkCache | None = None,
+    fixed_mask: LabelMap | None = None,
+    moving_mask: LabelMap | None = None,
 ) -> Registration:
     """Align `moving` with `fixed`.
 
@@ -51,13 +54,15 @@ def register(
         weights_dir: folder that is searched for weight files before anything is downloaded.
         initial: rough alignment fixed -> moving that comes before all others.
         networks: keeps the loaded network for the next call; None loads anew.
+        fixed_mask, moving_mask: label maps in the space of their volume, on any grid; only what lies in any of their
+            labels is looked at. The moved image still comes from the whole moving volume.
 
     Returns:
         The moved image, the transforms in both directions, and a report.
 
     Raises:
-        ImageError: a volume cannot be registered (constant, NaN, one slice).
-        GeometryError: the volumes do not overlap.
+        ImageError: a volume cannot be registered (constant, NaN, one slice), or a mask is empty.
+        GeometryError: the volumes do not overlap, or a mask does not overlap its volume.
         ConfigError: unknown model or option.
         WeightsError: the weights cannot be had or read.
         DeviceError: no such device, or its memory does not suffice.
@@ -66,6 +71,8 @@ def register(
     options = options or RegistrationOptions()
     job = _Job(fixed, moving, options, progress, initial or IDENTITY)
     job.check()
+    job.fixed_mask = fitted_mask(fixed_mask, fixed, "fixed")
+    job.moving_mask = fitted_mask(moving_mask, moving, "moving")
     with job.stage("load", 0.0, 0.05):
         matcher = load_matcher(model, options, weights_dir, span(progress, 0.0, 0.05), networks)
     with job.stage("affine", 0.05, 0.2):
@@ -88,6 +95,8 @@ class _Job:
     ):
         self.fixed, self.moving, self.options, self.initial = fixed, moving, options, initial
         self.progress, self._progress = progress, progress
+        self.fixed_mask: LabelMap | None = None
+        self.moving_mask: LabelMap | None = None
         self.affine = "none"
         self.warnings: list[str] = []
         self.seconds: dict[str, float] = {}
@@ -111,19 +120,23 @@ class _Job:
         """Fixed -> moving before the deformable stage."""
         wanted = self.options.affine
         self.affine = ("affine" if matcher.entry.requires_affine else "none") if wanted == "auto" else wanted
-        moving = self.moving
+        moving, moving_mask = self.moving, self.moving_mask
         if self.affine != "none" and self.initial is not IDENTITY:
             moving = self.initial.resample(moving, _surroundings(self.fixed.geometry))
-        affine = affine_start(self.fixed, moving, self.affine, self.options.seed, self._progress)
+            moving_mask = None if moving_mask is None else mask_through(moving_mask, moving, self.initial)
+        masks = (self.fixed_mask, moving_mask)
+        affine = affine_start(self.fixed, moving, self.affine, self.options.seed, self._progress, *masks)
         return affine.compose(self.initial)
 
     def deform(self, matcher: Matcher, start: Transform) -> tuple[Transform, Transform]:
         """Forward and inverse transform: affine maps, or fields on the fixed grid, each through the start."""
-        grid = network_grid(self.fixed, matcher.space(self.fixed.geometry))
-        fixed = encode(self.fixed, grid, matcher.entry.space)
-        moving = encode(self.moving, grid, matcher.entry.space, start)
-        pair = _guarded(matcher, moving, fixed, self._progress)
-        del moving, fixed
+        space = matcher.entry.space
+        grid = network_grid(hide_outside(self.fixed, self.fixed_mask), matcher.space(self.fixed.geometry))
+        fixed = encode(self.fixed, grid, space, mask=self.fixed_mask)
+        moving = encode(self.moving, grid, space, start, self.moving_mask)
+        masks = (encode_mask(self.fixed_mask, grid), encode_mask(self.moving_mask, grid, start))
+        pair = _guarded(matcher, moving, fixed, self._progress, *masks)
+        del moving, fixed, masks
         if pair.matrix is not None:
             forward = decode_affine(pair.matrix, grid).compose(start)
             return forward, forward.inverse()
@@ -180,9 +193,11 @@ class _Stage:
         self.job.seconds[self.name] = round(time.perf_counter() - self.began, 3)
 
 
-def _guarded(matcher: Matcher, moving: torch.Tensor, fixed: torch.Tensor, progress: Progress) -> FieldPair:
+def _guarded(
+    matcher: Matcher, moving: torch.Tensor, fixed: torch.Tensor, progress: Progress, *masks: torch.Tensor | None
+) -> FieldPair:
     try:
-        return matcher.fields(moving, fixed, progress)
+        return matcher.fields(moving, fixed, progress, *masks)
     except torch.cuda.OutOfMemoryError as error:
         raise DeviceError(
             f"{matcher.device} has too little free memory for a grid of {'x'.join(map(str, fixed.shape[2:]))} voxels. "
