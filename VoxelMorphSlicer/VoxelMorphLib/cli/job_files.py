@@ -40,6 +40,8 @@ def write_job(job: RegistrationJob, folder: Path) -> None:
         "weights_dir": None if job.weights_dir is None else str(Path(job.weights_dir).absolute()),
         "initial": arrays.transform(job.initial),
         "allow_fallback": job.allow_fallback,
+        "fixed_mask": arrays.image(job.fixed_mask),
+        "moving_mask": arrays.image(job.moving_mask),
     }
     (folder / JOB_NAME).write_text(json.dumps(values), encoding="ascii")
 
@@ -55,6 +57,8 @@ def read_job(folder: Path) -> RegistrationJob:
         weights_dir=None if values["weights_dir"] is None else Path(values["weights_dir"]),
         initial=arrays.transform(values["initial"]),
         allow_fallback=values["allow_fallback"],
+        fixed_mask=arrays.image(values["fixed_mask"]),
+        moving_mask=arrays.image(values["moving_mask"]),
     )
 
 
@@ -92,7 +96,8 @@ def read_registration(folder: Path) -> Registration:
 def bytes_needed(job: RegistrationJob) -> int:
     """About what a job and its result take on the disk."""
     fixed, moving = job.fixed.array, job.moving.array
-    return fixed.nbytes + moving.nbytes + fixed.size * (moving.itemsize + FIELDS_BYTES)
+    masks = sum(mask.array.nbytes for mask in (job.fixed_mask, job.moving_mask) if mask is not None)
+    return fixed.nbytes + moving.nbytes + masks + fixed.size * (moving.itemsize + FIELDS_BYTES)
 
 
 def remove_folder(folder: Path) -> None:
@@ -122,7 +127,9 @@ class _Writer:
         self.folder, self.prefix = folder, prefix
         self.names: dict[int, str] = {}
 
-    def image(self, image: Image) -> dict[str, Any]:
+    def image(self, image: Image | None) -> dict[str, Any] | None:
+        if image is None:
+            return None
         kind = "LabelMap" if isinstance(image, LabelMap) else "Image"
         return {"kind": kind, "array": self.array(image.array), "name": image.name, **_grid(image.geometry)}
 
@@ -152,7 +159,9 @@ class _Reader:
         self.folder, self.i_fastest = folder, i_fastest
         self.arrays: dict[str, np.ndarray] = {}
 
-    def image(self, values: dict[str, Any]) -> Image:
+    def image(self, values: dict[str, Any] | None) -> Image | None:
+        if values is None:
+            return None
         return _KINDS[values["kind"]](self.array(values["array"]), _geometry(values), values["name"])
 
     def transform(self, values: dict[str, Any] | None) -> Transform | None:

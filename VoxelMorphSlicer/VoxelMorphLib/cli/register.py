@@ -29,6 +29,8 @@ def _parser() -> Parser:
         "--forward", type=Path, help="output: transform fixed to moving, resamples moving volumes (.h5, .nrrd, .nii.gz)"
     )
     add("--inverse", type=Path, help="output: transform moving to fixed")
+    add("--fixedMask", type=Path, help="label map in the space of the fixed volume: only its inside is looked at")
+    add("--movingMask", type=Path, help="label map in the space of the moving volume: only its inside is looked at")
     add("--movingLabels", type=Path, help="label map in the space of the moving volume")
     add("--movedLabels", type=Path, help="output: the label map on the fixed grid, nearest neighbour")
     add("--initialTransform", type=Path, help="rough alignment fixed to moving that comes first")
@@ -93,8 +95,13 @@ def _register(arguments: argparse.Namespace) -> None:
     fixed, moving = read_image(arguments.fixed), read_image(arguments.moving)
     labels = read_label_map(arguments.movingLabels) if arguments.movingLabels else None
     initial = read_transform(arguments.initialTransform) if arguments.initialTransform else None
+    masks = {
+        "fixed_mask": read_label_map(arguments.fixedMask) if arguments.fixedMask else None,
+        "moving_mask": read_label_map(arguments.movingMask) if arguments.movingMask else None,
+    }
     progress = ConsoleProgress("VoxelMorphRegister")
-    result = register(fixed, moving, arguments.model or None, options, progress, arguments.weightsDir, initial)
+    model = arguments.model or None
+    result = register(fixed, moving, model, options, progress, arguments.weightsDir, initial, **masks)
     with ExitStack() as stack:  # a failure leaves none of the files
         if arguments.moved:
             write_image(result.moved, stack.enter_context(replacing(arguments.moved)))
