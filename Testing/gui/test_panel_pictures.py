@@ -26,7 +26,7 @@ from VoxelMorphLib.core.errors import DeviceError
 
 FOR_THE_RECORD = bool(os.environ.get("VXM_SCREENSHOTS"))
 ORIENTATIONS = ("Axial", "Sagittal", "Coronal")
-PANEL_WIDTH, VIEW_SIZE = 500, (256, 256)
+PANEL_WIDTH, VIEW_SIZE = 500, (248, 248)
 
 
 @pytest.fixture
