@@ -11,6 +11,7 @@ import slicer
 from support.known_registration import a_rigid_matrix, known_forward
 from support.made_up_worker import MadeUpWorker
 from support.mrml_nodes import add_linear_parent, add_volume, contents, map_from_world
+from support.segmentations import add_segmentation
 from support.volumes import CENTRE, a_blob_image, a_geometry
 from VoxelMorphLib.bridge.nodes import image_from_node, transform_to_node, volume_geometry
 from VoxelMorphLib.core.config import RegistrationOptions
@@ -21,6 +22,7 @@ from VoxelMorphLib.core.errors import (
     ImageError,
     OutputError,
 )
+from VoxelMorphLib.core.image import LabelMap
 from VoxelMorphLib.core.jacobian import jacobian_determinant
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
 
@@ -84,6 +86,73 @@ def test_a_moving_volume_under_the_initial_transform_is_not_moved_twice(logic, w
     moving.SetAndObserveTransformNodeID(initial.GetID())
     logic.register(fixed, moving, initialNode=initial, worker=worker)
     assert worker.jobs[0].moving.geometry.matches(own)
+
+
+def add_ball(kind, labels):
+    """A label map, a scalar volume of whole numbers, or a segmentation of one or two layers that holds the voxels."""
+    if kind == "label map":
+        return add_volume(labels, "mask", "vtkMRMLLabelMapVolumeNode")
+    if kind == "scalar volume":
+        return add_volume(labels, "mask")
+    if kind == "segmentation":
+        return add_segmentation("mask", [labels], [("a", "first", 0, 1), ("b", "second", 0, 2)])
+    layers = [labels.with_array((labels.array == label).astype(np.uint8)) for label in (1, 2)]
+    return add_segmentation("mask", layers, [("a", "first", 0, 1), ("b", "second", 1, 1)])
+
+
+def halves_of_a_ball(geometry):
+    """Labels 1 and 2, left and right."""
+    away = geometry.points() - CENTRE
+    side = np.where(away[..., 0] < 0, 1, 2)
+    return LabelMap(np.where(np.linalg.norm(away, axis=-1) < 8, side, 0).astype(np.uint8), geometry, "mask")
+
+
+@pytest.mark.parametrize("kind", ["label map", "scalar volume", "segmentation", "two layers"])
+@pytest.mark.parametrize("start", [False, True])
+def test_masks_mark_what_the_worker_looks_at(logic, worker, volumes, kind, start):
+    fixed, moving = volumes
+    parent = add_linear_parent(moving, a_rigid_matrix(10, (40.0, 0, 5.0)))
+    masks = [add_ball(kind, halves_of_a_ball(volume_geometry(fixed))), add_ball(kind, halves_of_a_ball(a_geometry()))]
+    masks[1].SetAndObserveTransformNodeID(parent.GetID())
+    keywords = {"worker": worker, "fixedMaskNode": masks[0], "movingMaskNode": masks[1]}
+    (logic.start if start else logic.register)(fixed, moving, "optimise", QUICK, **keywords)
+    (job,) = worker.jobs
+    to_own = {"fixed": np.eye(4), "moving": np.linalg.inv(a_rigid_matrix(10, (40.0, 0, 5.0)))}
+    for role, image, mask in (("fixed", job.fixed, job.fixed_mask), ("moving", job.moving, job.moving_mask)):
+        assert mask.geometry.matches(image.geometry)
+        own = AffineTransform(to_own[role]).apply_to_points(image.geometry.points())
+        away = np.linalg.norm(own - CENTRE, axis=-1)
+        assert (mask.array[away < 6.5] == 1).all() and (mask.array[away > 9.5] == 0).all()
+
+
+def test_a_moving_mask_under_the_initial_transform_is_not_moved_twice(logic, worker, volumes):
+    fixed, moving = volumes
+    mask = add_ball("segmentation", halves_of_a_ball(volume_geometry(moving)))
+    expected = halves_of_a_ball(volume_geometry(moving)).array > 0
+    initial = transform_to_node(known_forward(0.5), name="rough")
+    for node in (moving, mask):
+        node.SetAndObserveTransformNodeID(initial.GetID())
+    logic.register(fixed, moving, initialNode=initial, worker=worker, movingMaskNode=mask)
+    np.testing.assert_array_equal(worker.jobs[0].moving_mask.array, expected)
+
+
+def test_unfit_masks_are_refused_before_anything_starts(logic, volumes, scene):
+    fixed, moving = volumes
+    empty = LabelMap(np.zeros((4, 4, 4), np.uint8), a_geometry("RAS", (4, 4, 4)))
+    for kind in ("label map", "segmentation"):
+        node = add_ball(kind, empty)
+        assert_refused(ImageError, "The fixed mask mask is empty", logic, fixed, moving, fixedMaskNode=node)
+    table = scene.AddNewNodeByClass("vtkMRMLTableNode", "table")
+    message = "table is a vtkMRMLTableNode and cannot be a mask"
+    assert_refused(ImageError, message, logic, fixed, moving, movingMaskNode=table)
+    bare = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "bare")
+    assert_refused(ImageError, "bare has no segments", logic, fixed, moving, movingMaskNode=bare)
+    far = add_ball("label map", halves_of_a_ball(a_geometry()))
+    add_linear_parent(far, a_rigid_matrix(0, (500.0, 0, 0)))
+    assert_refused(GeometryError, "fixed mask mask.* covers no voxel", logic, fixed, moving, fixedMaskNode=far)
+    ball = add_ball("scalar volume", halves_of_a_ball(a_geometry()))
+    named = {"movingMaskNode": ball, "targets": {"moved": ball}}
+    assert_refused(OutputError, "is a mask and cannot receive the moved output", logic, fixed, moving, **named)
 
 
 def assert_refused(error, message, logic, *args, **kwargs):

@@ -50,6 +50,17 @@ def test_the_result_is_that_of_the_same_job_in_this_process(a_client, a_network)
     assert replace(there.report, seconds={}) == replace(here.report, seconds={})
 
 
+def test_masks_reach_the_worker(a_client):
+    job = a_job(affine="rigid")
+    masks = (a_label_map(job.fixed.geometry), a_label_map(a_geometry("oblique", (26, 24, 22))))
+    masked = replace(job, fixed_mask=masks[0], moving_mask=masks[1], options=replace(job.options, budget_s=60))
+    there, here = a_client.run(masked), register_job(masked)
+    np.testing.assert_allclose(there.moved.array, here.moved.array, atol=0.5)
+    empty = replace(masked, moving_mask=masks[1].with_array(np.zeros_like(masks[1].array), "nothing"))
+    with pytest.raises(ImageError, match="The moving mask nothing is empty"):
+        a_client.run(empty)
+
+
 def test_the_exact_inverse_travels_with_the_field(a_client, a_network):
     result = a_client.run(a_job(model=a_network))
     assert isinstance(result.forward, DisplacementField)

@@ -14,6 +14,7 @@ import SimpleITK as sitk  # noqa: N813
 from support.shared_data import REPOSITORY
 from support.volumes import a_blob_image, a_geometry, a_label_map
 from VoxelMorphLib.cli.register import main
+from VoxelMorphLib.core.image import LabelMap
 from VoxelMorphLib.core.io.images import read_image, read_label_map, write_image
 from VoxelMorphLib.core.io.transforms import read_transform, write_transform
 from VoxelMorphLib.core.transform import AffineTransform
@@ -96,6 +97,21 @@ def test_an_initial_transform_from_a_file_is_used(a_folder_of_files: Path, tmp_p
     assert main([*arguments, "--forward", str(tmp_path / "forward.h5")]) == 0
     moved = read_transform(tmp_path / "forward.h5").apply_to_points(np.zeros(3))
     assert np.linalg.norm(moved - shift[:3, 3]) < 8
+
+
+def test_masks_from_files_keep_an_artefact_out(a_folder_of_files: Path, tmp_path: Path) -> None:
+    fixed = read_image(a_folder_of_files / "fixed.nii.gz")
+    away = np.linalg.norm(fixed.geometry.points() - fixed.geometry.centre, axis=-1)
+    mask = LabelMap((away < 11).astype(np.uint8), fixed.geometry)
+    write_image(mask, tmp_path / "mask.nrrd")
+    write_image(fixed.with_array(np.where(away < 11, fixed.array, 5000 * np.cos(away))), tmp_path / "spoiled.nrrd")
+    arguments = ["--fixed", str(tmp_path / "spoiled.nrrd"), "--moving", str(a_folder_of_files / "moving.nrrd")]
+    arguments += ["--affine", "none", "--budget", "2", "--forward", str(tmp_path / "forward.h5")]
+    masks = ["--fixedMask", str(tmp_path / "mask.nrrd"), "--movingMask", str(tmp_path / "mask.nrrd")]
+    assert main([*arguments, *masks]) == 0
+    points = fixed.geometry.points()[away < 8]
+    error = np.linalg.norm(read_transform(tmp_path / "forward.h5").apply_to_points(points) - points, axis=-1)
+    assert error.mean() < 0.5
 
 
 def test_a_process_prints_progress_that_slicer_reads(a_folder_of_files: Path, tmp_path: Path) -> None:

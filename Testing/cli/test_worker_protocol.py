@@ -156,6 +156,21 @@ def test_the_space_that_a_job_needs_is_known(tmp_path):
     assert bytes_needed(job) + headers == sum(path.stat().st_size for path in tmp_path.glob("*.npy"))
 
 
+def test_masks_travel_with_the_job(tmp_path):
+    image = a_blob_image(a_geometry())
+    masks = a_label_map(image.geometry), a_label_map(a_geometry("oblique"), seed=1)
+    job = RegistrationJob(image, image, fixed_mask=masks[0], moving_mask=masks[1])
+    write_job(job, tmp_path)
+    back = read_job(tmp_path)
+    for found, mask in zip((back.fixed_mask, back.moving_mask), masks):
+        assert isinstance(found, LabelMap)
+        assert_equal_images(found, mask)
+    plain = RegistrationJob(image, image)
+    assert bytes_needed(job) - bytes_needed(plain) == sum(mask.array.nbytes for mask in masks)
+    write_job(plain, tmp_path)
+    assert (read_job(tmp_path).fixed_mask, read_job(tmp_path).moving_mask) == (None, None)
+
+
 def test_label_maps_stay_label_maps(tmp_path):
     labels = a_label_map(a_geometry())
     write_job(RegistrationJob(labels, labels), tmp_path)

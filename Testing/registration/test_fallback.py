@@ -10,6 +10,7 @@ import torch
 from support.volumes import a_blob_image, a_geometry
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import Cancelled, DeviceError
+from VoxelMorphLib.core.image import LabelMap
 from VoxelMorphLib.core.job import RegistrationJob
 from VoxelMorphLib.registration import fallback
 from VoxelMorphLib.registration.fallback import register_job
@@ -86,6 +87,20 @@ def test_half_the_resolution_is_tried_first_and_said(memory):
     np.testing.assert_array_equal(result.moved.array, result.forward.resample(job.moving, job.fixed.geometry).array)
     assert result.report.fixed == str(job.fixed.geometry)
     assert result.report.similarity_after > 0.95
+
+
+def test_masks_stay_when_the_resolution_is_halved(memory):
+    memory.fails = lambda voxels, _device: voxels > 3000
+    job = a_job()
+    geometry = job.fixed.geometry
+    near = np.linalg.norm(geometry.points() - geometry.centre, axis=-1) < 9
+    mask = LabelMap(near.astype(np.uint8), geometry, "ball")
+    fixed = job.fixed.with_array(np.where(near, job.fixed.array, 1e4).astype(np.float32))
+    result = register_job(replace(job, fixed=fixed, fixed_mask=mask, moving_mask=mask))
+    assert "half their resolution" in result.report.warnings[0]
+    inside = np.linalg.norm(geometry.points() - geometry.centre, axis=-1) < 7
+    moved = result.moved.array[inside]
+    assert np.corrcoef(moved, job.fixed.array[inside])[0, 1] > 0.97
 
 
 def test_the_processor_is_tried_when_half_the_resolution_does_not_help(memory):

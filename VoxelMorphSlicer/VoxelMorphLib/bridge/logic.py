@@ -67,6 +67,8 @@ class VoxelMorphLogic:
         worker: WorkerClient | None = None,
         weightsDir: Path | None = None,
         allowFallback: bool = False,
+        fixedMaskNode: slicer.vtkMRMLNode | None = None,
+        movingMaskNode: slicer.vtkMRMLNode | None = None,
     ) -> dict[str, slicer.vtkMRMLNode]:
         """Register two volume nodes, wait, and add the results to their scene.
 
@@ -82,12 +84,13 @@ class VoxelMorphLogic:
             worker: process that computes; None computes in this process.
             weightsDir: folder with weights that were downloaded before.
             allowFallback: where the worker's memory does not suffice, try half resolution, then the processor.
+            fixedMaskNode, movingMaskNode: segmentation or label map on that volume; only what lies inside is looked at.
 
         Returns:
             The node of each wanted output. Under the node "forward" the moving volume, and what belongs to it, lies on
             the fixed one; "inverse" is the opposite direction.
         """
-        scene_job = SceneJob(fixedNode, movingNode, initialNode, targets)
+        scene_job = SceneJob(fixedNode, movingNode, initialNode, targets, fixedMaskNode, movingMaskNode)
         job = scene_job.job(model, options, weightsDir, allowFallback)
         return scene_job.write(JobRunner(worker).run(job, progress or silent))
 
@@ -106,6 +109,8 @@ class VoxelMorphLogic:
         onFailed: Callable[[Exception], None] = lambda _error: None,
         weightsDir: Path | None = None,
         allowFallback: bool = False,
+        fixedMaskNode: slicer.vtkMRMLNode | None = None,
+        movingMaskNode: slicer.vtkMRMLNode | None = None,
     ) -> JobHandle:
         """Begin a registration and return; `worker.poll()` calls back, `worker.cancel(handle)` stops it.
 
@@ -120,7 +125,7 @@ class VoxelMorphLogic:
         Returns:
             What the worker calls the job.
         """
-        scene_job = SceneJob(fixedNode, movingNode, initialNode, targets)
+        scene_job = SceneJob(fixedNode, movingNode, initialNode, targets, fixedMaskNode, movingMaskNode)
         job = scene_job.job(model, options, weightsDir, allowFallback)
 
         def finish(registration: Registration) -> None:

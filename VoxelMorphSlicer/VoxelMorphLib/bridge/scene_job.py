@@ -11,6 +11,7 @@ from ..core.config import RegistrationOptions
 from ..core.errors import ImageError, OutputError
 from ..core.job import RegistrationJob
 from .jacobian_nodes import write_jacobian
+from .mask_nodes import mask_from_node
 from .node_maps import into_world, matrix_to_world
 from .result_nodes import NEW_NODES, check_targets, write_registration
 from .rollback import unchanged_on_failure
@@ -35,10 +36,12 @@ class SceneJob:
         initial: transform node fixed -> moving that comes before all others.
         targets: node for each wanted output among "moved", "forward", "inverse" and "jacobian", None to create one;
             None for the first three.
+        fixed_mask, moving_mask: segmentation or label map nodes that mark what is looked at; a moving mask under the
+            initial transform is read where it was before.
 
     Raises:
-        ImageError: no volume, the same volume twice, or one that cannot be registered.
-        GeometryError: a volume under a non-linear parent, or a sheared grid.
+        ImageError: no volume, the same volume twice, one that cannot be registered, or an empty mask.
+        GeometryError: a volume under a non-linear parent, a sheared grid, or a mask beside its volume.
         OutputError: an output that is an input, used twice, or no longer in the scene.
     """
 
@@ -48,14 +51,18 @@ class SceneJob:
         moving: slicer.vtkMRMLScalarVolumeNode,
         initial: slicer.vtkMRMLTransformNode | None = None,
         targets: Mapping[str, Optional[slicer.vtkMRMLNode]] | None = None,
+        fixed_mask: slicer.vtkMRMLNode | None = None,
+        moving_mask: slicer.vtkMRMLNode | None = None,
     ):
         self.fixed_node, self.moving_node = fixed, moving
         self.targets = dict(NEW_NODES if targets is None else targets)
-        self._check()
+        self._check(fixed_mask, moving_mask)
         self.scene = fixed.GetScene()
         self.fixed = image_from_node(fixed, "fixed")
         self.moving = image_from_node(moving, "moving", matrix_to_world(moving, initial))
         self.initial = None if initial is None else self._initial_transform(initial)
+        self.fixed_mask = mask_from_node(fixed_mask, self.fixed, "fixed")
+        self.moving_mask = mask_from_node(moving_mask, self.moving, "moving", initial)
 
     def job(
         self,
@@ -65,8 +72,17 @@ class SceneJob:
         allow_fallback: bool = False,
     ) -> RegistrationJob:
         """The job without nodes, for this process or another one."""
-        options = options or RegistrationOptions()
-        return RegistrationJob(self.fixed, self.moving, model, options, weights_dir, self.initial, allow_fallback)
+        return RegistrationJob(
+            self.fixed,
+            self.moving,
+            model,
+            options or RegistrationOptions(),
+            weights_dir,
+            self.initial,
+            allow_fallback,
+            self.fixed_mask,
+            self.moving_mask,
+        )
 
     def write(self, registration: Registration) -> dict[str, slicer.vtkMRMLNode]:
         """Put the results into the scene, all or none.
@@ -87,7 +103,7 @@ class SceneJob:
                 nodes[JACOBIAN] = write_jacobian(registration.forward, grid, self.fixed_node, target)
         return nodes
 
-    def _check(self) -> None:
+    def _check(self, *masks: slicer.vtkMRMLNode | None) -> None:
         for role, node in (("fixed", self.fixed_node), ("moving", self.moving_node)):
             if not isinstance(node, slicer.vtkMRMLScalarVolumeNode):
                 image_from_node(node, role)
@@ -100,6 +116,11 @@ class SceneJob:
         jacobian = self.targets.get(JACOBIAN)
         if jacobian is not None and jacobian in (self.fixed_node, self.moving_node, *registered.values()):
             raise OutputError(f"{jacobian.GetName()} cannot receive the jacobian output too. Choose another node.")
+        for output, node in self.targets.items():
+            if node is not None and node in masks:
+                raise OutputError(
+                    f"{node.GetName()} is a mask and cannot receive the {output} output. Choose another node."
+                )
 
     def _check_present(self) -> None:
         nodes = (self.fixed_node, self.moving_node, *(node for node in self.targets.values() if node is not None))

@@ -14,6 +14,7 @@ from ..core.errors import DeviceError, VoxelMorphError
 from ..core.image import Image
 from ..core.job import RegistrationJob
 from ..core.progress import Progress, silent
+from .masks import fitted_mask, hide_outside
 from .network_cache import NetworkCache
 from .network_space import IDENTITY
 from .pipeline import register
@@ -93,7 +94,11 @@ def _sentence(job: RegistrationJob) -> str:
 def _weaker(job: RegistrationJob) -> Iterator[tuple[RegistrationJob, str]]:
     """Less and less demanding jobs, each with the sentence that says what it gives up."""
     device = resolve_device(job.options.device)
-    half = replace(job, fixed=_halved(job.fixed), moving=_halved(job.moving))
+    half = replace(
+        job,
+        fixed=_halved(hide_outside(job.fixed, fitted_mask(job.fixed_mask, job.fixed, "fixed"))),
+        moving=_halved(hide_outside(job.moving, fitted_mask(job.moving_mask, job.moving, "moving"))),
+    )
     yield half, f"The memory of {device} did not suffice, so the volumes were registered at half their resolution."
     if device != "cpu":
         on_cpu = replace(job.options, device="cpu")
