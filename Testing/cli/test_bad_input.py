@@ -143,6 +143,27 @@ def test_a_bad_volume_is_named(folder: Path, capsys: pytest.CaptureFixture[str],
     assert words in refused(folder, capsys, **{role: make(folder)})
 
 
+def _marking(folder: Path, value: int, shift_mm: float = 0) -> Path:
+    affine = GRID.affine.copy()
+    affine[:3, 3] += shift_mm
+    return nifti(folder / "mask.nii.gz", np.full(GRID.shape, value, np.uint8), affine)
+
+
+MASKS = {
+    "missing": (lambda f: f / "absent.nii.gz", "does not exist"),
+    "empty": (lambda f: _marking(f, 0), "mask.nii.gz is empty. Draw what shall be looked at"),
+    "elsewhere": (lambda f: _marking(f, 1, 1000), "covers no voxel of the"),
+    "no labels": (lambda f: values(f, lambda a: a + 0.25), "is not a label map"),
+}
+
+
+@pytest.mark.parametrize("role", ["fixed", "moving"])
+@pytest.mark.parametrize("kind", MASKS)
+def test_a_bad_mask_is_named(folder: Path, capsys: pytest.CaptureFixture[str], kind: str, role: str) -> None:
+    make, words = MASKS[kind]
+    assert words in refused(folder, capsys, **{f"{role}Mask": make(folder)})
+
+
 def test_volumes_that_do_not_overlap(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     far = GRID.affine.copy()
     far[:3, 3] += 1000

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from support.volumes import CENTRE, GEOMETRIES, a_blob_image, a_geometry, blob_values, smooth_displacement
+from support.workers import write_tiny_network
 from VoxelMorphLib.core.config import NetworkSpace, RegistrationOptions
 from VoxelMorphLib.core.errors import GeometryError, ImageError
 from VoxelMorphLib.core.geometry import Geometry
@@ -78,6 +81,17 @@ def test_one_mask_is_enough_where_one_image_is_spoiled(a_spoiled_pair, only: str
     }
     result = register(*clean[only], options=OPTIONS, **{only: a_ball(GRID)})
     assert error_mm(result.forward, truth, fixed) < 0.7
+
+
+def test_networks_see_what_they_would_see_of_stripped_images(a_spoiled_pair, tmp_path: Path) -> None:
+    fixed, moving, _truth = a_spoiled_pair
+    model = write_tiny_network(tmp_path / "tiny.safetensors")
+    masks = [fitted_mask(a_ball(GRID, radius), fixed, "fixed") for radius in (12.0, 11.0)]
+    masked = register(fixed, moving, model, OPTIONS, fixed_mask=masks[0], moving_mask=masks[1])
+    stripped = register(hide_outside(fixed, masks[0]), hide_outside(moving, masks[1]), model, OPTIONS)
+    plain = register(fixed, moving, model, OPTIONS)
+    np.testing.assert_array_equal(masked.forward.array, stripped.forward.array)
+    assert not np.array_equal(masked.forward.array, plain.forward.array)
 
 
 def test_what_lies_outside_the_masks_changes_nothing() -> None:

@@ -71,8 +71,7 @@ def register(
     options = options or RegistrationOptions()
     job = _Job(fixed, moving, options, progress, initial or IDENTITY)
     job.check()
-    job.fixed_mask = fitted_mask(fixed_mask, fixed, "fixed")
-    job.moving_mask = fitted_mask(moving_mask, moving, "moving")
+    job.look_inside(fixed_mask, moving_mask)
     with job.stage("load", 0.0, 0.05):
         matcher = load_matcher(model, options, weights_dir, span(progress, 0.0, 0.05), networks)
     with job.stage("affine", 0.05, 0.2):
@@ -115,6 +114,10 @@ class _Job:
                 f"{_point(self.moving.geometry)}) do not overlap in the patient. Choose the start centre, rigid or "
                 "affine, or give an initial transform."
             )
+
+    def look_inside(self, fixed_mask: LabelMap | None, moving_mask: LabelMap | None) -> None:
+        self.fixed_mask = fitted_mask(fixed_mask, self.fixed, "fixed")
+        self.moving_mask = fitted_mask(moving_mask, self.moving, "moving")
 
     def start(self, matcher: Matcher) -> Transform:
         """Fixed -> moving before the deformable stage."""
