@@ -14,7 +14,7 @@ from ..core.errors import OutputError
 from ..core.geometry import Geometry
 from ..core.image import Image
 from ..core.metrics import correlation, folding, mutual_information, surface_distances, target_registration_error
-from ..core.transform import AffineTransform, Transform
+from ..core.transform import IDENTITY, Transform
 from ..registration.quality import coarse_grid
 from .hierarchy import place_beside
 from .jacobian_nodes import jacobian_image
@@ -26,7 +26,6 @@ from .rollback import unchanged_on_failure
 from .structures import Sampler, Structure, matched, structures_from_node
 from .volume_nodes import image_from_node
 
-IDENTITY = AffineTransform(np.eye(4))
 #: Attributes of a forward transform that hold what the registration measured.
 FOLDING_FIGURES = ("FoldedVoxels", "FoldedPercent", "JacobianMin", "JacobianMax")
 SIMILARITIES = ("SimilarityBefore", "SimilarityAfter", "MutualInformationBefore", "MutualInformationAfter")

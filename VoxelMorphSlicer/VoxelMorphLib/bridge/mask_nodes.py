@@ -7,7 +7,8 @@ import slicer
 
 from ..core.errors import ImageError
 from ..core.image import Image, LabelMap
-from ..registration.masks import IDENTITY, fitted_mask
+from ..core.transform import IDENTITY
+from ..registration.masks import fitted_mask
 from .node_maps import matrix_to_world
 from .segment_layers import binary_segmentation, segment_layers
 from .volume_nodes import label_map_from_node

@@ -96,6 +96,10 @@ class AffineTransform(Transform):
         return AffineTransform(np.linalg.inv(self.matrix))
 
 
+#: Every point stays where it is.
+IDENTITY = AffineTransform(np.eye(4))
+
+
 @dataclass(frozen=True, eq=False)
 class DisplacementField(Transform):
     """x -> x + u(x), linear between the voxels; outside the grid the nearest edge value continues, as in Slicer.

@@ -14,9 +14,9 @@ from ..core.errors import DeviceError, VoxelMorphError
 from ..core.image import Image
 from ..core.job import RegistrationJob
 from ..core.progress import Progress, silent
+from ..core.transform import IDENTITY
 from .masks import fitted_mask, hide_outside
 from .network_cache import NetworkCache
-from .network_space import IDENTITY
 from .pipeline import register
 from .result import Registration
 

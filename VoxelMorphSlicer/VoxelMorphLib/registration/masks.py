@@ -6,9 +6,8 @@ import numpy as np
 
 from ..core.errors import GeometryError, ImageError
 from ..core.image import Image, LabelMap
-from ..core.transform import AffineTransform, Transform
+from ..core.transform import IDENTITY, Transform
 
-IDENTITY = AffineTransform(np.eye(4))
 #: Voxels kept around a mask when the image is cropped to it, so that its rim is interpolated from both sides.
 MARGIN_VOX = 4
 

@@ -10,9 +10,9 @@ from ..core.config import NetworkSpace
 from ..core.errors import GeometryError
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
-from ..core.transform import AffineTransform, DisplacementField, Transform
+from ..core.transform import IDENTITY, AffineTransform, DisplacementField, Transform
 from .intensity import normalise
-from .masks import IDENTITY, hide_outside
+from .masks import hide_outside
 
 #: mm kept around the contents of an image when the grid is fitted to them; the displacement fades out there.
 MARGIN_MM = 16.0

@@ -17,13 +17,13 @@ from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap, check_registrable
 from ..core.invert import invert_displacement
 from ..core.progress import Progress, silent, span
-from ..core.transform import AffineTransform, DisplacementField, Transform
+from ..core.transform import IDENTITY, AffineTransform, DisplacementField, Transform
 from ..networks.fields import FieldPair
 from .affine_start import affine_start
 from .masks import fitted_mask, hide_outside, mask_through
 from .matcher import Matcher, load_matcher
 from .network_cache import NetworkCache
-from .network_space import IDENTITY, decode, decode_affine, encode, encode_mask, network_grid
+from .network_space import decode, decode_affine, encode, encode_mask, network_grid
 from .quality import measure
 from .result import Registration, RegistrationReport
 

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..core.errors import GeometryError
 from ..core.image import Image, LabelMap
 from ..core.io.files import check_writable, replacing
-from ..core.transform import AffineTransform, Transform
+from ..core.transform import IDENTITY, Transform
 from . import figures, markup, tables
 from .measures import DisplacementError, dice_by_label, displacement_error, foreground
 from .views import make_views
@@ -20,7 +18,6 @@ from .views import make_views
 if TYPE_CHECKING:
     from ..registration.result import Registration
 
-_IDENTITY = AffineTransform(np.eye(4))
 _CONVENTION = (
     "Slices follow the voxel planes of the fixed grid that lie nearest to the anatomical planes and pass through the "
     "middle of its contents; all are drawn to scale. Radiological convention: the patient's right is on the left. "
@@ -110,7 +107,7 @@ def _pictures(fixed: Image, moving: Image, registration: Registration, truth: Tr
 
 def _overlap(labels: tuple[LabelMap, LabelMap], forward: Transform) -> dict[int, tuple[float, float]]:
     fixed, moving = labels
-    before, after = (dice_by_label(fixed, t.resample(moving, fixed.geometry)) for t in (_IDENTITY, forward))
+    before, after = (dice_by_label(fixed, t.resample(moving, fixed.geometry)) for t in (IDENTITY, forward))
     return {label: (before[label], after[label]) for label in before}
 
 
@@ -118,5 +115,5 @@ def _error(
     fixed: Image, forward: Transform, labels: tuple[LabelMap, LabelMap] | None, truth: Transform
 ) -> tuple[DisplacementError, DisplacementError]:
     inside = foreground(fixed) if labels is None else labels[0].array > 0
-    before, after = (displacement_error(t, truth, fixed.geometry, inside) for t in (_IDENTITY, forward))
+    before, after = (displacement_error(t, truth, fixed.geometry, inside) for t in (IDENTITY, forward))
     return before, after
