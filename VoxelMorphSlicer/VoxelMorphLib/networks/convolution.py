@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..core.errors import GeometryError
+
 #: Slope of LeakyReLU below zero in every VoxelMorph network (torch's own default is 0.01).
 NEGATIVE_SLOPE = 0.2
 
@@ -31,6 +33,27 @@ def convolution(ndims: int, in_channels: int, out_channels: int, stride: int = 1
     nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
     nn.init.zeros_(module.bias)
     return module
+
+
+def network_input(image: Tensor, ndims: int, multiple: int, dtype: torch.dtype) -> Tensor:
+    """The images in the type and memory order that the convolutions of an encoder-decoder want.
+
+    Args:
+        image: (B, C, *shape), every extent a multiple of `multiple`.
+        ndims: number of spatial axes.
+        multiple: of voxels.
+        dtype: of the weights.
+
+    Raises:
+        GeometryError: the number of axes or an extent does not fit.
+    """
+    if image.ndim != ndims + 2 or any(n % multiple for n in image.shape[2:]):
+        raise GeometryError(
+            f"The network needs (B, C, *shape) with {ndims} axes of a multiple of {multiple} voxels, got "
+            f"{tuple(image.shape)}. Pad the images."
+        )
+    image = image.to(dtype)
+    return channels_last(image) if image.device.type == "cpu" else image
 
 
 def convolve(

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..core.errors import ConfigError, GeometryError
+from ..core.errors import ConfigError
 from .conv_block import ConvBlock
-from .convolution import channels_last, convolution, convolve_and_activate
+from .convolution import convolution, convolve_and_activate, network_input
 from .same_padding import pad_same
 
 #: Strided convolutions, and decoder convolutions up to the one at half resolution that follows the last of the skips.
@@ -98,14 +98,7 @@ class StridedUnet(nn.Module):
         Raises:
             GeometryError: the number of axes or an extent does not fit.
         """
-        if image.ndim != self.ndims + 2 or any(n % self.multiple for n in image.shape[2:]):
-            raise GeometryError(
-                f"The network needs (B, C, *shape) with {self.ndims} axes of a multiple of {self.multiple} voxels, got "
-                f"{tuple(image.shape)}. Pad the images."
-            )
-        image = image.to(self.dtype)
-        if image.device.type == "cpu":
-            image = channels_last(image)
+        image = network_input(image, self.ndims, self.multiple, self.dtype)
         levels = [image]
         for block in self.encoder:
             levels.append(block(levels[-1]))

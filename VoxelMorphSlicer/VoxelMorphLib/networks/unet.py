@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..core.errors import ConfigError, GeometryError
+from ..core.errors import ConfigError
 from .conv_block import ConvBlock, join
-from .convolution import channels_last, max_pool
+from .convolution import max_pool, network_input
 
 #: Features of the encoder and of the decoder unless others are asked for.
 DEFAULT_FEATURES = ((16, 32, 32, 32), (32, 32, 32, 32, 32, 16, 16))
@@ -156,14 +156,7 @@ class Unet(nn.Module):
         Raises:
             GeometryError: the number of axes or an extent does not fit.
         """
-        if image.ndim != self.ndims + 2 or any(n % self.multiple for n in image.shape[2:]):
-            raise GeometryError(
-                f"The network needs (B, C, *shape) with {self.ndims} axes of a multiple of {self.multiple} voxels, got "
-                f"{tuple(image.shape)}. Pad the images."
-            )
-        image = image.to(self.dtype)
-        if image.device.type == "cpu":
-            image = channels_last(image)
+        image = network_input(image, self.ndims, self.multiple, self.dtype)
         image, skips = self._encode(image)
         return self._decode(image, skips)
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
 
 from ..core.devices import resolve_device
 from ..core.errors import DeviceError, VoxelMorphError
@@ -17,6 +16,7 @@ from ..core.progress import Progress, silent
 from ..core.transform import IDENTITY
 from .masks import fitted_mask, hide_outside
 from .network_cache import NetworkCache
+from .network_space import without_aliasing
 from .pipeline import register
 from .result import Registration
 
@@ -116,9 +116,9 @@ def _weaker(job: RegistrationJob) -> Iterator[tuple[RegistrationJob, str]]:
 def _halved(image: Image) -> Image:
     """The image on voxels of twice the size, smoothed before it is sampled down."""
     factor = np.where(np.array(image.array.shape) >= SMALLEST_HALVED_EXTENT, 2.0, 1.0)
-    sigma = 0.5 * np.sqrt(factor**2 - 1)
-    smooth = Image(gaussian_filter(image.array.astype(np.float32), sigma), image.geometry, image.name)
-    return IDENTITY.resample(smooth, image.geometry.with_spacing(image.geometry.spacing * factor))
+    grid = image.geometry.with_spacing(image.geometry.spacing * factor)
+    precise = Image(image.array.astype(np.float32), image.geometry, image.name)
+    return IDENTITY.resample(without_aliasing(precise, grid), grid)
 
 
 def _completed(result: Registration, job: RegistrationJob, concession: str) -> Registration:

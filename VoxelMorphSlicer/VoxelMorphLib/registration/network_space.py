@@ -84,7 +84,7 @@ def encode(
         (1, 1, I, J, K), float32.
     """
     inside = None if mask is None else mask.array > 0
-    scaled = _without_aliasing(normalise(hide_outside(image, mask), space.intensity, inside), grid)
+    scaled = without_aliasing(normalise(hide_outside(image, mask), space.intensity, inside), grid)
     array = transform.resample(scaled, grid, "linear").array
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None, None]
 
@@ -170,7 +170,7 @@ def _extent(profile: np.ndarray) -> tuple[int, int]:
     return int(np.searchsorted(share, 0.002)), int(np.searchsorted(share, 0.998))
 
 
-def _without_aliasing(image: Image, grid: Geometry) -> Image:
+def without_aliasing(image: Image, grid: Geometry) -> Image:
     """Smooth along the axes that the grid samples more coarsely than the image does."""
     along = np.abs(np.linalg.inv(image.geometry.direction) @ grid.direction)
     coarseness = (along * grid.spacing).max(axis=1) / image.geometry.spacing
