@@ -11,7 +11,7 @@ from pathlib import Path
 
 LIBRARY = Path(__file__).resolve().parents[2] / "VoxelMorphSlicer" / "VoxelMorphLib"
 
-BELOW_INTERFACES = ("core", "networks", "weights", "registration", "report")
+BELOW_INTERFACES = ("core", "networks", "weights", "registration", "report", "training")
 
 #: For each package of the library the packages that it may import; modules directly in the library may import none.
 LAYERS = {
@@ -24,12 +24,15 @@ LAYERS = {
 EXTERNAL = {
     "numpy": ("*",),
     "scipy": ("*",),
-    "torch": ("core.*", "networks.*", "weights.*", "registration.*", "report.*", "cli.*"),
+    "torch": ("core.*", "networks.*", "weights.*", "registration.*", "report.*", "training.*", "cli.*"),
     "SimpleITK": ("core.io.*", "registration.affine_start*"),
     "nibabel": ("core.io.*",),
     "h5py": ("weights.keras*",),
     "safetensors": ("weights.*",),
     "matplotlib": ("report.*",),
+    "lightning_fabric": ("training.*",),
+    "tensorboard": ("training.*",),
+    "tqdm": ("training.*", "cli.*"),
     "nilearn": ("cli.demo*",),
     "slicer": ("bridge.*",),
     "vtk": ("bridge.*",),

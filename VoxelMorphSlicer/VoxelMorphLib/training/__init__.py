@@ -1,0 +1,1 @@
+"""Training of registration networks: data, recipes, trainer, export."""

@@ -1,0 +1,1 @@
+"""Cases on disk to batches of tensors on the training space."""

@@ -1,0 +1,64 @@
+"""Batch: the tensors of one training step, in the training space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B samples; without atlas and pairs (templates, segmentation) `moving` and its labels are None.
+
+    Args:
+        numbers: of the samples since the training began; they seed everything random about the sample.
+        names: of the images, "moving fixed" or "fixed" alone, for messages.
+        fixed: (B, C, *shape), float32.
+        moving: (B, C, *shape), or None.
+        fixed_labels: (B, 1, *shape), int16, or None.
+        moving_labels: (B, 1, *shape), int16, or None.
+        attributes: (B, A), of the fixed images, or None.
+        extras: (B, ...) by name, what a recipe derived from each case when it was loaded, of the fixed images under
+            "fixed_..." and of the moving ones under "moving_...".
+        skipped: names of files that could not be read and were replaced by others.
+    """
+
+    numbers: tuple[int, ...]
+    names: tuple[str, ...]
+    fixed: Tensor
+    moving: Tensor | None = None
+    fixed_labels: Tensor | None = None
+    moving_labels: Tensor | None = None
+    attributes: Tensor | None = None
+    extras: dict[str, Tensor] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.fixed)
+
+    def to(self, device: str | torch.device) -> Batch:
+        """The same batch on a device."""
+
+        def moved(value: object) -> object:
+            if isinstance(value, dict):
+                return {name: moved(item) for name, item in value.items()}
+            return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+        return replace(self, **{f.name: moved(getattr(self, f.name)) for f in fields(self)})
+
+
+def join(batches: Sequence[Batch]) -> Batch:
+    """One batch of several, in their order; all have the same tensors."""
+
+    def joined(values: list) -> object:
+        first = values[0]
+        if isinstance(first, Tensor):
+            return torch.cat(values)
+        if isinstance(first, dict):
+            return {name: torch.cat([value[name] for value in values]) for name in first}
+        return sum(values, ()) if isinstance(first, tuple) else first
+
+    return Batch(**{f.name: joined([getattr(batch, f.name) for batch in batches]) for f in fields(Batch)})

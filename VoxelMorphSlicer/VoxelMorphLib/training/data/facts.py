@@ -1,0 +1,30 @@
+"""DataFacts: what a recipe must know of the data before it builds its network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """Shapes, labels and images that are the same for every batch.
+
+    Args:
+        shape: of the training space.
+        channels: of the images.
+        labels: values of the label maps, ascending, without 0; empty without label maps.
+        attributes: how many numbers describe a case.
+        mean: (C, *shape), mean of up to 100 training images; None where no recipe needs it.
+        atlas: (C, *shape), or None.
+        atlas_labels: (1, *shape), int16, or None.
+    """
+
+    shape: tuple[int, ...]
+    channels: int = 1
+    labels: tuple[int, ...] = ()
+    attributes: int = 0
+    mean: Tensor | None = None
+    atlas: Tensor | None = None
+    atlas_labels: Tensor | None = None

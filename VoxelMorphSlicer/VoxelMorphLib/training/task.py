@@ -1,0 +1,69 @@
+"""Task: what one recipe trains, and how its losses follow from a batch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..networks.fields import FieldPair
+from .config import TrainingConfig
+from .data.batch import Batch
+from .data.facts import DataFacts
+
+
+class Task(ABC):
+    """One recipe at work. The trainer owns the loop; the task owns the network and the losses.
+
+    Args:
+        config: of the recipe's class.
+        facts: about the data.
+
+    Raises:
+        ConfigError: the data lack what the recipe needs, such as label maps.
+    """
+
+    #: Whether a sample has a moving image: "pair", or "single" for templates and segmentation.
+    samples = "pair"
+    #: Whether `DataFacts.mean` is needed.
+    needs_mean = False
+
+    def __init__(self, config: TrainingConfig, facts: DataFacts):
+        self.config, self.facts = config, facts
+        self.network = self.build()
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """A new network; random numbers come from torch's global generator, which the trainer has seeded."""
+
+    @abstractmethod
+    def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Weighted terms by name; the trainer minimises their sum.
+
+        Args:
+            network: the task's own, perhaps wrapped for several processes; call it, never its methods.
+            batch: on the network's device.
+            generator: on the CPU, seeded for this step.
+        """
+
+    def derive(self, image: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+        """What a case needs beside image (C, *shape) and labels (1, *shape), computed once when it is loaded."""
+        return {}
+
+    def variants(self) -> tuple[str, ...]:
+        """What is validated apart, such as the values of a hyperparameter; the best one counts."""
+        return ("",)
+
+    def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
+        """Of a validation pair (B, C, *shape); templates register both images with themselves and compose."""
+        return network.fields(moving, fixed)
+
+    @abstractmethod
+    def published(self) -> tuple[nn.Module, str, dict[str, Any]]:
+        """What is exported: the network with the trained weights, its architecture's name and its arguments."""
+
+    def images(self) -> dict[str, Tensor]:
+        """(C, *shape) by name: images that the network has learned, such as a template."""
+        return {}
