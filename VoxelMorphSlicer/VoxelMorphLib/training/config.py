@@ -204,9 +204,23 @@ _CHOICES = {
     "intensity": INTENSITY_RULES,
 }
 _WHOLE = (
-    "validation_pairs int_steps ncc_window epochs steps_per_epoch batch_size accumulate validate_every save_every "
-    "patience pictures devices nodes workers seed"
-).split()
+)
+    "validation_pairs",
+    "int_steps",
+    "ncc_window",
+    "epochs",
+    "steps_per_epoch",
+    "batch_size",
+    "accumulate",
+    "validate_every",
+    "save_every",
+    "patience",
+    "pictures",
+    "devices",
+    "nodes",
+    "workers",
+    "seed",
+]
 _RANGES = {
     "validation_pairs": (0, 10_000),
     "voxel_size": (0, 50),
