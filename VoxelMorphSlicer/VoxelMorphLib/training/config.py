@@ -204,7 +204,6 @@ _CHOICES = {
     "intensity": INTENSITY_RULES,
 }
 _WHOLE = (
-)
     "validation_pairs",
     "int_steps",
     "ncc_window",
@@ -220,7 +219,7 @@ _WHOLE = (
     "nodes",
     "workers",
     "seed",
-]
+)
 _RANGES = {
     "validation_pairs": (0, 10_000),
     "voxel_size": (0, 50),
