@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..core.errors import GeometryError
+from .onednn_gradient import convolve_small, is_slow
 
 #: Slope of LeakyReLU below zero in every VoxelMorph network (torch's own default is 0.01).
 NEGATIVE_SLOPE = 0.2
@@ -70,6 +71,8 @@ def convolve(
     """
     ndims = image.ndim - 2
     if ndims > 1 and image.device.type == "cpu" and image.dtype == torch.float32 and _has_onednn():
+        if torch.is_grad_enabled() and is_slow(image, weight, stride, padding):
+            return convolve_small(image, weight, bias)
         pads = [padding] * ndims if isinstance(padding, int) else list(padding)
         return torch.mkldnn_convolution(image, weight, bias, pads, [stride] * ndims, [1] * ndims, 1)
     return _FUNCTIONS[ndims](image, weight, bias, stride=stride, padding=padding)
