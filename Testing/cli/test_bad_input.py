@@ -182,6 +182,7 @@ OPTIONS = {
     "unknown precision": ({"precision": "int1"}, "recision"),
     "budget in words": ({"budget": "long"}, "budget"),
     "negative budget": ({"budget": -5}, "budget_s is -5"),
+    "regularity above 1": ({"hyper": 1.5}, "hyper is 1.5; choose a number from 0 to 1"),
     "infinite smoothness": ({"smoothness": "inf"}, "smoothness"),
     "NaN background": ({"background": "nan"}, "background"),
     "fraction as seed": ({"seed": "0.5"}, "seed"),

@@ -90,7 +90,7 @@ def test_jobs_come_back_from_their_folder(tmp_path, name, dtype):
     fixed = a_label_map(a_geometry(name))
     moving = a_blob_image(a_geometry("LPS")).with_array(np.asfortranarray(a_blob_image(a_geometry("LPS")).array))
     moving = moving.with_array(moving.array.astype(dtype))
-    options = RegistrationOptions(affine="rigid", budget_s=7, background=-1000.5, seed=3)
+    options = RegistrationOptions(affine="rigid", budget_s=7, background=-1000.5, hyper=0.75, seed=3)
     job = RegistrationJob(fixed, moving, "optimise", options, tmp_path, an_affine().compose(a_field()), True)
     write_job(job, tmp_path)
     back = read_job(tmp_path)

@@ -11,6 +11,7 @@ from support.tiny_networks import filled
 from support.volumes import CENTRE, GEOMETRIES, a_geometry, rotation
 from torch import Tensor
 from VoxelMorphLib.core.config import NetworkSpace, RegistrationOptions
+from VoxelMorphLib.core.errors import GeometryError
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
@@ -111,6 +112,39 @@ def test_an_affine_motion_comes_back_through_a_start():
     points = fixed.geometry.points()[fixed.array > 20]
     error = np.linalg.norm(result.forward.apply_to_points(points) - truth.apply_to_points(points), axis=-1)
     assert error.max() < 0.4
+
+
+def test_volumes_apart_are_centred_for_a_model_that_is_affine_itself():
+    fixed, truth = seen(a_grid("RAS"), STILL), motion()
+    away = np.eye(4)
+    away[:3, 3] = (400, -300, 250)
+    near = seen(a_grid("LPS"), truth)
+    moving = Image(near.array, near.geometry.transformed(away), "far away")
+    network = BallDetector(rigid=True, half_res=False)
+    loaded = Loaded(network, "synthmorph-rigid-1")
+    result = register(fixed, moving, "synthmorph-rigid-1", networks=loaded)
+    assert result.report.affine == "centre"
+    points = fixed.geometry.points()[fixed.array > 20]
+    wanted = truth.compose(AffineTransform(away)).apply_to_points(points)
+    assert np.linalg.norm(result.forward.apply_to_points(points) - wanted, axis=-1).max() < 0.5
+    with pytest.raises(GeometryError, match="do not overlap in the patient"):
+        register(fixed, moving, "synthmorph-rigid-1", NO_START, networks=loaded)
+
+
+def test_a_file_is_centred_as_its_model_is(tmp_path):
+    """Here the model is known only after it was read."""
+    path = tmp_path / "mine.safetensors"
+    path.touch()
+    fixed = seen(a_grid("RAS"), STILL)
+    away = np.eye(4)
+    away[:3, 3] = 400
+    moving = Image(fixed.array, fixed.geometry.transformed(away), "far away")
+    loaded = Loaded(BallDetector(rigid=True, half_res=False), "synthmorph-rigid-1")
+    assert register(fixed, moving, path, networks=loaded).report.affine == "centre"
+    other = loaded.found[0], dataclasses.replace(loaded.found[1], architecture="VxmDense")
+    loaded.found = other
+    with pytest.raises(GeometryError, match="do not overlap in the patient"):
+        register(fixed, moving, path, networks=loaded)
 
 
 def test_a_joint_network_gives_a_field():

@@ -94,6 +94,17 @@ def test_networks_see_what_they_would_see_of_stripped_images(a_spoiled_pair, tmp
     assert not np.array_equal(masked.forward.array, plain.forward.array)
 
 
+def test_the_report_names_the_masks(a_spoiled_pair, tmp_path: Path) -> None:
+    fixed, moving, _truth = a_spoiled_pair
+    model = write_tiny_network(tmp_path / "tiny.safetensors")
+    mask = a_ball(GRID)
+    share = 100 * (mask.array > 0).mean()
+    for name, other in (("fixed_mask", "moving_mask"), ("moving_mask", "fixed_mask")):
+        report = register(fixed, moving, model, OPTIONS, **{name: mask}).report
+        assert getattr(report, name) == f"ball, {share:.1f} % of the volume"
+        assert getattr(report, other) == ""
+
+
 def test_what_lies_outside_the_masks_changes_nothing() -> None:
     truth = DisplacementField(smooth_displacement(GRID.points(), 1.5), GRID)
     moving = a_blob_image(GRID)

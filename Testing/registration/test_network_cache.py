@@ -6,10 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+from support.hyper_networks import JOINT, write_hyper_dense, write_hyper_joint
+from support.keras_files import synthmorph_layers, write_keras
+from support.tiny_networks import filled
 from support.volumes import a_blob_image, a_geometry
 from support.workers import write_tiny_network
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import WeightsError
+from VoxelMorphLib.networks.joint import HyperVxmJoint
 from VoxelMorphLib.registration import network_cache
 from VoxelMorphLib.registration.network_cache import NetworkCache
 from VoxelMorphLib.registration.pipeline import register
@@ -84,3 +89,39 @@ def test_register_uses_the_cache(loads, a_file):
     for _click in range(2):
         register(image, image, a_file, RegistrationOptions(affine="none", device="cpu"), networks=networks)
     assert loads == ["tiny.safetensors"]
+
+
+@pytest.mark.parametrize("write", [write_hyper_dense, write_hyper_joint])
+def test_a_network_with_hyperparameters_is_loaded_once_for_all_values(loads, tmp_path, write):
+    networks, path = NetworkCache(), write(tmp_path / "hyper.safetensors")
+    pair = torch.rand(2, 1, 1, 16, 16, 16, generator=torch.Generator().manual_seed(0)).unbind(0)
+    fields = []
+    for value in (0.1, 0.9, 0.1):
+        network, _entry = networks.load(path, hyper=value)
+        with torch.no_grad():
+            fields.append(network.fields(*pair).displacement)
+    assert loads == ["hyper.safetensors"]
+    assert torch.equal(fields[0], fields[2])
+    assert not torch.allclose(fields[0], fields[1], atol=1e-3)
+
+
+def test_a_network_that_was_read_for_one_value_is_kept_for_it(loads, tmp_path):
+    path = write_keras(tmp_path / "deform.h5", synthmorph_layers(filled(HyperVxmJoint(**JOINT), size=0.5)))
+    networks = NetworkCache()
+    low, high = (networks.load(path, hyper=value)[0] for value in (0.1, 0.9))
+    assert high is not low
+    assert networks.load(path, hyper=0.1)[0] is low
+    assert len(loads) == 2
+
+
+def test_the_regularity_of_the_options_reaches_the_network(loads, tmp_path):
+    networks, path = NetworkCache(), write_hyper_dense(tmp_path / "hyper.safetensors")
+    image = a_blob_image(a_geometry("RAS", (16, 16, 16)))
+    fields = []
+    for value in (0.0, 1.0):
+        options = RegistrationOptions(affine="none", device="cpu", hyper=value)
+        result = register(image, image, path, options, networks=networks)
+        fields.append(result.forward.array)
+        assert result.report.options["hyper"] == value
+    assert loads == ["hyper.safetensors"]
+    assert abs(fields[0] - fields[1]).max() > 1e-3

@@ -122,7 +122,9 @@ def test_the_report_is_complete_and_plain(a_fixed_image: Image) -> None:
     report = result.report
     assert RegistrationReport.from_json(report.to_json()) == report
     assert report.model == "optimise"
-    assert set(report.seconds) == {"load", "affine", "network", "resample", "total"}
+    assert set(report.seconds) == {"load", "affine", "network", "resample", "measure", "total"}
+    assert report.seconds["measure"] > 0
+    assert (report.fixed_mask, report.moving_mask) == ("", "")
     assert report.mutual_information_after > report.mutual_information_before
     assert 0 < report.jacobian_min < 1 < report.jacobian_max
     assert report.options["budget_s"] == 6

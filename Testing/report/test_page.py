@@ -119,6 +119,14 @@ def test_a_users_own_weights_are_named_as_such(tmp_path, fixed, moving, a_regist
     assert f"a file of the user's own, not in the catalogue, SHA-256 {'ab' * 32}" in text
 
 
+def test_masks_are_listed_where_there_were_some(tmp_path, fixed, moving, a_registration):
+    masked = dataclasses.replace(a_registration.report, moving_mask="brain <1>, 12.3 % of the volume")
+    write_report(tmp_path / "report.html", fixed, moving, dataclasses.replace(a_registration, report=masked))
+    text = " ".join(read(tmp_path / "report.html").text)
+    assert "Moving mask, only its inside was looked at brain <1>, 12.3 % of the volume" in text
+    assert "Fixed mask" not in text
+
+
 def test_published_models_come_with_licence_and_citation(tmp_path, fixed, moving, a_registration):
     report = dataclasses.replace(a_registration.report, model="vxm-dense-brain-T1-mse")
     write_report(tmp_path / "report.html", fixed, moving, dataclasses.replace(a_registration, report=report))

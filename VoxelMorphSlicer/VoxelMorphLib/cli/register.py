@@ -37,7 +37,7 @@ def _parser() -> Parser:
     add("--model", default="", help="id of the model list, or a weights file; default: the default model")
     add("--weightsDir", type=Path, help="folder with downloaded weights, recognised by checksum")
     add("--report", type=Path, help="output: HTML page with pictures and figures")
-    add("--affine", choices=AFFINE_STARTS, default=default.affine, help="alignment before the model")
+    add("--affine", choices=AFFINE_STARTS, default=default.affine, help="alignment before; auto: as the model needs")
     add("--interpolation", choices=INTERPOLATIONS, default=default.interpolation, help="of the moved volume")
     add("--device", default=default.device, help="auto, cpu, cuda, cuda:N or mps")
     add("--precision", choices=PRECISIONS, default=default.precision, help="of the convolutions")
@@ -50,6 +50,7 @@ def _parser() -> Parser:
         help="seconds an optimised registration may take",
     )
     add("--smoothness", type=float, default=default.smoothness, help="regularity of an optimised registration")
+    add("--hyper", type=float, default=default.hyper, help="0 to 1, regularity of models trained for all values of it")
     add("--seed", type=int, default=default.seed, help="of everything random")
     add("--listModels", action="store_true", help="print the models and stop")
     add("--listDevices", action="store_true", help="print the devices and stop")

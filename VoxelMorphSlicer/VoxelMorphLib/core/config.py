@@ -105,14 +105,16 @@ class RegistrationOptions(Settings):
     """How one pair is registered, whatever the model.
 
     Args:
-        affine: alignment before the network: "none", "centre" (of the images), "rigid", "affine", or "auto": an affine
-            alignment when the model requires one, else none.
+        affine: alignment before the network: "none", "centre" (of the images), "rigid", "affine", or "auto": what the
+            model needs, see `ModelEntry.affine_start`.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: of the convolutions; warps and integration are always float32.
         interpolation: of the moved image.
         background: value of moved voxels that lie outside the moving image; None takes the moving image's minimum.
         budget_s: seconds that an optimised registration may take.
         smoothness: weight of the gradient penalty of an optimised registration.
+        hyper: regularity of a model that was trained for all values of it: 0 follows the images, 1 is smoothest. Other
+            models ignore it.
         seed: of everything random.
     """
 
@@ -123,6 +125,7 @@ class RegistrationOptions(Settings):
     background: float | None = None
     budget_s: float = 60.0
     smoothness: float = 0.5
+    hyper: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -131,5 +134,6 @@ class RegistrationOptions(Settings):
         check_choice("interpolation", self.interpolation, INTERPOLATIONS)
         check_range("budget_s", self.budget_s, 1, 86400)
         check_range("smoothness", self.smoothness, 0, 1000)
+        check_range("hyper", self.hyper, 0, 1)
         if self.background is not None:
             check_range("background", self.background, -1e9, 1e9)

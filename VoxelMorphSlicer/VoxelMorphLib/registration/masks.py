@@ -46,6 +46,11 @@ def fitted_mask(mask: LabelMap | None, image: Image, role: str) -> LabelMap | No
     return inside
 
 
+def described(mask: LabelMap | None) -> str:
+    """A fitted mask in words: its name and the share of the volume inside; "" without mask."""
+    return "" if mask is None else f"{mask.name}, {100 * float((mask.array > 0).mean()):.1f} % of the volume"
+
+
 def mask_through(mask: LabelMap, image: Image, transform: Transform = IDENTITY) -> LabelMap:
     """0 and 1 (uint8) on the grid of `image`, whose space `transform` maps into that of the mask."""
     binary = mask.with_array((mask.array != 0).astype(np.uint8))

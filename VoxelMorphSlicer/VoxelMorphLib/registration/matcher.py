@@ -13,7 +13,7 @@ from ..core.devices import resolve_device
 from ..core.geometry import Geometry
 from ..core.progress import Progress
 from ..networks.fields import FieldPair
-from ..weights.catalogue import find_entry
+from ..weights.catalogue import find_entry, load_catalogue
 from ..weights.entry import ModelEntry
 from ..weights.load import load_network
 from .network_cache import NetworkCache
@@ -62,6 +62,11 @@ class Matcher:
             return self.predict(moving.to(self.device), fixed.to(self.device), progress, *masks)
 
 
+def known_entry(model: str | Path | None) -> ModelEntry | None:
+    """What the catalogue says about a model before it is loaded; None of weight files and unknown ids."""
+    return load_catalogue().get(str(model or DEFAULT_MODEL))
+
+
 def load_matcher(
     model: str | Path | None,
     options: RegistrationOptions,
@@ -73,7 +78,7 @@ def load_matcher(
 
     Args:
         model: id of the catalogue, a weights file, or None for `DEFAULT_MODEL`.
-        options: give device, precision and what an optimisation may cost.
+        options: give device, precision, regularity and what an optimisation may cost.
         weights_dir: searched for weight files first.
         progress: of a download.
         networks: keeps what is loaded for the next call; None loads anew.
@@ -89,5 +94,5 @@ def load_matcher(
         optimiser = VelocityOptimiser(options.smoothness, options.budget_s)
         return Matcher(find_entry(name), device, optimiser.fields)
     load = networks.load if networks is not None else load_network
-    network, entry = load(model, weights_dir, device, options.precision, progress)
+    network, entry = load(model, weights_dir, device, options.precision, progress, options.hyper)
     return Matcher(entry, device, lambda moving, fixed, _progress, *_masks: network.fields(moving, fixed))

@@ -9,8 +9,10 @@ from pathlib import Path
 from torch import nn
 
 from ..core.progress import Progress, silent
+from ..networks.joint import DEFAULT_HYPER
 from ..weights.catalogue import load_catalogue
 from ..weights.entry import ModelEntry
+from ..weights.hyper import choose_hyper, hyperparameter_count, supports_hyper
 from ..weights.load import load_network
 
 #: A loaded network and what is known about it.
@@ -19,6 +21,9 @@ LoadedNetwork = tuple[nn.Module, ModelEntry]
 
 class NetworkCache:
     """Networks by model, device and precision; the least recently used one goes when there are too many.
+
+    A network that still has its hyperparameters is kept once and told their value at every call; one that was read for
+    a single value is kept for that one.
 
     Args:
         capacity: networks that are kept.
@@ -35,19 +40,29 @@ class NetworkCache:
         device: str = "cpu",
         precision: str = "float32",
         progress: Progress = silent,
+        hyper: float = DEFAULT_HYPER,
     ) -> LoadedNetwork:
         """The network of `load_network`, from memory where it was loaded before and its file has not changed since."""
-        key = (_identity(model), str(weights_dir), device, precision)
-        if key not in self._networks:
+        model_key = (_identity(model), str(weights_dir), device, precision)
+        key = next((key for key in ((model_key, None), (model_key, hyper)) if key in self._networks), None)
+        if key is None:
             while len(self._networks) >= self.capacity:
                 self._networks.popitem(last=False)
-            self._networks[key] = load_network(model, weights_dir, device, precision, progress)
+            loaded = load_network(model, weights_dir, device, precision, progress, hyper)
+            key = (model_key, hyper if _is_for_one_value(*loaded) else None)
+            self._networks[key] = loaded
         self._networks.move_to_end(key)
+        choose_hyper(self._networks[key][0], hyper)
         return self._networks[key]
 
     def clear(self) -> None:
         """Forget all networks, so that their memory can be used for something else."""
         self._networks.clear()
+
+
+def _is_for_one_value(network: nn.Module, entry: ModelEntry) -> bool:
+    """Whether a hypernetwork was evaluated while the network was read."""
+    return supports_hyper(entry) and not hyperparameter_count(network)
 
 
 def _identity(model: str | Path) -> Hashable:

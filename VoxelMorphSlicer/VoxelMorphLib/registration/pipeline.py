@@ -19,12 +19,13 @@ from ..core.invert import invert_displacement
 from ..core.progress import Progress, silent, span
 from ..core.transform import IDENTITY, AffineTransform, DisplacementField, Transform
 from ..networks.fields import FieldPair
+from ..weights.entry import ModelEntry
 from .affine_start import affine_start
-from .masks import fitted_mask, hide_outside, mask_through
-from .matcher import Matcher, load_matcher
+from .masks import described, fitted_mask, hide_outside, mask_through
+from .matcher import Matcher, known_entry, load_matcher
 from .network_cache import NetworkCache
 from .network_space import decode, decode_affine, encode, encode_mask, network_grid
-from .quality import measure
+from .quality import Figures, measure
 from .result import Registration, RegistrationReport
 
 #: Iterations that remove what sampling on a grid leaves between the integrals of a velocity and of its negative.
@@ -72,18 +73,20 @@ def register(
     job = _Job(fixed, moving, options, progress, initial or IDENTITY)
     job.check()
     job.look_inside(fixed_mask, moving_mask)
+    job.choose_start(known_entry(model))  # before anything is downloaded
     with job.stage("load", 0.0, 0.05):
         matcher = load_matcher(model, options, weights_dir, span(progress, 0.0, 0.05), networks)
+        job.choose_start(matcher.entry)
     with job.stage("affine", 0.05, 0.2):
-        start = job.start(matcher)
+        start = job.start()
     with job.stage("network", 0.2, 0.8):
         forward, inverse = job.deform(matcher, start)
     with job.stage("resample", 0.8, 0.9):
         moved = forward.resample(moving, fixed.geometry, options.interpolation, options.background)
     with job.stage("measure", 0.9, 1.0):
-        report = job.report(matcher, forward, inverse, moved)
+        figures = measure(fixed, moving, moved, job.initial, forward, inverse)
     progress(1.0, "Done")
-    return Registration(moved, forward, inverse, report)
+    return Registration(moved, forward, inverse, job.report(matcher, figures))
 
 
 class _Job:
@@ -108,7 +111,15 @@ class _Job:
         check_registrable(self.fixed, "fixed")
         check_registrable(self.moving, "moving")
         resolve_device(self.options.device)
-        if self.options.affine in ("auto", "none") and not _overlap(self.fixed.geometry, self.moving, self.initial):
+
+    def choose_start(self, entry: ModelEntry | None) -> None:
+        """Decide what comes before the model, and refuse volumes apart that nothing was asked to bring together."""
+        wanted = self.options.affine
+        if wanted == "auto" and entry is None:
+            return  # a file that was not read yet
+        self.affine = entry.affine_start if wanted == "auto" else wanted
+        chosen = wanted not in ("auto", "none") or self.affine == "centre"
+        if not chosen and not _overlap(self.fixed.geometry, self.moving, self.initial):
             raise GeometryError(
                 f"The volumes {self.fixed.name} (centre {_point(self.fixed.geometry)}) and {self.moving.name} (centre "
                 f"{_point(self.moving.geometry)}) do not overlap in the patient. Choose the start centre, rigid or "
@@ -119,10 +130,8 @@ class _Job:
         self.fixed_mask = fitted_mask(fixed_mask, self.fixed, "fixed")
         self.moving_mask = fitted_mask(moving_mask, self.moving, "moving")
 
-    def start(self, matcher: Matcher) -> Transform:
+    def start(self) -> Transform:
         """Fixed -> moving before the deformable stage."""
-        wanted = self.options.affine
-        self.affine = ("affine" if matcher.entry.requires_affine else "none") if wanted == "auto" else wanted
         moving, moving_mask = self.moving, self.moving_mask
         if self.affine != "none" and self.initial is not IDENTITY:
             moving = self.initial.resample(moving, _surroundings(self.fixed.geometry))
@@ -152,9 +161,8 @@ class _Job:
         field = replace(field, inverse_field=back)
         return _after(start, field), _before(start.inverse(), back)
 
-    def report(self, matcher: Matcher, forward: Transform, inverse: Transform, moved: Image) -> RegistrationReport:
+    def report(self, matcher: Matcher, figures: Figures) -> RegistrationReport:
         entry = matcher.entry
-        figures = measure(self.fixed, self.moving, moved, self.initial, forward, inverse)
         if figures.folded_voxels:
             self.warnings.append(
                 f"{figures.folded_voxels} of the fixed voxels are folded (Jacobian determinant not positive); the "
@@ -172,6 +180,8 @@ class _Job:
             warnings=tuple(self.warnings),
             fixed=str(self.fixed.geometry),
             moving=str(self.moving.geometry),
+            fixed_mask=described(self.fixed_mask),
+            moving_mask=described(self.moving_mask),
             **figures.to_dict(),
         )
 

@@ -20,6 +20,7 @@ class RegistrationReport(Settings):
         device: that computed it, e.g. "cuda:0".
         precision: of the convolutions.
         affine: the start that ran: "none", "centre", "rigid" or "affine".
+        fixed_mask, moving_mask: name of the mask and how much of the volume lies inside; empty where there was none.
         options: the `RegistrationOptions` as a dictionary.
         seconds: wall time of each stage.
         similarity_before, similarity_after: correlation of the intensities of fixed and moving (moved) image, -1 to 1.
@@ -39,6 +40,8 @@ class RegistrationReport(Settings):
     device: str = "cpu"
     precision: str = "float32"
     affine: str = "none"
+    fixed_mask: str = ""
+    moving_mask: str = ""
     options: dict = field(default_factory=dict, hash=False)
     seconds: dict = field(default_factory=dict, hash=False)
     similarity_before: float = 0.0

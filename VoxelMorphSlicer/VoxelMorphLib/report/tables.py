@@ -28,6 +28,7 @@ _OPTIONS = {
     "background": "value outside the moving volume",
     "budget_s": "time budget of an optimisation, s",
     "smoothness": "weight of the smoothness of an optimisation",
+    "hyper": "regularity of a model trained for all values of it",
     "seed": "random seed",
 }
 
@@ -89,6 +90,11 @@ def settings_rows(report: RegistrationReport) -> Rows:
     """What was run, under which licence, and how."""
     rows = [("Model", f"{report.model_title}, id {report.model}"), *_provenance(report)]
     rows += [("Ran on", f"{report.device}, {report.precision}"), ("Affine start used", report.affine)]
+    rows += [
+        (f"{role} mask, only its inside was looked at", mask)
+        for role, mask in (("Fixed", report.fixed_mask), ("Moving", report.moving_mask))
+        if mask
+    ]
     return rows + [(_OPTIONS.get(name, name).capitalize(), _value(value)) for name, value in report.options.items()]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from ..core.config import NetworkSpace
 from ..core.errors import ConfigError
 from .architectures import ARCHITECTURES, OPTIMISE
+from .keras_synthmorph import DETECTOR, JOINT
 
 FORMATS = ("keras", "safetensors", "torch")
 #: Keys of one measurement: the data set, what was measured, the number, and the command that measures it again.
@@ -76,6 +77,17 @@ class ModelEntry:
     def available(self) -> bool:
         """Whether this version can run the model."""
         return self.architecture == OPTIMISE or self.architecture in ARCHITECTURES
+
+    @property
+    def affine_start(self) -> str:
+        """The alignment before the model where nobody chose one: "affine", "centre" or "none".
+
+        A SynthMorph network with an affine part of its own only needs both heads within its field of view. FreeSurfer's
+        mri_synthmorph, from which its weights come, centres the grids of both images on each other for that.
+        """
+        if self.requires_affine:
+            return "affine"
+        return "centre" if self.architecture in (DETECTOR, JOINT) else "none"
 
     def to_dict(self) -> dict[str, Any]:
         """The entry as plain values for JSON; `from_dict` gives an equal entry back."""

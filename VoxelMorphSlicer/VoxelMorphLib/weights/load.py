@@ -18,9 +18,10 @@ from .catalogue import find_entry, load_catalogue
 from .checksum import sha256_of
 from .entry import ModelEntry
 from .file_format import file_format
+from .hyper import choose_hyper, has_hypernetwork
 from .keras import network_from_keras
 from .safetensors_file import read_model
-from .specialised import has_hypernetwork, keep_specialised, read_specialised
+from .specialised import keep_specialised, read_specialised
 from .store import locate_weights
 from .torch_file import network_from_torch
 
@@ -38,7 +39,7 @@ def load_network(
     device: str = "cpu",
     precision: str = "float32",
     progress: Progress = silent,
-    hyper: float = DEFAULT_HYPER,
+    hyper: float | None = None,
 ) -> tuple[nn.Module, ModelEntry]:
     """Read a network, ready for registration.
 
@@ -49,8 +50,9 @@ def load_network(
         device: where the network runs, see `core.devices`.
         precision: of its convolutions, "float32" or "bfloat16".
         progress: receives what is fetched and read; may raise `Cancelled`.
-        hyper: the smoothness at which a joint network registers; its hypernetwork is evaluated while it is read, and
-            the far smaller network that follows is kept in the cache folder.
+        hyper: the regularity, 0 to 1, of a model that was trained for all values of it; None takes the model's own
+            default. Published joint networks are evaluated for it while they are read, and the far smaller network
+            that follows is kept in the cache folder; others can be given another value with `choose_hyper`.
 
     Returns:
         The network in evaluation mode and without gradients, and the entry that says how to feed it.
@@ -68,15 +70,24 @@ def load_network(
         entry, path = _find(model, weights_dir, span(progress, 0.0, 0.8))
         progress(0.8, f"Reading {path.name}")
         network, entry = _read(entry, path, hyper)
+    if hyper is not None:
+        choose_hyper(network, hyper)
     network = set_precision(network.eval().requires_grad_(False), precision).to(device)
     progress(1.0, f"{entry.title} is ready")
     return network, entry
 
 
-def _kept(model: ModelEntry | str | os.PathLike[str], hyper: float) -> tuple[nn.Module | None, ModelEntry | None]:
+def _kept(
+    model: ModelEntry | str | os.PathLike[str], hyper: float | None
+) -> tuple[nn.Module | None, ModelEntry | None]:
     """A hypernetwork of the catalogue that was evaluated before, so that its file is not needed."""
     entry = model if isinstance(model, ModelEntry) else load_catalogue().get(str(model))
-    return (read_specialised(entry, hyper), entry) if has_hypernetwork(entry) else (None, None)
+    return (read_specialised(entry, _joint(hyper)), entry) if has_hypernetwork(entry) else (None, None)
+
+
+def _joint(hyper: float | None) -> float:
+    """The value that a joint network is evaluated for."""
+    return DEFAULT_HYPER if hyper is None else hyper
 
 
 def _find(
@@ -125,7 +136,7 @@ def _check_available(entry: ModelEntry) -> None:
         )
 
 
-def _read(entry: ModelEntry | None, path: Path, hyper: float) -> tuple[nn.Module, ModelEntry]:
+def _read(entry: ModelEntry | None, path: Path, hyper: float | None) -> tuple[nn.Module, ModelEntry]:
     kind = file_format(path)
     if kind == "safetensors":
         network, described = read_model(path)
@@ -140,14 +151,14 @@ def _read(entry: ModelEntry | None, path: Path, hyper: float) -> tuple[nn.Module
             "Replace the file by the published one."
         )
     if entry is not None and kind == "keras" and has_hypernetwork(entry):
-        keep_specialised(network, entry, hyper)
+        keep_specialised(network, entry, _joint(hyper))
     return network, entry or described
 
 
-def _from_keras(entry: ModelEntry | None, path: Path, hyper: float) -> nn.Module:
+def _from_keras(entry: ModelEntry | None, path: Path, hyper: float | None) -> nn.Module:
     """What SynthMorph's files do not say about their network, the catalogue does."""
     options = entry.arguments if entry is not None and entry.architecture in _SYNTHMORPH_NETWORKS else {}
-    return network_from_keras(path, hyper=hyper, **options)
+    return network_from_keras(path, hyper=_joint(hyper), **options)
 
 
 def _describe(network: nn.Module, path: Path, kind: str) -> ModelEntry:

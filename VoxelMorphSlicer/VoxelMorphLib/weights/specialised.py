@@ -11,13 +11,7 @@ from torch import nn
 from ..core.errors import OutputError, WeightsError
 from .entry import ModelEntry
 from .folders import default_cache_folder
-from .keras_synthmorph import JOINT
 from .safetensors_file import read_model, write_model
-
-
-def has_hypernetwork(entry: ModelEntry | None) -> bool:
-    """Whether the model's file holds a network that writes the weights of another one."""
-    return entry is not None and entry.architecture == JOINT and entry.arguments.get("hyp_num", 1) > 0
 
 
 def read_specialised(entry: ModelEntry, hyper: float) -> nn.Module | None:
