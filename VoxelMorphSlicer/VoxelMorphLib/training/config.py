@@ -163,8 +163,7 @@ class TrainingConfig(Settings):
         for name, (low, high) in _RANGES.items():
             check_range(name, getattr(self, name), low, high)
         for name in _WHOLE:
-            if not isinstance(getattr(self, name), int):
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; give a whole number.")
+            check_whole(name, getattr(self, name))
         if len(self.shape) not in (0, 3):
             raise ConfigError(f"shape is {self.shape}; give three extents, or none to fit the images.")
         self.space(self.shape or None)
@@ -192,6 +191,12 @@ class TrainingConfig(Settings):
             centring=self.centring,
             intensity=self.intensity,
         )
+
+
+def check_whole(name: str, value: int) -> None:
+    """Raise ConfigError unless `value` is a whole number."""
+    if not isinstance(value, int):
+        raise ConfigError(f"{name} is {value!r}; give a whole number.")
 
 
 _CHOICES = {

@@ -1,0 +1,84 @@
+"""Made-up data and small configurations for every recipe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from VoxelMorphLib.training.config import TrainingConfig
+from VoxelMorphLib.training.data.batch import Batch
+from VoxelMorphLib.training.data.facts import DataFacts
+from VoxelMorphLib.training.table import make_config, make_task
+from VoxelMorphLib.training.task import Task
+
+SHAPE = (16, 16, 16)
+LABELS = (3, 7)
+#: A network of a few thousand weights.
+SMALL = {"encoder": (4, 8), "decoder": (8, 8, 4)}
+
+
+def a_config(recipe: str, **values: Any) -> TrainingConfig:
+    return make_config(recipe, {**SMALL, **values})
+
+
+def some_facts(**values: Any) -> DataFacts:
+    image, labels = a_scan(0)
+    known = {"labels": LABELS, "attributes": 1, "mean": image, "atlas": image, "atlas_labels": labels}
+    return DataFacts(**{"shape": SHAPE, **known, **values})
+
+
+def a_task(recipe: str, facts: DataFacts | None = None, **values: Any) -> Task:
+    torch.manual_seed(0)
+    return make_task(a_config(recipe, **values), facts or some_facts())
+
+
+def a_scan(number: int) -> tuple[Tensor, Tensor]:
+    """An image (1, *SHAPE) of two balls, each darker inside, and their labels (1, *SHAPE)."""
+    generator = torch.Generator().manual_seed(number)
+    places = torch.stack(torch.meshgrid(*(torch.arange(float(n)) for n in SHAPE), indexing="ij"))
+    image, labels = torch.zeros(1, *SHAPE), torch.zeros(1, *SHAPE, dtype=torch.int16)
+    for label, middle in zip(LABELS, (5.0, 10.0)):
+        centre = middle + 2 * torch.rand(3, 1, 1, 1, generator=generator) - 1
+        radius = (places - centre).norm(dim=0)
+        image[0] += torch.sigmoid(2 * (3 - radius)) * (0.5 + 0.1 * label / 2)
+        labels[0][radius < 3] = label
+    return image + 0.02 * torch.rand(1, *SHAPE, generator=generator), labels
+
+
+def a_batch(task: Task, size: int = 1, first: int = 0) -> Batch:
+    """What the data give to a task: pairs, or single images."""
+    fixed = [a_scan(2 * (first + i)) for i in range(size)]
+    moving = [a_scan(2 * (first + i) + 1) for i in range(size)] if task.samples == "pair" else None
+    extras = {}
+    for side, scans in (("fixed", fixed), ("moving", moving or [])):
+        derived = [task.derive(*scan) for scan in scans]
+        for name in derived[0] if derived else ():
+            extras[f"{side}_{name}"] = torch.stack([values[name] for values in derived])
+    return Batch(
+        numbers=tuple(range(first, first + size)),
+        names=tuple(f"scan{i}" for i in range(size)),
+        fixed=torch.stack([image for image, _ in fixed]),
+        fixed_labels=torch.stack([labels for _, labels in fixed]),
+        moving=torch.stack([image for image, _ in moving]) if moving else None,
+        moving_labels=torch.stack([labels for _, labels in moving]) if moving else None,
+        attributes=torch.linspace(-1, 1, size)[:, None],
+        extras=extras,
+    )
+
+
+def losses(task: Task, batch: Batch, seed: int = 0) -> dict[str, Tensor]:
+    return task.losses(task.network.train(), batch, torch.Generator().manual_seed(seed))
+
+
+def train(task: Task, batch: Batch, steps: int = 3, lr: float = 1e-3) -> list[float]:
+    """The total loss before each step of Adam, and after the last one."""
+    optimiser = torch.optim.Adam(task.network.parameters(), lr)
+    history = []
+    for _ in range(steps):
+        total = sum(losses(task, batch).values())
+        history.append(total.item())
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+    return [*history, sum(losses(task, batch).values()).item()]

@@ -1,0 +1,1 @@
+"""One configuration class for each kind of training."""
