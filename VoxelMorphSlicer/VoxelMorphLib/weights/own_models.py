@@ -1,0 +1,71 @@
+"""The user's own models: copied into the cache folder and named in its catalogue, so that every interface offers them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+from ..core.errors import ConfigError, OutputError
+from ..core.io.files import replacing
+from .catalogue import CATALOGUE_NAME, load_catalogue
+from .checksum import sha256_of
+from .entry import ModelEntry
+from .folders import BUNDLED_FOLDER, default_cache_folder
+
+
+def add_to_catalogue(entry: ModelEntry, path: str | Path, replace: bool = False) -> ModelEntry:
+    """Offer a model under its id from now on; the file is copied, so that the original may be moved or deleted.
+
+    Args:
+        entry: of the model; its file, size and checksum are found here.
+        path: the weights file.
+        replace: whether an own model of that id gives way.
+
+    Returns:
+        The entry as it stands in the catalogue.
+
+    Raises:
+        ConfigError: the id is taken, or the user's catalogue is damaged.
+        OutputError: the cache folder cannot be written; the catalogue is as it was.
+        WeightsError: the file cannot be read.
+    """
+    path, folder = Path(path), default_cache_folder()
+    own = _own_models(folder)
+    if entry.id in load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME):
+        raise ConfigError(f"The extension itself has a model {entry.id!r}. Give yours another id.")
+    if entry.id in own and not replace:
+        raise ConfigError(f"You already have a model {entry.id!r}. Give this one another id, or ask to replace it.")
+    checksum = sha256_of(path)
+    # The name follows the contents: an older file of the same id stays intact until nothing names it.
+    name = f"{entry.id}-{checksum[:8]}{path.suffix}"
+    entry = dataclasses.replace(entry, file=name, url=None, bytes=path.stat().st_size, sha256=checksum)
+    _make(folder)
+    with replacing(folder / name, path.stat().st_size) as file:
+        shutil.copyfile(path, file)
+    older = own.get(entry.id)
+    _write(folder, {**own, entry.id: entry})
+    if older is not None and older.file != name:
+        (folder / older.file).unlink(missing_ok=True)
+    return entry
+
+
+def _own_models(folder: Path) -> dict[str, ModelEntry]:
+    path = folder / CATALOGUE_NAME
+    return load_catalogue(path) if path.is_file() else {}
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"The folder of models {folder} cannot be made ({error.strerror}). Set VXM_CACHE to another one."
+        ) from error
+
+
+def _write(folder: Path, entries: dict[str, ModelEntry]) -> None:
+    content = {"models": [entry.to_dict() for entry in entries.values()]}
+    with replacing(folder / CATALOGUE_NAME) as file:
+        file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
