@@ -44,6 +44,10 @@ class DeviceError(VoxelMorphError, RuntimeError):
     """The chosen computation device is absent or its memory does not suffice."""
 
 
+class TrainingError(VoxelMorphError, ArithmeticError):
+    """The numbers of a training went out of bounds, so that it cannot go on."""
+
+
 class WorkerError(VoxelMorphError, RuntimeError):
     """The background process that registers could not be started, ended, hung or failed.
 

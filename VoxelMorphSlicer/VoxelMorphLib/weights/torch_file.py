@@ -46,34 +46,43 @@ def network_from_torch(path: str | Path) -> nn.Module:
         WeightsError: the file is damaged, holds other objects than weights, or another network.
     """
     path = Path(path)
-    checkpoint = _load(path)
+    checkpoint = read_torch_file(path, _REMEDY)
     if not isinstance(checkpoint, dict) or set(checkpoint) != {"config", "model_state"}:
         raise WeightsError(f"{path} is no VoxelMorph file: config and model_state are not what it holds. {_REMEDY}")
     state = _state(path, checkpoint["model_state"])
     return network_from_state("VxmDense", _arguments(path, checkpoint["config"]), state, path)
 
 
-def _load(path: Path) -> Any:
+def read_torch_file(path: Path, remedy: str) -> Any:
+    """The tensors and plain values of a file that `torch.save` wrote, on the CPU; nothing in it is executed.
+
+    Args:
+        path: of an existing file.
+        remedy: what to do when the file cannot be used, one sentence.
+
+    Raises:
+        WeightsError: the file is damaged or holds other objects.
+    """
     try:
         if zipfile.is_zipfile(path):
-            _refuse_bomb(path)
+            _refuse_bomb(path, remedy)
         return torch.load(path, map_location="cpu", weights_only=True)
     except WeightsError:
         raise
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path} was not opened: it is damaged, or holds Python objects other than weights, which could run "
-            f"programs. {_REMEDY}"
+            f"programs. {remedy}"
         ) from error
     except Exception as error:  # torch's reader raises almost any type on damaged files
         raise WeightsError(f"{path} is damaged or no torch file ({_first_line(error)}). Get a fresh copy.") from error
 
 
-def _refuse_bomb(path: Path) -> None:
+def _refuse_bomb(path: Path, remedy: str) -> None:
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(item.file_size for item in archive.infolist())
     if unpacked > _LARGEST_EXPANSION * path.stat().st_size:
-        raise WeightsError(f"{path} would unpack to {unpacked / 1e6:.0f} MB, far more than its size. {_REMEDY}")
+        raise WeightsError(f"{path} would unpack to {unpacked / 1e6:.0f} MB, far more than its size. {remedy}")
 
 
 def _arguments(path: Path, config: Any) -> dict[str, Any]:

@@ -1,0 +1,60 @@
+"""A configuration to the data and the task of a training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core.errors import WeightsError
+from ..weights.load import load_network
+from .checkpoint import fill, load_checkpoint, trained_weights
+from .config import TrainingConfig
+from .data.training_data import TrainingData
+from .table import make_task, task_class
+from .task import Task
+
+
+def assemble(config: TrainingConfig) -> tuple[Task, TrainingData]:
+    """Read the lists, look at the images and build the network that fits them, always the same for one seed.
+
+    Raises:
+        ConfigError: the data lack what the recipe needs.
+        ImageError: a list or an image cannot be used.
+        WeightsError: the weights to start from do not fit.
+    """
+    kind = task_class(config.recipe)
+    made: list[Task] = []
+
+    def derive(image: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+        return made[0].derive(image, labels)
+
+    data = TrainingData(config, 2 ** len(config.encoder), kind.samples, derive)
+    facts = data.facts(kind.needs_mean)
+    torch.manual_seed(config.seed)
+    made.append(make_task(config, facts))
+    if config.init_weights:
+        start_from(made[0], config.init_weights)
+    return made[0], data
+
+
+def start_from(task: Task, path: str) -> None:
+    """Fill the network of a task with trained weights.
+
+    Args:
+        task: of the same architecture.
+        path: of a checkpoint of the same recipe, or of any weights file of the network that the recipe publishes.
+
+    Raises:
+        WeightsError: the file is damaged or of another architecture.
+    """
+    if path.endswith(".pt"):
+        try:
+            weights: Any = trained_weights(load_checkpoint(path))
+        except WeightsError as error:
+            if "no checkpoint" not in str(error):
+                raise
+        else:
+            return fill(task.network, weights, path)
+    return fill(task.published()[0], load_network(path)[0].state_dict(), path)

@@ -1,0 +1,126 @@
+"""Checkpoints: everything that a training needs to go on, in one file that is written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core.errors import ConfigError, WeightsError
+from ..core.io.files import check_readable, replacing
+from ..weights.torch_file import read_torch_file
+from .config import FREE_ON_RESUME, TrainingConfig
+from .data.facts import DataFacts
+
+FORMAT = 1
+KEYS = ("format", "recipe", "config", "step", "network", "optimiser", "schedule", "ema", "best", "facts", "epoch")
+FOLDER, LAST, BEST = "checkpoints", "last.pt", "best.pt"
+_REMEDY = "Choose a last.pt or best.pt that a training wrote, or train anew in another folder."
+
+
+def save_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Write a checkpoint in the place of an older one, which stays when anything fails.
+
+    Args:
+        path: in a folder that exists.
+        checkpoint: `KEYS`, of tensors and plain values.
+
+    Raises:
+        OutputError: the folder cannot be written or is full.
+    """
+    memory = io.BytesIO()
+    torch.save(dict(checkpoint), memory)  # into a file, torch would report a full disk as its own fault
+    with replacing(path, memory.tell()) as file:
+        file.write_bytes(memory.getbuffer())
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint on the CPU; nothing in the file is executed.
+
+    Returns:
+        "format" 1; "recipe", its name; "config", its values; "step", how many are done; "network", the tensors by name;
+        "optimiser" and "schedule", their states; "ema", the running mean of the network's tensors, or None; "best", the
+        best validation so far; "facts": shape, channels, labels and attributes of the data; "epoch", the sums of an
+        epoch that is not over.
+
+    Raises:
+        WeightsError: the file is missing, torn or no checkpoint.
+    """
+    path = check_readable(path, WeightsError)
+    checkpoint = read_torch_file(path, _REMEDY)
+    if not isinstance(checkpoint, dict) or not set(KEYS) <= set(checkpoint):
+        raise WeightsError(f"{path} is no checkpoint of a training. {_REMEDY}")
+    if checkpoint["format"] != FORMAT:
+        raise WeightsError(
+            f"{path} has the checkpoint format {checkpoint['format']!r}; this version reads {FORMAT}. "
+            "Use the version of VoxelMorph that wrote it."
+        )
+    return checkpoint
+
+
+def trained_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The weights to use: their running mean where the training kept one."""
+    return checkpoint["ema"] or checkpoint["network"]
+
+
+def plain_facts(facts: DataFacts) -> dict[str, Any]:
+    """What a checkpoint keeps of the facts about the data."""
+    return {"shape": facts.shape, "channels": facts.channels, "labels": facts.labels, "attributes": facts.attributes}
+
+
+def check_same_training(path: Path, checkpoint: Mapping[str, Any], config: TrainingConfig, facts: DataFacts) -> None:
+    """Refuse to continue a training as a different one.
+
+    Raises:
+        ConfigError: an option that decides the weights, or the data, have changed.
+        WeightsError: the checkpoint is of another recipe.
+    """
+    if checkpoint["recipe"] != config.recipe:
+        raise WeightsError(
+            f"{path} was trained with the recipe {checkpoint['recipe']!r}, not {config.recipe!r}. {_REMEDY}"
+        )
+    before, now = _plain(checkpoint["config"]), _plain(config.to_dict())
+    names = sorted(set(before) | set(now))
+    changed = [name for name in names if name not in FREE_ON_RESUME and before.get(name) != now.get(name)]
+    if changed:
+        values = ", ".join(f"{name} (was {before.get(name)!r}, is {now.get(name)!r})" for name in changed)
+        raise ConfigError(
+            f"A training cannot be resumed with other values of {values}. Restore them, or train anew in another "
+            "folder."
+        )
+    before, now = _plain(checkpoint["facts"]), _plain(plain_facts(facts))
+    changed = [f"{name} (was {before[name]}, is {now[name]})" for name in now if before.get(name) != now[name]]
+    if changed:
+        raise ConfigError(
+            f"The data have changed since {path} was written: {', '.join(changed)}. Restore them, or train anew in "
+            "another folder."
+        )
+
+
+def fill(module: torch.nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Load weights into a module that has exactly these tensors.
+
+    Raises:
+        WeightsError: the tensors belong to another architecture.
+    """
+    own = module.state_dict()
+    wrong = sorted(set(own) ^ set(weights)) or [
+        name for name in own if tuple(own[name].shape) != tuple(weights[name].shape)
+    ]
+    if wrong:
+        some = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
+        raise WeightsError(
+            f"{path} belongs to another architecture than this recipe's: {some} are missing, foreign or of another "
+            f"shape. {_REMEDY}"
+        )
+    module.load_state_dict(weights)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON would give the values back, so that tuples equal lists."""
+    return json.loads(json.dumps(dict(values)))

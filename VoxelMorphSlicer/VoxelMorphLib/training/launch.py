@@ -1,0 +1,84 @@
+"""Where a training runs: a configuration to a started Lightning Fabric, on one process or on many."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..core.devices import resolve_device
+from ..core.errors import ConfigError, DependencyError
+from .config import TrainingConfig
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+_PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+
+
+def start_fabric(config: TrainingConfig) -> Fabric:
+    """Join the other processes of this training, where it has any, and choose device and precision.
+
+    Several processes are those of `torchrun` or SLURM where one of them started this one; else Fabric starts them by
+    running this command again. They average gradients with torch's DistributedDataParallel, over NCCL between GPUs
+    and over gloo between processors.
+
+    Raises:
+        ConfigError: the processes that exist are not those that the configuration asks for.
+        DependencyError: lightning_fabric is not installed.
+        DeviceError: this machine has no such device.
+    """
+    fabric_class = _fabric_class()
+    kind, _, index = resolve_device(config.device).partition(":")
+    devices, nodes = _processes(config)
+    several = devices * nodes > 1
+    torch.backends.cudnn.benchmark = True  # all batches have one shape; the processor's results do not depend on it
+    try:
+        fabric = fabric_class(
+            accelerator=kind,
+            devices=[int(index or 0)] if kind == "cuda" and not several else devices,
+            num_nodes=nodes,
+            strategy=_averaging(kind) if several else "auto",
+            precision=_PRECISIONS[config.precision],
+        )
+        fabric.launch()
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise ConfigError(
+            f"A training on {devices} {kind} device(s) of {nodes} machine(s) could not start: {error}. "
+            "Set devices and nodes to what this machine or the job scheduler gives."
+        ) from error
+    return fabric
+
+
+def _fabric_class() -> type:
+    try:
+        from lightning_fabric import Fabric
+    except ImportError as error:
+        raise DependencyError(
+            "Training needs the package lightning_fabric, which is not installed. Install it "
+            "(pip install lightning-fabric)."
+        ) from error
+    return Fabric
+
+
+def _averaging(kind: str) -> Any:
+    from lightning_fabric.strategies import DDPStrategy
+
+    # Recipes may leave parameters out of a step, so they are looked for.
+    return DDPStrategy(find_unused_parameters=True, process_group_backend="gloo" if kind == "cpu" else None)
+
+
+def _processes(config: TrainingConfig) -> tuple[int, int]:
+    """Processes per machine and machines; those that torchrun started count when the configuration names none."""
+    asked = config.devices * config.nodes
+    started = int(os.environ.get("WORLD_SIZE", 1)) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    if started == asked or started == 1:
+        return config.devices, config.nodes
+    if asked > 1:
+        raise ConfigError(
+            f"torchrun started {started} processes, but devices is {config.devices} and nodes is {config.nodes}. "
+            "Make them agree, or leave devices and nodes at 1."
+        )
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    return local, started // local

@@ -1,0 +1,1 @@
+"""What shows a training while it runs: tables, curves, pictures, a progress bar."""

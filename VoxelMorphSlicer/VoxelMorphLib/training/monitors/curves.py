@@ -1,0 +1,74 @@
+"""curves.csv: one row of losses and validation measures per epoch, whole at any moment."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import OutputError
+from ...core.io.files import replacing
+from ..validation import Registered
+from .monitor import Monitor
+
+FILE = "curves.csv"
+
+
+class Curves(Monitor):
+    """Writes the table anew after every epoch; a resumed training drops the rows that it will compute again.
+
+    Args:
+        path: of the table.
+    """
+
+    def __init__(self, path: Path):
+        self.path, self.rows = path, []
+
+    def begin(self, epoch: int, epochs: int) -> None:
+        """Take over the rows of the finished epochs."""
+        self.rows = [row for row in read_curves(self.path) if row.get("epoch", 0) <= epoch] if epoch else []
+
+    def epoch(self, row: Mapping[str, Any], pictures: Sequence[Registered]) -> None:
+        """Add the row."""
+        self.rows.append(dict(row))
+        try:
+            write_curves(self.path, self.rows)
+        except OutputError as error:
+            if not isinstance(error.__cause__, PermissionError):  # Windows: somebody reads the file at this moment
+                raise
+
+
+def write_curves(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows under the union of their columns, in the order of first appearance.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with replacing(path) as file, file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_curves(path: Path) -> list[dict[str, Any]]:
+    """The rows of a table, numbers as int or float, empty cells left out; none where there is no table."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [{name: _number(text) for name, text in row.items() if text} for row in csv.DictReader(stream)]
+
+
+def columns_of(rows: Iterable[Mapping[str, Any]], prefix: str) -> list[str]:
+    """The columns that begin with `prefix`, in their order."""
+    return list(dict.fromkeys(name for row in rows for name in row if name.startswith(prefix)))
+
+
+def _number(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text

@@ -1,0 +1,289 @@
+"""Trainer: steps, epochs, validation and checkpoints of any task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core.errors import Cancelled, ConfigError, DeviceError, OutputError, TrainingError
+from ..core.progress import Progress, silent
+from .checkpoint import (
+    BEST,
+    FOLDER,
+    FORMAT,
+    LAST,
+    check_same_training,
+    fill,
+    load_checkpoint,
+    plain_facts,
+    save_checkpoint,
+)
+from .config import TrainingConfig
+from .data.batch import Batch
+from .launch import start_fabric
+from .monitors.monitor import Monitor
+from .monitors.table import make_monitors
+from .optimisation import LOOK_EVERY, Optimisation
+from .result import TrainingResult
+from .stopping import Best, StopRequest
+from .task import Task
+from .validation import Registered, Validator
+
+
+class Trainer:
+    """Trains a task on data, from the beginning or from its last checkpoint.
+
+    Args:
+        task: with its network on the CPU.
+        data: has `batches(first_step, steps, rank, world)`, `accumulate` batches on the CPU per step, and
+            `validation()`, pairs on the CPU; see `TrainingData`.
+        config: of the task.
+        fabric: launched, see `start_fabric`.
+        monitors: told what happens, in the first process.
+        progress: called after every step in the first process; raising `Cancelled` stops like Ctrl-C.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        data: Any,
+        config: TrainingConfig,
+        fabric: Any,
+        monitors: Sequence[Monitor] = (),
+        progress: Progress = silent,
+    ):
+        self.task, self.data, self.config, self.fabric = task, data, config, fabric
+        self.monitors = tuple(monitors) if fabric.is_global_zero else ()
+        self.progress = progress if fabric.is_global_zero else silent
+        self.folder = Path(config.output_dir)
+        self.last, self.best_file = (self.folder / FOLDER / name for name in (LAST, BEST))
+        self.optimisation = Optimisation(task, config, fabric)
+        self.validator = Validator(task, data, fabric)
+        self.best = Best(config.patience)
+        self.step = 0
+        self._stop = StopRequest()
+        self._losses: dict[str, float] = {}
+        self._rate = self.optimisation.rate
+        self._started = self._epoch_started = time.perf_counter()
+
+    @property
+    def epoch(self) -> int:
+        """Finished epochs."""
+        return (self.step - self.optimisation.losses.count) // self.config.steps_per_epoch
+
+    def resume(self) -> None:
+        """Go on from the last checkpoint.
+
+        Raises:
+            ConfigError: the configuration or the data have changed.
+            WeightsError: the checkpoint is missing, damaged or of another training.
+        """
+        checkpoint = load_checkpoint(self.last)
+        check_same_training(self.last, checkpoint, self.config, self.task.facts)
+        fill(self.task.network, checkpoint["network"], self.last)
+        self.optimisation.load(checkpoint)
+        self.optimisation.losses.load(checkpoint["epoch"], self.fabric.device)
+        self.best.load(checkpoint["best"])
+        self.step = checkpoint["step"]
+
+    def run(self) -> TrainingResult:
+        """Train to the last epoch, or until the patience ends.
+
+        Raises:
+            Cancelled: stopped by Ctrl-C, SIGTERM or `progress`; the last checkpoint holds everything.
+            DeviceError: the device has too little memory.
+            OutputError: a checkpoint or a table cannot be written; older ones are intact.
+            TrainingError: a loss or a gradient became NaN or infinite; older checkpoints are intact.
+        """
+        self._make_folder()
+        for monitor in self.monitors:
+            monitor.begin(self.epoch, self.config.epochs)
+        try:
+            with self._stop:
+                self._train()
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"{self.fabric.device} has too little memory for batches of {self.config.batch_size} with the shape "
+                f"{self.task.facts.shape}. Choose a smaller batch_size or shape, or precision bfloat16."
+            ) from error
+        finally:
+            for monitor in self.monitors:
+                monitor.end()
+        return self._result()
+
+    def _make_folder(self) -> None:
+        try:
+            self.last.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{self.last.parent} cannot be made ({error.strerror}). Choose another output_dir."
+            ) from error
+
+    def _train(self) -> None:
+        self.task.network.train()
+        batches = self._batches()
+        while True:
+            if self.optimisation.losses.count == self.config.steps_per_epoch:
+                self._end_epoch()
+            if self.step >= self.config.steps or self.best.exhausted:
+                break
+            step_batches = self._next(batches)
+            if step_batches is not None:
+                self._rate = self.optimisation.rate
+                self.optimisation.step(self.step, step_batches)
+                self.step += 1
+                self._report()
+            if self._look(interrupted=step_batches is None):
+                self._save(self.last)
+                raise Cancelled(
+                    f"Stopped after step {self.step} of {self.config.steps}. {self.last} holds everything; resume the "
+                    "training to go on."
+                )
+
+    def _batches(self) -> Iterator[Batch]:
+        steps = self.config.steps - self.step
+        return iter(self.data.batches(self.step, steps, self.fabric.global_rank, self.fabric.world_size))
+
+    def _next(self, batches: Iterator[Batch]) -> list[Batch] | None:
+        """The batches of one step, or None where loading them was interrupted by a stop."""
+        try:
+            found = list(islice(batches, self.config.accumulate))
+        except Exception:
+            if self._stop.asked and self.fabric.world_size == 1:  # Ctrl-C also ends the processes that load data
+                return None
+            raise
+        return [self._augmented(batch.to(self.fabric.device)) for batch in found]
+
+    def _augmented(self, batch: Batch) -> Batch:
+        c = self.config
+        if not (c.flips or c.augment_affine or c.augment_warp or c.augment_intensity):
+            return batch
+        from .data.augment import augment
+
+        return augment(batch, self.config)
+
+    def _report(self) -> None:
+        for monitor in self.monitors:
+            monitor.step(self.step, self.config.steps)
+        try:
+            self.progress(self.step / self.config.steps, f"Training, step {self.step} of {self.config.steps}")
+        except Cancelled:
+            self._stop.ask()
+
+    def _look(self, interrupted: bool = False) -> bool:
+        """Whether to stop; all processes decide alike, so those that average with others look only now and then."""
+        waits = self.fabric.device.type == "cuda" or self.fabric.world_size > 1
+        alone = self.fabric.world_size == 1 and self._stop.asked
+        if waits and self.step % LOOK_EVERY and not alone and not interrupted:
+            return False
+        return self._checked()
+
+    def _checked(self) -> bool:
+        """Whether any process was asked to stop.
+
+        Raises:
+            TrainingError: a loss or a gradient was not finite.
+        """
+        asked, step, names = self.optimisation.blamed(self._stop.asked)
+        if step is None:
+            return asked
+        kept = f"{self.last} holds the training before it" if self.last.is_file() else "No checkpoint was written yet"
+        raise TrainingError(
+            f"The loss became NaN or infinite in step {step + 1}, with {', '.join(dict.fromkeys(names))}. {kept}. "
+            "Look at these files; if they are right, train anew with a smaller lr or with clip."
+        )
+
+    def _end_epoch(self) -> None:
+        if self._checked():
+            self._stop.ask()
+        self.optimisation.losses.reduce(self.fabric)
+        self._losses = self.optimisation.losses.means()
+        self.optimisation.losses.clear()
+        row = {"epoch": self.epoch, "step": self.step, "seconds": round(time.perf_counter() - self._epoch_started, 3)}
+        row.update(lr=self._rate, **{f"loss_{name}" if name != "loss" else name: v for name, v in self._losses.items()})
+        last_epoch, pictures = self.epoch == self.config.epochs, []
+        if last_epoch or self.epoch % self.config.validate_every == 0:
+            pictures = self._validate(row)
+        for monitor in self.monitors:
+            monitor.epoch(row, pictures)
+        if last_epoch or self.best.exhausted or self.epoch % self.config.save_every == 0:
+            self._save(self.last)
+        self._epoch_started = time.perf_counter()
+
+    def _validate(self, row: dict[str, Any]) -> list[Registered]:
+        """Add the measures to the row, keep the network when it is the best so far, and return what to draw."""
+        validation, pictures = self.validator(self.optimisation.network, self.config.pictures)
+        value, variant = -self._losses["loss"], ""
+        if validation is not None:
+            row.update(validation.row())
+            value, variant = validation.measures.value, validation.best
+        if self.best.offer(value, variant, self.step):
+            self._save(self.best_file)
+        return pictures
+
+    def _save(self, path: Path) -> None:
+        self.optimisation.losses.reduce(self.fabric)
+        if self.fabric.is_global_zero:
+            save_checkpoint(path, self._checkpoint())
+        self.fabric.barrier()
+
+    def _checkpoint(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "recipe": self.config.recipe,
+            "config": self.config.to_dict(),
+            "step": self.step,
+            **self.optimisation.state(),
+            "best": self.best.state(),
+            "facts": plain_facts(self.task.facts),
+            "epoch": self.optimisation.losses.state(),
+        }
+
+    def _result(self) -> TrainingResult:
+        return TrainingResult(
+            folder=self.folder,
+            last=self.last,
+            best=self.best_file if self.best_file.is_file() else self.last,
+            step=self.step,
+            epoch=self.epoch,
+            best_value=self.best.value,
+            best_variant=self.best.variant,
+            best_step=self.best.step,
+            losses=self._losses,
+            out_of_patience=self.best.exhausted and self.step < self.config.steps,
+            seconds=time.perf_counter() - self._started,
+        )
+
+
+def train(config: TrainingConfig, resume: bool = False, progress: Progress = silent) -> TrainingResult:
+    """Train what a configuration says.
+
+    Args:
+        config: of a recipe.
+        resume: go on from the last checkpoint in `config.output_dir`; without one, begin.
+        progress: called after every step; raising `Cancelled` stops after saving.
+
+    Raises:
+        ConfigError: the configuration does not fit the data, or `output_dir` holds a training that would be lost.
+        DependencyError: a package is missing.
+        VoxelMorphError: anything else that `assemble`, `start_fabric` and `Trainer.run` say.
+    """
+    last = Path(config.output_dir) / FOLDER / LAST
+    if last.is_file() and not resume:
+        raise ConfigError(
+            f"{config.output_dir} already holds a training ({last}). Resume it, or choose another output_dir."
+        )
+    fabric = start_fabric(config)
+    from .assembly import assemble
+
+    task, data = assemble(config)
+    monitors = make_monitors(config) if fabric.is_global_zero else ()
+    trainer = Trainer(task, data, config, fabric, monitors, progress)
+    if last.is_file():
+        trainer.resume()
+    return trainer.run()

@@ -1,0 +1,195 @@
+"""Validation: how well a network registers pairs that it is not trained on, for every variant of a task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..core.jacobian import jacobian_determinant
+from ..core.metrics import folding, overlap
+from ..core.spatial import warp
+from .data.batch import Batch
+from .task import Task
+from .tasks.terms import image_term
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Of one variant, or of one pair.
+
+    Args:
+        dice: label -> mean Dice overlap of the pairs that have the label; empty without label maps.
+        folded_percent: mean share of voxels that fold.
+        image_loss: mean of the training's image loss, without its weight.
+    """
+
+    dice: dict[int, float]
+    folded_percent: float
+    image_loss: float
+
+    @property
+    def mean_dice(self) -> float:
+        """Over the labels; NaN when there is none."""
+        return sum(self.dice.values()) / len(self.dice) if self.dice else math.nan
+
+    @property
+    def value(self) -> float:
+        """What decides which network is best: the mean Dice, or else the negative image loss."""
+        return self.mean_dice if self.dice else -self.image_loss
+
+
+@dataclass(frozen=True)
+class Validation:
+    """All variants of one epoch.
+
+    Args:
+        by_variant: name of the variant -> its measures; the name is empty where there is only one.
+    """
+
+    by_variant: dict[str, Measures]
+
+    @property
+    def best(self) -> str:
+        """The variant of the best network."""
+        return max(self.by_variant, key=lambda name: _comparable(self.by_variant[name].value))
+
+    @property
+    def measures(self) -> Measures:
+        """Of the best variant."""
+        return self.by_variant[self.best]
+
+    def row(self) -> dict[str, Any]:
+        """Columns of the table of curves: those of the best variant, then each variant's own where there are many."""
+        row = _columns(self.measures, labels=True)
+        if len(self.by_variant) > 1:
+            row["val_variant"] = self.best
+            for variant, measures in self.by_variant.items():
+                row.update({f"{name}@{variant}": value for name, value in _columns(measures, labels=False).items()})
+        return row
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One validation pair as it is drawn.
+
+    Args:
+        name: of the images.
+        variant: of the task.
+        fixed, moving, moved: (*shape), the first channel.
+        displacement: (3, *shape), voxels.
+    """
+
+    name: str
+    variant: str
+    fixed: np.ndarray
+    moving: np.ndarray
+    moved: np.ndarray
+    displacement: np.ndarray
+
+
+class Validator:
+    """Registers the validation pairs, each process its share of them.
+
+    Args:
+        task: knows its variants and how its network registers.
+        data: has `validation()`, batches of one pair.
+        fabric: gives device, precision and the other processes.
+    """
+
+    def __init__(self, task: Task, data: Any, fabric: Any):
+        self.task, self.data, self.fabric = task, data, fabric
+        self._loss = image_term(task.config)
+        self._measured: list[tuple[str, Measures]] = []
+
+    def __call__(self, network: nn.Module, pictures: int = 0) -> tuple[Validation | None, list[Registered]]:
+        """Validate a network, which is in evaluation mode meanwhile.
+
+        Args:
+            network: the task's own or one like it, not wrapped for several processes.
+            pictures: how many pairs to return, registered with the first variant.
+
+        Returns:
+            The measures, None without validation pairs, and the pictures of this process.
+        """
+        training, drawn = network.training, []
+        self._measured = []
+        network.eval()
+        try:
+            with torch.no_grad(), self.fabric.autocast():
+                for batch in self._share():
+                    drawn += self._register(network, batch, len(drawn) < pictures)
+        finally:
+            network.train(training)
+        return _summary(gather(self.fabric, self._measured)), drawn
+
+    def _share(self) -> Iterator[Batch]:
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        for index, batch in enumerate(self.data.validation()):
+            if index % world == rank:
+                yield batch.to(self.fabric.device)
+
+    def _register(self, network: nn.Module, batch: Batch, draw: bool) -> list[Registered]:
+        drawn = []
+        for index, variant in enumerate(self.task.variants()):
+            displacement = self.task.fields(network, batch.moving, batch.fixed, variant).displacement.float()
+            moved = warp(batch.moving, displacement)
+            self._measured.append((variant, self._measures(batch, moved, displacement)))
+            if draw and index == 0:
+                fixed, moving, warped = (array_of(image)[0] for image in (batch.fixed, batch.moving, moved))
+                drawn.append(Registered(batch.names[0], variant, fixed, moving, warped, array_of(displacement)))
+        return drawn
+
+    def _measures(self, batch: Batch, moved: Tensor, displacement: Tensor) -> Measures:
+        folded = folding(array_of(jacobian_determinant(displacement))).percent
+        return Measures(self._dice(batch, displacement), folded, float(self._loss(batch.fixed, moved)))
+
+    def _dice(self, batch: Batch, displacement: Tensor) -> dict[int, float]:
+        if batch.fixed_labels is None or batch.moving_labels is None:
+            return {}
+        moved = warp(batch.moving_labels.float(), displacement, interpolation="nearest")
+        labels = self.task.facts.labels or None
+        return dict(overlap(array_of(batch.fixed_labels), array_of(moved), labels).by_label)
+
+
+def gather(fabric: Any, values: list) -> list:
+    """The lists of all processes, one after the other, in every process."""
+    if fabric.world_size == 1:
+        return values
+    parts: list[Any] = [None] * fabric.world_size
+    torch.distributed.all_gather_object(parts, values)
+    return [value for part in parts for value in part]
+
+
+def array_of(tensor: Tensor) -> np.ndarray:
+    """(*rest): the first of a batch as an array."""
+    return tensor[0].cpu().numpy()
+
+
+def _summary(measured: list[tuple[str, Measures]]) -> Validation | None:
+    variants = list(dict.fromkeys(variant for variant, _ in measured))
+    together = {name: [measures for variant, measures in measured if variant == name] for name in variants}
+    return Validation({name: _mean(values) for name, values in together.items()}) if measured else None
+
+
+def _mean(values: list[Measures]) -> Measures:
+    labels = sorted({label for measures in values for label in measures.dice})
+    dice = {label: float(np.mean([m.dice[label] for m in values if label in m.dice])) for label in labels}
+    folded = float(np.mean([measures.folded_percent for measures in values]))
+    return Measures(dice, folded, float(np.mean([measures.image_loss for measures in values])))
+
+
+def _columns(measures: Measures, labels: bool) -> dict[str, float]:
+    row = {"val_dice": measures.mean_dice} if measures.dice else {}
+    if labels:
+        row.update({f"val_dice_{label}": value for label, value in measures.dice.items()})
+    return {**row, "val_folded_percent": measures.folded_percent, "val_image_loss": measures.image_loss}
+
+
+def _comparable(value: float) -> float:
+    return -math.inf if math.isnan(value) else value
