@@ -18,8 +18,12 @@ LABELS = (3, 7)
 SMALL = {"encoder": (4, 8), "decoder": (8, 8, 4)}
 
 
+#: What keeps the networks of some recipes small too.
+OWN = {"hypermorph": {"hyper_layers": 2, "hyper_units": 8, "sweep": 3}}
+
+
 def a_config(recipe: str, **values: Any) -> TrainingConfig:
-    return make_config(recipe, {**SMALL, **values})
+    return make_config(recipe, {**SMALL, **OWN.get(recipe, {}), **values})
 
 
 def some_facts(**values: Any) -> DataFacts:

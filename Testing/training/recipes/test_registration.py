@@ -11,7 +11,7 @@ from VoxelMorphLib.core.spatial import warp
 
 
 def a_moved_task(recipe="pairwise", **values):
-    """A task whose network deforms by about a voxel."""
+    """A task whose network deforms, as new ones hardly do."""
     task = a_task(recipe, **values)
     filled(task.network, size=0.7)
     return task

@@ -10,9 +10,12 @@ from ..core.config import check_choice
 from .config import TrainingConfig
 from .recipes.atlas import AtlasConfig
 from .recipes.bidirectional import BidirectionalConfig
+from .recipes.conditional_template import ConditionalTemplateConfig
+from .recipes.hypermorph import HyperMorphConfig
 from .recipes.pairwise import PairwiseConfig
 from .recipes.probabilistic import ProbabilisticConfig
 from .recipes.semisupervised import SemiSupervisedConfig
+from .recipes.template import TemplateConfig
 
 if TYPE_CHECKING:
     from .data.facts import DataFacts
@@ -71,6 +74,24 @@ _ALL = (
         "Registers images, trained with the overlap of their label maps too.",
         SemiSupervisedConfig,
         "semisupervised:SemiSupervisedTask",
+    ),
+    Recipe(
+        "Pairs, smoothness chosen later",
+        "Registers any two images of a list with one network for every weight of smoothness.",
+        HyperMorphConfig,
+        "hypermorph:HyperMorphTask",
+    ),
+    Recipe(
+        "Template",
+        "Makes a sharp template in the middle of all images of a list, and registers it.",
+        TemplateConfig,
+        "template:TemplateTask",
+    ),
+    Recipe(
+        "Template by attributes",
+        "Makes a template that depends on numbers such as age, and registers it.",
+        ConditionalTemplateConfig,
+        "template:ConditionalTemplateTask",
     ),
 )
 

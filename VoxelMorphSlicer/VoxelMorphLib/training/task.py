@@ -56,6 +56,9 @@ class Task(ABC):
         """What is validated apart, such as the values of a hyperparameter; the best one counts."""
         return ("",)
 
+    def choose(self, variant: str) -> None:  # noqa: B027, most recipes have nothing to choose
+        """Make the variant that validation found best the default of what is published."""
+
     def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
         """Of a validation pair (B, C, *shape); templates register both images with themselves and compose."""
         return network.fields(moving, fixed)

@@ -1,0 +1,66 @@
+"""HyperMorphTask: one network learns to register for every weight of smoothness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...networks.fields import FieldPair
+from ...networks.hyper_dense import HyperVxmDense
+from ..data.batch import Batch
+from .draws import item_generators
+from .registration import RegistrationTask
+from .terms import weighted
+
+
+class HyperMorphTask(RegistrationTask):
+    """Every pair is compared and penalised with a lambda of its own."""
+
+    network_class = HyperVxmDense
+    #: Lambda of what is exported.
+    _chosen = 0.5
+
+    def arguments(self) -> dict[str, Any]:
+        hyper = {"hyper_layers": self.config.hyper_layers, "hyper_units": self.config.hyper_units}
+        return {**super().arguments(), **hyper, "default": self._chosen}
+
+    def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        hyper = self.draw(batch)
+        output = network(batch.moving, batch.fixed, hyper.to(batch.fixed.device)[:, None], generator=generator)
+        config, items = self.config, [slice(i, i + 1) for i in range(len(batch))]
+
+        def images(fixed: Tensor, moved: Tensor) -> Tensor:
+            values = [(1 - a) * self.image_term(fixed[item], moved[item]) for a, item in zip(hyper.tolist(), items)]
+            return sum(values) / len(items)
+
+        def penalty() -> Tensor:
+            values = [a * self.penalty_term(output.regularised[item]) for a, item in zip(hyper.tolist(), items)]
+            return sum(values) / len(items)
+
+        terms = {
+            "image": (config.image_weight / (1 + config.bidir), lambda: images(batch.fixed, output.moved)),
+            "penalty": (config.smoothness, penalty),
+        }
+        if output.moved_fixed is not None:
+            terms["image_back"] = (config.image_weight / 2, lambda: images(batch.moving, output.moved_fixed))
+        return weighted(terms)
+
+    def draw(self, batch: Batch) -> Tensor:
+        """Lambda (B,) of every sample, on the CPU; it follows from the sample's number alone."""
+        return torch.tensor([self._draw(generator) for generator in item_generators(self.config.seed, batch)])
+
+    def _draw(self, generator: torch.Generator) -> float:
+        end, value = torch.rand(2, generator=generator).tolist()
+        return float(value >= 0.5) if end < self.config.oversample_rate else value
+
+    def variants(self) -> tuple[str, ...]:
+        return tuple(f"{value:.3g}" for value in torch.linspace(0, 1, self.config.sweep).tolist())
+
+    def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
+        return network.fields(moving, fixed, hyperparameters=float(variant) if variant else None)
+
+    def choose(self, variant: str) -> None:
+        self._chosen = float(variant)
+        self.network.choose(self._chosen)

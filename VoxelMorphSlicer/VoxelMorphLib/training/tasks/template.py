@@ -1,0 +1,128 @@
+"""TemplateTask and its conditional companion: a template is learned together with its registration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...core.errors import ConfigError
+from ...networks.conditional_template import ConditionalTemplateCreation
+from ...networks.fields import FieldPair
+from ...networks.template import TemplateCreation, TemplateOutput
+from ..config import TrainingConfig
+from ..data.batch import Batch
+from ..data.facts import DataFacts
+from .registration import RegistrationTask, Terms
+from .terms import weighted
+from .through import fields_through
+
+#: Arguments of a VxmDense that follow from the template.
+_OWN = ("ndims", "bidir", "moving_features", "fixed_features")
+
+
+class TemplateTask(RegistrationTask):
+    """The template (moving) is compared with every image, deformed to be alike."""
+
+    samples = "single"
+    needs_mean = True
+    network_class = TemplateCreation
+
+    def arguments(self) -> dict[str, Any]:
+        facts = self.facts
+        dense = {name: value for name, value in super().arguments().items() if name not in _OWN}
+        own = {"shape": list(facts.shape), "mean_cap": self.config.mean_cap, "image_features": facts.channels}
+        return {**own, "template_features": facts.channels, **dense}
+
+    def build(self) -> nn.Module:
+        network = super().build()
+        start = self.facts.atlas if self.config.atlas else self.facts.mean
+        if start is not None:
+            network.start_from(start)
+        return network
+
+    def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        output = self.run(network, batch, generator)
+        registration, back = output.registration, 1 - self.config.image_weight
+        return weighted(
+            {
+                **self.template_terms(output, batch),
+                "image_back": (back, lambda: self.image_term(output.template, registration.moved_fixed)),
+            }
+        )
+
+    def run(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> TemplateOutput:
+        """One pass for a batch of images."""
+        return network(batch.fixed, generator=generator)
+
+    def template_terms(self, output: TemplateOutput, batch: Batch) -> Terms:
+        """What all templates are trained with."""
+        config, registration = self.config, output.registration
+        return {
+            "image": (config.image_weight, lambda: self.image_term(batch.fixed, registration.moved)),
+            "mean": (config.mean_weight, lambda: output.mean_displacement.square().mean()),
+            "penalty": (config.smoothness, lambda: self.penalty_term(registration.displacement)),
+            "deformation": (config.deformation_weight, lambda: registration.displacement.square().mean()),
+        }
+
+    def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
+        template = self.template(network).expand(len(fixed), *fixed.shape[1:])
+        return fields_through(network.fields(template, moving), network.fields(template, fixed))
+
+    def template(self, network: nn.Module) -> Tensor:
+        """(1, C, *shape), the template between all images."""
+        return network.template[None]
+
+    def images(self) -> dict[str, Tensor]:
+        with torch.no_grad():
+            return {"template": self.template(self.network)[0].clone()}
+
+
+class ConditionalTemplateTask(TemplateTask):
+    """Every image has a template of its own that follows from its attributes; 0 stands for the average subject.
+
+    Raises:
+        ConfigError: there are no attributes.
+    """
+
+    network_class = ConditionalTemplateCreation
+
+    def __init__(self, config: TrainingConfig, facts: DataFacts):
+        if not facts.attributes:
+            raise ConfigError(
+                f"The recipe {config.recipe} makes a template for each value of some attributes, and the data have "
+                "none. Give a CSV file as attributes."
+            )
+        super().__init__(config, facts)
+
+    def arguments(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            **super().arguments(),
+            "attributes": self.facts.attributes,
+            "generator_levels": config.generator_levels,
+            "generator_features": config.generator_features,
+            "generator_kernel": config.generator_kernel,
+            "extra_convolutions": config.extra_convolutions,
+        }
+
+    def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        return weighted(self.template_terms(self.run(network, batch, generator), batch))
+
+    def run(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> TemplateOutput:
+        return network(batch.attributes, batch.fixed, generator=generator)
+
+    def template(self, network: nn.Module) -> Tensor:
+        return network.template(network.base.new_zeros(1, self.facts.attributes))
+
+    def images(self) -> dict[str, Tensor]:
+        """The template of the average subject, and those one below and one above it in each attribute."""
+        images = super().images()
+        with torch.no_grad():
+            for index in range(self.facts.attributes):
+                for name, value in (("below", -1.0), ("above", 1.0)):
+                    attributes = self.network.base.new_zeros(1, self.facts.attributes)
+                    attributes[0, index] = value
+                    images[f"template_attribute{index + 1}_{name}"] = self.network.template(attributes)[0]
+        return images
