@@ -60,6 +60,14 @@ def test_more_iterations_leave_less():
     assert residuals[0] > residuals[1] > residuals[2]
 
 
+def test_the_last_look_can_be_left_out():
+    field = waves((24, 20), 2.0)
+    checked, after = invert_displacement(field, iterations=3, tolerance=0)
+    unchecked, before = invert_displacement(field, iterations=3, tolerance=0, check=False)
+    assert torch.equal(checked, unchecked)
+    assert torch.equal(before, invert_displacement(field, iterations=2, tolerance=0)[1]) and before > after
+
+
 def test_the_displacement_is_unchanged():
     field = waves((24, 20), 2.0).requires_grad_()
     before = field.detach().clone()

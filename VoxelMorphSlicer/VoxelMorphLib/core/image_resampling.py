@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy.ndimage import map_coordinates, spline_filter
 
+from .coinciding import copied
 from .errors import ConfigError
 from .geometry import Geometry
 from .image import Image, LabelMap
@@ -36,6 +37,7 @@ def resample_mapped(
     map_slab: Callable[[slice], np.ndarray],
     interpolation: str = "linear",
     background: float | None = None,
+    matrix: np.ndarray | None = None,
 ) -> Image:
     """Fill a grid with the values that an image has at mapped points.
 
@@ -45,6 +47,8 @@ def resample_mapped(
         map_slab: gives for a slab along I the points (slab, J, K, 3), RAS mm, at which `image` is sampled.
         interpolation: "linear", "cubic" or "nearest".
         background: value outside the image; default its minimum, 0 for label maps.
+        matrix: (4, 4), RAS mm of `geometry` -> RAS mm of `image`, where the map is linear: voxels that coincide are
+            copied then.
 
     Returns:
         An image of the same kind and voxel type; integer types are rounded and clipped to their range.
@@ -56,6 +60,11 @@ def resample_mapped(
     order = _order(image, interpolation)
     if background is None:
         background = 0 if isinstance(image, LabelMap) else image.array.min()
+    if matrix is not None:
+        between = image.geometry.world_to_voxel_affine @ matrix @ geometry.affine
+        same = copied(image.array, between, geometry.shape, _as_type(background, image.array.dtype))
+        if same is not None:
+            return type(image)(same, geometry, image.name)
     source = _spline_coefficients(image.array, order)
     moved = np.empty(geometry.shape, image.array.dtype)
     for slab in slabs(geometry):
@@ -97,7 +106,13 @@ def _sample(source: np.ndarray, voxels: np.ndarray, order: int, background: floa
         mode = "nearest" if order == 1 else "mirror"
         values = map_coordinates(source, np.moveaxis(voxels, -1, 0), np.float64, order, mode, prefilter=False)
     values[((voxels < -0.5) | (voxels > last)).any(axis=-1)] = background
-    if order > 0 and dtype.kind in "iu":
+    return _as_type(values, dtype) if order > 0 else values
+
+
+def _as_type(values: np.ndarray | float, dtype: np.dtype) -> np.ndarray:
+    """Values as a voxel type; where they become integers they are rounded and clipped to the range."""
+    values = np.asarray(values)
+    if dtype.kind in "iu" and values.dtype.kind == "f":
         limits = np.iinfo(dtype)
         values = np.clip(np.rint(values), limits.min, limits.max)
     return values.astype(dtype, copy=False)

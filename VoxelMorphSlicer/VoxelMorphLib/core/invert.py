@@ -11,7 +11,11 @@ from .spatial import warp
 
 @torch.no_grad()
 def invert_displacement(
-    displacement: Tensor, iterations: int = 50, tolerance: float = 0.01, start: Tensor | None = None
+    displacement: Tensor,
+    iterations: int = 50,
+    tolerance: float = 0.01,
+    start: Tensor | None = None,
+    check: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Solve v(x) = -u(x + v(x)) at every voxel.
 
@@ -23,6 +27,7 @@ def invert_displacement(
         iterations: at most so many.
         tolerance: stop when no voxel of the batch is off by more, voxels.
         start: (B, N, *shape), first guess; by default the negative displacement.
+        check: measure what the last iteration leaves, at the cost of one more; else the residual is that before it.
 
     Returns:
         The inverse (B, N, *shape), voxels, and the largest residual |v(x) + u(x + v(x))| of each item, (B,) voxels.
@@ -34,7 +39,7 @@ def invert_displacement(
     inverse = -displacement if start is None else at_least_float32(start).clone()
     step = torch.ones_like(displacement[:, :1])
     residual = torch.full_like(step, torch.inf)
-    for iteration in range(iterations + 1):
+    for iteration in range(iterations + 1 if check else iterations):
         error = warp(displacement, inverse).add_(inverse).neg_()
         previous, residual = residual, _length(error)
         if iteration == iterations or residual.max() <= tolerance:

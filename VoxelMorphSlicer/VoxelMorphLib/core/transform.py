@@ -10,6 +10,7 @@ from functools import reduce
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from .coinciding import copied
 from .errors import GeometryError
 from .geometry import Geometry
 from .image import Image
@@ -53,7 +54,13 @@ class Transform(ABC):
         Raises:
             ConfigError: unknown interpolation.
         """
-        return resample_mapped(image, geometry, lambda slab: self.map_slab(geometry, slab), interpolation, background)
+        return resample_mapped(
+            image, geometry, lambda slab: self.map_slab(geometry, slab), interpolation, background, self.as_matrix()
+        )
+
+    def as_matrix(self) -> np.ndarray | None:
+        """(4, 4), RAS mm -> RAS mm, of a linear map; None of others."""
+        return None
 
     def compose(self, then: Transform) -> Transform:
         """The map x -> then(self(x)); neighbouring matrices become one."""
@@ -94,6 +101,9 @@ class AffineTransform(Transform):
 
     def inverse(self) -> AffineTransform:
         return AffineTransform(np.linalg.inv(self.matrix))
+
+    def as_matrix(self) -> np.ndarray:
+        return self.matrix
 
 
 #: Every point stays where it is.
@@ -145,7 +155,10 @@ class DisplacementField(Transform):
         return super().map_slab(geometry, slab)
 
     def to_displacement(self, geometry: Geometry) -> DisplacementField:
-        return self if geometry.matches(self.geometry, tolerance_mm=1e-6) else super().to_displacement(geometry)
+        if geometry.matches(self.geometry, tolerance_mm=1e-6):
+            return self
+        same = copied(self.array, self.geometry.world_to_voxel_affine @ geometry.affine, geometry.shape)
+        return super().to_displacement(geometry) if same is None else DisplacementField(same, geometry)
 
     def inverse(self) -> DisplacementField:
         """The attached inverse, else one found by fixed-point iteration on the same grid.
@@ -190,9 +203,11 @@ class DisplacementField(Transform):
         """(1, 3, I, J, K), float32, displacement in voxels; determinants are the same in voxels and in mm."""
         import torch
 
-        to_voxels = self.geometry.world_to_voxel_affine[:3, :3].T.astype(np.float32)
-        voxels = self.array.astype(np.float32, copy=False) @ to_voxels
-        return torch.from_numpy(np.ascontiguousarray(np.moveaxis(voxels, -1, 0)))[None]
+        to_voxels = self.geometry.world_to_voxel_affine[:3, :3].astype(np.float32)
+        voxels = np.zeros((1, 3, *self.geometry.shape), np.float32)
+        for axis, component in np.argwhere(to_voxels):  # most grids are parallel to the patient's axes
+            voxels[0, axis] += to_voxels[axis, component] * self.array[..., component]
+        return torch.from_numpy(voxels)
 
 
 @dataclass(frozen=True, eq=False)

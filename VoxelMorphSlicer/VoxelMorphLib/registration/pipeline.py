@@ -154,7 +154,7 @@ class _Job:
             return forward, forward.inverse()
         field = decode(pair.displacement, grid).to_displacement(self.fixed.geometry)
         if pair.inverse is not None:
-            exact, _residual = invert_displacement(pair.displacement, POLISHING, start=pair.inverse)
+            exact, _residual = invert_displacement(pair.displacement, POLISHING, start=pair.inverse, check=False)
             back = decode(exact, grid).to_displacement(self.fixed.geometry)
         else:
             back = self._inverted(field)

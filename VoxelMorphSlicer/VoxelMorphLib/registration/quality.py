@@ -50,7 +50,7 @@ def measure(
     field = deformable_part(forward, grid)
     folds = folding(field.jacobian_determinant().array)
     residual = _round_trip(grid, forward, inverse)
-    length = np.linalg.norm(field.array, axis=-1)
+    length = np.sqrt(np.einsum("...i,...i", field.array, field.array))  # many times faster than numpy's norm
     return Figures(
         similarity_before=correlation(reference, before),
         similarity_after=correlation(reference, after),
