@@ -34,9 +34,7 @@ def network_grid(fixed: Image, space: NetworkSpace) -> Geometry:
     Returns:
         A grid over the fixed image, each extent a multiple of `space.multiple`.
     """
-    whole = reoriented(fixed.geometry, space.orientation)
-    if space.voxel_size is not None and not np.allclose(whole.spacing, space.voxel_size, atol=1e-3):
-        whole = whole.with_spacing(space.voxel_size)
+    whole = whole_grid(fixed.geometry, space)
     low, high = _foreground_box(fixed, whole)
     wanted = space.shape or (1, 1, 1)
     axes = [
@@ -44,6 +42,14 @@ def network_grid(fixed: Image, space: NetworkSpace) -> Geometry:
         for a, (n, target) in enumerate(zip(whole.shape, wanted))
     ]
     return whole.shifted([start for start, _extent in axes], [extent for _start, extent in axes])
+
+
+def whole_grid(geometry: Geometry, space: NetworkSpace) -> Geometry:
+    """All of an image's field of view with the axes and the voxel size of the space."""
+    whole = reoriented(geometry, space.orientation)
+    if space.voxel_size is None or np.allclose(whole.spacing, space.voxel_size, atol=1e-3):
+        return whole
+    return whole.with_spacing(space.voxel_size)
 
 
 def reoriented(geometry: Geometry, orientation: str) -> Geometry:

@@ -11,7 +11,7 @@ from ..errors import ImageError, OutputError
 from ..geometry import Geometry
 from ..image import Image, LabelMap
 from .files import check_readable, extension, naming, replacing
-from .itk import NIFTI_EXTENSIONS, READERS, array_of, geometry_of, itk_image, quiet, read_itk
+from .itk import NIFTI_EXTENSIONS, READERS, array_of, geometry_of, itk_image, quiet, read_geometry, read_itk
 from .mgh import MGH_EXTENSIONS, MGH_TYPES, read_mgh, write_mgh
 from .nifti import read_nifti
 from .npz import IMAGE_KEYS, LABEL_KEYS, default_geometry, read_npz, write_npz
@@ -41,6 +41,13 @@ def read_label_map(path: Path | str, name: str | None = None) -> LabelMap:
         ImageError: also when a value is not a whole number.
     """
     return LabelMap(*_read(path, LABEL_KEYS + IMAGE_KEYS), name or Path(path).name)
+
+
+def read_image_geometry(path: Path | str) -> Geometry:
+    """Grid of an image file, without its voxels where the format stores them apart; otherwise as `read_image`."""
+    if extension(path) in READERS:
+        return read_geometry(check_readable(path, ImageError))
+    return read_image(path).geometry
 
 
 def write_image(image: Image, path: Path | str) -> Path:

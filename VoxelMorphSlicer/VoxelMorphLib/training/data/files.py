@@ -1,0 +1,150 @@
+"""A text file, CSV file, folder, glob pattern or BIDS folder -> paths, in a fixed order."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...core.errors import ConfigError
+from ...core.io.files import extension
+from ...core.io.images import IMAGE_EXTENSIONS
+from . import bids
+
+TABLES = (".csv", ".tsv")
+IMAGE_COLUMNS = ("image", "images", "path", "file", "filename", "scan")
+LABEL_COLUMNS = ("labels", "label", "seg", "segmentation", "label_map")
+MOVING_COLUMNS = ("moving", "source", "moving_image")
+FIXED_COLUMNS = ("fixed", "target", "fixed_image")
+
+
+def list_paths(source: str, option: str, prefix: str = "", suffix: str = "") -> list[Path]:
+    """The files that a list names.
+
+    Args:
+        source: text file (one path a line), .csv or .tsv file with a header (a column "image" or "labels", else the
+            first one), folder, BIDS folder, glob pattern, or one image.
+        option: name of the option, for messages.
+        prefix: put before every line of a text file.
+        suffix: put behind it.
+
+    Raises:
+        ConfigError: the list is missing, unreadable or names nothing.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        found = bids.images(path) if bids.is_bids(path) else _images_in(path)
+    elif path.is_file() and extension(path) in IMAGE_EXTENSIONS:
+        found = [path]
+    elif path.is_file():
+        columns = IMAGE_COLUMNS if option == "image_list" else LABEL_COLUMNS + IMAGE_COLUMNS
+        found = _column(path, option, columns) or _lines(path, option, prefix, suffix)
+    elif glob.has_magic(source):
+        found = _matching(path)
+    else:
+        raise ConfigError(f"{option} {source!r} does not exist. Give a list, a folder or a pattern of images.")
+    if not found:
+        raise ConfigError(f"{option} {source!r} names no image. Give a list, a folder or a pattern of images.")
+    return [file.absolute() for file in found]
+
+
+def label_column(source: str) -> list[Path] | None:
+    """The label maps that a .csv or .tsv list of images names beside them; None where it has no such column."""
+    path = Path(source).expanduser()
+    if not path.is_file() or extension(path) not in TABLES:
+        return None
+    header, _rows = read_table(path, "image_list")
+    if _find(header, LABEL_COLUMNS) is None:
+        return None
+    return [file.absolute() for file in _column(path, "label_list", LABEL_COLUMNS)]
+
+
+def list_pairs(source: str, option: str, prefix: str = "", suffix: str = "") -> list[tuple[Path, Path]]:
+    """The pairs (moving, fixed) that a list names, two paths a line with a tab, comma or space between them.
+
+    Tables have columns "moving" and "fixed", else their first two count. Other arguments as in `list_paths`.
+
+    Raises:
+        ConfigError: the list is missing, unreadable or empty, or a line has not two paths.
+    """
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"{option} {source!r} does not exist. Give a text file of two paths a line.")
+    if extension(path) in TABLES:
+        header, rows = read_table(path, option)
+        first, second = _find(header, MOVING_COLUMNS), _find(header, FIXED_COLUMNS)
+        first, second = (0, 1) if first is None or second is None else (first, second)
+        pairs = [(row[first], row[second]) for row in rows if len(row) > max(first, second)]
+    else:
+        pairs = []
+        for number, line in _numbered_lines(path, option):
+            words = [word for word in re.split(r"\s*[\t,]\s*" if re.search(r"[\t,]", line) else r"\s+", line) if word]
+            if len(words) != 2:
+                raise ConfigError(
+                    f"Line {number} of {option} {source!r} holds {len(words)} paths. "
+                    "Write two, moving and fixed, with a tab between them."
+                )
+            pairs.append((prefix + words[0] + suffix, prefix + words[1] + suffix))
+    if not pairs:
+        raise ConfigError(f"{option} {source!r} holds no pair. Write two paths a line, moving and fixed.")
+    return [((path.parent / a).absolute(), (path.parent / b).absolute()) for a, b in pairs]
+
+
+def read_table(path: Path, option: str) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a .csv or .tsv file; blank rows are dropped.
+
+    Raises:
+        ConfigError: unreadable, or without rows.
+    """
+    text = _text(path, option)
+    delimiter = "\t" if extension(path) == ".tsv" else ";" if ";" in text.split("\n")[0] else ","
+    rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(), delimiter=delimiter)]
+    rows = [row for row in rows if any(row)]
+    if len(rows) < 2:
+        raise ConfigError(f"{option} {str(path)!r} has no rows below its header. Write a header and one image a row.")
+    return rows[0], rows[1:]
+
+
+def _column(path: Path, option: str, names: Sequence[str]) -> list[Path]:
+    """The paths in the column of one of the names, else in the first; nothing for other files than tables."""
+    if extension(path) not in TABLES:
+        return []
+    header, rows = read_table(path, option)
+    column = _find(header, names) or 0
+    return [path.parent / row[column] for row in rows if len(row) > column and row[column]]
+
+
+def _find(header: Sequence[str], names: Sequence[str]) -> int | None:
+    lower = [name.lower() for name in header]
+    return next((lower.index(name) for name in names if name in lower), None)
+
+
+def _matching(pattern: Path) -> list[Path]:
+    anchor = Path(pattern.anchor or ".")
+    parts = pattern.parts[1:] if pattern.anchor else pattern.parts
+    return sorted(file for file in anchor.glob("/".join(parts)) if file.is_file())
+
+
+def _images_in(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.is_file() and extension(file) in IMAGE_EXTENSIONS)
+
+
+def _lines(path: Path, option: str, prefix: str, suffix: str) -> list[Path]:
+    return [path.parent / (prefix + line + suffix) for _number, line in _numbered_lines(path, option)]
+
+
+def _numbered_lines(path: Path, option: str) -> list[tuple[int, str]]:
+    lines = enumerate(_text(path, option).splitlines(), start=1)
+    return [(number, line.strip()) for number, line in lines if line.strip() and not line.startswith("#")]
+
+
+def _text(path: Path, option: str) -> str:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as cause:
+        raise ConfigError(f"{option} {str(path)!r} cannot be read as text ({cause}). Give a list of paths.") from cause
+    if "\0" in text:
+        raise ConfigError(f"{option} {str(path)!r} is no text file. Give a list of paths.")
+    return text

@@ -1,0 +1,97 @@
+"""Label maps of many cases -> the labels that a training uses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ...core.errors import ConfigError, ImageError
+
+LARGEST = int(np.iinfo(np.int16).max)
+
+
+def parse_merges(text: str) -> dict[int, int]:
+    """ "17=1 53=1" as {17: 1, 53: 1}; commas and spaces separate.
+
+    Raises:
+        ConfigError: something else, or a label that is merged twice.
+    """
+    merges: dict[int, int] = {}
+    for word in re.split(r"[\s,;]+", text.strip()) if text.strip() else []:
+        found = re.fullmatch(r"(\d+)=(\d+)", word)
+        if not found or int(found.group(1)) in merges:
+            raise ConfigError(f'merge_labels has {word!r}; write each label once, such as "17=1 53=1".')
+        merges[int(found.group(1))] = int(found.group(2))
+    return merges
+
+
+def merged(array: np.ndarray, merges: Mapping[int, int]) -> np.ndarray:
+    """A copy in which labels are replaced; all at once, so "1=2 2=1" exchanges."""
+    result = array.copy()
+    for old, new in merges.items():
+        result[array == old] = new
+    return result
+
+
+def choose_labels(wanted: Sequence[int], found: Mapping[str, frozenset[int]]) -> tuple[tuple[int, ...], str]:
+    """The labels of a training.
+
+    Args:
+        wanted: of the configuration; empty takes what all label maps have.
+        found: labels, after merging and without 0, by the label map's name.
+
+    Returns:
+        The labels, ascending, and a sentence about those that not every map has; "" without such.
+
+    Raises:
+        ConfigError: the label maps share no label, or a label that no map can hold.
+    """
+    if not found and not wanted:
+        return (), ""
+    common = frozenset.intersection(*found.values()) if found else frozenset()
+    every = frozenset().union(*found.values())
+    labels = tuple(sorted(set(wanted) - {0} or common))
+    if not labels:
+        (first, a), (second, b) = _most_different(found)
+        raise ConfigError(
+            f"The label maps share no label: {first} has {_few(a)}, {second} has {_few(b)}. "
+            "Choose label maps of one kind, or make them alike with merge_labels."
+        )
+    if labels[0] < 0 or labels[-1] > LARGEST:
+        raise ConfigError(f"labels {_few(labels)} are outside 1 to {LARGEST}. Renumber them with merge_labels.")
+    partial = sorted((every if not wanted else frozenset(labels)) - common) if found else []
+    if not partial:
+        return labels, ""
+    lacking = next(name for name, values in found.items() if partial[0] not in values)
+    use = "are left out" if not wanted else "are used all the same"
+    return labels, f"Labels {_few(partial)} are not in every label map and {use}; {lacking} lacks {partial[0]}."
+
+
+def chosen(array: np.ndarray, labels: Sequence[int], merges: Mapping[int, int], name: str) -> np.ndarray:
+    """Merged labels as int16, everything else 0.
+
+    Raises:
+        ImageError: none of the labels occurs.
+    """
+    values = merged(array, merges)
+    kept = np.where(np.isin(values, labels), values, 0).astype(np.int16)
+    if not kept.any():
+        raise ImageError(
+            f"{name} has none of the labels {_few(labels)} in the training space. "
+            "Check that it is the label map of this image."
+        )
+    return kept
+
+
+def _most_different(found: Mapping[str, frozenset[int]]) -> tuple[tuple[str, frozenset[int]], ...]:
+    """Two maps without a common label, or the first and the one most unlike it."""
+    items = list(found.items())
+    first = items[0]
+    return first, min(items[1:] or items, key=lambda item: len(item[1] & first[1]))
+
+
+def _few(values: Sequence[int] | frozenset[int]) -> str:
+    ordered = sorted(values)
+    return ", ".join(map(str, ordered[:8])) + (", ..." if len(ordered) > 8 else "") if ordered else "none"
