@@ -21,10 +21,11 @@ from ..core.transform import IDENTITY, AffineTransform, DisplacementField, Trans
 from ..networks.fields import FieldPair
 from ..weights.entry import ModelEntry
 from .affine_start import affine_start
+from .field_on_grid import field_on_grid
 from .masks import described, fitted_mask, hide_outside, mask_through
 from .matcher import Matcher, known_entry, load_matcher
 from .network_cache import NetworkCache
-from .network_space import decode, decode_affine, encode, encode_mask, network_grid
+from .network_space import decode_affine, encode, encode_mask, network_grid
 from .quality import Figures, measure
 from .result import Registration, RegistrationReport
 
@@ -152,10 +153,10 @@ class _Job:
         if pair.matrix is not None:
             forward = decode_affine(pair.matrix, grid).compose(start)
             return forward, forward.inverse()
-        field = decode(pair.displacement, grid).to_displacement(self.fixed.geometry)
+        field = field_on_grid(pair.displacement, grid, self.fixed.geometry)
         if pair.inverse is not None:
             exact, _residual = invert_displacement(pair.displacement, POLISHING, start=pair.inverse, check=False)
-            back = decode(exact, grid).to_displacement(self.fixed.geometry)
+            back = field_on_grid(exact, grid, self.fixed.geometry)
         else:
             back = self._inverted(field)
         field = replace(field, inverse_field=back)
