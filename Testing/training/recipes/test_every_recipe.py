@@ -16,10 +16,15 @@ from VoxelMorphLib.weights.safetensors_file import read_model, write_model
 ALL = list(RECIPES)
 
 
+def batch_size(recipe: str) -> int:
+    return 1 if recipe == "instance" else 2
+
+
 @pytest.mark.parametrize("recipe", ALL)
 def test_the_loss_falls(recipe):
     task = a_task(recipe)
-    history = train(task, a_batch(task, size=2), steps=4)
+    rate = 1e-4 if recipe == "instance" else 1e-3  # a thousandth moves each velocity by a whole voxel there
+    history = train(task, a_batch(task, size=batch_size(recipe)), steps=4, lr=rate)
     assert all(math.isfinite(value) for value in history)
     assert min(history[1:]) < history[0]
 
@@ -27,7 +32,7 @@ def test_the_loss_falls(recipe):
 @pytest.mark.parametrize("recipe", ALL)
 def test_every_weight_learns(recipe):
     task = a_task(recipe)
-    batch = a_batch(task, size=2)
+    batch = a_batch(task, size=batch_size(recipe))
     train(task, batch, steps=2)  # the first heads start so near to zero that little reaches what is before them
     task.network.zero_grad()
     sum(losses(task, batch, seed=5).values()).backward()
@@ -38,7 +43,7 @@ def test_every_weight_learns(recipe):
 @pytest.mark.parametrize("recipe", ALL)
 def test_the_same_seed_gives_the_same_losses(recipe):
     task = a_task(recipe)
-    batch = a_batch(task, size=2)
+    batch = a_batch(task, size=batch_size(recipe))
     state = {name: value.clone() for name, value in task.network.state_dict().items()}
     first = losses(task, batch, seed=3)
     task.network.load_state_dict(state)  # the running means of templates have moved
@@ -50,7 +55,7 @@ def test_the_same_seed_gives_the_same_losses(recipe):
 @pytest.mark.parametrize("recipe", ALL)
 def test_the_published_network_can_be_written_and_gives_the_same_fields(recipe, tmp_path):
     task = a_task(recipe)
-    batch = a_batch(task, size=2)
+    batch = a_batch(task, size=batch_size(recipe))
     train(task, batch, steps=2, lr=1e-2)
     network, architecture, arguments = task.published()
     entry = ModelEntry(

@@ -34,7 +34,7 @@ def assemble(config: TrainingConfig) -> tuple[Task, TrainingData]:
     facts = data.facts(kind.needs_mean)
     torch.manual_seed(config.seed)
     made.append(make_task(config, facts))
-    if config.init_weights:
+    if config.init_weights and not kind.reads_init_weights:
         start_from(made[0], config.init_weights)
     return made[0], data
 
@@ -57,4 +57,4 @@ def start_from(task: Task, path: str) -> None:
                 raise
         else:
             return fill(task.network, weights, path)
-    return fill(task.published()[0], load_network(path)[0].state_dict(), path)
+    return fill(task.network, load_network(path)[0].state_dict(), path)

@@ -37,11 +37,13 @@ class TrainingConfig(Settings):
 
     Args:
         image_list: images to train on.
-        image_prefix, image_suffix: put before and after every line of a text file.
+        image_prefix: put before every line of a text file of images.
+        image_suffix: put after every line of a text file of images.
         pair_list: text file of two images a line, moving and fixed, instead of random pairs of `image_list`.
         label_list: label maps in the order of the images; .npz images may hold theirs under "seg".
-        label_prefix, label_suffix: of the label list's lines.
-        labels: values to use; empty takes all that every label map has, without 0.
+        label_prefix: put before every line of a text file of label maps.
+        label_suffix: put after every line of a text file of label maps.
+        labels: label values to use; empty takes all that every label map has, without 0.
         merge_labels: label values to be read as others, "17=1 53=1".
         atlas: image that all images are registered with instead of with each other.
         atlas_labels: label map of the atlas.
@@ -49,8 +51,8 @@ class TrainingConfig(Settings):
         validation_list: text file of two images a line, moving and fixed, that are never trained on.
         validation_label_list: label maps of the validation list, two a line.
         validation_pairs: without a validation list, so many pairs are held back from the images; 0 for none.
-        shape: of the training space, voxels; empty fits all images.
-        voxel_size: mm of the training space; 0 keeps that of each image.
+        shape: extents of the training space, voxels; empty fits all images.
+        voxel_size: of the training space, mm; 0 keeps that of each image.
         orientation: of the training space's axes, e.g. "RAS".
         centring: "image" puts the middle of every image in the middle of the space, "foreground" its contents.
         intensity: "minmax", "percentile" or "freesurfer", see `NetworkSpace`.
@@ -58,32 +60,38 @@ class TrainingConfig(Settings):
         augment_affine: strength of random affine maps, 1 for up to 10 degrees, 10 % scale and 10 % shift; 0 for none.
         augment_warp: mm of random smooth warps, root mean square; 0 for none.
         augment_intensity: strength of random gamma, brightness and noise, 0 to 1.
-        encoder, decoder: features of the U-net's convolutions.
-        svf_resolution, int_resolution: voxel size of velocity and integration in image voxels.
+        encoder: features of the convolutions on the U-net's way down, one for each level.
+        decoder: features of the convolutions on the U-net's way up, and of more at full resolution.
+        svf_resolution: voxel size of the velocity that the network predicts, in image voxels.
+        int_resolution: voxel size at which the velocity is integrated, in image voxels.
         int_steps: squarings of the integration; 0 predicts a displacement.
         bidir: compare the moved fixed image with the moving one too.
         image_loss: "ncc", "mse", "mi", "mind" or "tukey".
-        image_sigma: of "mse".
-        ncc_window: extent in voxels.
+        image_sigma: expected difference of intensities, of the loss "mse".
+        ncc_window: extent of the windows of the loss "ncc", voxels.
         image_weight: weight of the image loss.
         smoothness: weight of the field's penalty (lambda).
         penalty: "l2" or "l1" of the field's gradient, or "bending".
-        penalty_multiplier: of the gradient penalty; 0 takes `int_resolution`, as the original.
-        epochs, steps_per_epoch, batch_size: a step is one batch on each device.
+        penalty_multiplier: factor of the gradient penalty; 0 takes `int_resolution`, as the original.
+        epochs: parts of the training, each followed by a row in the table of curves.
+        steps_per_epoch: steps of the optimiser.
+        batch_size: samples that each device computes at once.
         accumulate: batches that are added up for one step of the optimiser.
-        lr: of Adam.
-        schedule: "constant", "cosine" to zero, or "onecycle" with a warm up of 5 % of the steps.
+        lr: learning rate of Adam.
+        schedule: of the learning rate: "constant", "cosine" to zero, or "onecycle" with a warm up of 5 % of the steps.
         clip: largest norm of the gradient; 0 for no limit.
         ema: decay of the running mean of the weights that is validated and exported; 0 for none.
-        validate_every, save_every: epochs.
+        validate_every: epochs between two validations.
+        save_every: epochs between two checkpoints.
         patience: validations without a better result after which the training ends; 0 goes on to the last epoch.
         pictures: validation pairs drawn for TensorBoard and the summary.
         output_dir: folder of checkpoints, curves and summary.
         init_weights: weights file of the same network to start from.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        devices, nodes: processes on each machine, and machines.
+        devices: processes on each machine, one for each graphics card.
+        nodes: machines.
         precision: of the convolutions, "float32" or "bfloat16".
-        workers: processes that load data; 0 loads in the training process.
+        workers: processes that load images; 0 loads in the training process.
         cache: "memory", "disk" or "none": where prepared images are kept.
         seed: of everything random.
         strict: stop at the first unreadable file instead of leaving it out.

@@ -12,9 +12,11 @@ from .recipes.atlas import AtlasConfig
 from .recipes.bidirectional import BidirectionalConfig
 from .recipes.conditional_template import ConditionalTemplateConfig
 from .recipes.hypermorph import HyperMorphConfig
+from .recipes.instance import InstanceConfig
 from .recipes.pairwise import PairwiseConfig
 from .recipes.probabilistic import ProbabilisticConfig
 from .recipes.semisupervised import SemiSupervisedConfig
+from .recipes.surfaces import SurfacesConfig
 from .recipes.template import TemplateConfig
 
 if TYPE_CHECKING:
@@ -76,6 +78,12 @@ _ALL = (
         "semisupervised:SemiSupervisedTask",
     ),
     Recipe(
+        "Pairs with surfaces",
+        "Registers images, trained with the distance between the surfaces of their labels too.",
+        SurfacesConfig,
+        "surfaces:SurfacesTask",
+    ),
+    Recipe(
         "Pairs, smoothness chosen later",
         "Registers any two images of a list with one network for every weight of smoothness.",
         HyperMorphConfig,
@@ -92,6 +100,12 @@ _ALL = (
         "Makes a template that depends on numbers such as age, and registers it.",
         ConditionalTemplateConfig,
         "template:ConditionalTemplateTask",
+    ),
+    Recipe(
+        "One pair",
+        "Fits the deformation of one pair of images to it, from zero or from a network's result.",
+        InstanceConfig,
+        "instance:InstanceTask",
     ),
 )
 

@@ -29,6 +29,8 @@ class Task(ABC):
     samples = "pair"
     #: Whether `DataFacts.mean` is needed.
     needs_mean = False
+    #: Whether the task itself reads `config.init_weights`, which else are those of its network.
+    reads_init_weights = False
 
     def __init__(self, config: TrainingConfig, facts: DataFacts):
         self.config, self.facts = config, facts

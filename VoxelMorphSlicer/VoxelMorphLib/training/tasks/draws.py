@@ -1,15 +1,16 @@
-"""Random numbers of a sample, the same on one process and on many."""
+"""Random numbers of the samples of a batch, the same on one process and on many."""
 
 from __future__ import annotations
 
 import torch
 
 from ..data.batch import Batch
+from ..data.sampling import AUGMENT, torch_seed
 
-#: Keeps the draws of a task apart from those of the data for the same sample; any other number would do.
-_OWN = 0x9E3779B9
+#: Streams of random numbers beside those of the data.
+HYPERPARAMETER, LABELS, POINTS = range(AUGMENT + 1, AUGMENT + 4)
 
 
-def item_generators(seed: int, batch: Batch) -> list[torch.Generator]:
-    """One generator on the CPU for every sample of a batch, seeded by the training's seed and the sample's number."""
-    return [torch.Generator().manual_seed((seed * _OWN + number * 0x85EBCA6B + 1) % 2**63) for number in batch.numbers]
+def item_generators(seed: int, batch: Batch, stream: int) -> list[torch.Generator]:
+    """One generator on the CPU for every sample of a batch; it follows from seed, sample number and stream alone."""
+    return [torch.Generator().manual_seed(torch_seed(seed, number, stream)) for number in batch.numbers]

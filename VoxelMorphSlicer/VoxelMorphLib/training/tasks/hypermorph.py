@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...networks.fields import FieldPair
 from ...networks.hyper_dense import HyperVxmDense
 from ..data.batch import Batch
-from .draws import item_generators
+from .draws import HYPERPARAMETER, item_generators
 from .registration import RegistrationTask
 from .terms import weighted
 
@@ -49,7 +49,8 @@ class HyperMorphTask(RegistrationTask):
 
     def draw(self, batch: Batch) -> Tensor:
         """Lambda (B,) of every sample, on the CPU; it follows from the sample's number alone."""
-        return torch.tensor([self._draw(generator) for generator in item_generators(self.config.seed, batch)])
+        generators = item_generators(self.config.seed, batch, HYPERPARAMETER)
+        return torch.tensor([self._draw(generator) for generator in generators])
 
     def _draw(self, generator: torch.Generator) -> float:
         end, value = torch.rand(2, generator=generator).tolist()

@@ -30,7 +30,7 @@ def one_hot(labels: Tensor, values: Sequence[int], step: int = 1) -> Tensor:
 
 def check_labels(config: TrainingConfig, facts: DataFacts) -> None:
     """Raise ConfigError where a recipe that learns from label maps has none."""
-    if not facts.labels:
+    if not facts.labels or not facts.labelled:
         raise ConfigError(
             f"The recipe {config.recipe} learns from label maps, and the data have no label. Give label_list, or "
             "images that hold their label maps."

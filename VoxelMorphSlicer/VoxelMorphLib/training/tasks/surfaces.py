@@ -1,0 +1,111 @@
+"""SurfacesTask: a dense network learns from images and the surfaces of labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...core.errors import ImageError
+from ...core.losses.table import make_loss
+from ...core.resize import resize
+from ...networks.dense import VxmDense
+from ...networks.semi_supervised_surface import VxmDenseSemiSupervisedPointCloud
+from ..data.batch import Batch
+from ..data.facts import DataFacts
+from ..recipes.surfaces import SurfacesConfig
+from .draws import LABELS, POINTS, item_generators
+from .labels import check_labels
+from .registration import RegistrationTask
+from .surface_points import label_surface
+from .terms import weighted
+
+
+class SurfacesTask(RegistrationTask):
+    """Points of fixed surfaces, moved by the displacement, shall lie on the moving ones; what is exported needs none.
+
+    Raises:
+        ConfigError: there are no label maps.
+    """
+
+    network_class = VxmDenseSemiSupervisedPointCloud
+
+    def __init__(self, config: SurfacesConfig, facts: DataFacts):
+        check_labels(config, facts)
+        super().__init__(config, facts)
+        if config.use_probs:
+            self.penalty_term = make_loss("kl", prior_lambda=config.prior_lambda)
+
+    def arguments(self) -> dict[str, Any]:
+        return {**super().arguments(), "use_probs": self.config.use_probs}
+
+    def derive(self, image: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+        """Of a case, for L labels; a label that it lacks has distances, points and presence 0.
+
+        Returns:
+            "distance": (L, *own) signed distances in image voxels; "points": (L, surf_points, N) voxels; "present":
+            (L,), 1 or 0.
+
+        Raises:
+            ImageError: the case has no label map.
+        """
+        if labels is None:
+            raise ImageError("A case without label map has no surfaces. Give the label map of every image.")
+        shape, count = tuple(labels.shape[1:]), self.config.surf_points
+        distance = torch.zeros(len(self.facts.labels), *shape)
+        points = torch.zeros(len(distance), count, len(shape))
+        present = torch.zeros(len(distance))
+        for channel, value in enumerate(self.facts.labels):
+            mask = labels[0].numpy() == value
+            if mask.any() and not mask.all():
+                found = label_surface(mask, count)
+                distance[channel], points[channel] = (torch.from_numpy(array) for array in found)
+                present[channel] = 1
+        return {"distance": self._reduced(distance), "points": points, "present": present}
+
+    def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        extras, config = batch.extras, self.config
+        channels = self._channels(batch)
+        inputs = [extras["moving_distance"], self._points(extras["fixed_points"], channels, batch)]
+        if config.surf_bidir:
+            inputs += [extras["fixed_distance"], self._points(extras["moving_points"], channels, batch)]
+        output = network(batch.moving, batch.fixed, *inputs, generator=generator)
+        weights = (extras["fixed_present"] * extras["moving_present"]).gather(1, channels)
+        terms = {
+            **self.registration_terms(output.registration, batch),
+            "surface": (config.surface_weight, lambda: self._mean(output.distance, weights)),
+        }
+        if config.surf_bidir:
+            terms["surface_back"] = (config.surface_weight, lambda: self._mean(output.fixed_distance, weights))
+        return weighted(terms)
+
+    def published(self) -> tuple[nn.Module, str, dict[str, Any]]:
+        dense = VxmDense(**self.arguments())
+        dense.load_state_dict(self.network.state_dict())
+        return dense, "VxmDense", self.arguments()
+
+    def _reduced(self, distance: Tensor) -> Tensor:
+        if self.config.sdt_resize == 1:
+            return distance
+        return resize(distance[None], [max(2, round(n * self.config.sdt_resize)) for n in distance.shape[1:]])[0]
+
+    def _channels(self, batch: Batch) -> Tensor:
+        """(B, P): the label of every point, the same number of each label of the step."""
+        labels, count = len(self.facts.labels), self.config.surf_points
+        wanted = min(self.config.labels_per_step or labels, labels)
+        generators = item_generators(self.config.seed, batch, LABELS)
+        rows = [torch.randperm(labels, generator=g)[:wanted] for g in generators]
+        return torch.stack([row[torch.arange(count) % wanted] for row in rows]).to(batch.fixed.device)
+
+    def _points(self, points: Tensor, channels: Tensor, batch: Batch) -> Tensor:
+        """(B, P, N + 1): one of the points (B, L, M, N) of every channel (B, P), and the channel."""
+        generators = item_generators(self.config.seed, batch, POINTS)
+        drawn = [torch.randint(points.shape[2], channels.shape[1:], generator=g) for g in generators]
+        index = torch.stack(drawn).to(points.device)
+        rows = torch.arange(len(points), device=points.device)[:, None]
+        return torch.cat([points[rows, channels, index], channels[..., None].to(points.dtype)], dim=-1)
+
+    def _mean(self, distance: Tensor, weights: Tensor) -> Tensor:
+        """Squared distances in units of `dt_sigma`, averaged over the points that count."""
+        return ((distance / self.config.dt_sigma).square() * weights).sum() / weights.sum().clamp(min=1)
