@@ -15,6 +15,7 @@ class DataFacts:
         shape: of the training space.
         channels: of the images.
         labels: values of the label maps, ascending, without 0; empty without label maps.
+        labelled: the images that are trained on have label maps, not only those of the validation.
         attributes: how many numbers describe a case.
         mean: (C, *shape), mean of up to 100 training images; None where no recipe needs it.
         atlas: (C, *shape), or None.
@@ -24,6 +25,7 @@ class DataFacts:
     shape: tuple[int, ...]
     channels: int = 1
     labels: tuple[int, ...] = ()
+    labelled: bool = True
     attributes: int = 0
     mean: Tensor | None = None
     atlas: Tensor | None = None

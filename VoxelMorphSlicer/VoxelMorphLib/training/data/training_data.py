@@ -94,6 +94,7 @@ class TrainingData:
         return DataFacts(
             shape=self.shape,
             labels=self.store.space.labels,
+            labelled=all(case.labels is not None for case in self.cases),
             attributes=len(self.cases[0].attributes),
             mean=self._mean() if needs_mean else None,
             atlas=None if atlas is None else atlas.image,
