@@ -58,7 +58,7 @@ def test_several_models_stand_side_by_side(tmp_path, cache):
 
 def test_an_own_model_gives_way_only_when_asked(tmp_path, cache):
     first = add_to_catalogue(an_entry(), a_model(tmp_path))
-    with pytest.raises(ConfigError, match="You already have a model 'mine'. Give this one another id"):
+    with pytest.raises(ConfigError, match=r"You already have a model 'mine'\. Give this one another id"):
         add_to_catalogue(an_entry(), a_model(tmp_path, 1))
     assert load_catalogue()["mine"] == first
     second = add_to_catalogue(an_entry(), a_model(tmp_path, 1), replace=True)

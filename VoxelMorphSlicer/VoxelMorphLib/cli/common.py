@@ -72,8 +72,8 @@ def run(command: Callable[[Sequence[str]], None], argv: Sequence[str] | None) ->
     """
     try:
         command(sys.argv[1:] if argv is None else argv)
-    except (KeyboardInterrupt, Cancelled):
-        print("Stopped. Nothing was written.", file=sys.stderr, flush=True)
+    except (KeyboardInterrupt, Cancelled) as stop:
+        print(str(stop) or "Stopped. Nothing was written.", file=sys.stderr, flush=True)
         return INTERRUPTED
     except VoxelMorphError as error:
         print(f"Error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)

@@ -55,7 +55,7 @@ class TrainingConfig(Settings):
         voxel_size: of the training space, mm; 0 keeps that of each image.
         orientation: of the training space's axes, e.g. "RAS".
         centring: "image" puts the middle of every image in the middle of the space, "foreground" its contents.
-        intensity: "minmax", "percentile" or "freesurfer", see `NetworkSpace`.
+        intensity: "minmax" to 0..1, "percentile" (0.5 and 99.5 %, clipped) or "freesurfer" (its T1 scale).
         flips: mirror each pair along random axes.
         augment_affine: strength of random affine maps, 1 for up to 10 degrees, 10 % scale and 10 % shift; 0 for none.
         augment_warp: mm of random smooth warps, root mean square; 0 for none.

@@ -1,4 +1,4 @@
-"""The user's own models: copied into the cache folder and named in its catalogue, so that every interface offers them."""
+"""Own models: copied into the cache folder and named in its catalogue, so that every interface offers them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..core.errors import ConfigError, OutputError
 from ..core.io.files import replacing
+from .architectures import OPTIMISE
 from .catalogue import CATALOGUE_NAME, load_catalogue
 from .checksum import sha256_of
 from .entry import ModelEntry
@@ -32,11 +33,8 @@ def add_to_catalogue(entry: ModelEntry, path: str | Path, replace: bool = False)
         WeightsError: the file cannot be read.
     """
     path, folder = Path(path), default_cache_folder()
+    check_id(entry.id, replace)
     own = _own_models(folder)
-    if entry.id in load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME):
-        raise ConfigError(f"The extension itself has a model {entry.id!r}. Give yours another id.")
-    if entry.id in own and not replace:
-        raise ConfigError(f"You already have a model {entry.id!r}. Give this one another id, or ask to replace it.")
     checksum = sha256_of(path)
     # The name follows the contents: an older file of the same id stays intact until nothing names it.
     name = f"{entry.id}-{checksum[:8]}{path.suffix}"
@@ -49,6 +47,19 @@ def add_to_catalogue(entry: ModelEntry, path: str | Path, replace: bool = False)
     if older is not None and older.file != name:
         (folder / older.file).unlink(missing_ok=True)
     return entry
+
+
+def check_id(name: str, replace: bool = False) -> None:
+    """Make sure that an own model may have an id.
+
+    Raises:
+        ConfigError: it is no id, or taken, or the user's catalogue is damaged.
+    """
+    ModelEntry(name, "title", "description", OPTIMISE)  # knows which texts are ids
+    if name in load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME):
+        raise ConfigError(f"The extension itself has a model {name!r}. Give yours another id.")
+    if name in _own_models(default_cache_folder()) and not replace:
+        raise ConfigError(f"You already have a model {name!r}. Give this one another id, or ask to replace it.")
 
 
 def _own_models(folder: Path) -> dict[str, ModelEntry]:

@@ -1,0 +1,23 @@
+#!/usr/bin/env python-real
+"""Train a network: Slicer's command line module, and the same from any shell (`--help` lists the options)."""
+
+import sys
+from pathlib import Path
+
+
+def _library_folder():
+    """Where VoxelMorphLib lies in a source tree, beside this file, or in an installed extension."""
+    here = Path(__file__).resolve().parent
+    candidates = (here.parent, here, here.parent / "qt-scripted-modules")
+    for folder in candidates:
+        if (folder / "VoxelMorphLib" / "__init__.py").is_file():
+            return str(folder)
+    looked_in = ", ".join(map(str, candidates))
+    sys.exit(f"Error: VoxelMorphLib is not in {looked_in}. Install the VoxelMorph extension again.")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, _library_folder())
+    from VoxelMorphLib.cli.train import main
+
+    sys.exit(main(sys.argv[1:]))

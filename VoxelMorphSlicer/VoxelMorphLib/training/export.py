@@ -1,0 +1,137 @@
+"""A checkpoint to a model: a safetensors file that says what it is, and its entry in the user's model list."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core.errors import WeightsError
+from ..weights.entry import ModelEntry
+from ..weights.safetensors_file import write_model
+from .checkpoint import fill, load_checkpoint, trained_weights
+from .config import TrainingConfig
+from .data.facts import DataFacts
+from .monitors.curves import FILE, read_curves
+from .table import RECIPES, make_config, make_task
+from .task import Task
+
+#: Columns of the training's table and what a model's entry calls them.
+MEASURES = {"val_dice": "mean Dice", "val_folded_percent": "folded voxels, %", "val_image_loss": "image loss"}
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What nobody but its maker knows about a model; empty texts get what follows from the training.
+
+    Args:
+        id: what `--model` and scenes store; empty takes the name of the file.
+        title: what a person chooses from a list.
+        description: one line on what it is good for and what it needs.
+        anatomy: what the images show.
+        modality: of the images.
+        licence: of the weights.
+        citation: of the paper to cite.
+        requires_affine: the images were affinely aligned before the training.
+        requires_skull_strip: the images showed the brain only.
+        command: that trained the model.
+    """
+
+    id: str = ""
+    title: str = ""
+    description: str = ""
+    anatomy: str = ""
+    modality: str = ""
+    licence: str | None = None
+    citation: str | None = None
+    requires_affine: bool = False
+    requires_skull_strip: bool = False
+    command: str = ""
+
+
+def export(checkpoint: str | Path, path: str | Path, facts: ModelFacts | None = None) -> ModelEntry:
+    """Write the network of a checkpoint as a model that the register command and the panel can use.
+
+    Args:
+        checkpoint: "best.pt" or "last.pt" of a training.
+        path: of the model, ending in .safetensors; its folder must exist.
+        facts: about the model.
+
+    Returns:
+        The model's entry, with the file's name, without size and checksum.
+
+    Raises:
+        ConfigError: the path ends otherwise, or the id is no id.
+        OutputError: the file cannot be written.
+        WeightsError: the checkpoint is damaged, foreign or holds NaN, or its recipe trains nothing that registers.
+    """
+    checkpoint, path = Path(checkpoint), Path(path)
+    content = load_checkpoint(checkpoint)
+    config = make_config(content["recipe"], content["config"])
+    task = _task(checkpoint, content, config)
+    network, architecture, arguments = task.published()
+    if not hasattr(network, "fields"):
+        raise WeightsError(f"The recipe {config.recipe} trains a {architecture}, which registers nothing to export.")
+    facts = facts or ModelFacts()
+    entry = dataclasses.replace(
+        _entry(path, config, facts),
+        architecture=architecture,
+        arguments=arguments,
+        space=config.space(tuple(content["facts"]["shape"]), getattr(network, "multiple", 1)),
+        measured=_measured(config, checkpoint, content["step"], facts.command),
+    )
+    write_model(network, entry, path)
+    return entry
+
+
+def _task(path: Path, content: dict[str, Any], config: TrainingConfig) -> Task:
+    """The recipe with the trained weights; images that it was built from are in these, so any will do."""
+    known = content["facts"]
+    shape = tuple(known["shape"])
+    blank, no_labels = torch.zeros(known["channels"], *shape), torch.zeros(1, *shape, dtype=torch.int16)
+    facts = DataFacts(
+        shape,
+        known["channels"],
+        tuple(known["labels"]),
+        known["attributes"],
+        mean=blank,
+        atlas=blank,
+        atlas_labels=no_labels,
+    )
+    task = make_task(config, facts)
+    fill(task.network, trained_weights(content), path)
+    return task
+
+
+def _entry(path: Path, config: TrainingConfig, facts: ModelFacts) -> ModelEntry:
+    name = facts.id or re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "model"
+    return ModelEntry(
+        id=name,
+        title=facts.title or name,
+        description=facts.description or f"Own training: {RECIPES[config.recipe].title.lower()}.",
+        architecture="VxmDense",
+        file=path.name,
+        format="safetensors",
+        licence=facts.licence,
+        citation=facts.citation,
+        anatomy=facts.anatomy or "any",
+        modality=facts.modality or "any",
+        requires_affine=facts.requires_affine,
+        requires_skull_strip=facts.requires_skull_strip,
+    )
+
+
+def _measured(config: TrainingConfig, checkpoint: Path, step: int, command: str) -> tuple[dict[str, Any], ...]:
+    """What the training measured on its validation pairs when it wrote the checkpoint."""
+    row = next((row for row in read_curves(checkpoint.parent.parent / FILE) if row.get("step") == step), {})
+    data = "validation pairs of its training"
+    command = command or f"VoxelMorphTrain --recipe {config.recipe}"
+    return tuple(
+        {"data": data, "metric": metric, "value": round(row[column], 5), "command": command}
+        for column, metric in MEASURES.items()
+        if column in row
+    )

@@ -1,0 +1,148 @@
+"""The memory that one training step needs, estimated from tiny ones, and the memory that is free."""
+
+from __future__ import annotations
+
+import dataclasses
+from math import prod
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..core.errors import DeviceError
+from .config import TrainingConfig
+from .data.batch import Batch
+from .data.facts import DataFacts
+from .table import make_task
+from .task import Task
+
+#: Adam keeps two numbers for each weight, beside the weight and its gradient.
+_BYTES_PER_PARAMETER = 4 * 4
+#: Share of these tensors that gradients and scratch space add at the peak (0.11 to 0.20 measured, without workspaces).
+_BACKWARD = 0.25
+#: Share of the free memory that a step may take; other programs need some and the estimate is one.
+_USABLE = 0.9
+_REMEDIES = "a smaller shape or a larger voxel_size, fewer features in encoder and decoder, or a smaller batch_size"
+
+
+def step_memory(config: TrainingConfig, facts: DataFacts) -> int:
+    """Bytes that a step of the training takes on its device, the loaded images not counted.
+
+    What the forward pass keeps for the backward pass is counted on two tiny shapes; a part that does not depend on the
+    shape and one proportional to the voxels follow from them.
+
+    Args:
+        config: of the training.
+        facts: about its data.
+    """
+    task = make_task(config, _tiny(facts, 1, 1))
+    multiple = getattr(task.network, "multiple", 1)
+    small, large = (_tiny(facts, multiple, times) for times in (1, 2))
+    kept = [_kept_bytes(config, tiny) for tiny in (small, large)]
+    per_voxel = (kept[1] - kept[0]) / (prod(large.shape) - prod(small.shape))
+    voxels = config.batch_size * prod(facts.shape)
+    activations = max(per_voxel, 0) * voxels + max(kept[0] - per_voxel * prod(small.shape), 0)
+    parameters = sum(parameter.numel() for parameter in task.network.parameters())
+    return int(activations * (1 + _BACKWARD)) + parameters * (_BYTES_PER_PARAMETER + 4 * bool(config.ema))
+
+
+def check_fits(config: TrainingConfig, facts: DataFacts, device: str) -> None:
+    """Refuse a training whose steps need more memory than is free.
+
+    Raises:
+        DeviceError: they do.
+    """
+    needed, free = step_memory(config, facts), free_memory(device)
+    if free is not None and needed > _USABLE * free:
+        raise DeviceError(
+            f"A step on {config.batch_size} x {' x '.join(map(str, facts.shape))} voxels needs about "
+            f"{needed / 2**30:.1f} GiB of memory and {device} has {free / 2**30:.1f} GiB free. Choose {_REMEDIES}."
+        )
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes that are free on "cpu" or "cuda:N"; None where nobody can tell."""
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(device)[0]
+    free = [_linux_available(), _group_available()] if device == "cpu" else []
+    return min((value for value in free if value is not None), default=None)
+
+
+def _linux_available() -> int | None:
+    file = Path("/proc/meminfo")
+    lines = file.read_text().splitlines() if file.is_file() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _group_available() -> int | None:
+    """What a container's limit leaves (Linux control groups, version 2)."""
+    limit, used = (Path("/sys/fs/cgroup", name) for name in ("memory.max", "memory.current"))
+    try:
+        return int(limit.read_text()) - int(used.read_text())
+    except (OSError, ValueError):  # no container, or no limit ("max")
+        return None
+
+
+def _tiny(facts: DataFacts, multiple: int, times: int) -> DataFacts:
+    """The same facts about images of a few voxels, each extent at least 16."""
+    extent = multiple * -(-16 // multiple) * times
+    shape = (extent,) * len(facts.shape)
+
+    def resized(image: Tensor | None) -> Tensor | None:
+        return None if image is None else torch.rand(len(image), *shape).to(image.dtype)
+
+    return dataclasses.replace(
+        facts, shape=shape, mean=resized(facts.mean), atlas=resized(facts.atlas), atlas_labels=_labels(facts, shape)
+    )
+
+
+def _labels(facts: DataFacts, shape: tuple[int, ...]) -> Tensor | None:
+    """(1, *shape), int16: all labels in layers along the first axis, within a margin of background."""
+    if not facts.labels:
+        return None
+    values = torch.tensor(facts.labels, dtype=torch.int16)
+    layers = torch.zeros(shape, dtype=torch.int16)
+    inside = layers[(slice(2, -2),) * len(shape)]
+    inside[:] = values[torch.arange(len(inside)) * len(values) // len(inside)].view(-1, *(1,) * (len(shape) - 1))
+    return layers[None]
+
+
+def _kept_bytes(config: TrainingConfig, facts: DataFacts) -> int:
+    """Bytes of what a forward pass of one made-up sample keeps for the backward pass, parameters left out."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        task = make_task(config, facts)
+        batch = _made_up_batch(task, facts)
+        kept: dict[int, int] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16")
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), autocast:
+            losses = task.losses(task.network.train(), batch, torch.Generator().manual_seed(0))
+    for parameter in task.network.parameters():
+        kept.pop(parameter.untyped_storage().data_ptr(), None)
+    del losses
+    return sum(kept.values())
+
+
+def _made_up_batch(task: Task, facts: DataFacts) -> Batch:
+    def image() -> Tensor:
+        return torch.rand(facts.channels, *facts.shape)
+
+    labels = _labels(facts, facts.shape)
+    extras = {name: value[None] for name, value in task.derive(image(), labels).items()}
+    pair = task.samples == "pair"
+    return Batch(
+        numbers=(0,),
+        names=("",),
+        fixed=image()[None],
+        moving=image()[None] if pair else None,
+        fixed_labels=None if labels is None else labels[None],
+        moving_labels=labels[None] if pair and labels is not None else None,
+        attributes=torch.zeros(1, facts.attributes) if facts.attributes else None,
+        extras={f"{side}_{name}": value for side in ("fixed", "moving")[: 1 + pair] for name, value in extras.items()},
+    )
