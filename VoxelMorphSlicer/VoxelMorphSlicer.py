@@ -99,6 +99,7 @@ class VoxelMorphSlicerParameterNode:
     precision: str = "float32"
     interpolation: str = "linear"
     smoothness: Annotated[float, WithinRange(0, 3)] = 0.5
+    hyper: Annotated[float, WithinRange(0, 1)] = 0.5
     budget: Annotated[float, WithinRange(1, 600)] = 60.0
     allowFallback: bool = False
     movedVolume: slicer.vtkMRMLScalarVolumeNode
@@ -111,8 +112,13 @@ class VoxelMorphSlicerParameterNode:
     overlay: str = "moved"
     fade: Annotated[float, WithinRange(0, 1)] = 0.5
     showGrid: bool = False
+    sequence: slicer.vtkMRMLSequenceNode
+    sequenceReference: str = "frame"
+    sequenceFrame: Annotated[int, WithinRange(1, 100000)] = 1
+    sequenceBrowser: slicer.vtkMRMLSequenceBrowserNode
     appliedTransform: slicer.vtkMRMLTransformNode
     appliedNode: Transformable
+    appliedFolder: str = ""
     appliedReference: slicer.vtkMRMLScalarVolumeNode
     applyInverse: bool = False
 
@@ -234,7 +240,7 @@ class VoxelMorphSlicerLogic(ScriptedLoadableModuleLogic):
     """What the panel does, for the Python console, scripts and tests; needs no widget.
 
     Every method that is not here is one of `VoxelMorphLib.bridge.logic.VoxelMorphLogic`: models, register, start,
-    applyTransform, jacobian, registerSequence, evaluate.
+    applyTransform, jacobian, registerSequence, startSequence, evaluate.
     """
 
     def __init__(self):

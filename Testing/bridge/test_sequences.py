@@ -11,37 +11,22 @@ import slicer
 from support.known_registration import a_rigid_matrix, known_forward
 from support.made_up_worker import MadeUpWorker, known_result
 from support.mrml_nodes import add_linear_parent, add_volume, contents, map_from_world
+from support.sequences import GRID, a_series, sequences
 from support.volumes import CENTRE, a_blob_image, a_geometry
-from VoxelMorphLib.bridge.nodes import image_from_node, image_to_node, transform_to_node, volume_geometry
+from VoxelMorphLib.bridge.nodes import image_from_node, transform_to_node, volume_geometry
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import Cancelled, ConfigError, GeometryError, ImageError, WorkerError
 from VoxelMorphLib.core.image import Image
 
+__all__ = ["sequences"]
+
 POINTS = CENTRE + np.random.default_rng(0).uniform(-8, 8, (20, 3))
-GRID = a_geometry("LPS", (14, 13, 12))
-
-
-@pytest.fixture(scope="session")
-def sequences(application):
-    """The logic that shows the chosen frame of every sequence; it also makes sequence nodes known to the scene."""
-    return application.add_module_logic("Sequences", "vtkSlicerSequencesLogic")
 
 
 @pytest.fixture
 def series(sequences, scene):
     """Three frames at 0, 1.5 and 3 s."""
     return a_series(scene)
-
-
-def a_series(scene, images=None):
-    node = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "heart")
-    node.SetIndexName("time")
-    node.SetIndexUnit("s")
-    for index, image in enumerate(images or [a_blob_image(GRID, seed) for seed in (1, 2, 3)]):
-        frame = image_to_node(image, slicer.vtkMRMLScalarVolumeNode())
-        frame.SetName("beat")
-        node.SetDataNodeAtValue(frame, f"{1.5 * index:g}")
-    return node
 
 
 def browse(scene, series):

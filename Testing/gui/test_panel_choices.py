@@ -25,23 +25,26 @@ SELECTORS = {
     "inverseTransform": ("inverseTransformSelector", "vtkMRMLTransformNode"),
     "jacobianVolume": ("jacobianVolumeSelector", "vtkMRMLScalarVolumeNode"),
     "movedSegmentation": ("movedSegmentationSelector", "vtkMRMLSegmentationNode"),
+    "sequence": ("sequenceSelector", "vtkMRMLSequenceNode"),
+    "sequenceBrowser": ("sequenceBrowserSelector", "vtkMRMLSequenceBrowserNode"),
     "appliedTransform": ("appliedTransformSelector", "vtkMRMLGridTransformNode"),
     "appliedNode": ("appliedNodeSelector", "vtkMRMLModelNode"),
     "appliedReference": ("appliedReferenceSelector", "vtkMRMLScalarVolumeNode"),
 }
 CREATABLE = ("movedVolume", "forwardTransform", "inverseTransform", "jacobianVolume", "movedSegmentation")
-SLIDERS = {"smoothness": 0.75, "budget": 12.0, "fade": 0.2}
+SLIDERS = {"smoothness": 0.75, "hyper": 0.2, "budget": 12.0, "fade": 0.2}
 CHECK_BOXES = ("allowFallback", "showResult", "showGrid", "applyInverse")
 COMBO_BOXES = {
     "affine": ("auto", "none", "centre", "rigid", "affine"),
     "precision": ("float32", "bfloat16"),
     "interpolation": ("linear", "cubic", "nearest"),
     "overlay": ("moved", "moving", "jacobian"),
+    "sequenceReference": ("frame", "volume"),
 }
 
 
 @pytest.fixture
-def panel(a_module_widget):
+def panel(sequences, a_module_widget):
     return a_module_widget()
 
 
@@ -109,7 +112,7 @@ def test_a_choice_is_stored_and_shown(panel, name, value):
 
 def test_every_parameter_has_a_control_or_is_shown_elsewhere(panel):
     bound = {widget.property("SlicerParameterName") for widget in vars(panel.ui).values()} - {None, ""}
-    by_hand = {*COMBO_BOXES, "model", "device", "resultsTable"}
+    by_hand = {*COMBO_BOXES, "model", "device", "resultsTable", "appliedFolder"}
     assert bound | by_hand == set(parameters(panel).allParameters)
     assert not bound & by_hand
 
@@ -135,6 +138,15 @@ def test_smoothness_and_time_limit_belong_to_the_optimisation_only(panel):
     activate(panel.ui.modelComboBox, "vxm-dense-brain-T1-mse")
     assert not panel.ui.smoothnessSlider.enabled
     assert not panel.ui.budgetSlider.enabled
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"), [("optimise", False), ("vxm-dense-brain-T1-mse", False), ("synthmorph-deform-3", True)]
+)
+def test_regularity_is_shown_where_the_model_has_one(panel, model, expected):
+    activate(panel.ui.modelComboBox, model)
+    shown = [widget.isVisibleTo(panel.frame) for widget in (panel.ui.hyperSlider, panel.ui.hyperLabel)]
+    assert shown == [expected, expected]
 
 
 def test_only_plain_volumes_are_offered_as_inputs(panel, scene):

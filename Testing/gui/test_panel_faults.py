@@ -305,7 +305,7 @@ def test_a_licence_that_is_declined(ready, scene, scripted, dialogs, monkeypatch
 
 def test_a_failure_after_the_registration_keeps_the_result(ready, scripted, monkeypatch):
     logic = ready.widget.panel.run._logic
-    monkeypatch.setattr(logic, "evaluate", lambda *_nodes, **_options: 1 / 0, raising=False)
+    monkeypatch.setattr(logic, "evaluateSteps", lambda *_nodes, **_options: 1 / 0, raising=False)
     ready.click("registerButton")
     scripted.finish()
     ready.wait(lambda: is_idle(ready))

@@ -180,6 +180,7 @@ def test_settings_reach_the_job(ready, scene, worker):
     chosen = parameters(ready)
     chosen.affine, chosen.precision, chosen.interpolation = "rigid", "bfloat16", "cubic"
     ready.ui.smoothnessSlider.value = 0.7
+    ready.ui.hyperSlider.value = 0.35
     ready.ui.allowFallbackCheckBox.click()
     initial = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "initial")
     ready.choose(initialTransformSelector=initial)
@@ -188,6 +189,7 @@ def test_settings_reach_the_job(ready, scene, worker):
     options = job.options
     assert (options.affine, options.precision, options.interpolation) == ("rigid", "bfloat16", "cubic")
     assert (options.smoothness, options.budget_s, options.device) == (0.7, 1.0, "auto")
+    assert options.hyper == 0.35
     assert (job.model, job.allow_fallback) == ("optimise", True)
     assert job.initial is not None
 

@@ -69,6 +69,12 @@ def choose_overlay(panel, value: str) -> None:
     box.activated.emit(box.currentIndex)
 
 
+def apply(panel) -> None:
+    """Click, and wait for the end."""
+    panel.click("applyButton")
+    panel.wait(lambda: not panel.widget.panel.run.busy)
+
+
 def test_a_result_is_laid_over_the_fixed_volume(layers, shown):
     assert names(layers) == ("fixedVolume", "movedVolume")
     assert layers.GetForegroundOpacity() == 0.5
@@ -141,7 +147,7 @@ def test_landmarks_are_carried_in_both_directions(shown, scene, forward, inverse
     shown.choose(appliedTransformSelector=forward, appliedNodeSelector=points)
     if inverse:
         shown.click("applyInverseCheckBox")
-    shown.click("applyButton")
+    apply(shown)
     result = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")[-1]
     assert shown.ui.statusLabel.text == f"Done: {result.GetName()}"
     moved = np.array(result.GetNthControlPointPosition(0)) - CENTRE
@@ -155,7 +161,7 @@ def test_a_volume_is_carried_onto_the_chosen_grid(shown, scene, forward, volumes
         appliedTransformSelector=forward, appliedNodeSelector=volumes["movingVolume"], appliedReferenceSelector=grid
     )
     before = {node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")}
-    shown.click("applyButton")
+    apply(shown)
     (result,) = [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if node.GetID() not in before]
     assert result.GetImageData().GetDimensions() == (10, 11, 12)
 
@@ -164,7 +170,75 @@ def test_what_cannot_be_applied_is_said_in_one_sentence(shown, scene, forward):
     empty = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
     shown.choose(appliedTransformSelector=forward, appliedNodeSelector=empty)
     before = scene.GetNumberOfNodes()
-    shown.click("applyButton")
+    apply(shown)
     assert shown.ui.statusIconLabel.isVisibleTo(shown.frame)
     assert "empty" in shown.ui.statusLabel.text
     assert scene.GetNumberOfNodes() == before
+
+
+@pytest.fixture
+def hierarchy(scene):
+    """The data tree, emptied after the test."""
+    node = slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(scene)
+    yield node
+    node.RemoveAllItems(False)
+
+
+@pytest.fixture
+def a_folder(hierarchy, scene, volumes):
+    """A folder with a volume, landmarks and a table."""
+    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "visit")
+    points = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "landmarks")
+    points.AddControlPoint(*CENTRE)
+    for node in (volumes["movingVolume"], points):
+        hierarchy.CreateItem(folder, node)
+    return folder
+
+
+def test_a_whole_folder_is_carried_along(shown, scene, hierarchy, forward, a_folder):
+    shown.choose(appliedTransformSelector=forward)
+    box = shown.ui.appliedFolderComboBox
+    box.setCurrentItem(a_folder)
+    assert not shown.ui.appliedNodeSelector.enabled
+    apply(shown)
+    assert shown.ui.statusLabel.text == "Done: movingVolume moved, landmarks moved"
+    result = hierarchy.GetItemByName("visit moved")
+    for name in ("movingVolume moved", "landmarks moved"):
+        assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(scene.GetFirstNodeByName(name))) == result
+    box.clearSelection()
+    assert shown.widget.panel.parameters.appliedFolder == ""
+    assert shown.ui.appliedNodeSelector.enabled
+
+
+def test_the_chosen_folder_is_found_by_what_is_saved_of_it(shown, hierarchy, a_folder):
+    box, parameters = shown.ui.appliedFolderComboBox, shown.widget.panel.parameters
+    box.setCurrentItem(a_folder)
+    kept = parameters.appliedFolder
+    assert hierarchy.GetItemByUID("VoxelMorph", kept) == a_folder
+    parameters.appliedFolder = ""
+    assert box.currentItem() == 0
+    parameters.appliedFolder = kept
+    assert box.currentItem() == a_folder
+
+
+def test_a_folder_without_anything_to_move_is_refused(shown, scene, hierarchy, forward):
+    empty = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "empty")
+    shown.choose(appliedTransformSelector=forward)
+    shown.ui.appliedFolderComboBox.setCurrentItem(empty)
+    before = scene.GetNumberOfNodes()
+    apply(shown)
+    assert "empty holds nothing that a transform can be applied to" in shown.ui.statusLabel.text
+    assert scene.GetNumberOfNodes() == before
+
+
+def test_applying_can_be_cancelled(shown, scene, forward, volumes):
+    shown.choose(appliedTransformSelector=forward, appliedNodeSelector=volumes["movingVolume"])
+    before = scene.GetNumberOfNodes()
+    shown.click("applyButton")
+    assert not shown.ui.registerButton.enabled
+    shown.click("cancelApplyButton")
+    assert not shown.widget.panel.run.busy
+    assert shown.ui.statusLabel.text == "Cancelled; the scene is as before"
+    assert scene.GetNumberOfNodes() == before
+    apply(shown)
+    assert shown.ui.statusLabel.text == "Done: movingVolume moved"

@@ -85,6 +85,8 @@ def test_a_removed_configuration_gives_way_to_another(panel, scene):
 def test_everything_comes_back_with_the_scene(panel, scene, two_volumes, tmp_path):
     panel.choose(fixedSelector=two_volumes[0], movingSelector=two_volumes[1])
     panel.ui.smoothnessSlider.value = 1.25
+    panel.ui.hyperSlider.value = 0.15
+    panel.ui.sequenceFrameSpinBox.value = 7
     panel.ui.showGridCheckBox.click()
     parameters(panel).affine = "rigid"
     scene.SetURL(str(tmp_path / "scene.mrml"))
@@ -97,6 +99,8 @@ def test_everything_comes_back_with_the_scene(panel, scene, two_volumes, tmp_pat
     assert panel.ui.fixedSelector.currentNode().GetName() == "fixed"
     assert panel.ui.movingSelector.currentNode().GetName() == "moving"
     assert panel.ui.smoothnessSlider.value == pytest.approx(1.25)
+    assert panel.ui.hyperSlider.value == pytest.approx(0.15)
+    assert panel.ui.sequenceFrameSpinBox.value == 7
     assert panel.ui.showGridCheckBox.checked
     assert panel.ui.affineComboBox.currentData == "rigid"
 

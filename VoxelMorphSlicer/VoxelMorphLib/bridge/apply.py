@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Callable
 
 import slicer
 
 from ..core.errors import GeometryError, OutputError
 from ..core.geometry import Geometry
 from .apply_points import apply_to_points
-from .apply_segmentations import apply_to_segmentation
-from .apply_volumes import apply_to_volume
+from .apply_segmentations import segmentation_steps
+from .apply_volumes import volume_steps
 from .hierarchy import place_beside
 from .node_geometry import volume_geometry
-from .node_maps import holder, image_map, matrix_to_world, partner, transform_to_world, world_map
+from .node_maps import holder, image_map, matrix_to_world, partner, plain_map, transform_to_world, world_map
 from .rollback import unchanged_on_failure
+from .steps import Steps, finish
 
 #: What can be carried along; everything else in a folder is left out.
 KINDS = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode", "vtkMRMLModelNode", "vtkMRMLMarkupsNode")
@@ -36,20 +39,22 @@ class Application:
     reference: slicer.vtkMRMLScalarVolumeNode | None = None
     interpolation: str = "linear"
 
-    def apply(self, node: slicer.vtkMRMLNode, target: slicer.vtkMRMLNode | None = None) -> slicer.vtkMRMLNode:
-        """The moved node: a new one beside `node`, or `target` filled; see `apply_transform`."""
-        created = target is None
+    def steps(self, node: slicer.vtkMRMLNode, target: slicer.vtkMRMLNode | None = None) -> Steps:
+        """Everything but the writing: gives a function that writes the moved node, a new one beside `node` or `target`.
+
+        See `Steps` and `apply_transform`.
+        """
         if isinstance(node, slicer.vtkMRMLVolumeNode):
-            result = apply_to_volume(node, *self._voxel_way(node), target, self.interpolation)
+            way = yield from self._voxel_way(node)
+            write = yield from volume_steps(node, *way, target, self.interpolation)
         elif isinstance(node, slicer.vtkMRMLSegmentationNode):
-            result = apply_to_segmentation(node, *self._voxel_way(node), target, self.reference_volume())
+            way = yield from self._voxel_way(node)
+            write = yield from segmentation_steps(node, *way, target, self.reference_volume())
         else:
             backward = world_map(self.transform_node, not self.inverse)
             to_world = transform_to_world(node, holder(self.transform_node, self.inverse))
-            result = apply_to_points(node, backward, to_world, target)
-        if created:
-            place_beside(result, node)
-        return result
+            write = partial(apply_to_points, node, backward, to_world, target)
+        return partial(_written, write, node, created=target is None)
 
     def check(self, node: slicer.vtkMRMLNode | None, target: slicer.vtkMRMLNode | None = None) -> None:
         """Refuse nodes that are absent, gone, unfit or used twice."""
@@ -71,11 +76,13 @@ class Application:
             raise OutputError("There is no transform to apply. Register first, or choose a transform.")
         _check_present(self.transform_node, self.reference)
 
-    def _voxel_way(self, node: slicer.vtkMRMLTransformableNode) -> tuple:
-        """Map, own coordinates -> world, and grid of the result."""
+    def _voxel_way(self, node: slicer.vtkMRMLTransformableNode) -> Steps:
+        """Map without VTK, own coordinates -> world, and grid of the result."""
         under = holder(self.transform_node, self.inverse)
         grid = self.grid()
-        return image_map(self.transform_node, grid, self.inverse), matrix_to_world(node, under), grid
+        to_world = matrix_to_world(node, under)
+        transform = yield from plain_map(image_map(self.transform_node, grid, self.inverse), grid)
+        return transform, to_world, grid
 
     def grid(self) -> Geometry:
         """Where voxels are resampled to, in world coordinates."""
@@ -106,6 +113,13 @@ def _check_present(*nodes: slicer.vtkMRMLNode | None) -> None:
             raise OutputError(f"{node.GetName()} is no longer in the scene. Load it again and repeat.")
 
 
+def _written(write: Callable, node: slicer.vtkMRMLNode, created: bool) -> slicer.vtkMRMLNode:
+    result = write()
+    if created:
+        place_beside(result, node)
+    return result
+
+
 def can_be_moved(node: slicer.vtkMRMLNode | None) -> bool:
     """True for volumes, segmentations, models and markups."""
     return node is not None and any(node.IsA(kind) for kind in KINDS)
@@ -114,6 +128,11 @@ def can_be_moved(node: slicer.vtkMRMLNode | None) -> bool:
 def apply_transform(
     node: slicer.vtkMRMLNode, application: Application, target: slicer.vtkMRMLNode | None = None
 ) -> slicer.vtkMRMLNode:
+    """Move one node here and now; see `node_steps`."""
+    return finish(node_steps(node, application, target))
+
+
+def node_steps(node: slicer.vtkMRMLNode, application: Application, target: slicer.vtkMRMLNode | None = None) -> Steps:
     """Move one node; when anything fails the scene is unchanged.
 
     Images, label maps and segmentations are resampled once onto the grid of the reference volume. The points of models
@@ -131,5 +150,8 @@ def apply_transform(
         ImageError: a volume or segmentation without content.
     """
     application.check(node, target)
-    with unchanged_on_failure(node.GetScene(), [] if target is None else [target]):
-        return application.apply(node, target)
+    scene = node.GetScene()
+    write = yield from application.steps(node, target)
+    application.check(node, target)  # time has passed
+    with unchanged_on_failure(scene, [] if target is None else [target]):
+        return write()

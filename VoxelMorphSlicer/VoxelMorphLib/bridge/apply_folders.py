@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Callable
 
 import slicer
 
@@ -11,15 +12,21 @@ from ..core.progress import Progress, silent
 from .apply import Application, can_be_moved
 from .hierarchy import children, hierarchy_of
 from .rollback import unchanged_on_failure
+from .steps import Steps, finish
 
 
 def apply_to_folder(item: int, application: Application, progress: Progress = silent) -> list[slicer.vtkMRMLNode]:
+    """Move everything in a folder here and now; see `folder_steps`."""
+    return finish(folder_steps(item, application, progress))
+
+
+def folder_steps(item: int, application: Application, progress: Progress = silent) -> Steps:
     """Move everything in a folder into a new folder beside it; when anything fails the scene is unchanged.
 
     Args:
         item: of the subject hierarchy: a folder or anything else that has items below it, or the item of one node.
         application: which transform, and how.
-        progress: told every node; may raise `Cancelled`, which removes what was made.
+        progress: told every node; may raise `Cancelled`, after which nothing is kept.
 
     Returns:
         The new nodes in the order of the folder. Tables, transforms and whatever else cannot be moved is left out.
@@ -43,6 +50,7 @@ def apply_to_folder(item: int, application: Application, progress: Progress = si
             f"{hierarchy.GetItemName(item)} holds nothing that a transform can be applied to. "
             "Choose a folder with volumes, segmentations, models or markups."
         )
+    yield from walk.compute()
     with unchanged_on_failure(scene, []):
         walk.visit(item, hierarchy.GetItemParent(item), is_root=True)
     if walk.left_out:
@@ -59,6 +67,7 @@ class _Walk:
         self.hierarchy, self.application, self.progress = hierarchy, application, progress
         self.planned: list[int] = []
         self.left_out: list[str] = []
+        self.writes: dict[int, Callable[[], slicer.vtkMRMLNode]] = {}
         self.results: list[slicer.vtkMRMLNode] = []
 
     def plan(self, item: int) -> None:
@@ -71,13 +80,22 @@ class _Walk:
         for child in self._below(item):
             self.plan(child)
 
+    def compute(self) -> Steps:
+        """Everything but the writing."""
+        nodes = {item: self._node(item) for item in self.planned}
+        for item, node in nodes.items():
+            self.progress(len(self.writes) / len(nodes), f"Moving {node.GetName()}")
+            self.application.check(node)
+            self.writes[item] = yield from self.application.steps(node)
+        for node in nodes.values():
+            self.application.check(node)  # time has passed
+
     def visit(self, item: int, parent: int, is_root: bool = False) -> None:
         """Move one item and what is below it into `parent`."""
         below = self._below(item)
         node = self._node(item)
         if item in self.planned:
-            self.progress(len(self.results) / len(self.planned), f"Moving {node.GetName()}")
-            result = self.application.apply(node)
+            result = self.writes[item]()
             self.results.append(result)
             parent = self.hierarchy.CreateItem(parent, result)
         elif node is None:

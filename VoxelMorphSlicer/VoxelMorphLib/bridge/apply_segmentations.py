@@ -9,30 +9,32 @@ from ..core.errors import OutputError
 from ..core.geometry import Geometry
 from ..core.image import LabelMap
 from ..core.transform import Transform
-from .segment_layers import BINARY, binary_segmentation, oriented_image, segment_layers
+from .segment_layers import BINARY, Layer, binary_segmentation, oriented_image, segment_layers
+from .steps import Steps
+from .volume_nodes import i_fastest
 
 
-def apply_to_segmentation(
+def segmentation_steps(
     node: slicer.vtkMRMLSegmentationNode,
     transform: Transform,
     to_world: np.ndarray,
     geometry: Geometry,
     target: slicer.vtkMRMLSegmentationNode | None = None,
     reference: slicer.vtkMRMLScalarVolumeNode | None = None,
-) -> slicer.vtkMRMLSegmentationNode:
+) -> Steps:
     """Resample every segment by nearest neighbour; segments that overlap still do.
 
     Args:
         node: is not changed.
-        transform: world of the result -> world of `node`.
+        transform: world of the result -> world of `node`, without VTK.
         to_world: (4, 4), own coordinates of `node` -> its world.
         geometry: grid of the result, in world coordinates.
         target: receives the result instead of what it holds; None creates a node.
         reference: volume whose grid `geometry` is, for the segment editor.
 
     Returns:
-        The node with the result, under no parent transform; segments keep identifier, name, colour, terminology, tags
-        and order.
+        A function that writes the result into the scene and returns its node, under no parent transform; segments keep
+        identifier, name, colour, terminology, tags and order.
 
     Raises:
         ImageError: no segments, or none that can be turned into label maps.
@@ -42,7 +44,46 @@ def apply_to_segmentation(
         raise OutputError(
             f"{target.GetName()} is a {target.GetClassName()} and cannot hold segments. Choose a segmentation."
         )
-    moved = _moved_segmentation(node, transform, to_world, geometry)
+    source = binary_segmentation(node)
+    layers = []
+    for layer in segment_layers(source, to_world, node.GetName()):
+        layers.append(layer)
+        yield None
+    labels = yield lambda: [i_fastest(transform.resample(_voxels_of(layer), geometry)) for layer in layers]
+    moved = slicer.vtkSegmentation()
+    moved.SetSourceRepresentationName(BINARY)
+    images = {}
+    for layer, resampled in zip(layers, labels):
+        images.update(dict.fromkeys(layer.segment_ids, oriented_image(resampled)))
+        yield None
+    for segment_id in source.GetSegmentIDs():
+        _add_segment(moved, segment_id, source.GetSegment(segment_id), images[segment_id])
+    return lambda: _write(moved, node, target, reference)
+
+
+def _voxels_of(layer: Layer) -> LabelMap:
+    """The label map of a layer; one empty voxel where it has none."""
+    return layer.labels or LabelMap(np.zeros((1, 1, 1), np.uint8), Geometry((1, 1, 1), np.eye(4)))
+
+
+def _add_segment(
+    segmentation: slicer.vtkSegmentation,
+    segment_id: str,
+    example: slicer.vtkSegment,
+    image: slicer.vtkOrientedImageData,
+) -> None:
+    segment = slicer.vtkSegment()
+    segment.DeepCopyMetadata(example)
+    segment.AddRepresentation(BINARY, image)
+    segmentation.AddSegment(segment, segment_id)
+
+
+def _write(
+    moved: slicer.vtkSegmentation,
+    node: slicer.vtkMRMLSegmentationNode,
+    target: slicer.vtkMRMLSegmentationNode | None,
+    reference: slicer.vtkMRMLScalarVolumeNode | None,
+) -> slicer.vtkMRMLSegmentationNode:
     if target is None:
         scene = node.GetScene()
         name = scene.GenerateUniqueName(f"{node.GetName()} moved")
@@ -54,25 +95,6 @@ def apply_to_segmentation(
             target.SetReferenceImageGeometryParameterFromVolumeNode(reference)
     _show_like(target, node)
     return target
-
-
-def _moved_segmentation(
-    node: slicer.vtkMRMLSegmentationNode, transform: Transform, to_world: np.ndarray, geometry: Geometry
-) -> slicer.vtkSegmentation:
-    source = binary_segmentation(node)
-    images = {}
-    for layer in segment_layers(source, to_world, node.GetName()):
-        labels = layer.labels or LabelMap(np.zeros((1, 1, 1), np.uint8), Geometry((1, 1, 1), np.eye(4)))
-        image = oriented_image(transform.resample(labels, geometry))
-        images.update(dict.fromkeys(layer.segment_ids, image))
-    moved = slicer.vtkSegmentation()
-    moved.SetSourceRepresentationName(BINARY)
-    for segment_id in source.GetSegmentIDs():
-        segment = slicer.vtkSegment()
-        segment.DeepCopyMetadata(source.GetSegment(segment_id))
-        segment.AddRepresentation(BINARY, images[segment_id])
-        moved.AddSegment(segment, segment_id)
-    return moved
 
 
 def _show_like(node: slicer.vtkMRMLSegmentationNode, model: slicer.vtkMRMLSegmentationNode) -> None:

@@ -12,52 +12,58 @@ from ..core.geometry import Geometry
 from ..core.image import Image
 from ..core.transform import Transform
 from .node_geometry import volume_geometry
-from .volume_nodes import image_from_node, image_to_node, is_colour, show_like
+from .steps import Steps
+from .volume_nodes import i_fastest, image_from_node, image_to_node, is_colour, show_like
 
 VECTOR_CLASS = "vtkMRMLVectorVolumeNode"
 
 
-def apply_to_volume(
+def volume_steps(
     node: slicer.vtkMRMLScalarVolumeNode,
     transform: Transform,
     to_world: np.ndarray,
     geometry: Geometry,
     target: slicer.vtkMRMLScalarVolumeNode | None = None,
     interpolation: str = "linear",
-) -> slicer.vtkMRMLScalarVolumeNode:
+) -> Steps:
     """Resample a scalar, label map or colour volume.
 
     Args:
         node: is not changed.
-        transform: world of the result -> world of `node`.
+        transform: world of the result -> world of `node`, without VTK.
         to_world: (4, 4), own coordinates of `node` -> its world.
         geometry: grid of the result, in world coordinates.
         target: receives the result; None creates a node of the same class.
         interpolation: of intensities; label maps are always sampled by nearest neighbour.
 
     Returns:
-        The node with the result, under no parent transform.
+        A function that writes the result into the scene and returns its node, under no parent transform.
 
     Raises:
         ImageError: vectors or tensors, which a resampling would have to turn too.
         OutputError: `target` is of another class.
     """
     if isinstance(node, slicer.vtkMRMLVectorVolumeNode):
-        return _apply_to_colours(node, transform, to_world, geometry, target, interpolation)
-    moved = transform.resample(image_from_node(node, to_world=to_world), geometry, interpolation)
-    result = image_to_node(moved, target, f"{node.GetName()} moved", node.GetScene())
-    show_like(result, node)
-    return result
+        return (yield from _colour_steps(node, transform, to_world, geometry, target, interpolation))
+    image = image_from_node(node, to_world=to_world)
+    moved = yield lambda: i_fastest(transform.resample(image, geometry, interpolation))
+
+    def write() -> slicer.vtkMRMLScalarVolumeNode:
+        result = image_to_node(moved, target, f"{node.GetName()} moved", node.GetScene())
+        show_like(result, node)
+        return result
+
+    return write
 
 
-def _apply_to_colours(
+def _colour_steps(
     node: slicer.vtkMRMLVectorVolumeNode,
     transform: Transform,
     to_world: np.ndarray,
     geometry: Geometry,
     target: slicer.vtkMRMLVectorVolumeNode | None,
     interpolation: str,
-) -> slicer.vtkMRMLVectorVolumeNode:
+) -> Steps:
     """Every colour by itself."""
     seen = volume_geometry(node, to_world)
     scalars = vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())
@@ -71,10 +77,22 @@ def _apply_to_colours(
         raise OutputError(
             f"{target.GetName()} is a {target.GetClassName()} and cannot hold colours. Choose a {VECTOR_CLASS}."
         )
-    moved = np.empty((*geometry.shape[::-1], scalars.shape[1]), scalars.dtype)
-    for component, values in enumerate(scalars.T):
-        image = Image(values.reshape(seen.shape[::-1]).T, seen, node.GetName())
-        moved[..., component] = transform.resample(image, geometry, interpolation, background=0).array.T
+    colours = [Image(values.reshape(seen.shape[::-1]).T, seen, node.GetName()) for values in scalars.T.copy()]
+
+    def resample() -> np.ndarray:
+        parts = [transform.resample(colour, geometry, interpolation, background=0).array.T for colour in colours]
+        return np.stack(parts, axis=-1)
+
+    moved = yield resample
+    return lambda: _write_colours(moved, geometry, node, target)
+
+
+def _write_colours(
+    moved: np.ndarray,
+    geometry: Geometry,
+    node: slicer.vtkMRMLVectorVolumeNode,
+    target: slicer.vtkMRMLVectorVolumeNode | None,
+) -> slicer.vtkMRMLVectorVolumeNode:
     data = vtk.vtkImageData()
     data.SetDimensions(geometry.shape)
     data.GetPointData().SetScalars(numpy_to_vtk(moved.reshape(-1, moved.shape[-1]), deep=True))

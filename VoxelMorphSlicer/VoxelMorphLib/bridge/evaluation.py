@@ -11,7 +11,6 @@ import numpy as np
 import slicer
 
 from ..core.errors import OutputError
-from ..core.geometry import Geometry
 from ..core.image import Image
 from ..core.metrics import correlation, folding, mutual_information, surface_distances, target_registration_error
 from ..core.transform import IDENTITY, Transform
@@ -19,10 +18,11 @@ from ..registration.quality import coarse_grid
 from .hierarchy import place_beside
 from .jacobian_nodes import jacobian_image
 from .landmarks import landmark_pairs
-from .node_maps import image_map, matrix_to_world
+from .node_maps import image_map, matrix_to_world, plain_map, world_map
 from .result_nodes import ATTRIBUTE_PREFIX
 from .result_table import Row, check_table, fill_table
 from .rollback import unchanged_on_failure
+from .steps import Steps
 from .structures import Sampler, Structure, matched, structures_from_node
 from .volume_nodes import image_from_node
 
@@ -56,7 +56,7 @@ class Evaluated:
     is_fresh: bool = False
 
 
-def evaluate(nodes: Evaluated, table: slicer.vtkMRMLTableNode | None = None) -> slicer.vtkMRMLTableNode:
+def evaluation_steps(nodes: Evaluated, table: slicer.vtkMRMLTableNode | None = None) -> Steps:
     """Measure a registration and write a table; when anything fails the scene is unchanged.
 
     Args:
@@ -70,7 +70,13 @@ def evaluate(nodes: Evaluated, table: slicer.vtkMRMLTableNode | None = None) -> 
     """
     _check(nodes)
     check_table(table)
-    rows = list(_rows(nodes))
+    seen = yield from _read(nodes)
+    landmarks = list(_landmarks(nodes))
+    provenance = list(_provenance(nodes.forward))
+    measured = yield lambda: (list(_similarity_rows(seen)), list(_folding_rows(seen)))
+    rows = [*measured[0], *(yield lambda: list(_overlap(seen))), *landmarks, *measured[1], *provenance]
+    _check(nodes)  # time has passed
+    check_table(table)
     scene = nodes.fixed.GetScene()
     with unchanged_on_failure(scene, [] if table is None else [table]):
         if table is None:
@@ -89,20 +95,56 @@ def _check(nodes: Evaluated) -> None:
             raise OutputError(f"{node.GetName()} is no longer in the scene. Load it again and repeat.")
 
 
-def _rows(nodes: Evaluated) -> Iterator[Row]:
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What is measured, without nodes.
+
+    Args:
+        fixed, before, after: the fixed image, the moving one, and what is compared after the registration.
+        is_moved: whether `after` lies on the fixed grid already.
+        forward: on the grid of `fixed`, without VTK; None where nothing needs it.
+        known: figures that the registration measured itself.
+        pairs: the same structure in the fixed and the moving image.
+        alone: rows of the structures that have no partner.
+    """
+
+    fixed: Image
+    before: Optional[Image]
+    after: Optional[Image]
+    is_moved: bool
+    forward: Optional[Transform]
+    known: Optional[dict[str, float]]
+    pairs: tuple[tuple[Structure, Structure], ...]
+    alone: tuple[Row, ...]
+
+
+def _read(nodes: Evaluated) -> Steps:
+    """Read all nodes, one at a time."""
     known = _known_figures(nodes.forward) if nodes.is_fresh else None
     fixed = image_from_node(nodes.fixed)
-    grid = fixed.geometry
+    yield None
     compares = nodes.fixed_segmentation is not None and nodes.moving_segmentation is not None
-    has_landmarks = nodes.fixed_landmarks is not None and nodes.moving_landmarks is not None
-    forward = None if known and not compares and not has_landmarks else image_map(nodes.forward, grid)
-    yield from _known_similarity(known) if known else _similarity(nodes, fixed, forward)
-    if compares:
-        yield from _overlap(nodes, grid, forward)
-    if has_landmarks:
-        yield from _landmarks(nodes, forward)
-    yield from _folding(known or _folds(forward, grid))
-    yield from _provenance(nodes.forward)
+    forward = before = after = None
+    if known is None or compares:
+        forward = yield from plain_map(image_map(nodes.forward, fixed.geometry), fixed.geometry)
+        yield None
+    if known is None:
+        before = image_from_node(nodes.moving, to_world=matrix_to_world(nodes.moving, nodes.forward))
+        yield None
+        after = before if nodes.moved is None else image_from_node(nodes.moved)
+        yield None
+    pairs, alone = (yield from _read_structures(nodes)) if compares else ((), ())
+    return _Seen(fixed, before, after, nodes.moved is not None, forward, known, tuple(pairs), tuple(alone))
+
+
+def _read_structures(nodes: Evaluated) -> Steps:
+    fixed = structures_from_node(nodes.fixed_segmentation)
+    yield None
+    moving = structures_from_node(nodes.moving_segmentation, nodes.forward)
+    yield None
+    pairs, only_fixed, only_moving = matched(fixed, moving)
+    alone = [_unmatched(structure, nodes.moving_segmentation) for structure in only_fixed]
+    return pairs, alone + [_unmatched(structure, nodes.fixed_segmentation) for structure in only_moving]
 
 
 def _known_figures(forward: slicer.vtkMRMLTransformNode) -> dict[str, float] | None:
@@ -111,31 +153,26 @@ def _known_figures(forward: slicer.vtkMRMLTransformNode) -> dict[str, float] | N
     return None if None in texts.values() else {name: json.loads(text) for name, text in texts.items()}
 
 
-def _known_similarity(known: dict[str, float]) -> Iterator[Row]:
-    yield Row("Correlation", "", known["SimilarityBefore"], known["SimilarityAfter"], "-1 to 1")
-    yield Row("Mutual information", "", known["MutualInformationBefore"], known["MutualInformationAfter"], "nat")
-
-
-def _similarity(nodes: Evaluated, fixed: Image, forward: Transform) -> Iterator[Row]:
+def _similarity_rows(seen: _Seen) -> Iterator[Row]:
     """On a subset of the fixed voxels, as the registration reports it."""
-    grid = coarse_grid(fixed.geometry)
-    reference = IDENTITY.resample(fixed, grid).array
-    moving = image_from_node(nodes.moving, to_world=matrix_to_world(nodes.moving, nodes.forward))
-    before = IDENTITY.resample(moving, grid).array
-    moved = moving if nodes.moved is None else image_from_node(nodes.moved)
-    after = (forward if nodes.moved is None else IDENTITY).resample(moved, grid).array
+    if seen.known is not None:
+        known = seen.known
+        yield Row("Correlation", "", known["SimilarityBefore"], known["SimilarityAfter"], "-1 to 1")
+        yield Row("Mutual information", "", known["MutualInformationBefore"], known["MutualInformationAfter"], "nat")
+        return
+    grid = coarse_grid(seen.fixed.geometry)
+    reference = IDENTITY.resample(seen.fixed, grid).array
+    before = IDENTITY.resample(seen.before, grid).array
+    after = (IDENTITY if seen.is_moved else seen.forward).resample(seen.after, grid).array
     yield Row("Correlation", "", correlation(reference, before), correlation(reference, after), "-1 to 1")
     information = [mutual_information(reference, image) for image in (before, after)]
     yield Row("Mutual information", "", *information, "nat")
 
 
-def _overlap(nodes: Evaluated, grid: Geometry, forward: Transform) -> Iterator[Row]:
-    pairs, only_fixed, only_moving = matched(
-        structures_from_node(nodes.fixed_segmentation),
-        structures_from_node(nodes.moving_segmentation, nodes.forward),
-    )
-    samplers = Sampler(IDENTITY, grid), Sampler(IDENTITY, grid), Sampler(forward, grid)
-    for fixed_structure, moving_structure in pairs:
+def _overlap(seen: _Seen) -> Iterator[Row]:
+    grid = seen.fixed.geometry
+    samplers = Sampler(IDENTITY, grid), Sampler(IDENTITY, grid), Sampler(seen.forward, grid)
+    for fixed_structure, moving_structure in seen.pairs:
         truth, before, after = (
             sampler.mask(structure)
             for sampler, structure in zip(samplers, (fixed_structure, moving_structure, moving_structure))
@@ -144,8 +181,7 @@ def _overlap(nodes: Evaluated, grid: Geometry, forward: Transform) -> Iterator[R
         names = (("Dice overlap", "0 to 1"), ("95 % Hausdorff distance", "mm"), ("Mean surface distance", "mm"))
         for (measure, unit), (value_before, value_after) in zip(names, columns):
             yield Row(measure, fixed_structure.name, value_before, value_after, unit)
-    yield from (_unmatched(structure, nodes.moving_segmentation) for structure in only_fixed)
-    yield from (_unmatched(structure, nodes.fixed_segmentation) for structure in only_moving)
+    yield from seen.alone
 
 
 def _compare(truth: np.ndarray, mask: np.ndarray, spacing: np.ndarray) -> tuple[float | None, ...]:
@@ -174,7 +210,11 @@ def _unmatched(structure: Structure, missing_in: slicer.vtkMRMLNode) -> Row:
     return Row("Not compared", structure.name, after=f"not in {missing_in.GetName()}")
 
 
-def _landmarks(nodes: Evaluated, forward: Transform) -> Iterator[Row]:
+def _landmarks(nodes: Evaluated) -> Iterator[Row]:
+    """A few points, by the scene's own transform."""
+    if nodes.fixed_landmarks is None or nodes.moving_landmarks is None:
+        return
+    forward = world_map(nodes.forward)
     pairs = landmark_pairs(nodes.fixed_landmarks, nodes.moving_landmarks, nodes.forward)
     before = target_registration_error(pairs.fixed, pairs.moving)
     after = target_registration_error(pairs.fixed, pairs.moving, forward)
@@ -183,12 +223,13 @@ def _landmarks(nodes: Evaluated, forward: Transform) -> Iterator[Row]:
     yield Row("Landmark error", "mean", float(before.mean()), float(after.mean()), "mm")
 
 
-def _folds(forward: Transform, grid: Geometry) -> dict[str, float]:
-    folds = folding(jacobian_image(forward, grid).array)
+def _folds(seen: _Seen) -> dict[str, float]:
+    folds = folding(jacobian_image(seen.forward, seen.fixed.geometry).array)
     return dict(zip(FOLDING_FIGURES, (folds.count, folds.percent, folds.minimum, folds.maximum)))
 
 
-def _folding(figures: dict[str, float]) -> Iterator[Row]:
+def _folding_rows(seen: _Seen) -> Iterator[Row]:
+    figures = seen.known or _folds(seen)
     count, percent, minimum, maximum = (figures[name] for name in FOLDING_FIGURES)
     yield Row("Folded voxels", "", None, count, "voxels")
     yield Row("Folded voxels", "", None, percent, "%")

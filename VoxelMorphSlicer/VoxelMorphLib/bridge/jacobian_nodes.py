@@ -10,8 +10,10 @@ from ..core.geometry import Geometry
 from ..core.image import Image
 from ..core.transform import Transform
 from .hierarchy import place_beside
+from .node_maps import plain_map
 from .rollback import unchanged_on_failure
-from .volume_nodes import image_to_node
+from .steps import Steps, finish
+from .volume_nodes import i_fastest, image_to_node
 
 
 def jacobian_image(transform: Transform, geometry: Geometry) -> Image:
@@ -46,6 +48,16 @@ def write_jacobian(
     beside: slicer.vtkMRMLNode,
     target: slicer.vtkMRMLScalarVolumeNode | None = None,
 ) -> slicer.vtkMRMLScalarVolumeNode:
+    """Put the Jacobian determinant into the scene here and now; see `jacobian_steps`."""
+    return finish(jacobian_steps(transform, geometry, beside, target))
+
+
+def jacobian_steps(
+    transform: Transform,
+    geometry: Geometry,
+    beside: slicer.vtkMRMLNode,
+    target: slicer.vtkMRMLScalarVolumeNode | None = None,
+) -> Steps:
     """Put the Jacobian determinant into the scene; when that fails the scene is unchanged.
 
     Args:
@@ -55,14 +67,22 @@ def write_jacobian(
         target: receives the map; None creates a node.
 
     Raises:
-        OutputError: `target` cannot hold intensities, is `beside` or left the scene.
+        OutputError: `target` cannot hold intensities or is `beside`, or one of both left the scene.
     """
-    if target is not None and (target is beside or target.GetScene() is None):
-        raise OutputError(f"{target.GetName()} cannot receive the Jacobian map. Choose another volume.")
+    _check(beside, target)
+    plain = yield from plain_map(transform, geometry)
+    image = yield lambda: i_fastest(jacobian_image(plain, geometry))
+    _check(beside, target)  # time has passed
     with unchanged_on_failure(beside.GetScene(), [] if target is None else [target]):
-        image = jacobian_image(transform, geometry)
         node = image_to_node(image, target, f"{beside.GetName()} Jacobian", beside.GetScene())
         if target is None:
             node.CreateDefaultDisplayNodes()
             place_beside(node, beside)
     return node
+
+
+def _check(beside: slicer.vtkMRMLNode, target: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+    if beside.GetScene() is None:
+        raise OutputError(f"{beside.GetName()} is no longer in the scene. Load it again and repeat.")
+    if target is not None and (target is beside or target.GetScene() is None):
+        raise OutputError(f"{target.GetName()} cannot receive the Jacobian map. Choose another volume.")

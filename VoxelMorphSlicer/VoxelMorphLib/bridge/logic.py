@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Callable
 from ..core.config import RegistrationOptions
 from ..core.errors import VoxelMorphError
 from ..core.progress import Progress, silent
-from .apply import Application, apply_transform
-from .apply_folders import apply_to_folder
+from .apply import Application, node_steps
+from .apply_folders import folder_steps
 from .dependencies import Ask, ensure
-from .evaluation import Evaluated, evaluate
-from .jacobian_nodes import write_jacobian
+from .evaluation import Evaluated, evaluation_steps
+from .jacobian_nodes import jacobian_steps
 from .job_runner import JobRunner
 from .node_maps import image_map
 from .packages import packages_for_model
 from .scene_job import SceneJob
-from .sequences import Reference, SequenceJob, register_sequence
+from .sequence_run import SequenceRun
+from .sequences import Reference, SequenceJob, SequenceResult, register_sequence
+from .steps import Steps, finish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,10 +167,26 @@ class VoxelMorphLogic:
         Returns:
             The result, or the list of results of a folder, which is mirrored beside the folder.
         """
+        steps = self.applySteps(
+            nodeOrItem, transformNode, referenceVolume, inverse, target, interpolation, progress or silent
+        )
+        return finish(steps)
+
+    def applySteps(
+        self,
+        nodeOrItem: slicer.vtkMRMLNode | int,
+        transformNode: slicer.vtkMRMLTransformNode,
+        referenceVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
+        inverse: bool = False,
+        target: slicer.vtkMRMLNode | None = None,
+        interpolation: str = "linear",
+        progress: Progress = silent,
+    ) -> Steps:
+        """As `applyTransform`, for a `StepRunner`: the application need not wait."""
         application = Application(transformNode, inverse, referenceVolume, interpolation)
         if isinstance(nodeOrItem, int):
-            return apply_to_folder(nodeOrItem, application, progress or silent)
-        return apply_transform(nodeOrItem, application, target)
+            return folder_steps(nodeOrItem, application, progress)
+        return node_steps(nodeOrItem, application, target)
 
     def jacobian(
         self,
@@ -183,10 +201,19 @@ class VoxelMorphLogic:
             referenceVolume: grid of the map; None takes the fixed volume of the transform.
             target: volume that receives the map; None creates one beside the reference.
         """
+        return finish(self.jacobianSteps(transformNode, referenceVolume, target))
+
+    def jacobianSteps(
+        self,
+        transformNode: slicer.vtkMRMLTransformNode,
+        referenceVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
+        target: slicer.vtkMRMLScalarVolumeNode | None = None,
+    ) -> Steps:
+        """As `jacobian`, for a `StepRunner`."""
         application = Application(transformNode, reference=referenceVolume)
         application.check_transform()
         geometry, reference = application.grid(), application.reference_volume()
-        return write_jacobian(image_map(transformNode, geometry), geometry, reference, target)
+        return jacobian_steps(image_map(transformNode, geometry), geometry, reference, target)
 
     def registerSequence(
         self,
@@ -198,6 +225,7 @@ class VoxelMorphLogic:
         worker: WorkerClient | None = None,
         weightsDir: Path | None = None,
         allowFallback: bool = False,
+        referenceMaskNode: slicer.vtkMRMLNode | None = None,
     ) -> tuple[slicer.vtkMRMLSequenceNode, slicer.vtkMRMLSequenceNode, slicer.vtkMRMLSequenceBrowserNode]:
         """Register every frame of a 4-D series to one frame or volume, and wait.
 
@@ -206,6 +234,7 @@ class VoxelMorphLogic:
             reference: number of a frame, counted from 0, or a volume.
             progress: called with a fraction and a text that names the frame; may raise `Cancelled`, which keeps
                 nothing.
+            referenceMaskNode: segmentation or label map on the reference; only what lies inside is looked at.
 
         The other arguments are those of `register`.
 
@@ -213,9 +242,37 @@ class VoxelMorphLogic:
             The sequence of moved volumes on the grid of the reference, the sequence of their transforms, and the
             browser that shows both together.
         """
-        job = SequenceJob(sequenceOrProxyNode, reference, model, options, weightsDir, allowFallback)
+        job = SequenceJob(sequenceOrProxyNode, reference, model, options, weightsDir, allowFallback, referenceMaskNode)
         result = register_sequence(job, JobRunner(worker), progress or silent)
         return result.volumes, result.transforms, result.browser
+
+    def startSequence(
+        self,
+        sequenceOrProxyNode: slicer.vtkMRMLNode,
+        reference: Reference,
+        model: str | Path | None = None,
+        options: RegistrationOptions | None = None,
+        *,
+        worker: WorkerClient,
+        onProgress: Progress = silent,
+        onFinished: Callable[[SequenceResult], None] = lambda _result: None,
+        onFailed: Callable[[Exception], None] = lambda _error: None,
+        weightsDir: Path | None = None,
+        allowFallback: bool = False,
+        referenceMaskNode: slicer.vtkMRMLNode | None = None,
+    ) -> SequenceRun:
+        """Begin to register a 4-D series and return; `worker.poll()` calls back, `cancel()` of the answer stops it.
+
+        Args:
+            worker: process that computes one frame after the other.
+            onProgress: called with a fraction and a text that names the frame.
+            onFinished: called with the nodes `volumes`, `transforms` and `browser`, once all are in the scene.
+            onFailed: called with what went wrong, `Cancelled` included; the scene is unchanged.
+
+        The other arguments are those of `registerSequence`.
+        """
+        job = SequenceJob(sequenceOrProxyNode, reference, model, options, weightsDir, allowFallback, referenceMaskNode)
+        return SequenceRun(job, worker, onProgress, onFinished, onFailed)
 
     def evaluate(
         self,
@@ -241,15 +298,24 @@ class VoxelMorphLogic:
             table: receives the rows; None creates one beside the fixed volume.
             isFresh: nothing changed since the registration, so that what it measured itself need not be measured again.
         """
-        nodes = Evaluated(
-            fixedNode,
-            movingNode,
-            movedNode,
-            forwardNode,
-            fixedSegmentation,
-            movingSegmentation,
-            fixedLandmarks,
-            movingLandmarks,
-            isFresh,
-        )
-        return evaluate(nodes, table)
+        nodes = fixedNode, movingNode, movedNode, forwardNode
+        drawn = fixedSegmentation, movingSegmentation, fixedLandmarks, movingLandmarks
+        return finish(self.evaluateSteps(*nodes, *drawn, table, isFresh))
+
+    def evaluateSteps(
+        self,
+        fixedNode: slicer.vtkMRMLScalarVolumeNode,
+        movingNode: slicer.vtkMRMLScalarVolumeNode,
+        movedNode: slicer.vtkMRMLScalarVolumeNode | None,
+        forwardNode: slicer.vtkMRMLTransformNode,
+        fixedSegmentation: slicer.vtkMRMLNode | None = None,
+        movingSegmentation: slicer.vtkMRMLNode | None = None,
+        fixedLandmarks: slicer.vtkMRMLMarkupsNode | None = None,
+        movingLandmarks: slicer.vtkMRMLMarkupsNode | None = None,
+        table: slicer.vtkMRMLTableNode | None = None,
+        isFresh: bool = False,
+    ) -> Steps:
+        """As `evaluate`, for a `StepRunner`."""
+        nodes = fixedNode, movingNode, movedNode, forwardNode
+        drawn = fixedSegmentation, movingSegmentation, fixedLandmarks, movingLandmarks
+        return evaluation_steps(Evaluated(*nodes, *drawn, isFresh), table)

@@ -12,8 +12,10 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ..core.errors import GeometryError
 from ..core.geometry import Geometry
+from ..core.image_resampling import slab_points, slabs
 from ..core.transform import AffineTransform, CompositeTransform, DisplacementField, Transform
 from .node_geometry import has_voxels, parent_matrix
+from .steps import Steps
 from .transform_nodes import transform_from_node
 
 #: Node reference between the forward and the inverse transform of one registration, in both directions.
@@ -156,10 +158,23 @@ def image_map(node: slicer.vtkMRMLTransformNode, geometry: Geometry, inverse: bo
         transform = transform_from_node(node)
     except GeometryError:
         return world_map(node)
+    if isinstance(transform, AffineTransform):
+        return into_world(transform, node)
     first = transform.transforms[0] if isinstance(transform, CompositeTransform) else transform
     if not isinstance(first, DisplacementField) or not first.geometry.matches(geometry, tolerance_mm=1e-6):
         return world_map(node)
     return into_world(transform, node)
+
+
+def plain_map(transform: Transform, geometry: Geometry) -> Steps:
+    """The same map for the voxels of a grid without VTK, so that a thread may use it; sampled piece by piece."""
+    if not isinstance(transform, SceneTransform):
+        return transform
+    field = np.empty((*geometry.shape, 3), np.float32)
+    for slab in slabs(geometry):
+        yield None
+        field[slab] = transform.map_slab(geometry, slab) - slab_points(geometry, slab)
+    return DisplacementField(field, geometry)
 
 
 def into_world(transform: Transform, node: slicer.vtkMRMLTransformNode) -> Transform:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
 
@@ -10,13 +9,14 @@ import numpy as np
 import slicer
 
 from ..core.config import RegistrationOptions
-from ..core.errors import Cancelled, ConfigError, ImageError, VoxelMorphError
+from ..core.errors import Cancelled, ConfigError, ImageError, OutputError, VoxelMorphError
 from ..core.image import Image
 from ..core.job import RegistrationJob
 from ..core.progress import Progress, silent, span
 from ..core.transform import AffineTransform, Transform
 from .frames import BROWSER_CLASS, Frames
 from .hierarchy import place_beside
+from .mask_nodes import mask_from_node
 from .node_maps import set_space
 from .result_nodes import set_provenance
 from .rollback import unchanged_on_failure
@@ -26,6 +26,7 @@ from .volume_nodes import image_from_node, image_to_node
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ..registration.result import Registration
     from .job_runner import JobRunner
 
 #: What all frames are registered to: the number of a frame, counted from 0, or a volume.
@@ -55,6 +56,8 @@ class SequenceJob:
         node: sequence of scalar volumes, or the volume that shows it.
         reference: what all frames are registered to.
         model, options, weights_dir, allow_fallback: as of a `RegistrationJob`.
+        reference_mask: segmentation or label map on the reference; only what lies inside is looked at. Frames have
+            none, because what moves leaves the mask of another moment.
     """
 
     node: slicer.vtkMRMLNode
@@ -63,6 +66,98 @@ class SequenceJob:
     options: RegistrationOptions | None = None
     weights_dir: Path | None = None
     allow_fallback: bool = False
+    reference_mask: slicer.vtkMRMLNode | None = None
+
+
+class FrameByFrame:
+    """One registration of a sequence: gives the job of every frame and takes the answers; the scene comes last.
+
+    Args:
+        job: which sequence, and how.
+
+    Raises:
+        ImageError: no sequence of volumes, a reference that cannot be registered to, or an empty mask.
+        ConfigError: the sequence has no such frame.
+        GeometryError: the shown volume or the reference is under a non-linear parent, or a mask beside the reference.
+    """
+
+    def __init__(self, job: SequenceJob):
+        self.job, self.frames = job, Frames(job.node)
+        self.scene = self.frames.sequence.GetScene()
+        self.fixed = _reference_image(job.reference, self.frames)
+        self.fixed_mask = mask_from_node(job.reference_mask, self.fixed, "fixed")
+        name = self.frames.sequence.GetName()
+        self.volumes, self.transforms = self.frames.like(f"{name} moved"), self.frames.like(f"{name} transforms")
+        self._count = len(self.frames)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def frame_job(self, index: int) -> RegistrationJob | None:
+        """What to register for one frame; None for the reference frame, which stays as it is.
+
+        Raises:
+            ImageError: the frame cannot be registered; the text names it.
+            OutputError: the sequence left the scene, or lost frames.
+        """
+        self._check_present()
+        if index == self.job.reference:
+            self._keep(index, self.fixed, AffineTransform(np.eye(4)), {})
+            return None
+        try:
+            moving = self.frames.image(index, "moving")
+        except VoxelMorphError as error:
+            raise self.named(error, index) from error
+        options = self.job.options or RegistrationOptions()
+        return RegistrationJob(
+            self.fixed,
+            moving,
+            self.job.model,
+            options,
+            self.job.weights_dir,
+            allow_fallback=self.job.allow_fallback,
+            fixed_mask=self.fixed_mask,
+        )
+
+    def take(self, index: int, registration: Registration) -> None:
+        """Keep the answer of one frame, outside of the scene."""
+        self._check_present()
+        self._keep(index, registration.moved, registration.forward, registration.report.to_dict())
+
+    def named(self, error: VoxelMorphError, index: int) -> VoxelMorphError:
+        """An error of the same kind that names the frame; cancelling needs no frame."""
+        if isinstance(error, Cancelled):
+            return error
+        return type(error)(f"{self._title(index)} failed: {error}")
+
+    def progress(self, progress: Progress, index: int) -> Progress:
+        """Progress of one frame as a part of that of all."""
+        part = span(progress, index / len(self), (index + 1) / len(self))
+        return lambda fraction, text: part(fraction, f"{self._title(index)}: {text}")
+
+    def write(self) -> SequenceResult:
+        """Add the results to the scene; when that fails the scene is unchanged."""
+        self._check_present()
+        with unchanged_on_failure(self.scene, []):
+            return _added(self.scene, self.frames, self.volumes, self.transforms)
+
+    def _keep(self, index: int, moved: Image, forward: Transform, report: dict) -> None:
+        sequence = self.frames.sequence
+        value = sequence.GetNthIndexValue(index)
+        self.volumes.SetDataNodeAtValue(_moved_node(moved, sequence.GetNthDataNode(index), report), value)
+        self.transforms.SetDataNodeAtValue(_transform_node(forward, self.frames, report), value)
+
+    def _check_present(self) -> None:
+        sequence = self.frames.sequence
+        if sequence.GetScene() is not self.scene or len(self.frames) != self._count:
+            raise OutputError(
+                f"The result was dropped because {sequence.GetName()} left the scene or changed its number of frames "
+                "while it was registered; nothing was changed."
+            )
+
+    def _title(self, index: int) -> str:
+        title = self.frames.title(index)
+        return f"{title[0].upper()}{title[1:]}"
 
 
 def register_sequence(job: SequenceJob, runner: JobRunner, progress: Progress = silent) -> SequenceResult:
@@ -74,21 +169,23 @@ def register_sequence(job: SequenceJob, runner: JobRunner, progress: Progress = 
         progress: told every frame; may raise `Cancelled`, after which nothing is kept.
 
     Raises:
-        ImageError: no sequence of volumes, or a frame that cannot be registered; the text names the frame.
-        ConfigError: the sequence has no such frame.
-        VoxelMorphError: as `registration.pipeline.register`, with the name of the frame.
+        VoxelMorphError: as `FrameByFrame`, and as `registration.pipeline.register` with the name of the frame.
     """
-    frames = Frames(job.node)
-    scene = frames.sequence.GetScene()
-    fixed = _reference_image(job.reference, frames)
-    name = frames.sequence.GetName()
-    volumes, transforms = frames.like(f"{name} moved"), frames.like(f"{name} transforms")
-    for index, (moved, forward, report) in enumerate(_registered(job, frames, fixed, runner, progress)):
-        value = frames.sequence.GetNthIndexValue(index)
-        volumes.SetDataNodeAtValue(_moved_node(moved, frames.sequence.GetNthDataNode(index), report), value)
-        transforms.SetDataNodeAtValue(_transform_node(forward, frames, report), value)
-    with unchanged_on_failure(scene, []):
-        return _added(scene, frames, volumes, transforms)
+    series = FrameByFrame(job)
+    for index in range(len(series)):
+        report = series.progress(progress, index)
+        report(0.0, "reading")
+        single = series.frame_job(index)
+        if single is None:
+            continue
+        try:
+            result = runner.run(single, report)
+        except Cancelled:
+            raise
+        except VoxelMorphError as error:
+            raise series.named(error, index) from error
+        series.take(index, result)
+    return series.write()
 
 
 def _reference_image(reference: Reference, frames: Frames) -> Image:
@@ -105,38 +202,6 @@ def _reference_image(reference: Reference, frames: Frames) -> Image:
             "Choose one of them, or a volume."
         )
     return frames.image(int(reference), "fixed")
-
-
-def _registered(
-    job: SequenceJob, frames: Frames, fixed: Image, runner: JobRunner, progress: Progress
-) -> Iterator[tuple[Image, Transform, dict]]:
-    """Moved image, forward transform and report of every frame; the reference frame stays as it is."""
-    options = job.options or RegistrationOptions()
-    for index in range(len(frames)):
-        report = _named(span(progress, index / len(frames), (index + 1) / len(frames)), frames.title(index))
-        report(0.0, "reading")
-        if index == job.reference:
-            yield fixed, AffineTransform(np.eye(4)), {}
-            continue
-        try:
-            moving = frames.image(index, "moving")
-            single = RegistrationJob(
-                fixed, moving, job.model, options, job.weights_dir, allow_fallback=job.allow_fallback
-            )
-            result = runner.run(single, report)
-        except Cancelled:
-            raise
-        except VoxelMorphError as error:
-            title = frames.title(index)
-            raise type(error)(f"{title[0].upper()}{title[1:]} failed: {error}") from error
-        yield result.moved, result.forward, result.report.to_dict()
-
-
-def _named(progress: Progress, title: str) -> Progress:
-    def report(fraction: float, text: str) -> None:
-        progress(fraction, f"{title[0].upper()}{title[1:]}: {text}")
-
-    return report
 
 
 def _moved_node(moved: Image, frame: slicer.vtkMRMLScalarVolumeNode, report: dict) -> slicer.vtkMRMLScalarVolumeNode:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import slicer
 import vtk
@@ -104,6 +106,11 @@ def _storable(image: Image) -> np.ndarray:
             "Renumber its labels."
         )
     return array.astype(np.float64)
+
+
+def i_fastest(image: Image) -> Image:
+    """The same image in VTK's order in memory; a thread has the time for this, the application has not."""
+    return replace(image, array=np.asfortranarray(image.array))
 
 
 def image_to_node(

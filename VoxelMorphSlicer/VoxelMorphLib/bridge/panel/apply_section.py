@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Callable
 
-import slicer
 from slicer.i18n import tr as _
 
-from ...core.errors import VoxelMorphError
+from ...core.progress import Progress
+from ..steps import Steps
+from .folder_choice import FolderChoice
 from .parameters_check import missing_for_apply
 
 
@@ -17,29 +18,31 @@ class ApplySection:
     Args:
         ui: the widgets by name.
         logic: applies transforms.
-        say: shows a sentence; called with the text and whether it is an error.
+        onApply: called when a person clicks.
     """
 
-    def __init__(self, ui, logic, say: Callable[..., None]):
-        self.ui, self._logic, self._say = ui, logic, say
-        self.parameters = None
-        ui.applyButton.connect("clicked(bool)", self.onApply)
+    def __init__(self, ui, logic, onApply: Callable[[], None]):
+        self.ui, self._logic = ui, logic
+        self.folder = FolderChoice(ui.appliedFolderComboBox)
+        ui.applyButton.connect("clicked(bool)", onApply)
 
     def update(self, parameters, busy: bool) -> None:
         """Follow the configuration."""
-        self.parameters = parameters
-        missing = _("A registration is running.") if busy else missing_for_apply(parameters)
+        self.folder.show(parameters)
+        missing = _("A registration is running.") if busy else missing_for_apply(parameters, self.folder.item != 0)
         self.ui.applyButton.enabled = not missing
         self.ui.applyButton.toolTip = missing or _("Make a moved copy of the input")
+        self.ui.appliedNodeSelector.enabled = self.folder.item == 0
+        self.ui.cancelApplyButton.enabled = busy
 
-    def onApply(self) -> None:
-        """Make a moved copy of the input."""
-        node, transform = self.parameters.appliedNode, self.parameters.appliedTransform
-        inverse, reference = self.parameters.applyInverse, self.parameters.appliedReference
-        try:
-            with slicer.util.WaitCursor():
-                result = self._logic.applyTransform(node, transform, referenceVolume=reference, inverse=inverse)
-        except VoxelMorphError as error:
-            self._say(str(error), error=True)
-            return
-        self._say(_("Done: {name}").format(name=result.GetName()))
+    def steps(self, parameters, progress: Progress) -> Steps:
+        """Make a moved copy of the folder, or of the node; gives the sentence that remains of it."""
+        result = yield from self._logic.applySteps(
+            self.folder.item or parameters.appliedNode,
+            parameters.appliedTransform,
+            referenceVolume=parameters.appliedReference,
+            inverse=parameters.applyInverse,
+            progress=progress,
+        )
+        names = [node.GetName() for node in result] if isinstance(result, list) else [result.GetName()]
+        return _("Done: {name}").format(name=", ".join(names))

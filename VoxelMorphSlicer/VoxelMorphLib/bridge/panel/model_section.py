@@ -13,6 +13,7 @@ from ...core.errors import OutputError, VoxelMorphError
 from ...weights.catalogue import load_catalogue
 from ...weights.entry import ModelEntry
 from ...weights.folders import default_cache_folder
+from ...weights.hyper import supports_hyper
 from ...weights.store import delete_downloaded, state
 from .choices import ChoiceBox
 from .model_files import SUFFIXES, import_file, imported_files, remove_imported
@@ -75,6 +76,10 @@ class ModelSection:
     def supportsSmoothness(self, model: str) -> bool:
         """Whether smoothness and time limit mean anything to a model."""
         return model in self.entries and self.entries[model].architecture == OPTIMISE
+
+    def supportsHyper(self, model: str) -> bool:
+        """Whether regularity means anything to a model; of imported files nobody knows before they are read."""
+        return supports_hyper(self.entries[model]) if model in self.entries else bool(model)
 
     def approve(self, model: str) -> bool:
         """Ask once per model for agreement with a licence other than the extension's own."""

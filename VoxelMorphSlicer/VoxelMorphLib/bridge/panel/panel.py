@@ -16,6 +16,7 @@ from .parameters_check import missing_for_register
 from .progress_section import ProgressSection
 from .result_section import ResultSection
 from .run import Run
+from .sequence_section import SequenceSection
 
 
 class Panel:
@@ -30,16 +31,20 @@ class Panel:
     def __init__(self, ui, logic, makeWorker: Callable):
         self.ui, self.logic = ui, logic
         self.parameters = None
-        self._updating = False
+        self._updating = self._showsTable = False
         self.progress = ProgressSection(ui)
         self.models = ModelSection(ui, lambda model: self._store("model", model), self.progress.say)
         self.devices = DeviceSection(ui, lambda device: self._store("device", device), self.update, self.progress.say)
         self.results = ResultSection(ui)
-        self.apply = ApplySection(ui, logic, self.progress.say)
+        self.apply = ApplySection(ui, logic, self.onApply)
+        self.sequence = SequenceSection(
+            ui, self.onRegisterSequence, self.onCancel, lambda value: self._store("sequenceReference", value)
+        )
         self.run = Run(logic, makeWorker, self.progress, self._onEnd)
         self._boxes = self._makeBoxes()
         ui.registerButton.connect("clicked(bool)", self.onRegister)
-        ui.cancelButton.connect("clicked(bool)", self.onCancel)
+        for button in (ui.cancelButton, ui.cancelApplyButton):
+            button.connect("clicked(bool)", self.onCancel)
         self.update()
 
     def connect(self, parameters) -> None:
@@ -47,6 +52,7 @@ class Panel:
         self.parameters = parameters
         if parameters is not None:
             self.results.connect(parameters)
+            self.sequence.connect(parameters)
         self.update()
 
     def close(self) -> None:
@@ -69,6 +75,24 @@ class Panel:
 
     def onRegister(self) -> None:
         """Start, after the questions about licence and packages."""
+        self._start(self.run.start)
+        self._showsTable = self.run.busy
+
+    def onRegisterSequence(self) -> None:
+        """Start with every frame of the sequence, after the same questions."""
+        self._start(self.run.startSequence)
+
+    def onApply(self) -> None:
+        """Carry the chosen node or folder along."""
+        self.progress.start(_("Applying the transform"))
+        self.run.startSteps(self.parameters, self.apply.steps(self.parameters, self.progress.progress))
+        self.update()
+
+    def onCancel(self) -> None:
+        """Stop what runs."""
+        self.run.cancel()
+
+    def _start(self, start: Callable) -> None:
         model = self.parameters.model
         if not self.models.approve(model):
             self.progress.say(_("The licence of the model was not agreed to; nothing was done"))
@@ -76,20 +100,17 @@ class Panel:
         self.progress.start(_("Preparing"))
         try:
             self.logic.ensurePackages(model, _askToInstall)
-            self.run.start(self.parameters)
+            start(self.parameters)
         except VoxelMorphError as error:
             self.progress.finish(str(error), error=True)
         self.update()
 
-    def onCancel(self) -> None:
-        """Stop what runs."""
-        self.run.cancel()
-
     def _onEnd(self, text: str, error: Exception | None) -> None:
         self.progress.finish(text, error=error is not None)
         self.models.refresh()
-        if error is None and self.parameters is not None and self.parameters.resultsTable is not None:
+        if self._showsTable and error is None and self.parameters is not None and self.parameters.resultsTable:
             self.results.open()
+        self._showsTable = False
         self.update()
         if isinstance(error, DeviceError):  # gone, or full: the list tells, and a device that is gone falls back
             self.devices.find()
@@ -111,12 +132,13 @@ class Panel:
                 "jacobian": _("Jacobian map"),
             },
         }
-        return {
+        boxes = {
             name: ChoiceBox(
                 getattr(self.ui, f"{name}ComboBox"), texts, lambda value, name=name: self._store(name, value)
             )
             for name, texts in choices.items()
         }
+        return {**boxes, "sequenceReference": self.sequence.box}
 
     def _store(self, name: str, value: str) -> None:
         if self.parameters is not None:
@@ -131,6 +153,7 @@ class Panel:
             self._fallBack("device", AUTOMATIC)
         if not self.models.show(chosen.model):
             self._fallBack("model", OPTIMISE)
+        self.ui.hyperSlider.visible = self.ui.hyperLabel.visible = self.models.supportsHyper(chosen.model)
         optimises = self.models.supportsSmoothness(chosen.model)
         for widget in (self.ui.smoothnessSlider, self.ui.budgetSlider):
             widget.enabled = optimises
@@ -150,6 +173,7 @@ class Panel:
         for name in ("parameterNodeSelector", "inputsSection", "modelSection", "settingsSection", "outputsSection"):
             getattr(self.ui, name).enabled = not busy
         self.ui.evaluationSection.enabled = not busy
+        self.sequence.update(self.parameters, busy)
         self.apply.update(self.parameters, busy)
 
 

@@ -26,13 +26,33 @@ def missing_for_register(parameters) -> str:
     return _clash(parameters)
 
 
-def missing_for_apply(parameters) -> str:
-    """Why no transform can be applied, "" when one can."""
+def missing_for_sequence(parameters) -> str:
+    """Why no sequence can be registered, "" when one can."""
+    if parameters is None:
+        return _("Open the panel again: the scene was closed.")
+    if parameters.sequence is None:
+        return _("Choose a sequence.")
+    frames = parameters.sequence.GetNumberOfDataNodes()
+    if not frames:
+        return _("{name} has no frames; choose another sequence.").format(name=parameters.sequence.GetName())
+    if parameters.sequenceReference == "volume" and parameters.fixedVolume is None:
+        return _("Choose a fixed volume, or a frame as the reference.")
+    if parameters.sequenceReference == "frame" and parameters.sequenceFrame > frames:
+        return _("{name} has {count} frames; choose one of them.").format(
+            name=parameters.sequence.GetName(), count=frames
+        )
+    if not parameters.model:
+        return _("Choose a model.")
+    return ""
+
+
+def missing_for_apply(parameters, has_folder: bool = False) -> str:
+    """Why no transform can be applied, "" when one can; a folder takes the place of a node."""
     if parameters is None:
         return _("Open the panel again: the scene was closed.")
     if parameters.appliedTransform is None:
         return _("Choose a transform.")
-    if parameters.appliedNode is None:
+    if parameters.appliedNode is None and not has_folder:
         return _("Choose what the transform is applied to.")
     return ""
 

@@ -1,9 +1,8 @@
-"""One registration from the click to its nodes, polled by a timer: nothing here waits."""
+"""Registrations from the click to their nodes, polled by a timer: nothing here waits for them."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from typing import Callable, Optional
 
 import qt
@@ -11,11 +10,16 @@ from slicer.i18n import tr as _
 
 from ...core.config import RegistrationOptions
 from ...core.errors import Cancelled, VoxelMorphError
+from ..steps import StepRunner, Steps
 from . import outputs
+from .follow_up import follow_up
 from .progress_section import ProgressSection
+from .sequence_section import FRAME
 
 #: How often the worker is asked for news.
 POLL_MS = 50
+#: How long a poll leaves the processor to the thread that measures; the application stands still for that long.
+WAIT_S = 0.03
 
 
 def options_of(parameters) -> RegistrationOptions:
@@ -31,6 +35,7 @@ def options_of(parameters) -> RegistrationOptions:
         interpolation=parameters.interpolation,
         budget_s=parameters.budget,
         smoothness=parameters.smoothness,
+        hyper=parameters.hyper,
     )
 
 
@@ -48,9 +53,11 @@ class Run:
         self, logic, makeWorker: Callable, progress: ProgressSection, onEnd: Callable[[str, Optional[Exception]], None]
     ):
         self._logic, self._makeWorker, self._progress, self._onEnd = logic, makeWorker, progress, onEnd
-        self._worker = self._handle = self._parameters = None
+        self._worker = self._parameters = None
+        self._cancel: Callable[[], None] | None = None
         self._targets: dict = {}
-        self._steps: Iterator[str] | None = None
+        self._steps: StepRunner | None = None
+        self._registered = False
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self._poll)
@@ -58,17 +65,60 @@ class Run:
     @property
     def busy(self) -> bool:
         """Whether a registration, or what follows one, goes on."""
-        return self._handle is not None
+        return self._parameters is not None
 
     def start(self, parameters) -> None:
-        """Start with the configuration as it is now.
+        """Register the volumes of the configuration as it is now.
 
         Raises:
             VoxelMorphError: an input is unfit; nothing was started.
         """
-        self._parameters, self._targets = parameters, outputs.targets(parameters)
+        self._begin(parameters, self._startPair)
+
+    def startSequence(self, parameters) -> None:
+        """Register the sequence of the configuration as it is now, frame by frame.
+
+        Raises:
+            VoxelMorphError: an input is unfit; nothing was started.
+        """
+        self._begin(parameters, self._startSeries)
+
+    def startSteps(self, parameters, steps: Steps) -> None:
+        """Do other work on the scene, which gives the sentence that remains of it."""
+        self._parameters, self._steps = parameters, StepRunner(steps)
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """Stop at once; the scene stays as it is, or as the finished registration left it."""
+        if self._steps is not None:
+            self._steps.close()
+            registered = _("Registered; what follows was cancelled")
+            self._end(registered if self._registered else _("Cancelled; the scene is as before"))
+        elif self._cancel is not None:
+            self._cancel()
+            self._worker.poll()
+
+    def close(self) -> None:
+        """Stop and end the worker."""
+        self.cancel()
+        if self._worker is not None:
+            self._worker.shutdown()
+
+    def _begin(self, parameters, start: Callable) -> None:
         self._worker = self._worker or self._makeWorker()
-        self._handle = self._logic.start(
+        self._parameters = parameters
+        try:
+            cancel = start(parameters)
+        except Exception:
+            self._parameters = None
+            raise
+        if self.busy:  # a sequence that holds nothing but its reference is done already
+            self._cancel = cancel
+            self._timer.start()
+
+    def _startPair(self, parameters) -> Callable[[], None]:
+        self._targets = outputs.targets(parameters)
+        handle = self._logic.start(
             parameters.fixedVolume,
             parameters.movingVolume,
             model=parameters.model,
@@ -83,21 +133,22 @@ class Run:
             onFinished=self._finish,
             onFailed=self._fail,
         )
-        self._timer.start()
+        return lambda: self._worker.cancel(handle)
 
-    def cancel(self) -> None:
-        """Stop at once; the scene stays as it is, or as the finished registration left it."""
-        if self._handle is not None and self._steps is None:
-            self._worker.cancel(self._handle)
-            self._worker.poll()
-        if self._steps is not None:
-            self._end(_("Registered; what follows was cancelled"))
-
-    def close(self) -> None:
-        """Stop and end the worker."""
-        self.cancel()
-        if self._worker is not None:
-            self._worker.shutdown()
+    def _startSeries(self, parameters) -> Callable[[], None]:
+        is_frame = parameters.sequenceReference == FRAME
+        return self._logic.startSequence(
+            parameters.sequence,
+            parameters.sequenceFrame - 1 if is_frame else parameters.fixedVolume,
+            model=parameters.model,
+            options=options_of(parameters),
+            worker=self._worker,
+            allowFallback=parameters.allowFallback,
+            referenceMaskNode=parameters.fixedMask,
+            onProgress=self._progress.progress,
+            onFinished=self._finishSeries,
+            onFailed=self._fail,
+        ).cancel
 
     def _poll(self) -> None:
         self._progress.tick()
@@ -109,7 +160,12 @@ class Run:
     def _finish(self, nodes) -> None:
         for output, name in outputs.REGISTERED.items():
             setattr(self._parameters, name, nodes[output])
-        self._steps = self._follow_up(nodes)
+        self._registered = True
+        self._steps = StepRunner(follow_up(self._parameters, self._targets, self._logic, nodes))
+
+    def _finishSeries(self, result) -> None:
+        self._parameters.sequenceBrowser = result.browser
+        self._end(_("Done: {name}").format(name=result.browser.GetName()))
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, Cancelled):
@@ -118,45 +174,21 @@ class Run:
             self._end(str(error), error)
 
     def _step(self) -> None:
-        """One part of what follows a registration, so that the application stays responsive between the parts."""
+        """One part of the work, so that the application stays responsive between the parts."""
         try:
-            text = next(self._steps, None)
+            text = self._steps.poll(WAIT_S)
+        except StopIteration as done:
+            self._end(done.value)
         except Exception as error:  # the panel must be usable again, whatever a node or VTK does
             if not isinstance(error, VoxelMorphError):
-                logging.exception("What follows a registration failed")
-            self._end(_("Registered, but: {error}").format(error=error), error)
-            return
-        if text is None:
-            name = self._parameters.movedVolume.GetName() if self._parameters.movedVolume else ""
-            self._end(_("Done: {name}").format(name=name))
+                logging.exception("Work on the scene failed")
+            self._end(_("Registered, but: {error}").format(error=error) if self._registered else str(error), error)
         else:
-            self._progress.progress(1.0, text)
-
-    def _follow_up(self, nodes) -> Iterator[str]:
-        """Jacobian map, moved segmentation and table; yields the name of the part that comes next."""
-        chosen, targets = self._parameters, self._targets
-        fixed, moving, forward = chosen.fixedVolume, chosen.movingVolume, nodes["forward"]
-        if chosen.jacobianVolume is not None or chosen.overlay == "jacobian":
-            yield _("Jacobian map")
-            chosen.jacobianVolume = self._logic.jacobian(forward, fixed, targets["jacobianVolume"])
-        if chosen.movingSegmentation is not None:
-            yield _("Moving the segmentation")
-            chosen.movedSegmentation = self._logic.applyTransform(
-                chosen.movingSegmentation, forward, fixed, target=targets["movedSegmentation"]
-            )
-        yield _("Measuring")
-        segmentations = _both(chosen.fixedSegmentation, chosen.movingSegmentation)
-        landmarks = _both(chosen.fixedLandmarks, chosen.movingLandmarks)
-        chosen.resultsTable = self._logic.evaluate(
-            fixed, moving, nodes["moved"], forward, *segmentations, *landmarks, targets["resultsTable"], isFresh=True
-        )
+            if text:
+                self._progress.progress(1.0, text)
 
     def _end(self, text: str, error: Exception | None = None) -> None:
         self._timer.stop()
-        self._handle = self._parameters = self._steps = None
+        self._cancel = self._parameters = self._steps = None
+        self._registered = False
         self._onEnd(text, error)
-
-
-def _both(fixed, moving) -> tuple:
-    """Two nodes to compare, or none."""
-    return (fixed, moving) if fixed is not None and moving is not None else (None, None)
