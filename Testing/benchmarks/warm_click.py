@@ -35,8 +35,9 @@ STAGES = {
     "affine": "affine start",
     "network": "network",
     "resample": "resampling",
+    "measure": "figures of the report",
     "write": "writing the result",
-    "rest": "figures of the report, transfer",
+    "rest": "transfer",
 }
 
 
