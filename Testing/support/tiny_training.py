@@ -15,6 +15,7 @@ from VoxelMorphLib.training.config import TrainingConfig
 from VoxelMorphLib.training.data.batch import Batch, join
 from VoxelMorphLib.training.data.facts import DataFacts
 from VoxelMorphLib.training.launch import start_fabric
+from VoxelMorphLib.training.monitors.curves import FILE, Curves
 from VoxelMorphLib.training.task import Task
 from VoxelMorphLib.training.trainer import Trainer
 
@@ -93,8 +94,12 @@ def _ball(generator: torch.Generator) -> tuple[Tensor, Tensor]:
     return torch.sigmoid(radius - distance)[None, None], labels[None, None]
 
 
-def tiny_trainer(config: TinyConfig, resume: bool = False, monitors=(), progress=None, **data: Any) -> Trainer:
-    """A trainer of balls, ready to run."""
+def tiny_trainer(
+    config: TinyConfig, resume: bool = False, monitors=(), progress=None, curves: bool = False, **data: Any
+) -> Trainer:
+    """A trainer of balls, ready to run, which writes a table of curves where that is asked for."""
+    if curves:
+        monitors = [*monitors, Curves(Path(config.output_dir) / FILE)]
     fabric = start_fabric(config)
     torch.manual_seed(config.seed)
     source = TinyData(config, **data)
@@ -105,16 +110,24 @@ def tiny_trainer(config: TinyConfig, resume: bool = False, monitors=(), progress
     return trainer
 
 
+def assert_same_weights(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    """Both hold the same tensors, bit for bit."""
+    assert list(first) == list(second)
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
 def main(text: str, resume: str = "") -> None:
     """A training in a process of its own: `python tiny_training.py '{"epochs": 5}' [resume]`."""
     torch.set_num_threads(1)
     config = TinyConfig.from_json(text)
     steps = Path(config.output_dir) / "steps.txt"
+    steps.parent.mkdir(exist_ok=True)
 
     def report(fraction: float, _text: str) -> None:
         steps.write_text(str(round(fraction * config.steps)), encoding="utf-8")
 
-    tiny_trainer(config, bool(resume), progress=report).run()
+    tiny_trainer(config, bool(resume), progress=report, curves=True).run()
 
 
 if __name__ == "__main__":

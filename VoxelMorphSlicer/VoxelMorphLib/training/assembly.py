@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..core.errors import WeightsError
 from ..weights.load import load_network
@@ -25,18 +24,15 @@ def assemble(config: TrainingConfig) -> tuple[Task, TrainingData]:
         WeightsError: the weights to start from do not fit.
     """
     kind = task_class(config.recipe)
-    made: list[Task] = []
-
-    def derive(image: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
-        return made[0].derive(image, labels)
-
-    data = TrainingData(config, 2 ** len(config.encoder), kind.samples, derive)
+    data = TrainingData(config, 2 ** len(config.encoder), kind.samples)
     facts = data.facts(kind.needs_mean)
     torch.manual_seed(config.seed)
-    made.append(make_task(config, facts))
+    task = make_task(config, facts)
+    if kind.derive is not Task.derive:
+        data.derive = task.derive
     if config.init_weights and not kind.reads_init_weights:
-        start_from(made[0], config.init_weights)
-    return made[0], data
+        start_from(task, config.init_weights)
+    return task, data
 
 
 def start_from(task: Task, path: str) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from ..core.errors import Cancelled, ConfigError, DeviceError, OutputError, TrainingError
 from ..core.progress import Progress, silent
+from .assembly import assemble
 from .checkpoint import (
     BEST,
     FOLDER,
@@ -24,6 +25,7 @@ from .checkpoint import (
     save_checkpoint,
 )
 from .config import TrainingConfig
+from .data.augment import augment
 from .data.batch import Batch
 from .launch import start_fabric
 from .monitors.monitor import Monitor
@@ -157,15 +159,7 @@ class Trainer:
             if self._stop.asked and self.fabric.world_size == 1:  # Ctrl-C also ends the processes that load data
                 return None
             raise
-        return [self._augmented(batch.to(self.fabric.device)) for batch in found]
-
-    def _augmented(self, batch: Batch) -> Batch:
-        c = self.config
-        if not (c.flips or c.augment_affine or c.augment_warp or c.augment_intensity):
-            return batch
-        from .data.augment import augment
-
-        return augment(batch, self.config)
+        return [augment(batch.to(self.fabric.device), self.config) for batch in found]
 
     def _report(self) -> None:
         for monitor in self.monitors:
@@ -279,8 +273,6 @@ def train(config: TrainingConfig, resume: bool = False, progress: Progress = sil
             f"{config.output_dir} already holds a training ({last}). Resume it, or choose another output_dir."
         )
     fabric = start_fabric(config)
-    from .assembly import assemble
-
     task, data = assemble(config)
     monitors = make_monitors(config) if fabric.is_global_zero else ()
     trainer = Trainer(task, data, config, fabric, monitors, progress)

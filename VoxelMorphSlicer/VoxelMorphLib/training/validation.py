@@ -121,7 +121,7 @@ class Validator:
         self._measured = []
         network.eval()
         try:
-            with torch.no_grad(), self.fabric.autocast():
+            with torch.no_grad():  # in float32 whatever the training's precision, as the network will be used
                 for batch in self._share():
                     drawn += self._register(network, batch, len(drawn) < pictures)
         finally:

@@ -1,0 +1,69 @@
+"""Two processes that average their gradients train like one with batches twice as large."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from support import tiny_training
+from support.tiny_training import tiny_trainer
+from VoxelMorphLib.core.errors import ConfigError
+from VoxelMorphLib.training.checkpoint import load_checkpoint
+from VoxelMorphLib.training.launch import start_fabric
+from VoxelMorphLib.training.monitors.curves import read_curves
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def torchrun(config, processes: int = 2) -> subprocess.CompletedProcess[str]:
+    """Train with several processes on this machine."""
+    path = os.pathsep.join([str(ROOT / "VoxelMorphSlicer"), str(ROOT / "Testing")])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    command = [*launcher, tiny_training.__file__, config.to_json()]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch knows no processes")
+def test_two_processes_train_like_one_with_twice_the_batch(a_config):
+    two = a_config("two", epochs=1, steps_per_epoch=5, accumulate=2, ema=0.5)
+    result = torchrun(two)
+    assert result.returncode == 0, result.stderr
+    one = tiny_trainer(replace(two, output_dir=a_config("one").output_dir, batch_size=2), curves=True)
+    one.run()
+    row, expected = (read_curves(Path(folder) / "curves.csv")[0] for folder in (two.output_dir, one.folder))
+    assert list(row) == list(expected)
+    for name in set(row) - {"seconds"}:
+        assert row[name] == pytest.approx(expected[name], abs=1e-5), name
+    checkpoint = load_checkpoint(Path(two.output_dir) / "checkpoints" / "last.pt")
+    for part, weights in (("network", one.task.network), ("ema", one.optimisation.network)):
+        for name, tensor in weights.state_dict().items():
+            assert torch.allclose(checkpoint[part][name], tensor, atol=1e-5), name
+
+
+def test_processes_that_do_not_fit_the_configuration_are_refused(a_config, monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "a", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match="torchrun started 2 processes, but devices is 3"):
+        start_fabric(a_config(devices=3))
+
+
+def test_a_job_that_does_not_fit_the_configuration_is_refused(a_config, monkeypatch):
+    job = {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_JOB_NAME": "train", "SLURM_NNODES": "1"}
+    for name, value in {
+        **job,
+        "SLURM_PROCID": "0",
+        "SLURM_NODEID": "0",
+        "SLURM_LOCALID": "0",
+        "SLURM_JOB_ID": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/srun")
+    with pytest.raises(ConfigError, match=r"3 cpu device.* could not start"):
+        start_fabric(a_config(devices=3))
