@@ -9,6 +9,8 @@ from ..core.config import CENTRINGS, INTENSITY_RULES, PRECISIONS, NetworkSpace, 
 from ..core.errors import ConfigError
 
 IMAGE_LOSSES = ("ncc", "mse", "mi", "mind", "tukey")
+#: See `core.losses.ncc`.
+NCC_FORMS = ("squared", "signed", "legacy", "absolute")
 PENALTIES = ("l2", "l1", "bending")
 SCHEDULES = ("constant", "cosine", "onecycle")
 CACHES = ("memory", "disk", "none")
@@ -69,6 +71,8 @@ class TrainingConfig(Settings):
         image_loss: "ncc", "mse", "mi", "mind" or "tukey".
         image_sigma: expected difference of intensities, of the loss "mse".
         ncc_window: extent of the windows of the loss "ncc", voxels.
+        ncc_form: of the loss "ncc": "squared" as the original, or "signed", which leads from farther away; "legacy" and
+            "absolute" take inverted contrast for similar.
         image_weight: weight of the image loss.
         smoothness: weight of the field's penalty (lambda).
         penalty: "l2" or "l1" of the field's gradient, or "bending".
@@ -136,6 +140,7 @@ class TrainingConfig(Settings):
     image_loss: str = "mse"
     image_sigma: float = 1.0
     ncc_window: int = 9
+    ncc_form: str = "squared"
     image_weight: float = 1.0
     smoothness: float = 0.01
     penalty: str = "l2"
@@ -209,6 +214,7 @@ def check_whole(name: str, value: int) -> None:
 
 _CHOICES = {
     "image_loss": IMAGE_LOSSES,
+    "ncc_form": NCC_FORMS,
     "penalty": PENALTIES,
     "schedule": SCHEDULES,
     "cache": CACHES,

@@ -18,7 +18,10 @@ FieldTerm = Callable[[Tensor], Tensor]
 
 def image_term(config: TrainingConfig) -> ImageTerm:
     """What `config.image_loss` and its options say, without its weight."""
-    options = {"ncc": {"window": config.ncc_window}, "mse": {"image_sigma": config.image_sigma}}
+    options = {
+        "ncc": {"window": config.ncc_window, "form": config.ncc_form},
+        "mse": {"image_sigma": config.image_sigma},
+    }
     return make_loss(config.image_loss, **options.get(config.image_loss, {}))
 
 
