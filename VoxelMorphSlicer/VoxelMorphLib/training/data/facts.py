@@ -18,6 +18,8 @@ class DataFacts:
         labelled: the images that are trained on have label maps, not only those of the validation.
         attributes: how many numbers describe a case.
         mean: (C, *shape), mean of up to 100 training images; None where no recipe needs it.
+        label_mean: (1 + L, *shape), mean membership of the background and of each label in up to 100 training cases; as
+            `mean`, and None without label maps.
         atlas: (C, *shape), or None.
         atlas_labels: (1, *shape), int16, or None.
     """
@@ -28,5 +30,6 @@ class DataFacts:
     labelled: bool = True
     attributes: int = 0
     mean: Tensor | None = None
+    label_mean: Tensor | None = None
     atlas: Tensor | None = None
     atlas_labels: Tensor | None = None

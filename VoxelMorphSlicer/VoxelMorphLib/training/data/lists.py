@@ -40,21 +40,21 @@ def read_cases(config: TrainingConfig) -> tuple[Case, ...]:
     return tuple(with_attributes(cases, config.attributes) if config.attributes else cases)
 
 
-def read_pairs(config: TrainingConfig, cases: Sequence[Case]) -> tuple[tuple[int, int], ...]:
-    """The pairs of `pair_list` as places (moving, fixed) in `cases`; nothing without the list.
+def read_pairs(config: TrainingConfig, cases: Sequence[Case]) -> tuple[tuple[Case, Case], ...]:
+    """The pairs (moving, fixed) of `pair_list`; nothing without the list.
 
     Raises:
         ConfigError: the list is unreadable, or names an image that is not among the cases.
     """
     if not config.pair_list:
         return ()
-    places = {case.image: place for place, case in enumerate(cases)}
+    found = {case.image: case for case in cases}
     pairs = list_pairs(config.pair_list, "pair_list", config.image_prefix, config.image_suffix)
     if not config.attributes:  # whoever is not in their table has been left out
-        unknown = [image for pair in pairs for image in pair if image not in places]
+        unknown = [image for pair in pairs for image in pair if image not in found]
         if unknown:
             raise ConfigError(f"pair_list names {unknown[0]}, which image_list does not. Add it, or drop image_list.")
-    return tuple((places[a], places[b]) for a, b in pairs if a in places and b in places)
+    return tuple((found[a], found[b]) for a, b in pairs if a in found and b in found)
 
 
 def read_validation(config: TrainingConfig, cases: Sequence[Case]) -> tuple[tuple[Case, Case], ...]:
@@ -90,18 +90,6 @@ def read_validation(config: TrainingConfig, cases: Sequence[Case]) -> tuple[tupl
         rows = {case.image: case for case in with_attributes(list(rows.values()), config.attributes)}
         pairs = [pair for pair in pairs if pair[0] in rows and pair[1] in rows]
     return tuple((rows[moving], rows[fixed]) for moving, fixed in pairs)
-
-
-def without_held_back(cases: Sequence[Case], validation: Sequence[tuple[Case, Case]]) -> tuple[Case, ...]:
-    """The cases that no validation pair uses; a warning says how many were taken out."""
-    held = {case.image.resolve() for pair in validation for case in pair}
-    kept = tuple(case for case in cases if case.image.resolve() not in held)
-    if len(kept) < len(cases):
-        warnings.warn(
-            f"{len(cases) - len(kept)} of {len(cases)} images are not trained on because validation_list uses them.",
-            stacklevel=2,
-        )
-    return kept
 
 
 def _labels_of(images: Sequence[Path], config: TrainingConfig) -> Sequence[Path | None]:

@@ -118,13 +118,34 @@ def make_batch(
 
 
 def in_order(source: Dataset, places: range, workers: int) -> Iterator:
-    """The items of a source in the order of their places, made ahead by `workers` processes."""
+    """The items of a source in the order of their places, made ahead by `workers` processes.
+
+    Raises:
+        VoxelMorphError: as the source, whichever process it was raised in.
+    """
     if workers == 0:
         yield from (source[place] for place in places)
         return
-    yield from DataLoader(
-        source, batch_size=None, sampler=places, num_workers=workers, worker_init_fn=_ignore_interrupts
+    loader = DataLoader(
+        _Sent(source), batch_size=None, sampler=places, num_workers=workers, worker_init_fn=_ignore_interrupts
     )
+    for item in loader:
+        if isinstance(item, VoxelMorphError):
+            raise item
+        yield item
+
+
+@dataclass
+class _Sent(Dataset):
+    """Errors for users travel as items: torch would put the worker's traceback into their text."""
+
+    source: Dataset
+
+    def __getitem__(self, place: int) -> object:
+        try:
+            return self.source[place]
+        except VoxelMorphError as error:
+            return error
 
 
 def _ignore_interrupts(_worker: int) -> None:

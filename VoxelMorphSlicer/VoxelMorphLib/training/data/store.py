@@ -6,9 +6,12 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Optional
 
 import torch
+from torch import Tensor
 
 from ...core.errors import OutputError
 from ...core.io.files import replacing
@@ -21,78 +24,104 @@ FORMAT = 1
 #: Below the output folder.
 FOLDER = ".prepared"
 
-Derive = Callable[[torch.Tensor, "torch.Tensor | None"], "dict[str, torch.Tensor]"]
+#: From an image (C, *shape) and labels (1, *shape) what a recipe needs beside them, by name.
+Derive = Callable[[Tensor, Optional[Tensor]], "dict[str, Tensor]"]
 
 
 class CaseStore:
     """Prepared cases by name, in memory, on the disk, or made anew each time.
 
     Args:
-        config: says where, and decides with the files what must not be mixed up.
+        config: says where; with its options what a recipe derives may change.
         space: prepares what is not there yet.
         derive: what the recipe computes of each case.
     """
 
     def __init__(self, config: TrainingConfig, space: TrainingSpace, derive: Derive | None = None):
-        self.config, self.space, self.derive = config, space, derive
+        self.space, self.derive = space, derive
+        self.in_memory = config.cache == "memory"
         self.memory: dict[str, Prepared] = {}
+        self.extras: dict[str, dict[str, Tensor]] = {}
         self.folder = Path(config.output_dir).expanduser() / FOLDER if config.cache == "disk" else None
+        self._options = {name: value for name, value in config.to_dict().items() if name not in FREE_ON_RESUME}
 
-    def load(self, case: Case) -> Prepared:
-        """A case in the training space with its extras.
+    def images(self, case: Case) -> Prepared:
+        """Image and labels in the training space, without extras.
 
         Raises:
             VoxelMorphError: a file cannot be read or used.
         """
         if case.name in self.memory:
             return self.memory[case.name]
-        prepared = self._from_disk(case) if self.folder else self._made(case)
-        if self.config.cache == "memory":
+        content = self._read(case)
+        if content is None:
+            prepared = self.space.prepare(case)
+            self._write(case, {"image": prepared.image, "labels": prepared.labels})
+        else:
+            prepared = Prepared(**content)
+        if self.in_memory:
             self.memory[case.name] = prepared
         return prepared
 
-    def _made(self, case: Case) -> Prepared:
-        prepared = self.space.prepare(case)
-        if self.derive is None:
-            return prepared
-        return Prepared(prepared.image, prepared.labels, self.derive(prepared.image, prepared.labels))
+    def load(self, case: Case) -> Prepared:
+        """Image, labels and extras.
 
-    def _from_disk(self, case: Case) -> Prepared:
-        path = self.folder / f"{self._key(case)}.pt"
+        Raises:
+            VoxelMorphError: a file cannot be read or used.
+        """
+        prepared = self.images(case)
+        return prepared if self.derive is None else replace(prepared, extras=self._extras(case, prepared))
+
+    def keep(self, case: Case, prepared: Prepared) -> None:
+        """Take what another process has loaded into memory."""
+        self.memory[case.name] = replace(prepared, extras={})
+        self.extras[case.name] = prepared.extras
+
+    def _extras(self, case: Case, prepared: Prepared) -> dict[str, Tensor]:
+        if case.name in self.extras:
+            return self.extras[case.name]
+        extras = self._read(case, self._options)
+        if extras is None:
+            extras = self.derive(prepared.image, prepared.labels)
+            if extras:
+                self._write(case, extras, self._options)
+        if self.in_memory:
+            self.extras[case.name] = extras
+        return extras
+
+    def _read(self, case: Case, options: dict[str, Any] | None = None) -> dict[str, Any] | None:
+        """What was kept on the disk; a damaged file counts as none."""
+        if self.folder is None:
+            return None
+        path = self._path(case, options)
         try:
-            return Prepared(**torch.load(path, weights_only=True))
-        except FileNotFoundError:
-            pass
-        except Exception:  # a damaged file is made anew, whatever torch says about it
-            path.unlink(missing_ok=True)
-        prepared = self._made(case)
-        self._write(prepared, path)
-        return prepared
+            return torch.load(path, weights_only=True) if path.is_file() else None
+        except Exception:  # torch has no common error class for damaged files
+            return None
 
-    def _write(self, prepared: Prepared, path: Path) -> None:
+    def _write(self, case: Case, content: dict[str, Any], options: dict[str, Any] | None = None) -> None:
         """Keep a case; a full disk costs time later, but does not end the training."""
-        content = {"image": prepared.image, "labels": prepared.labels, "extras": prepared.extras}
+        if self.folder is None:
+            return
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path, prepared.image.nbytes * 2) as scratch:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            size = sum(value.nbytes for value in content.values() if value is not None)
+            with replacing(self._path(case, options), size) as scratch:
                 torch.save(content, scratch)
-        except (OutputError, OSError, RuntimeError) as cause:
-            warnings.warn(f"Prepared images are no longer kept on the disk: {cause}", stacklevel=2)
+        except (OSError, RuntimeError) as cause:  # torch turns a full disk into RuntimeError
+            reason = cause if isinstance(cause, OutputError) else f"{self.folder} cannot be written ({cause})."
+            warnings.warn(f"Prepared images are not kept on the disk any more: {reason}", stacklevel=2)
             self.folder = None
 
-    def _key(self, case: Case) -> str:
-        """Changes with the files, the space and, where a recipe derives something, with its options."""
-        files = [file for file in (case.image, case.labels) if file is not None]
+    def _path(self, case: Case, options: dict[str, Any] | None) -> Path:
+        """Another name whenever files, space or, for extras, options of the recipe change."""
+        files = [file.resolve() for file in (case.image, case.labels) if file is not None and file.exists()]
         parts = {
             "format": FORMAT,
-            "files": [
-                [str(file.resolve()), file.stat().st_mtime_ns, file.stat().st_size] for file in files if file.exists()
-            ],
+            "files": [[str(file), file.stat().st_mtime_ns, file.stat().st_size] for file in files],
             "space": self.space.space.to_dict(),
-            "labels": list(self.space.labels) if case.labels else [],
+            "labels": self.space.labels if case.labels else (),
             "merges": sorted(self.space.merges.items()),
+            "options": options,
         }
-        if self.derive is not None:
-            options = {name: value for name, value in self.config.to_dict().items() if name not in FREE_ON_RESUME}
-            parts |= {"derive": getattr(self.derive, "__qualname__", ""), "options": options}
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+        return self.folder / f"{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]}.pt"

@@ -1,7 +1,8 @@
-"""A first look at all files of a training: which can be read, how large they are, which labels they hold."""
+"""A first look at all files of a training: which can be read, and the space and labels that fit them."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -9,11 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...core.config import NetworkSpace
-from ...core.errors import VoxelMorphError
+from ...core.errors import ConfigError, ImageError, VoxelMorphError
 from ...core.io.images import read_image_geometry, read_label_map
+from ..config import TrainingConfig
 from .case import Case
-from .labels import merged
-from .space import extents
+from .labels import choose_labels, merged, parse_merges
+from .space import TrainingSpace, common_shape, extents
+from .split import Split
 
 #: Files that are read at a time.
 THREADS = 4
@@ -32,6 +35,45 @@ class Survey:
     extents: dict[str, tuple[int, ...]] = field(default_factory=dict)
     labels: dict[str, frozenset[int]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+
+
+def look_at_files(
+    split: Split, atlas: Case | None, config: TrainingConfig, multiple: int
+) -> tuple[TrainingSpace, dict[str, str]]:
+    """The space of a training; warnings tell of left out cases, cut images and partial labels.
+
+    Args:
+        split: all cases.
+        atlas: may not fail, or None.
+        config: of the training.
+        multiple: of the network.
+
+    Returns:
+        The space, and why cases cannot be used, by name.
+
+    Raises:
+        ImageError: no image or not the atlas can be read, or with `config.strict` one of them cannot.
+        ConfigError: the label maps share no label.
+    """
+    cases = [*split.cases, *(case for pair in split.validation for case in pair)]
+    unique = list({case.name: case for case in cases}.values())
+    unlimited, merges = config.space(None, multiple), parse_merges(config.merge_labels)
+    seen = survey(unique, unlimited, merges, not config.labels, config.strict)
+    if not seen.extents:
+        name, reason = next(iter(seen.reasons.items()))
+        raise ImageError(f"None of the {len(unique)} images can be read. {name}: {reason}")
+    if seen.reasons:
+        name, reason = next(iter(seen.reasons.items()))
+        _warn(f"{len(seen.reasons)} of {len(unique)} images are left out. {name}: {reason}")
+    if atlas is not None:
+        found = survey([atlas], unlimited, merges, not config.labels, strict=True)
+        seen.extents.update(found.extents)
+        seen.labels.update(found.labels)
+    shape = tuple(config.shape) or common_shape(list(seen.extents.values()), multiple)
+    _warn_of_cropping(seen.extents, shape)
+    has_labels = any(case.labels for case in [*unique, *([atlas] if atlas else [])])
+    labels = _labels(config, seen.labels) if has_labels else ()
+    return TrainingSpace(config.space(shape, multiple), labels, merges), seen.reasons
 
 
 def survey(
@@ -71,3 +113,29 @@ def survey(
             if case.labels is not None and look_at_labels:
                 result.labels[str(case.labels)] = seen[1]
     return result
+
+
+def _labels(config: TrainingConfig, found: Mapping[str, frozenset[int]]) -> tuple[int, ...]:
+    """Label maps that nobody asked for, but that lie beside the images, may have nothing in common."""
+    try:
+        labels, sentence = choose_labels(config.labels, found)
+    except ConfigError as error:
+        if config.label_list or config.validation_label_list or config.labels:
+            raise
+        labels, sentence = (), f"The label maps beside the images are not used. {error}"
+    if sentence:
+        _warn(sentence)
+    return labels
+
+
+def _warn_of_cropping(sizes: Mapping[str, tuple[int, ...]], shape: tuple[int, ...]) -> None:
+    larger = [name for name, size in sizes.items() if any(n > limit for n, limit in zip(size, shape))]
+    if larger:
+        _warn(
+            f"{len(larger)} images are larger than the training space {shape} and are cut about their middle: "
+            f"{', '.join(larger[:3])}{', ...' * (len(larger) > 3)}. Give a larger shape to keep all of them."
+        )
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=4)
