@@ -144,3 +144,17 @@ def test_an_atlas_on_another_grid_is_refused():
 def test_impossible_options_are_refused(options, text):
     with pytest.raises(ConfigError, match=text):
         a_network(**options)
+
+
+def test_an_atlas_can_be_kept_with_the_weights():
+    network = a_network(atlas_shape=(24, 16))
+    image = torch.rand(2, 1, 24, 16)
+    atlas = torch.softmax(torch.randn(3, 24, 16), 0)
+    network.start_from(atlas)
+    assert torch.equal(network.state_dict()["atlas"], atlas)
+    assert torch.equal(network(image).log_joint, network(image, atlas[None]).log_joint)
+
+
+def test_a_network_without_atlas_says_so():
+    with pytest.raises(GeometryError, match="keeps no atlas"):
+        a_network()(torch.rand(1, 1, 24, 16))

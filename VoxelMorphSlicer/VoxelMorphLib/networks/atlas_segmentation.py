@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..core.config import check_range
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, GeometryError
 from .convolution import NEGATIVE_SLOPE, activate, convolution, convolve
 from .dense import VxmDense
 from .fields import RegistrationOutput
 from .padding import crop
+from .template import copy_image
 
 #: The smallest probability that an atlas can give a label, so that its logarithm exists.
 _SMALLEST = 1e-36
@@ -63,6 +64,7 @@ class ProbAtlasSegmentation(VxmDense):
         stat_features: of the first convolution that estimates intensities.
         stat_weight: of the network's estimate where `means` or `sigmas` are known.
         gaussian: Gaussian likelihood; else the network predicts the likelihood of every voxel.
+        atlas_shape: of an atlas that is kept with the weights, see `start_from`; None where every call brings its own.
         options: the other arguments of `VxmDense`.
 
     Raises:
@@ -82,6 +84,7 @@ class ProbAtlasSegmentation(VxmDense):
         stat_features: int = 16,
         stat_weight: float = 1e-3,
         gaussian: bool = True,
+        atlas_shape: Sequence[int] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(ndims, **{**options, "moving_features": labels, "fixed_features": 1})
@@ -99,20 +102,36 @@ class ProbAtlasSegmentation(VxmDense):
         self.mean_head = _weak_convolution(ndims, labels) if gaussian else None
         self.log_variance_head = _weak_convolution(ndims, labels) if gaussian else None
         self.likelihood = None if gaussian else convolution(ndims, labels, labels)
+        self.register_buffer("atlas", None if atlas_shape is None else torch.zeros(labels, *atlas_shape))
         self.known_means = _known("means", means, labels)
         self.known_log_variances = _known("sigmas", sigmas, labels, lambda sigma: 2 * log(sigma))
 
-    def forward(self, image: Tensor, atlas: Tensor, **options: Any) -> SegmentationOutput:
+    def start_from(self, atlas: Tensor) -> None:
+        """Set the atlas that is kept with the weights.
+
+        Args:
+            atlas: (labels, *atlas_shape), probability of every label.
+
+        Raises:
+            GeometryError: the shape differs.
+        """
+        copy_image(atlas, self.atlas)
+
+    def forward(self, image: Tensor, atlas: Tensor | None = None, **options: Any) -> SegmentationOutput:
         """Segment images.
 
         Args:
             image: (B, 1, *shape).
-            atlas: (B or 1, labels, *shape), probability of every label.
+            atlas: (B or 1, labels, *shape), probability of every label; None takes the one that is kept.
             options: `sample` and `generator` of `RegistrationNetwork.forward`.
 
         Raises:
-            GeometryError: image and atlas do not fit each other or the network.
+            GeometryError: image and atlas do not fit each other or the network, or there is no atlas.
         """
+        if atlas is None:
+            if self.atlas is None:
+                raise GeometryError("This network keeps no atlas. Give one, or build the network with atlas_shape.")
+            atlas = self.atlas[None]
         if len(atlas) == 1:
             atlas = atlas.expand(len(image), *atlas.shape[1:])
         output = super().forward(atlas, image, **options)

@@ -97,13 +97,15 @@ def _task(path: Path, content: dict[str, Any], config: TrainingConfig) -> Task:
         shape,
         known["channels"],
         tuple(known["labels"]),
-        known["attributes"],
+        attributes=known["attributes"],
         mean=blank,
         atlas=blank,
         atlas_labels=no_labels,
     )
     task = make_task(config, facts)
     fill(task.network, trained_weights(content), path)
+    if content["best"]["variant"]:
+        task.choose(content["best"]["variant"])
     return task
 
 

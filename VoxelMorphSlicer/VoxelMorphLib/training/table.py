@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.config import check_choice
 from .config import TrainingConfig
 from .recipes.atlas import AtlasConfig
+from .recipes.atlas_segmentation import AtlasSegmentationConfig
 from .recipes.bidirectional import BidirectionalConfig
 from .recipes.conditional_template import ConditionalTemplateConfig
 from .recipes.hypermorph import HyperMorphConfig
@@ -100,6 +101,12 @@ _ALL = (
         "Makes a template that depends on numbers such as age, and registers it.",
         ConditionalTemplateConfig,
         "template:ConditionalTemplateTask",
+    ),
+    Recipe(
+        "Segmentation by an atlas",
+        "Learns to label images with a probabilistic atlas; needs no labels of the images.",
+        AtlasSegmentationConfig,
+        "atlas_segmentation:AtlasSegmentationTask",
     ),
     Recipe(
         "One pair",

@@ -1,0 +1,135 @@
+"""Segmentation by a probabilistic atlas: where the atlas comes from, the evidence, and what is exported."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from support.made_up_training import LABELS, SHAPE, a_batch, a_scan, a_task, losses, some_facts, train
+from VoxelMorphLib.core.errors import ConfigError
+from VoxelMorphLib.training.data.means import Means
+from VoxelMorphLib.training.data.space import Prepared
+from VoxelMorphLib.training.tasks.labels import one_hot
+from VoxelMorphLib.training.tasks.prob_atlas import estimated_statistics, prob_atlas
+
+RECIPE = "atlas-segmentation"
+
+
+def the_mean_of(count: int) -> Means:
+    means = Means(LABELS)
+    for number in range(count):
+        means.add(Prepared(*a_scan(number)))
+    return means
+
+
+def an_atlas_file(folder, shape=SHAPE):
+    array = np.random.default_rng(0).random((*shape, 4))
+    np.savez(folder / "atlas.npz", vol=array)
+    return array, str(folder / "atlas.npz")
+
+
+def test_the_atlas_is_the_mean_of_the_label_maps():
+    means = the_mean_of(5)
+    task = a_task(RECIPE, some_facts(mean=means.image, label_mean=means.labels, atlas=None, atlas_labels=None))
+    maps = torch.stack([a_scan(number)[1] for number in range(5)])
+    expected = one_hot(maps, (0, *LABELS)).mean(0)
+    torch.testing.assert_close(task.images()["atlas"], expected)
+    torch.testing.assert_close(means.image, torch.stack([a_scan(number)[0] for number in range(5)]).mean(0))
+
+
+def test_means_need_no_labels():
+    assert Means(()).image is None
+    means = Means(())
+    means.add(Prepared(a_scan(0)[0]))
+    assert means.labels is None
+
+
+def test_the_atlas_of_one_label_map_is_blurred():
+    sharp, blurred = (a_task(RECIPE, atlas_blur=blur).images()["atlas"] for blur in (0.0, 1.5))
+    assert set(sharp.unique().tolist()) == {0.0, 1.0}
+    assert ((blurred > 0.01) & (blurred < 0.99)).any()
+    torch.testing.assert_close(blurred.sum(0), torch.ones(SHAPE))
+
+
+def test_the_atlas_is_read_from_a_file(tmp_path):
+    array, path = an_atlas_file(tmp_path)
+    task = a_task(RECIPE, some_facts(labels=()), prob_atlas=path)
+    expected = np.moveaxis(array / array.sum(-1, keepdims=True), -1, 0)
+    np.testing.assert_allclose(task.images()["atlas"].numpy(), expected, rtol=1e-5)
+    assert task.published()[2]["labels"] == 4
+
+
+def test_an_atlas_on_another_grid_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="but the training space"):
+        a_task(RECIPE, prob_atlas=an_atlas_file(tmp_path, (8, 8, 8))[1])
+
+
+def test_no_atlas_is_refused():
+    with pytest.raises(ConfigError, match="needs a probabilistic atlas"):
+        a_task(RECIPE, some_facts(atlas_labels=None))
+
+
+def test_several_channels_are_refused():
+    with pytest.raises(ConfigError, match="knows images of one channel, these have 2"):
+        a_task(RECIPE, some_facts(channels=2))
+
+
+def test_the_evidence_follows_the_written_formula():
+    task = a_task(RECIPE, smoothness=0.0, image_weight=2.0)
+    batch = a_batch(task)
+    output = task.network(batch.fixed)
+    prior = output.registration.moved.clamp(1e-36, 1)
+    mean, variance = (v.view(1, -1, 1, 1, 1) for v in (output.means, output.log_variances.exp()))
+    density = torch.exp(-((batch.fixed - mean) ** 2) / (2 * variance)) / torch.sqrt(2 * math.pi * variance)
+    expected = -2.0 * (density * prior).sum(1).clamp(min=1e-30).log().mean()
+    terms = losses(task, batch)
+    assert list(terms) == ["evidence"]
+    assert terms["evidence"].item() == pytest.approx(expected.item(), rel=1e-3)
+
+
+def test_intensities_start_from_the_mean_image():
+    task = a_task(RECIPE)
+    facts = task.facts
+    means, sigmas = estimated_statistics(facts.mean, prob_atlas(task.config, facts))
+    output = task.network(a_batch(task).fixed)
+    torch.testing.assert_close(output.means[0], means, rtol=0, atol=1e-3)
+    torch.testing.assert_close(output.log_variances[0], 2 * sigmas.log(), rtol=0, atol=1e-3)
+
+
+def test_known_intensities_are_read(tmp_path):
+    path = tmp_path / "known.npz"
+    np.savez(path, init_mu=[0.1, 0.5, 0.9], init_sigma=[0.1, 0.2, 0.1])
+    arguments = a_task(RECIPE, init_stat=str(path)).published()[2]
+    assert arguments["means"] == pytest.approx([0.1, 0.5, 0.9])
+    assert arguments["sigmas"] == pytest.approx([0.1, 0.2, 0.1])
+    with pytest.raises(ConfigError, match="knows 3 means and 3 standard deviations, but the atlas has 4"):
+        a_task(RECIPE, init_stat=str(path), prob_atlas=an_atlas_file(tmp_path)[1])
+
+
+def test_a_trained_network_labels_an_image():
+    task = a_task(RECIPE)
+    batch = a_batch(task)
+    train(task, batch, steps=5)
+    found = task.network.eval()(batch.fixed).posterior.argmax(1)
+    assert set(found.unique().tolist()) == {0, 1, 2}
+    truth = batch.fixed_labels[:, 0]
+    for channel, value in enumerate(LABELS, start=1):
+        overlap = (
+            2 * ((found == channel) & (truth == value)).sum() / ((found == channel).sum() + (truth == value).sum())
+        )
+        assert overlap > 0.7
+
+
+def test_options_of_the_network_are_passed_on():
+    arguments = a_task(RECIPE, warp_atlas=False, stat_post_warp=False).published()[2]
+    assert arguments["warp_atlas"] is False
+    assert arguments["stats_after_warp"] is False
+
+
+def test_impossible_options_are_refused():
+    with pytest.raises(ConfigError, match="stat_post_warp needs the deformed atlas"):
+        a_task(RECIPE, warp_atlas=False)
+    with pytest.raises(ConfigError, match="atlas_blur is -1"):
+        a_task(RECIPE, atlas_blur=-1)

@@ -1,0 +1,83 @@
+"""AtlasSegmentationTask: a probabilistic atlas learns to label images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...core.errors import ConfigError
+from ...networks.atlas_segmentation import ProbAtlasSegmentation
+from ...networks.fields import FieldPair
+from ..data.batch import Batch
+from ..data.facts import DataFacts
+from ..recipes.atlas_segmentation import AtlasSegmentationConfig
+from .prob_atlas import estimated_statistics, known_statistics, prob_atlas
+from .registration import RegistrationTask
+from .terms import weighted
+from .through import fields_through
+
+#: Arguments of a VxmDense that follow from the atlas.
+_OWN = ("moving_features", "fixed_features")
+
+
+class AtlasSegmentationTask(RegistrationTask):
+    """Images are explained by the deformed atlas; validation pairs are registered by way of it.
+
+    Raises:
+        ConfigError: there is no atlas, or the images have several channels.
+        ImageError: the file of the atlas or of the intensities cannot be read.
+    """
+
+    samples = "single"
+    needs_mean = True
+    network_class = ProbAtlasSegmentation
+
+    def __init__(self, config: AtlasSegmentationConfig, facts: DataFacts):
+        if facts.channels != 1:
+            raise ConfigError(
+                f"The recipe atlas-segmentation knows images of one channel, these have {facts.channels}. Choose one."
+            )
+        self.atlas = prob_atlas(config, facts)
+        super().__init__(config, facts)
+
+    def arguments(self) -> dict[str, Any]:
+        config, labels = self.config, len(self.atlas)
+        known = {}
+        if config.init_stat:
+            known = dict(zip(("means", "sigmas"), known_statistics(config.init_stat, labels)))
+        return {
+            **{name: value for name, value in super().arguments().items() if name not in _OWN},
+            "labels": labels,
+            "atlas_shape": list(self.facts.shape),
+            "warp_atlas": config.warp_atlas,
+            "stats_after_warp": config.stat_post_warp,
+            **known,
+        }
+
+    def build(self) -> nn.Module:
+        network = super().build()
+        network.start_from(self.atlas)
+        if self.facts.mean is not None and not self.config.init_stat:
+            means, sigmas = estimated_statistics(self.facts.mean, self.atlas)
+            with torch.no_grad():
+                network.mean_head.bias.copy_(means)
+                network.log_variance_head.bias.copy_(2 * sigmas.log())
+        return network
+
+    def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        output = network(batch.fixed, generator=generator)
+        return weighted(
+            {
+                "evidence": (self.config.image_weight, lambda: -output.log_evidence.mean()),
+                "penalty": (self.config.smoothness, lambda: self.penalty_term(output.registration.regularised)),
+            }
+        )
+
+    def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
+        atlas = network.atlas.expand(len(fixed), *network.atlas.shape)
+        return fields_through(network.fields(atlas, moving), network.fields(atlas, fixed))
+
+    def images(self) -> dict[str, Tensor]:
+        return {"atlas": self.network.atlas.clone()}
