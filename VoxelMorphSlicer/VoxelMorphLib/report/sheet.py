@@ -18,7 +18,12 @@ _WIDTH, _MARGIN, _GAP, _TITLE, _BAR, _DPI = 10.5, 0.42, 0.08, 0.36, 0.62, 120  #
 _TALLEST = 14.0
 
 
-def _new_figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float, background: str = BACKGROUND) -> Any:
+    """An empty matplotlib figure of so many inches, which draws into memory.
+
+    Raises:
+        DependencyError: matplotlib is not installed.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -27,9 +32,16 @@ def _new_figure(width: float, height: float) -> Any:
             "A report needs the package matplotlib, which is not installed. Install it (pip install matplotlib) or "
             "leave the report out."
         ) from error
-    figure = Figure(figsize=(width, height), facecolor=BACKGROUND)
+    figure = Figure(figsize=(width, height), facecolor=background)
     FigureCanvasAgg(figure)
     return figure
+
+
+def png_of(figure: Any) -> bytes:
+    """A figure as a picture; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI, facecolor=figure.get_facecolor(), metadata={"Software": None})
+    return buffer.getvalue()
 
 
 class Sheet:
@@ -55,7 +67,7 @@ class Sheet:
         self._bottom = _TITLE + sum(heights) * self._inches_per_mm + (len(heights) - 1) * _GAP
         self._width = _MARGIN + columns * (self._column + _GAP)
         self._height = self._bottom + (_BAR if bars else _GAP)
-        self._figure = _new_figure(self._width, self._height)
+        self._figure = new_figure(self._width, self._height)
         for column, title in enumerate(titles):
             self._text(self._left(column) + self._column / 2, _TITLE / 2, title, size=11)
         for slice_, top in zip(slices, self._tops):
@@ -105,9 +117,7 @@ class Sheet:
 
     def png(self) -> bytes:
         """The finished picture; the same sheet gives the same bytes."""
-        buffer = io.BytesIO()
-        self._figure.savefig(buffer, format="png", dpi=_DPI, facecolor=BACKGROUND, metadata={"Software": None})
-        return buffer.getvalue()
+        return png_of(self._figure)
 
 
 def _where(slice_: Slice) -> str:

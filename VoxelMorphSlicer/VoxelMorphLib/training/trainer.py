@@ -34,7 +34,7 @@ from .optimisation import LOOK_EVERY, Optimisation
 from .result import TrainingResult
 from .stopping import Best, StopRequest
 from .task import Task
-from .validation import Registered, Validator
+from .validation import Pictures, Validator
 
 
 class Trainer:
@@ -200,7 +200,7 @@ class Trainer:
         self.optimisation.losses.clear()
         row = {"epoch": self.epoch, "step": self.step, "seconds": round(time.perf_counter() - self._epoch_started, 3)}
         row.update(lr=self._rate, **{f"loss_{name}" if name != "loss" else name: v for name, v in self._losses.items()})
-        last_epoch, pictures = self.epoch == self.config.epochs, []
+        last_epoch, pictures = self.epoch == self.config.epochs, Pictures()
         if last_epoch or self.epoch % self.config.validate_every == 0:
             pictures = self._validate(row)
         for monitor in self.monitors:
@@ -209,7 +209,7 @@ class Trainer:
             self._save(self.last)
         self._epoch_started = time.perf_counter()
 
-    def _validate(self, row: dict[str, Any]) -> list[Registered]:
+    def _validate(self, row: dict[str, Any]) -> Pictures:
         """Add the measures to the row, keep the network when it is the best so far, and return what to draw."""
         validation, pictures = self.validator(self.optimisation.network, self.config.pictures)
         value, variant = -self._losses["loss"], ""
@@ -274,7 +274,7 @@ def train(config: TrainingConfig, resume: bool = False, progress: Progress = sil
         )
     fabric = start_fabric(config)
     task, data = assemble(config)
-    monitors = make_monitors(config) if fabric.is_global_zero else ()
+    monitors = make_monitors(config, task.facts.shape, data.skipped) if fabric.is_global_zero else ()
     trainer = Trainer(task, data, config, fabric, monitors, progress)
     if last.is_file():
         trainer.resume()

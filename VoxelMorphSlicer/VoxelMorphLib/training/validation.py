@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,22 @@ class Registered:
     displacement: np.ndarray
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """What is drawn of an epoch; nothing where it was not validated.
+
+    Args:
+        pairs: registered validation pairs.
+        images: (*shape) by name, what the network has learned.
+    """
+
+    pairs: tuple[Registered, ...] = ()
+    images: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.pairs or self.images)
+
+
 class Validator:
     """Registers the validation pairs, each process its share of them.
 
@@ -107,12 +123,12 @@ class Validator:
         self._loss = image_term(task.config)
         self._measured: list[tuple[str, Measures]] = []
 
-    def __call__(self, network: nn.Module, pictures: int = 0) -> tuple[Validation | None, list[Registered]]:
+    def __call__(self, network: nn.Module, pictures: int = 0) -> tuple[Validation | None, Pictures]:
         """Validate a network, which is in evaluation mode meanwhile.
 
         Args:
             network: the task's own or one like it, not wrapped for several processes.
-            pictures: how many pairs to return, registered with the first variant.
+            pictures: how many pairs to draw, registered with the first variant.
 
         Returns:
             The measures, None without validation pairs, and the pictures of this process.
@@ -120,13 +136,15 @@ class Validator:
         training, drawn = network.training, []
         self._measured = []
         network.eval()
+        images: dict[str, np.ndarray] = {}
         try:
             with torch.no_grad():  # in float32 whatever the training's precision, as the network will be used
                 for batch in self._share():
                     drawn += self._register(network, batch, len(drawn) < pictures)
+                images = {name: array_of(image) for name, image in self.task.images().items()} if pictures else {}
         finally:
             network.train(training)
-        return _summary(gather(self.fabric, self._measured)), drawn
+        return _summary(gather(self.fabric, self._measured)), Pictures(tuple(drawn), images)
 
     def _share(self) -> Iterator[Batch]:
         rank, world = self.fabric.global_rank, self.fabric.world_size

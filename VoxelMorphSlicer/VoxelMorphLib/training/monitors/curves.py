@@ -9,7 +9,7 @@ from typing import Any
 
 from ...core.errors import OutputError
 from ...core.io.files import replacing
-from ..validation import Registered
+from ..validation import Pictures
 from .monitor import Monitor
 
 FILE = "curves.csv"
@@ -29,7 +29,7 @@ class Curves(Monitor):
         """Take over the rows of the finished epochs."""
         self.rows = [row for row in read_curves(self.path) if row.get("epoch", 0) <= epoch] if epoch else []
 
-    def epoch(self, row: Mapping[str, Any], pictures: Sequence[Registered]) -> None:
+    def epoch(self, row: Mapping[str, Any], pictures: Pictures) -> None:
         """Add the row."""
         self.rows.append(dict(row))
         try:

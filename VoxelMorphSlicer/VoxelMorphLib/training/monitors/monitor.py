@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from ..validation import Registered
+from ..validation import Pictures
 
 
 class Monitor:
@@ -17,13 +17,13 @@ class Monitor:
     def step(self, step: int, steps: int) -> None:
         """A step is done."""
 
-    def epoch(self, row: Mapping[str, Any], pictures: Sequence[Registered]) -> None:
+    def epoch(self, row: Mapping[str, Any], pictures: Pictures) -> None:
         """An epoch is over.
 
         Args:
             row: "epoch", "step", "seconds", "lr", "loss", one "loss_..." per term, and, where the epoch was validated,
                 the columns of `Validation.row`.
-            pictures: registered validation pairs; empty where the epoch was not validated.
+            pictures: of the validation.
         """
 
     def end(self) -> None:

@@ -1,0 +1,74 @@
+"""Validation pairs and learned images as PNG, drawn like those of a registration report."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from ...core.geometry import Geometry
+from ...core.image import Image
+from ...core.transform import DisplacementField
+from ...report.figures import agreement_figure, images_figure
+from ...report.sheet import Sheet
+from ...report.slices import anatomical_slices, centre_of_content
+from ...report.views import Window, make_views
+from ..config import TrainingConfig
+from ..validation import Registered
+
+
+class Rarely:
+    """Tells when to do again what takes long: at first, and then when so many seconds have passed.
+
+    Args:
+        seconds: at least, between two times.
+    """
+
+    def __init__(self, seconds: float = 60.0):
+        self.seconds, self._last = seconds, -float("inf")
+
+    def __call__(self) -> bool:
+        """Whether it is time; counts from now on if so."""
+        now = time.monotonic()
+        if now - self._last < self.seconds:
+            return False
+        self._last = now
+        return True
+
+
+def space_geometry(config: TrainingConfig, shape: tuple[int, ...]) -> Geometry:
+    """The training space with its middle at the origin, for pictures; voxels of 1 mm where each image keeps its own."""
+    affine = np.eye(4)
+    affine[:3, :3] = 0
+    for axis, letter in enumerate(config.orientation):
+        place = "RLAPSI".find(letter)
+        affine[place // 2, axis] = (config.voxel_size or 1.0) * (-1 if place % 2 else 1)
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return Geometry(shape, affine)
+
+
+def pair_pictures(pair: Registered, geometry: Geometry) -> tuple[bytes, bytes]:
+    """Fixed, moving and moved image; and their differences before and after.
+
+    Args:
+        pair: on `geometry`.
+        geometry: of three axes.
+    """
+    fixed, moving, moved = (Image(array, geometry) for array in (pair.fixed, pair.moving, pair.moved))
+    millimetres = np.moveaxis(pair.displacement, 0, -1) @ geometry.affine[:3, :3].T
+    views = make_views(fixed, moving, moved, DisplacementField(millimetres, geometry))
+    return images_figure(views), agreement_figure(views)
+
+
+def image_picture(name: str, array: np.ndarray, geometry: Geometry) -> bytes:
+    """Three slices of one image."""
+    image = Image(array, geometry)
+    slices, window = anatomical_slices(geometry, centre_of_content(image)), Window.of(image)
+    sheet = Sheet(slices, (name,))
+    for row, slice_ in enumerate(slices):
+        width, height = slice_.size
+        picture = window(slice_.cut(image.array))
+        sheet.panel(row, 0).imshow(
+            picture, cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0), aspect="auto", interpolation="bilinear"
+        )
+    return sheet.png()

@@ -1,0 +1,140 @@
+"""summary.html: a training on one page that opens anywhere, with its curves, pictures and settings."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...core.geometry import Geometry
+from ...core.io.files import replacing
+from ...report import markup
+from ...report.curves import Series, curves_figure
+from ..config import TrainingConfig
+from ..validation import Pictures
+from .curves import columns_of, read_curves
+from .monitor import Monitor
+from .pictures import Rarely, image_picture, pair_pictures
+
+FILE = "summary.html"
+_PURPOSE = "For research only, not for diagnosis. Written by the VoxelMorph extension of 3D Slicer."
+_PAIR = "Fixed, moving and moved image of the validation pair {name}."
+_AGREEMENT = "Difference and checkerboard before and after: white where both images agree."
+
+
+class Summary(Monitor):
+    """Writes the page after a validation, at most once a minute, and at the end.
+
+    Args:
+        path: of the page.
+        curves: table with a row per epoch, already up to date.
+        config: of the training.
+        geometry: of the training space.
+        skipped: files that could not be read, and why; may grow while the training runs.
+    """
+
+    def __init__(
+        self, path: Path, curves: Path, config: TrainingConfig, geometry: Geometry, skipped: Mapping[str, str]
+    ):
+        self.path, self.curves, self.config = path, curves, config
+        self.geometry, self.skipped = geometry, skipped
+        self._pictures, self._due, self._epochs = Pictures(), Rarely(), 0
+
+    def begin(self, epoch: int, epochs: int) -> None:
+        """Remember how far the training goes."""
+        self._epochs = epochs
+
+    def epoch(self, row: Mapping[str, Any], pictures: Pictures) -> None:
+        """Write the page when there is something new to see and the last page is old."""
+        self._pictures = pictures or self._pictures
+        if pictures and self._due():
+            self._write()
+
+    def end(self) -> None:
+        """Write the page with everything."""
+        self._write()
+
+    def _write(self) -> None:
+        rows = read_curves(self.curves)
+        if not rows:
+            return
+        title = f"Training: {self.config.recipe}"
+        state = f"{self.config.output_dir}, {datetime.datetime.now():%d %B %Y, %H:%M}"
+        settings = [(name, _text(value)) for name, value in self.config.to_dict().items()]
+        body = [
+            markup.heading(title, 1),
+            markup.paragraph(state, quiet=True),
+            markup.cards(_cards(rows, self._epochs)),
+            markup.warnings_box([f"{name} was left out: {reason}" for name, reason in self.skipped.items()]),
+            markup.heading("Curves"),
+            markup.picture(curves_figure(_panels(rows)), "Curves over the epochs", "Means of each epoch."),
+            *self._drawn(),
+            *_variants(rows),
+            markup.heading("Settings"),
+            markup.table(("Option", "Value"), settings),
+            markup.footer(_PURPOSE),
+        ]
+        with replacing(self.path) as file:
+            file.write_bytes(markup.document(title, body).encode("utf-8", errors="xmlcharrefreplace"))
+
+    def _drawn(self) -> list[str]:
+        parts = [markup.heading("Pictures")] if self._pictures else []
+        for pair in self._pictures.pairs:
+            images, agreement = pair_pictures(pair, self.geometry)
+            parts.append(markup.picture(images, "Fixed, moving and moved image", _PAIR.format(name=pair.name)))
+            parts.append(markup.picture(agreement, "Differences and checkerboards", _AGREEMENT))
+        for name, array in self._pictures.images.items():
+            parts.append(markup.picture(image_picture(name, array, self.geometry), name, f"Learned: {name}."))
+        return parts
+
+
+def series_of(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> Series:
+    """The curves of some columns.
+
+    Args:
+        rows: of the table of curves.
+        columns: column -> name of its curve.
+    """
+    return {title: [(row["epoch"], row[name]) for row in rows if name in row] for name, title in columns.items()}
+
+
+def _panels(rows: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
+    terms = {name: name.replace("loss_", "") for name in columns_of(rows, "loss")}
+    variants = columns_of(rows, "val_dice@") or columns_of(rows, "val_image_loss@")
+    dice = {"val_dice": "mean", **{name: name[len("val_dice_") :] for name in columns_of(rows, "val_dice_")}}
+    return {
+        "training loss": series_of(rows, terms),
+        "validation: Dice": series_of(rows, dice),
+        "validation: image loss": series_of(rows, {"val_image_loss": "image loss"}),
+        "validation: folded voxels, %": series_of(rows, {"val_folded_percent": "folded"}),
+        "validation: variants": series_of(rows, {name: name.partition("@")[2] for name in variants}),
+    }
+
+
+def _cards(rows: Sequence[Mapping[str, Any]], epochs: int) -> list[tuple[str, str]]:
+    last = rows[-1]
+    cards = [(f"{last['epoch']} of {epochs}", "epochs"), (f"{last['loss']:.4g}", "last training loss")]
+    validated = [row for row in rows if "val_image_loss" in row]
+    if any("val_dice" in row for row in validated):
+        best = max((row for row in validated if "val_dice" in row), key=lambda row: row["val_dice"])
+        cards.append((f"{best['val_dice']:.3f}", f"best mean Dice, epoch {best['epoch']}"))
+    elif validated:
+        best = min(validated, key=lambda row: row["val_image_loss"])
+        cards.append((f"{best['val_image_loss']:.4g}", f"best image loss, epoch {best['epoch']}"))
+    if validated:
+        cards.append((f"{best['val_folded_percent']:.3g} %", "of voxels fold there"))
+    return [*cards, (f"{sum(row['seconds'] for row in rows) / 60:.1f} min", "of training and validation")]
+
+
+def _variants(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A table of the last validation of every variant, where there are several."""
+    names = [name.partition("@")[2] for name in columns_of(rows, "val_image_loss@")]
+    last = next((row for row in reversed(rows) if "val_image_loss" in row), {})
+    columns = [name for name in ("val_dice", "val_folded_percent", "val_image_loss") if name in last]
+    body = [(name, *(_text(last.get(f"{column}@{name}", "")) for column in columns)) for name in names]
+    return [markup.heading("Variants"), markup.table(("Variant", *columns), body)] if body else []
+
+
+def _text(value: object) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
