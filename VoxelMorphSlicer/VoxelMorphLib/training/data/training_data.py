@@ -15,6 +15,7 @@ from .case import Case
 from .facts import DataFacts
 from .lists import read_atlas, read_cases, read_pairs, read_validation
 from .loader import BatchSource, CaseSource, in_order, make_batch
+from .means import Means
 from .sampling import Draws
 from .space import Prepared
 from .split import Split, check_enough, hold_back
@@ -89,12 +90,14 @@ class TrainingData:
             VoxelMorphError: the atlas cannot be read.
         """
         atlas = None if self.atlas is None else self.store.images(self.atlas)
+        means = self._means() if needs_mean else None
         return DataFacts(
             shape=self.shape,
             labels=self.store.space.labels,
             labelled=all(case.labels is not None for case in self.cases),
             attributes=len(self.cases[0].attributes),
-            mean=self._mean() if needs_mean else None,
+            mean=None if means is None else means.image,
+            label_mean=None if means is None else means.labels,
             atlas=None if atlas is None else atlas.image,
             atlas_labels=None if atlas is None else atlas.labels,
         )
@@ -173,12 +176,12 @@ class TrainingData:
             else:
                 self._skip(case, reason)
 
-    def _mean(self) -> torch.Tensor:
-        """(C, *shape), of up to `MEAN_OF` images."""
-        total, count = 0, 0
+    def _means(self) -> Means:
+        """Of up to `MEAN_OF` cases."""
+        means = Means(self.store.space.labels)
         for prepared in map(self._images, self.cases[:MEAN_OF]):
             if prepared is not None:
-                total, count = total + prepared.image.double(), count + 1
-        if not count:
+                means.add(prepared)
+        if means.image is None:
             raise ImageError(f"None of the images can be read: {next(reversed(self.skipped.values()))}")
-        return (total / count).float()
+        return means
