@@ -32,7 +32,12 @@ def parser(recipe: str = DEFAULT_RECIPE) -> Parser:
     add("--recipe", choices=tuple(RECIPES), help=f"what is trained [{DEFAULT_RECIPE}]")
     add("--config", type=Path, help="JSON file as --printConfig writes it; options of the command line come first")
     add("--resume", action="store_true", help="go on with the training in --outputDir")
-    add("--dryRun", action="store_true", help="print the plan, the memory it needs and the time of one step, and stop")
+    add(
+        "--dryRun",
+        "--dry-run",
+        action="store_true",
+        help="print the plan, the memory it needs and the time of one step, and stop",
+    )
     add("--listRecipes", action="store_true", help="print the recipes and stop")
     add("--printConfig", action="store_true", help="print the configuration as JSON and stop")
     add(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def read_config(arguments: argparse.Namespace) -> TrainingConfig:
         )
     values.pop("recipe", None)
     _check_known(recipe, given)
-    return make_config(recipe, _absolute({**values, **given}))
+    return _absolute(make_config(recipe, {**values, **given}))
 
 
 def config_json(config: TrainingConfig) -> str:
@@ -111,9 +112,9 @@ def _check_known(recipe: str, given: dict[str, Any]) -> None:
             raise ConfigError(f"The recipe {recipe} has no option --{option}; it belongs to {', '.join(owners)}.")
 
 
-def _absolute(values: dict[str, Any]) -> dict[str, Any]:
-    """The same values with absolute paths, so that a training can be resumed from any folder."""
-    return {
-        name: str(Path(value).expanduser().absolute()) if value and FILES.fullmatch(name) else value
-        for name, value in values.items()
-    }
+def _absolute(config: TrainingConfig) -> TrainingConfig:
+    """The same configuration with absolute paths, so that a training can be resumed from any folder."""
+    paths = {name: value for name, value in config.to_dict().items() if value and FILES.fullmatch(name)}
+    return dataclasses.replace(
+        config, **{name: str(Path(value).expanduser().absolute()) for name, value in paths.items()}
+    )

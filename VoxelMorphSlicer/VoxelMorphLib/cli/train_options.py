@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import inspect
 import re
 import shlex
@@ -78,6 +79,7 @@ class Option:
         raise ConfigError(f"{self.field} is {value!r}; give {form}.")
 
 
+@functools.cache
 def options_of(config: type[TrainingConfig]) -> dict[str, Option]:
     """The options of a recipe's dataclass by field name."""
     hints, texts = get_type_hints(config), help_texts(config)

@@ -92,13 +92,15 @@ def _task(path: Path, content: dict[str, Any], config: TrainingConfig) -> Task:
     """The recipe with the trained weights; images that it was built from are in these, so any will do."""
     known = content["facts"]
     shape = tuple(known["shape"])
+    labels = tuple(known["labels"])
     blank, no_labels = torch.zeros(known["channels"], *shape), torch.zeros(1, *shape, dtype=torch.int16)
     facts = DataFacts(
         shape,
         known["channels"],
-        tuple(known["labels"]),
+        labels,
         attributes=known["attributes"],
         mean=blank,
+        label_mean=torch.full((1 + len(labels), *shape), 1 / (1 + len(labels))),
         atlas=blank,
         atlas_labels=no_labels,
     )

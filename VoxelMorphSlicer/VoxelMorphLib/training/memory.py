@@ -56,8 +56,13 @@ def check_fits(config: TrainingConfig, facts: DataFacts, device: str) -> None:
     if free is not None and needed > _USABLE * free:
         raise DeviceError(
             f"A step on {config.batch_size} x {' x '.join(map(str, facts.shape))} voxels needs about "
-            f"{needed / 2**30:.1f} GiB of memory and {device} has {free / 2**30:.1f} GiB free. Choose {_REMEDIES}."
+            f"{in_words(needed)} of memory and {device} has {in_words(free)} free. Choose {_REMEDIES}."
         )
+
+
+def in_words(size: int) -> str:
+    """Bytes in MiB, or in GiB from one on."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
 
 
 def free_memory(device: str) -> int | None:
@@ -91,9 +96,9 @@ def _tiny(facts: DataFacts, multiple: int, times: int) -> DataFacts:
     def resized(image: Tensor | None) -> Tensor | None:
         return None if image is None else torch.rand(len(image), *shape).to(image.dtype)
 
-    return dataclasses.replace(
-        facts, shape=shape, mean=resized(facts.mean), atlas=resized(facts.atlas), atlas_labels=_labels(facts, shape)
-    )
+    images = {name: resized(getattr(facts, name)) for name in ("mean", "label_mean", "atlas")}
+    labels = None if facts.atlas_labels is None else _labels(facts, shape)
+    return dataclasses.replace(facts, shape=shape, **images, atlas_labels=labels)
 
 
 def _labels(facts: DataFacts, shape: tuple[int, ...]) -> Tensor | None:

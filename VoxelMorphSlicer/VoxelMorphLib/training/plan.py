@@ -13,7 +13,7 @@ from .config import TrainingConfig
 from .data.augment import augment
 from .data.training_data import TrainingData
 from .launch import start_fabric
-from .memory import check_fits, free_memory, step_memory
+from .memory import check_fits, free_memory, in_words, step_memory
 from .optimisation import Optimisation
 from .table import RECIPES
 from .task import Task
@@ -64,7 +64,7 @@ class Plan:
         config, hours = self.config, self.config.steps * (self.step_s + self.data_s) / 3600
         pairs = "" if self.pairs is None else f", {self.pairs} pairs"
         labels = ", ".join(map(str, self.labels)) or "none"
-        free = "" if self.free_bytes is None else f", {self.free_bytes / 2**30:.1f} GiB are free"
+        free = "" if self.free_bytes is None else f", {in_words(self.free_bytes)} are free"
         samples = f"{config.batch_size} x {config.accumulate}" if config.accumulate > 1 else config.batch_size
         return [
             f"Recipe:      {config.recipe} ({RECIPES[config.recipe].title})",
@@ -74,7 +74,7 @@ class Plan:
             f"Network:     {self.network}, {self.parameters} parameters",
             f"Steps:       {config.steps} ({config.epochs} epochs of {config.steps_per_epoch}), {samples} samples each",
             f"First loss:  {', '.join(f'{name} {value:.4g}' for name, value in self.losses.items())}",
-            f"Memory:      about {self.needed_bytes / 2**30:.2f} GiB for a step on {self.device}{free}",
+            f"Memory:      about {in_words(self.needed_bytes)} for a step on {self.device}{free}",
             f"Time:        {self.step_s:.3f} s for a step, {self.data_s:.3f} s for its data; {hours:.1f} h in all",
         ]
 
