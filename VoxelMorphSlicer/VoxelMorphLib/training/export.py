@@ -125,6 +125,7 @@ def _entry(path: Path, config: TrainingConfig, facts: ModelFacts) -> ModelEntry:
         anatomy=facts.anatomy or "any",
         modality=facts.modality or "any",
         requires_affine=facts.requires_affine,
+        requires_centring=not facts.requires_affine,
         requires_skull_strip=facts.requires_skull_strip,
     )
 

@@ -42,6 +42,7 @@ class ModelEntry:
         modality: of the images it was trained on.
         space: grid and intensities that the network expects.
         requires_affine: the images must be affinely aligned first.
+        requires_centring: the model was trained with the middles of the images on each other, whatever their headers.
         requires_skull_strip: the images must show the brain only.
         measured: accuracy measured by this project, each a dict of `MEASUREMENT_KEYS`.
 
@@ -65,6 +66,7 @@ class ModelEntry:
     modality: str = "any"
     space: NetworkSpace = field(default_factory=NetworkSpace)
     requires_affine: bool = False
+    requires_centring: bool = False
     requires_skull_strip: bool = False
     measured: tuple[dict[str, Any], ...] = field(default=(), hash=False)
 
@@ -87,7 +89,7 @@ class ModelEntry:
         """
         if self.requires_affine:
             return "affine"
-        return "centre" if self.architecture in (DETECTOR, JOINT) else "none"
+        return "centre" if self.requires_centring or self.architecture in (DETECTOR, JOINT) else "none"
 
     def to_dict(self) -> dict[str, Any]:
         """The entry as plain values for JSON; `from_dict` gives an equal entry back."""
@@ -142,7 +144,7 @@ def _type_problem(entry: ModelEntry) -> str | None:
     wanted: dict[str, Any] = dict.fromkeys(_TEXTS, str)
     wanted.update(dict.fromkeys(_OPTIONAL_TEXTS, (str, type(None))))
     wanted.update(arguments=dict, bytes=(int, type(None)), space=NetworkSpace, measured=tuple)
-    wanted.update(requires_affine=bool, requires_skull_strip=bool)
+    wanted.update(requires_affine=bool, requires_centring=bool, requires_skull_strip=bool)
     for name, kind in wanted.items():
         value = getattr(entry, name)
         if not isinstance(value, kind):

@@ -173,7 +173,11 @@ class ModelSection:
 
     def _facts(self, entry: ModelEntry) -> list[str]:
         images = f"{entry.anatomy}, {entry.modality}" if entry.modality != "any" else _("any anatomy and modality")
-        needs = [_("affine start")] * entry.requires_affine + [_("skull-stripped")] * entry.requires_skull_strip
+        needs = (
+            [_("affine start")] * entry.requires_affine
+            + [_("centring")] * entry.requires_centring
+            + [_("skull-stripped")] * entry.requires_skull_strip
+        )
         licence = entry.licence or _("not stated by its authors")
         return [
             _("For: {images}").format(images=images),
