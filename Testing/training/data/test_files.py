@@ -1,0 +1,110 @@
+"""Lists of every kind name the same files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.training_files import write_list
+from VoxelMorphLib.core.errors import ConfigError
+from VoxelMorphLib.training.data.files import label_column, list_pairs, list_paths
+
+
+@pytest.fixture
+def a_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "deep" / "images"
+    folder.mkdir(parents=True)
+    for name in ("b.nii.gz", "a.nii.gz", "notes.txt", "c.mgz"):
+        (folder / name).write_bytes(b"x")
+    return folder
+
+
+def names(paths: list[Path]) -> list[str]:
+    return [path.name for path in paths]
+
+
+def test_a_text_file_has_prefix_and_suffix_and_belongs_to_its_folder(a_folder):
+    source = write_list(a_folder / "list.txt", ["b", "", "# not me", "  a"])
+    found = list_paths(source, "image_list", "./", ".nii.gz")
+    assert found == [a_folder / "b.nii.gz", a_folder / "a.nii.gz"]
+
+
+def test_a_folder_and_a_pattern_are_sorted(a_folder):
+    assert names(list_paths(str(a_folder), "image_list")) == ["a.nii.gz", "b.nii.gz", "c.mgz"]
+    assert names(list_paths(str(a_folder / "*.nii.gz"), "image_list")) == ["a.nii.gz", "b.nii.gz"]
+    assert names(list_paths(str(a_folder.parents[1] / "**" / "c.*"), "image_list")) == ["c.mgz"]
+
+
+def test_a_relative_pattern_counts_from_the_working_folder(a_folder, monkeypatch):
+    monkeypatch.chdir(a_folder)
+    assert list_paths("*.mgz", "image_list") == [a_folder / "c.mgz"]
+
+
+def test_one_image_is_a_list(a_folder):
+    assert names(list_paths(str(a_folder / "a.nii.gz"), "image_list")) == ["a.nii.gz"]
+
+
+@pytest.mark.parametrize(("name", "comma"), [("list.csv", ","), ("list.csv", ";"), ("list.tsv", "\t")])
+def test_a_table_has_columns_by_name(a_folder, name, comma):
+    rows = [("age", "image", "labels"), ("70", "a.nii.gz", "x.nii"), ("71", "b.nii.gz", "y.nii")]
+    source = write_list(a_folder / name, [comma.join(row) for row in rows])
+    assert names(list_paths(source, "image_list")) == ["a.nii.gz", "b.nii.gz"]
+    assert names(list_paths(source, "label_list")) == ["x.nii", "y.nii"]
+    assert names(label_column(source)) == ["x.nii", "y.nii"]
+
+
+def test_a_table_without_known_columns_uses_its_first(a_folder):
+    source = write_list(a_folder / "list.csv", ["subject,age", "a.nii.gz,70"])
+    assert names(list_paths(source, "image_list")) == ["a.nii.gz"]
+    assert label_column(source) is None
+
+
+@pytest.mark.parametrize("line", ["m.nii f.nii", "m.nii\tf.nii", "m.nii, f.nii"])
+def test_pairs_are_moving_and_fixed(tmp_path, line):
+    assert list_pairs(write_list(tmp_path / "pairs.txt", [line, ""]), "pair_list") == [
+        (tmp_path / "m.nii", tmp_path / "f.nii")
+    ]
+
+
+def test_paths_with_spaces_are_told_apart_by_a_tab(tmp_path):
+    source = write_list(tmp_path / "pairs.txt", ["my image.nii\tyour image.nii"])
+    assert names(list_pairs(source, "pair_list")[0]) == ["my image.nii", "your image.nii"]
+
+
+def test_columns_of_pairs_may_stand_in_any_order(tmp_path):
+    source = write_list(tmp_path / "pairs.csv", ["fixed,moving", "f.nii,m.nii"])
+    assert names(list_pairs(source, "pair_list")[0]) == ["m.nii", "f.nii"]
+
+
+def test_a_missing_list_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"image_list 'nowhere.txt' does not exist"):
+        list_paths("nowhere.txt", "image_list")
+    with pytest.raises(ConfigError, match=r"pair_list 'nowhere.txt' does not exist"):
+        list_pairs("nowhere.txt", "pair_list")
+
+
+def test_an_empty_list_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="names no image"):
+        list_paths(str(tmp_path), "image_list")
+    with pytest.raises(ConfigError, match="names no image"):
+        list_paths(write_list(tmp_path / "list.txt", [""]), "image_list")
+    with pytest.raises(ConfigError, match="holds no pair"):
+        list_pairs(write_list(tmp_path / "list.txt", [""]), "pair_list")
+    with pytest.raises(ConfigError, match="has no rows"):
+        list_paths(write_list(tmp_path / "list.csv", ["image"]), "image_list")
+
+
+def test_a_binary_list_is_refused(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(ConfigError, match="cannot be read as text"):
+        list_paths(str(path), "image_list")
+    path.write_bytes(b"ab\0")
+    with pytest.raises(ConfigError, match="is no text file"):
+        list_paths(str(path), "image_list")
+
+
+def test_a_line_without_two_paths_is_named(tmp_path):
+    source = write_list(tmp_path / "pairs.txt", ["a b", "a b c"])
+    with pytest.raises(ConfigError, match=r"Line 2 of pair_list .* holds 3 paths"):
+        list_pairs(source, "pair_list")

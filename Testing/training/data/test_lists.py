@@ -1,0 +1,112 @@
+"""The lists of a configuration become cases and pairs that fit each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.training_files import a_data_config, write_list
+from VoxelMorphLib.core.errors import ConfigError
+from VoxelMorphLib.training.config import TrainingConfig
+from VoxelMorphLib.training.data.lists import read_atlas, read_cases, read_pairs, read_validation
+
+
+@pytest.fixture
+def a_folder(tmp_path: Path) -> Path:
+    """Names of three images with label maps; nothing is opened."""
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        for name in "abc":
+            (tmp_path / folder / f"{name}.nii.gz").write_bytes(b"x")
+    return tmp_path
+
+
+def test_label_maps_follow_the_order_of_the_images(a_folder):
+    cases = read_cases(a_data_config(a_folder))
+    assert [(case.name, case.labels.name) for case in cases] == [(name, f"{name}.nii.gz") for name in "abc"]
+    assert all(case.labels.parent.name == "labels" for case in cases)
+
+
+def test_a_table_names_images_with_their_labels_and_prefixes_are_not_for_it(a_folder):
+    rows = ["image,labels", "images/b.nii.gz,labels/b.nii.gz"]
+    config = TrainingConfig(image_list=write_list(a_folder / "t.csv", rows), image_prefix="nonsense")
+    (case,) = read_cases(config)
+    assert (case.image, case.labels) == (a_folder / "images" / "b.nii.gz", a_folder / "labels" / "b.nii.gz")
+
+
+def test_archives_bring_their_label_maps(tmp_path):
+    np.savez(tmp_path / "a.npz", vol=np.zeros((2, 2, 2)), seg=np.zeros((2, 2, 2), int))
+    config = TrainingConfig(image_list=str(tmp_path))
+    assert read_cases(config)[0].labels == tmp_path / "a.npz"
+    np.savez(tmp_path / "b.npz", vol=np.zeros((2, 2, 2)))
+    with pytest.warns(UserWarning, match="1 of 2 images have no label map beside them"):
+        assert [case.labels for case in read_cases(config)] == [None, None]
+    with pytest.raises(ConfigError, match=r"1 of 2 images have no label map .*b.npz. Give label_list"):
+        read_cases(TrainingConfig(image_list=str(tmp_path), labels=(1,)))
+
+
+def test_pairs_alone_name_the_images_and_their_labels(a_folder):
+    config = TrainingConfig(
+        pair_list=write_list(a_folder / "pairs.txt", ["a c", "b a"]),
+        image_prefix="images/",
+        image_suffix=".nii.gz",
+        label_list=write_list(a_folder / "labels.txt", ["a c", "b a"]),
+        label_prefix="labels/",
+        label_suffix=".nii.gz",
+    )
+    cases = read_cases(config)
+    assert [case.name for case in cases] == ["a", "c", "b"]
+    assert [case.labels.name[0] for case in cases] == ["a", "c", "b"]
+    assert [(a.name, b.name) for a, b in read_pairs(config, cases)] == [("a", "c"), ("b", "a")]
+
+
+def test_a_pair_of_unknown_images_is_refused(a_folder):
+    pairs = write_list(a_folder / "pairs.txt", ["images/a.nii.gz images/z.nii.gz"])
+    config = a_data_config(a_folder, pair_list=pairs)
+    with pytest.raises(ConfigError, match=r"pair_list names .*z.nii.gz, which image_list does not"):
+        read_pairs(config, read_cases(config))
+
+
+def test_validation_pairs_share_the_label_maps_of_the_training(a_folder):
+    pairs = write_list(a_folder / "pairs.txt", ["images/a.nii.gz other.nii.gz"])
+    config = a_data_config(a_folder, validation_list=pairs)
+    ((moving, fixed),) = read_validation(config, read_cases(config))
+    assert (moving.name, moving.labels.parent.name) == ("a", "labels")
+    assert (fixed.name, fixed.labels) == ("other", None)
+
+
+def test_validation_label_maps_stand_in_their_own_list(a_folder):
+    config = a_data_config(
+        a_folder,
+        validation_list=write_list(a_folder / "pairs.txt", ["images/a.nii.gz images/b.nii.gz"]),
+        validation_label_list=write_list(a_folder / "labels.txt", ["la.nii.gz lb.nii.gz"]),
+    )
+    ((moving, fixed),) = read_validation(config, read_cases(config))
+    assert (moving.labels.name, fixed.labels.name) == ("la.nii.gz", "lb.nii.gz")
+
+
+def test_cases_of_other_folders_have_other_names(a_folder):
+    pairs = write_list(a_folder / "pairs.txt", ["labels/a.nii.gz labels/b.nii.gz"])
+    config = a_data_config(a_folder, validation_list=pairs, atlas=str(a_folder / "labels" / "c.nii.gz"))
+    cases = read_cases(config)
+    names = {case.name for pair in read_validation(config, cases) for case in pair}
+    names |= {case.name for case in cases} | {read_atlas(config, cases).name}
+    assert len(names) == 6
+
+
+def test_counts_that_differ_are_told(a_folder):
+    config = a_data_config(a_folder, label_list=write_list(a_folder / "l.txt", ["labels/a.nii.gz"]))
+    with pytest.raises(ConfigError, match="label_list names 1 label maps for the 3 images of image_list"):
+        read_cases(config)
+
+
+def test_an_image_named_twice_is_told(a_folder):
+    source = write_list(a_folder / "list.txt", ["a.nii.gz", "b.nii.gz", "a.nii.gz"])
+    with pytest.raises(ConfigError, match=r"names 1 images twice, such as .*a.nii.gz"):
+        read_cases(TrainingConfig(image_list=source))
+
+
+def test_no_list_is_told():
+    with pytest.raises(ConfigError, match="no images to train on"):
+        read_cases(TrainingConfig())
