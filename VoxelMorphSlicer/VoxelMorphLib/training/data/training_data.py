@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator
 from math import prod
 
-import torch
 
 from ...core.errors import ConfigError, ImageError, VoxelMorphError
 from ..config import TrainingConfig
