@@ -18,6 +18,7 @@ from .memory import measure_memory
 from .row import Row, markdown
 from .settings import Settings
 from .startup import measure_startup
+from .training import measure_training
 from .ui_gap import measure_ui_gap
 from .warm_click import measure_warm_click
 
@@ -29,6 +30,7 @@ TOPICS = {
     "gpu": measure_gpu,
     "warm": measure_warm_click,
     "ui": measure_ui_gap,
+    "training": measure_training,
 }
 
 
@@ -41,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--shape", nargs=3, type=int, default=default.shape, metavar="N", help="voxels, multiples of 32"
     )
     parser.add_argument("--repeats", type=int, default=default.repeats, help="rounds; the median is reported")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of floor and memory; compare takes one")
+    parser.add_argument(
+        "--threads", type=int, default=os.cpu_count(), help="of floor and memory; compare and training take one"
+    )
     parser.add_argument("--out", type=Path, default=Path("bench-output"), help="folder of results.md and results.json")
     arguments = parser.parse_args(argv)
     if any(n < 32 or n % 32 for n in arguments.shape):

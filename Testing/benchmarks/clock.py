@@ -37,19 +37,25 @@ def cuda_seconds(work: Work) -> float:
     return began.elapsed_time(ended) / 1000
 
 
-def interleaved(works: Mapping[str, Work], repeats: int, measure: Callable[[Work], float] = wall_seconds) -> Times:
+def interleaved(
+    works: Mapping[str, Work],
+    repeats: int,
+    measure: Callable[[Work], float] = wall_seconds,
+    gradients: bool = False,
+) -> Times:
     """Run every function once to warm up, then all of them in turns.
 
     Args:
-        works: by name; called under `torch.inference_mode`.
+        works: by name.
         repeats: rounds that count.
         measure: seconds of one call.
+        gradients: call them as in a training instead of under `torch.inference_mode`.
 
     Returns:
         Seconds of every round by name.
     """
     times: Times = {name: [] for name in works}
-    with torch.inference_mode():
+    with torch.inference_mode(not gradients):
         for work in works.values():
             work()
         for _ in range(repeats):

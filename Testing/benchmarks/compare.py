@@ -11,7 +11,8 @@ from .settings import Settings
 from .subjects import full_resolution_network, image_pair, in_precision, published_network
 
 _OTHER = "voxelmorph 0.3.4 VxmPairwise"
-_PACKAGES = "voxelmorph==0.3.4 neurite==0.3.4 six einops tqdm pystrum scikit-image lazy_loader packaging"
+#: What the other network needs, for pip.
+PACKAGES = "voxelmorph==0.3.4 neurite==0.3.4 six einops tqdm pystrum scikit-image lazy_loader packaging"
 
 
 def measure_against_pypi(settings: Settings) -> list[Row]:
@@ -45,6 +46,6 @@ def _other_network() -> tuple[nn.Module | None, str]:
     try:
         from voxelmorph.nn.models import VxmPairwise
     except ImportError as error:
-        return None, f"{error}; pip install --no-deps {_PACKAGES}"
+        return None, f"{error}; pip install --no-deps {PACKAGES}"
     torch.manual_seed(0)
     return VxmPairwise(3, 1, 1).eval().requires_grad_(False), ""

@@ -13,10 +13,11 @@ class Row:
     Args:
         topic: which benchmark it belongs to.
         name: what was measured.
-        value: the median; None when it could not be measured.
+        value: the median, or the best round where the note says so; None when it could not be measured.
         unit: of the value.
         against: what `ratio` is a multiple of.
-        ratio: median over the rounds of (value / reference), each round measured back to back.
+        ratio: median over the rounds of (value / reference), each round measured back to back; of the best rounds where
+            the value is from one.
         note: conditions, or the reason why there is no value.
     """
 
