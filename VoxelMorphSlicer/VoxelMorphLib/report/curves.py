@@ -39,6 +39,7 @@ def _draw(axes, title: str, series: Series, x_label: str) -> None:
         axes.plot(x, y, label=name, linewidth=1.4, marker="o" if len(x) < 30 else None, markersize=3)
     axes.set_title(title, fontsize=10)
     axes.set_xlabel(x_label, fontsize=9)
+    axes.locator_params(axis="x", integer=True)
     axes.grid(alpha=0.3)
     axes.tick_params(labelsize=8)
     if 1 < len(series) <= _MOST:

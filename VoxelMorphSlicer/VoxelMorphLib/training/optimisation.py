@@ -34,13 +34,14 @@ class Optimisation:
         task: its network moves to the device.
         config: of the task.
         fabric: launched.
+        deferred: leave looking to `blamed`; None does so on a GPU.
     """
 
-    def __init__(self, task: Task, config: TrainingConfig, fabric: Any):
+    def __init__(self, task: Task, config: TrainingConfig, fabric: Any, deferred: bool | None = None):
         self.task, self.config, self.fabric = task, config, fabric
         self.losses = LossMeans()
-        self.on_gpu = fabric.device.type == "cuda"
-        adam = Adam(task.network.parameters(), lr=config.lr, fused=self.on_gpu)
+        self.deferred = fabric.device.type == "cuda" if deferred is None else deferred
+        adam = Adam(task.network.parameters(), lr=config.lr, fused=self.deferred)
         # One forward pass for several processes, whatever the task calls and however often.
         self._module, self._optimiser = fabric.setup(_Forward(task.network), adam)
         self._adam = adam
@@ -74,7 +75,7 @@ class Optimisation:
         self.losses.end_step()
         norm = clip_grad_norm_(self.task.network.parameters(), self.config.clip or math.inf)
         self._watch(number, [name for batch in batches for name in batch.names], torch.stack([norm, *sums]))
-        if self.on_gpu:
+        if self.deferred:
             self._adam.found_inf = self._bad
         elif self._bad:
             return
@@ -139,7 +140,7 @@ class Optimisation:
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`, whose tensors fit the network."""
         self.task.network.load_state_dict(state["network"])
-        groups = [{**group, "fused": self.on_gpu} for group in state["optimiser"]["param_groups"]]
+        groups = [{**group, "fused": self.deferred} for group in state["optimiser"]["param_groups"]]
         self._adam.load_state_dict({**state["optimiser"], "param_groups": groups})
         self.schedule.load_state_dict(state["schedule"])
         if self.average is not None and state["ema"] is not None:

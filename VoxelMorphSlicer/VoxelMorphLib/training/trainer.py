@@ -28,6 +28,7 @@ from .config import TrainingConfig
 from .data.augment import augment
 from .data.batch import Batch
 from .launch import start_fabric
+from .memory import check_fits
 from .monitors.monitor import Monitor
 from .monitors.table import make_monitors
 from .optimisation import LOOK_EVERY, Optimisation
@@ -171,7 +172,7 @@ class Trainer:
 
     def _look(self, interrupted: bool = False) -> bool:
         """Whether to stop; all processes decide alike, so those that average with others look only now and then."""
-        waits = self.fabric.device.type == "cuda" or self.fabric.world_size > 1
+        waits = self.optimisation.deferred or self.fabric.world_size > 1
         alone = self.fabric.world_size == 1 and self._stop.asked
         if waits and self.step % LOOK_EVERY and not alone and not interrupted:
             return False
@@ -274,6 +275,7 @@ def train(config: TrainingConfig, resume: bool = False, progress: Progress = sil
         )
     fabric = start_fabric(config)
     task, data = assemble(config)
+    check_fits(config, task.facts, str(fabric.device))
     monitors = make_monitors(config, task.facts.shape, data.skipped) if fabric.is_global_zero else ()
     trainer = Trainer(task, data, config, fabric, monitors, progress)
     if last.is_file():
