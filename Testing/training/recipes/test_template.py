@@ -8,8 +8,6 @@ from support.made_up_training import SHAPE, a_batch, a_scan, a_task, losses, som
 from support.tiny_networks import filled
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.core.spatial import warp
-from VoxelMorphLib.networks.fields import FieldPair
-from VoxelMorphLib.training.tasks.through import fields_through
 
 BOTH = ("template", "conditional-template")
 
@@ -98,28 +96,13 @@ def test_the_conditional_recipe_needs_attributes():
         a_task("conditional-template", some_facts(attributes=0))
 
 
-@pytest.mark.parametrize("invertible", [True, False])
-def test_fields_by_way_of_a_template_lead_from_the_fixed_to_the_moving_image(invertible):
-    """Constant shifts: the third image is shifted by 2 to the moving and by -1 to the fixed image."""
-
-    def shift(voxels):
-        field = torch.zeros(1, 3, *SHAPE)
-        field[:, 0] = voxels
-        return FieldPair(None, field, -field if invertible else None)
-
-    pair = fields_through(to_moving=shift(2.0), to_fixed=shift(-1.0))
-    assert torch.allclose(pair.displacement[:, 0], torch.tensor(-3.0), atol=0.02)
-    assert torch.allclose(pair.inverse[:, 0], torch.tensor(3.0), atol=0.02)
-    assert pair.displacement[:, 1:].abs().max() < 0.02
-
-
 @pytest.mark.parametrize("recipe", BOTH)
 def test_an_image_is_not_moved_onto_itself(recipe):
     task = a_moved_task(recipe)
     task.network.flow.weight.data.mul_(16)
     image = a_scan(3)[0][None]
     with torch.no_grad():
-        there = task.network.fields(task.template(task.network), image).displacement
+        there = task.run(task.network, a_batch(task), torch.Generator()).registration.displacement
         pair = task.fields(task.network, image, image)
     inner = (..., *(slice(4, -4),) * 3)
     assert there.abs().max() > 0.3

@@ -15,9 +15,10 @@ from ..core.config import check_range
 from ..core.errors import ConfigError, GeometryError
 from .convolution import NEGATIVE_SLOPE, activate, convolution, convolve
 from .dense import VxmDense
-from .fields import RegistrationOutput
+from .fields import FieldPair, RegistrationOutput
 from .padding import crop
 from .template import copy_image
+from .through import fields_through
 
 #: The smallest probability that an atlas can give a label, so that its logarithm exists.
 _SMALLEST = 1e-36
@@ -145,6 +146,16 @@ class ProbAtlasSegmentation(VxmDense):
             log_likelihood = _block(features, self.likelihood)
         prior = _log_probability(output.moved if self.warp_atlas else atlas)
         return SegmentationOutput(output, means, log_variances, log_likelihood, log_likelihood + prior)
+
+    def fields(
+        self, moving: Tensor, fixed: Tensor, sample: bool = False, generator: torch.Generator | None = None
+    ) -> FieldPair:
+        """Between two images, by way of the atlas where one is kept; else of an atlas (moving) and an image (fixed)."""
+        if self.atlas is None:
+            return super().fields(moving, fixed, sample, generator)
+        atlas = self.atlas.expand(len(fixed), *self.atlas.shape)
+        to_moving = super().fields(atlas, moving, sample, generator)
+        return fields_through(to_moving, super().fields(atlas, fixed, sample, generator))
 
     def log_prior(self, atlas: Tensor, registration: RegistrationOutput) -> Tensor:
         """(B, F, *shape): log of the probabilities (B or 1, F, *shape) of any labels, deformed like the atlas was."""

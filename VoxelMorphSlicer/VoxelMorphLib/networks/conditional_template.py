@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from .dense import VxmDense
+from .fields import FieldPair
 from .mean_stream import MeanStream
 from .template import TemplateOutput, copy_image
 from .template_generator import TemplateGenerator
+from .through import fields_through
 
 
 class ConditionalTemplateCreation(VxmDense):
@@ -90,3 +92,11 @@ class ConditionalTemplateCreation(VxmDense):
         output = super().forward(template, images, sample, generator)
         mean = None if self.mean_stream is None else self.mean_stream(output.inverse)
         return TemplateOutput(template, output, mean)
+
+    def fields(
+        self, moving: Tensor, fixed: Tensor, sample: bool = False, generator: torch.Generator | None = None
+    ) -> FieldPair:
+        """Between two images, by way of the template of attributes 0, the average subject's; all have one shape."""
+        template = self.template(self.base.new_zeros(len(fixed), self.generator.dense.in_features))
+        to_moving = super().fields(template, moving, sample, generator)
+        return fields_through(to_moving, super().fields(template, fixed, sample, generator))

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ..core.errors import GeometryError
 from .dense import VxmDense
-from .fields import RegistrationOutput
+from .fields import FieldPair, RegistrationOutput
 from .mean_stream import MeanStream
+from .through import fields_through
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,14 @@ class TemplateCreation(VxmDense):
         template = self.template.expand(len(images), *self.template.shape)
         output = super().forward(template, images, sample, generator)
         return TemplateOutput(template, output, self.mean_stream(output.inverse))
+
+    def fields(
+        self, moving: Tensor, fixed: Tensor, sample: bool = False, generator: torch.Generator | None = None
+    ) -> FieldPair:
+        """Between two images, by way of the template, which may be one of them; all have one shape."""
+        template = self.template.expand(len(fixed), *self.template.shape)
+        to_moving = super().fields(template, moving, sample, generator)
+        return fields_through(to_moving, super().fields(template, fixed, sample, generator))
 
 
 def copy_image(image: Tensor, target: Tensor) -> None:

@@ -62,7 +62,7 @@ class Task(ABC):
         """Make the variant that validation found best the default of what is published."""
 
     def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
-        """Of a validation pair (B, C, *shape); templates register both images with themselves and compose."""
+        """Of a validation pair (B, C, *shape)."""
         return network.fields(moving, fixed)
 
     @abstractmethod

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator
 from math import prod
 
-
 from ...core.errors import ConfigError, ImageError, VoxelMorphError
 from ..config import TrainingConfig
 from .batch import Batch

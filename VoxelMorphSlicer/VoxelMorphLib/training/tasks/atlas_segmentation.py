@@ -9,21 +9,19 @@ from torch import Tensor, nn
 
 from ...core.errors import ConfigError
 from ...networks.atlas_segmentation import ProbAtlasSegmentation
-from ...networks.fields import FieldPair
 from ..data.batch import Batch
 from ..data.facts import DataFacts
 from ..recipes.atlas_segmentation import AtlasSegmentationConfig
 from .prob_atlas import estimated_statistics, known_statistics, prob_atlas
 from .registration import RegistrationTask
 from .terms import weighted
-from .through import fields_through
 
 #: Arguments of a VxmDense that follow from the atlas.
 _OWN = ("moving_features", "fixed_features")
 
 
 class AtlasSegmentationTask(RegistrationTask):
-    """Images are explained by the deformed atlas; validation pairs are registered by way of it.
+    """Images are explained by the deformed atlas; pairs are registered by way of it.
 
     Raises:
         ConfigError: there is no atlas, or the images have several channels.
@@ -74,10 +72,6 @@ class AtlasSegmentationTask(RegistrationTask):
                 "penalty": (self.config.smoothness, lambda: self.penalty_term(output.registration.regularised)),
             }
         )
-
-    def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
-        atlas = network.atlas.expand(len(fixed), *network.atlas.shape)
-        return fields_through(network.fields(atlas, moving), network.fields(atlas, fixed))
 
     def images(self) -> dict[str, Tensor]:
         return {"atlas": self.network.atlas.clone()}

@@ -9,14 +9,12 @@ from torch import Tensor, nn
 
 from ...core.errors import ConfigError
 from ...networks.conditional_template import ConditionalTemplateCreation
-from ...networks.fields import FieldPair
 from ...networks.template import TemplateCreation, TemplateOutput
 from ..config import TrainingConfig
 from ..data.batch import Batch
 from ..data.facts import DataFacts
 from .registration import RegistrationTask, Terms
 from .terms import weighted
-from .through import fields_through
 
 #: Arguments of a VxmDense that follow from the template.
 _OWN = ("ndims", "bidir", "moving_features", "fixed_features")
@@ -65,10 +63,6 @@ class TemplateTask(RegistrationTask):
             "penalty": (config.smoothness, lambda: self.penalty_term(registration.displacement)),
             "deformation": (config.deformation_weight, lambda: registration.displacement.square().mean()),
         }
-
-    def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
-        template = self.template(network).expand(len(fixed), *fixed.shape[1:])
-        return fields_through(network.fields(template, moving), network.fields(template, fixed))
 
     def template(self, network: nn.Module) -> Tensor:
         """(1, C, *shape), the template between all images."""

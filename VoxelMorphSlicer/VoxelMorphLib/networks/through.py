@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ...core.compose import compose
-from ...core.invert import invert_displacement
-from ...networks.fields import FieldPair
+from ..core.compose import compose
+from ..core.invert import invert_displacement
+from .fields import FieldPair
 
 
 def fields_through(to_moving: FieldPair, to_fixed: FieldPair) -> FieldPair:
