@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -123,11 +125,24 @@ def in_order(source: Dataset, places: range, workers: int) -> Iterator:
     Raises:
         VoxelMorphError: as the source, whichever process it was raised in.
     """
+    if workers and not sys.platform.startswith("linux"):
+        # Elsewhere workers start empty and would need a copy of the task, network and memory included.
+        warnings.warn("Workers load data on Linux only; the training process loads its data itself.", stacklevel=2)
+        workers = 0
     if workers == 0:
         yield from (source[place] for place in places)
         return
+    yield from _from_workers(source, places, workers)
+
+
+def _from_workers(source: Dataset, places: range, workers: int) -> Iterator:
     loader = DataLoader(
-        _Sent(source), batch_size=None, sampler=places, num_workers=workers, worker_init_fn=_ignore_interrupts
+        _Sent(source),
+        batch_size=None,
+        sampler=places,
+        num_workers=workers,
+        worker_init_fn=_ignore_interrupts,
+        multiprocessing_context="fork",
     )
     for item in loader:
         if isinstance(item, VoxelMorphError):
