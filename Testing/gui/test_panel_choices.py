@@ -143,10 +143,10 @@ def test_smoothness_and_time_limit_belong_to_the_optimisation_only(panel):
 @pytest.mark.parametrize(
     ("model", "expected"), [("optimise", False), ("vxm-dense-brain-T1-mse", False), ("synthmorph-deform-3", True)]
 )
-def test_regularity_is_shown_where_the_model_has_one(panel, model, expected):
+def test_regularity_is_enabled_where_the_model_has_one(panel, model, expected):
     activate(panel.ui.modelComboBox, model)
-    shown = [widget.isVisibleTo(panel.frame) for widget in (panel.ui.hyperSlider, panel.ui.hyperLabel)]
-    assert shown == [expected, expected]
+    enabled = [widget.enabled for widget in (panel.ui.hyperSlider, panel.ui.hyperLabel)]
+    assert enabled == [expected, expected]
 
 
 def test_only_plain_volumes_are_offered_as_inputs(panel, scene):

@@ -153,7 +153,7 @@ class Panel:
             self._fallBack("device", AUTOMATIC)
         if not self.models.show(chosen.model):
             self._fallBack("model", OPTIMISE)
-        self.ui.hyperSlider.visible = self.ui.hyperLabel.visible = self.models.supportsHyper(chosen.model)
+        self.ui.hyperSlider.enabled = self.ui.hyperLabel.enabled = self.models.supportsHyper(chosen.model)
         optimises = self.models.supportsSmoothness(chosen.model)
         for widget in (self.ui.smoothnessSlider, self.ui.budgetSlider):
             widget.enabled = optimises
