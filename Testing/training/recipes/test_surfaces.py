@@ -67,7 +67,7 @@ def test_the_distance_follows_the_written_formula():
     squares = []
     for channel in range(2):
         points = batch.extras["fixed_points"][:, channel].transpose(1, 2)
-        values = sample_at(batch.extras["moving_distance"][:, channel : channel + 1], points)
+        values = sample_at(batch.extras["moving_distance"][:, channel : channel + 1].float(), points)
         squares.append((values / 2.0).square().mean())
     expected = 0.5 * torch.stack(squares).mean().item()
     assert expected > 0.01

@@ -44,8 +44,8 @@ class SurfacesTask(RegistrationTask):
         """Of a case, for L labels; a label that it lacks has distances, points and presence 0.
 
         Returns:
-            "distance": (L, *own) signed distances in image voxels; "points": (L, surf_points, N) voxels; "present":
-            (L,), 1 or 0.
+            "distance": (L, *own) signed distances in image voxels, float16 to save memory; "points":
+            (L, surf_points, N) voxels; "present": (L,), 1 or 0.
 
         Raises:
             ImageError: the case has no label map.
@@ -62,14 +62,14 @@ class SurfacesTask(RegistrationTask):
                 found = label_surface(mask, count)
                 distance[channel], points[channel] = (torch.from_numpy(array) for array in found)
                 present[channel] = 1
-        return {"distance": self._reduced(distance), "points": points, "present": present}
+        return {"distance": self._reduced(distance).half(), "points": points, "present": present}
 
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         extras, config = batch.extras, self.config
         channels = self._channels(batch)
-        inputs = [extras["moving_distance"], self._points(extras["fixed_points"], channels, batch)]
+        inputs = [extras["moving_distance"].float(), self._points(extras["fixed_points"], channels, batch)]
         if config.surf_bidir:
-            inputs += [extras["fixed_distance"], self._points(extras["moving_points"], channels, batch)]
+            inputs += [extras["fixed_distance"].float(), self._points(extras["moving_points"], channels, batch)]
         output = network(batch.moving, batch.fixed, *inputs, generator=generator)
         weights = (extras["fixed_present"] * extras["moving_present"]).gather(1, channels)
         terms = {
