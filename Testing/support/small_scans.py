@@ -12,20 +12,8 @@ from VoxelMorphLib.core.io.images import write_image
 from support.made_up_training import a_scan
 
 #: A network of a few thousand weights and six steps.
-QUICK = [
-    "--encoder",
-    "4,8",
-    "--decoder",
-    "8,8,4",
-    "--epochs",
-    "2",
-    "--stepsPerEpoch",
-    "3",
-    "--lr",
-    "1e-3",
-    "--device",
-    "cpu",
-]
+NETWORK = ["--encoder", "4,8", "--decoder", "8,8,4", "--device", "cpu"]
+QUICK = [*NETWORK, "--epochs", "2", "--stepsPerEpoch", "3", "--lr", "1e-3"]
 
 
 def write_scans(folder: Path, count: int = 6) -> Path:

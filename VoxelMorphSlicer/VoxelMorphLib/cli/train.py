@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..core.errors import ConfigError
-from ..core.progress import Progress
+from ..core.progress import Progress, silent
 from ..training.config import TrainingConfig
 from ..training.table import RECIPES, make_config
 from .common import ConsoleProgress, Parser, run
@@ -18,7 +21,9 @@ from .train_options import add_options, command_of
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train a network from the command line; see `--help`."""
-    return run(_command, argv)
+    with warnings.catch_warnings():
+        warnings.showwarning = _say  # on the standard error channel Slicer would show them as errors
+        return run(_command, argv)
 
 
 def parser(recipe: str = DEFAULT_RECIPE) -> Parser:
@@ -90,7 +95,7 @@ def _train(arguments: argparse.Namespace, config: TrainingConfig) -> None:
         check_model(arguments, folder)
     from ..training.trainer import train
 
-    result = train(config, arguments.resume, _progress())
+    result = train(config, arguments.resume, silent if _has_bar() else _progress())
     if _is_first_process():
         print(f"{result.step} steps done; best after step {result.best_step}: {result.best}", flush=True)
         if wants_model(arguments):
@@ -109,10 +114,19 @@ def _export(arguments: argparse.Namespace) -> None:
     make_model(arguments, arguments.export, folder, command_of(config))
 
 
+def _say(message: Warning | str, *_where: object) -> None:
+    print(f"Warning: {message}", flush=True)
+
+
 def _is_first_process() -> bool:
     from torch import distributed
 
     return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
+
+
+def _has_bar() -> bool:
+    """Whether the training draws its own progress bar."""
+    return sys.stderr.isatty() and find_spec("tqdm") is not None
 
 
 def _progress() -> Progress:

@@ -1,0 +1,83 @@
+"""The form of the train command is what the recipes say, and a form nobody touched trains with the recipe's defaults."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from support.train_form import FORM, GROUPS, written_form
+from VoxelMorphLib.cli.train import parser
+from VoxelMorphLib.cli.train_config import form_defaults, read_config, recipe_configs
+from VoxelMorphLib.cli.train_options import options_of
+from VoxelMorphLib.training.config import TrainingConfig
+from VoxelMorphLib.training.table import RECIPES, make_config
+
+PARAMETERS = {
+    element.findtext("name"): element for element in ElementTree.parse(FORM).iter() if element.find("name") is not None
+}
+OPTIONS = {field: option for config in recipe_configs().values() for field, option in options_of(config).items()}
+
+
+def passed_by_slicer(changed):
+    """The arguments of a form: numbers and choices always, texts and lists where they are not empty, flags where set."""
+    argv = []
+    for name, element in PARAMETERS.items():
+        text = changed.get(name, element.findtext("default") or "")
+        if element.tag == "boolean":
+            argv += [f"--{name}"] * (text == "true")
+        elif text:
+            argv += [f"--{name}", text]
+    return argv
+
+
+def test_the_form_is_written_from_the_recipes():
+    assert FORM.read_text(encoding="utf-8") == written_form(), "run python Testing/support/train_form.py"
+
+
+def test_every_option_of_the_command_is_in_the_form():
+    known = {action.option_strings[0].lstrip("-") for action in parser()._actions} - {
+        "h",
+        "version",
+        "returnparameterfile",
+    }
+    assert set(PARAMETERS) == known
+
+
+def test_the_groups_name_every_shared_field_once():
+    named = [field for _, fields in GROUPS.values() for field in fields.split()]
+    assert sorted(named) == sorted(options_of(TrainingConfig))
+
+
+def test_defaults_are_those_of_the_pairwise_recipe():
+    for field, value in form_defaults("pairwise").items():
+        option, text = OPTIONS[field], PARAMETERS[OPTIONS[field].name].findtext("default") or ""
+        assert (option.parse(text) if option.kind is not str else text) == value
+    shared = make_config("pairwise", {}).to_dict()
+    assert {field: form_defaults("pairwise")[field] for field in shared} == shared
+
+
+def test_limits_are_accepted():
+    for field, option in options_of(TrainingConfig).items():
+        limits = PARAMETERS[option.name].find("constraints")
+        for tag in () if limits is None else ("minimum", "maximum"):
+            make_config("pairwise", {field: option.kind(float(limits.findtext(tag)))})
+
+
+def test_choices_are_accepted():
+    for element in PARAMETERS.values():
+        for choice in element.findall("element"):
+            read_config(parser().parse(["--recipe", "probabilistic", f"--{element.findtext('name')}", choice.text]))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_an_untouched_form_has_the_defaults_of_the_chosen_recipe(recipe, tmp_path):
+    given = passed_by_slicer({"recipe": recipe, "outputDir": str(tmp_path)})
+    assert read_config(parser().parse(given)) == make_config(recipe, {"output_dir": str(tmp_path)})
+
+
+def test_what_is_changed_in_the_form_counts(tmp_path):
+    changed = {"recipe": "hypermorph", "outputDir": str(tmp_path), "epochs": "3", "flips": "true", "encoder": "4,8"}
+    config = read_config(parser().parse(passed_by_slicer(changed)))
+    assert config == make_config(
+        "hypermorph", {"output_dir": str(tmp_path), "epochs": 3, "flips": True, "encoder": (4, 8)}
+    )

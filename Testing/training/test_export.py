@@ -1,0 +1,134 @@
+"""Checkpoints of all recipes become models that register a pair; what was measured goes with them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from support.made_up_training import SHAPE, a_scan, a_task
+from VoxelMorphLib.core.errors import ConfigError, WeightsError
+from VoxelMorphLib.training.checkpoint import plain_facts, save_checkpoint
+from VoxelMorphLib.training.export import ModelFacts, export
+from VoxelMorphLib.training.monitors.curves import write_curves
+from VoxelMorphLib.training.table import RECIPES
+from VoxelMorphLib.weights.load import load_network
+
+
+def a_checkpoint(folder, recipe="pairwise", step=6, ema=None, **values):
+    """As the trainer writes it, of an untrained network."""
+    task = a_task(recipe, voxel_size=2.0, **values)
+    path = folder / "checkpoints" / "best.pt"
+    path.parent.mkdir(exist_ok=True)
+    content = {
+        "format": 1,
+        "recipe": recipe,
+        "config": task.config.to_dict(),
+        "step": step,
+        "network": task.network.state_dict(),
+        "optimiser": {},
+        "schedule": {},
+        "ema": ema,
+        "best": {"value": 0.5, "variant": task.variants()[-1], "step": step, "waited": 0},
+        "facts": plain_facts(task.facts),
+        "epoch": {},
+    }
+    save_checkpoint(path, content)
+    return path, task
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_model_of_every_recipe_registers_like_its_task(recipe, tmp_path):
+    path, task = a_checkpoint(tmp_path, recipe)
+    entry = export(path, tmp_path / "m.safetensors")
+    network, read = load_network(tmp_path / "m.safetensors")
+    assert read == entry
+    assert entry.space.shape == SHAPE and entry.space.voxel_size == 2.0
+    moving, fixed = (a_scan(number)[0][None] for number in (0, 1))
+    fields = network.fields(moving, fixed)
+    assert fields.displacement.shape == (1, 3, *SHAPE)
+    with torch.no_grad():
+        expected = task.fields(task.network.eval(), moving, fixed, task.variants()[-1])
+    if recipe not in ("hypermorph",):
+        assert torch.allclose(fields.displacement, expected.displacement, atol=1e-5)
+
+
+def test_what_registers_nothing_is_refused(tmp_path, monkeypatch):
+    path, task = a_checkpoint(tmp_path)
+    monkeypatch.setattr(type(task), "published", lambda self: (torch.nn.Linear(1, 1), "Unet", {}))
+    with pytest.raises(WeightsError, match="The recipe pairwise trains a Unet, which registers nothing"):
+        export(path, tmp_path / "m.safetensors")
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_the_running_mean_of_the_weights_is_exported(tmp_path):
+    _, task = a_checkpoint(tmp_path)
+    ema = {name: tensor + 1 for name, tensor in task.network.state_dict().items()}
+    path, _ = a_checkpoint(tmp_path, ema=ema)
+    export(path, tmp_path / "m.safetensors")
+    network, _ = load_network(tmp_path / "m.safetensors")
+    assert all(torch.equal(tensor, ema[name]) for name, tensor in network.state_dict().items())
+
+
+def test_what_the_training_measured_goes_with_the_model(tmp_path):
+    path, _ = a_checkpoint(tmp_path, step=6)
+    rows = [
+        {"epoch": 1, "step": 3, "val_dice": 0.1},
+        {"epoch": 2, "step": 6, "val_dice": 0.71234567, "val_dice_3": 0.5},
+    ]
+    write_curves(tmp_path / "curves.csv", rows)
+    entry = export(path, tmp_path / "m.safetensors", ModelFacts(command="VoxelMorphTrain --seed 1"))
+    (measured,) = entry.measured
+    assert (measured["metric"], measured["value"]) == ("mean Dice", 0.71235)
+    assert measured["command"] == "VoxelMorphTrain --seed 1"
+
+
+def test_without_curves_nothing_was_measured(tmp_path):
+    path, _ = a_checkpoint(tmp_path)
+    assert export(path, tmp_path / "m.safetensors").measured == ()
+
+
+def test_a_model_has_a_name_even_where_nobody_gave_one(tmp_path):
+    path, _ = a_checkpoint(tmp_path)
+    entry = export(path, tmp_path / "my model (2).safetensors")
+    assert (entry.id, entry.title, entry.format) == ("my-model-2", "my-model-2", "safetensors")
+    assert entry.description and not entry.requires_affine
+
+
+def test_facts_about_a_model_are_kept(tmp_path):
+    path, _ = a_checkpoint(tmp_path)
+    facts = ModelFacts("hip", "Hips", "Aligns hips.", "hip", "CT", "MIT", "A paper", True, True, "command")
+    entry = export(path, tmp_path / "m.safetensors", facts)
+    for name, value in dataclasses.asdict(facts).items():
+        assert name == "command" or getattr(entry, name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "error", "message"),
+    [
+        ("m.pt", {}, ConfigError, "does not end in .safetensors"),
+        ("m.safetensors", {"id": "a b"}, ConfigError, "needs an id of letters"),
+    ],
+)
+def test_impossible_names_are_refused(tmp_path, name, facts, error, message):
+    path, _ = a_checkpoint(tmp_path)
+    with pytest.raises(error, match=message):
+        export(path, tmp_path / name, ModelFacts(**facts))
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoints"]
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
+    path, _task = a_checkpoint(tmp_path)
+    content = torch.load(path, weights_only=True)
+    save_checkpoint(path, {**content, "config": {**content["config"], "encoder": (4, 9)}})
+    with pytest.raises(WeightsError, match="belongs to another architecture"):
+        export(path, tmp_path / "m.safetensors")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    path, _task = a_checkpoint(tmp_path)
+    content = torch.load(path, weights_only=True)
+    next(iter(content["network"].values())).fill_(float("nan"))
+    save_checkpoint(path, content)
+    with pytest.raises(WeightsError, match="NaN"):
+        export(path, tmp_path / "m.safetensors")
