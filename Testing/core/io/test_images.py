@@ -15,6 +15,7 @@ from VoxelMorphLib.core.io.images import (
     IMAGE_EXTENSIONS,
     check_image_extension,
     read_image,
+    read_image_geometry,
     read_label_map,
     write_image,
 )
@@ -35,6 +36,7 @@ def test_a_volume_comes_back_on_its_grid(tmp_path, any_geometry, extension):
     assert again.array.flags.c_contiguous
     assert again.geometry.matches(any_geometry, 1e-4)
     assert again.name == f"t1{extension}"
+    assert read_image_geometry(path).matches(again.geometry)
 
 
 @pytest.mark.parametrize("dtype", ALL_TYPES)

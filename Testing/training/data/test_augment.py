@@ -157,3 +157,14 @@ def test_intensities_stay_between_0_and_1_and_keep_their_order_without_noise():
 def test_generators_of_a_device_are_seeded():
     first, second = (torch.rand(3, generator=device_generator(torch.device("cpu"), 5)) for _time in range(2))
     assert torch.equal(first, second)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_makes_the_same_maps():
+    config = a_config(flips=True, augment_affine=1.0, augment_warp=1.0)
+    here, there = augment(a_sample(3), config), augment(a_sample(3).to("cuda"), config)
+    assert there.fixed.is_cuda
+    assert torch.allclose(there.fixed.cpu(), here.fixed, atol=1e-3)
+    assert (there.fixed_labels.cpu() != here.fixed_labels).float().mean() < 1e-3
+    assert augment(a_sample(3).to("cuda"), a_config(augment_intensity=1.0)).moving.is_cuda

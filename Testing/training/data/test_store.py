@@ -125,6 +125,8 @@ def test_a_full_disk_costs_only_the_cache(tmp_path, a_case, monkeypatch):
 def test_what_workers_loaded_is_kept(tmp_path, a_case, a_counting_space):
     store = CaseStore(a_data_config(tmp_path), a_counting_space, doubled)
     loaded = CaseStore(a_data_config(tmp_path, cache="none"), SPACE, doubled).load(a_case)
+    assert not store.holds(a_case)
     store.keep(a_case, loaded)
+    assert store.holds(a_case)
     assert torch.equal(store.load(a_case).extras["double"], 2 * loaded.image)
     assert a_counting_space.made == []

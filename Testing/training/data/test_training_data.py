@@ -50,6 +50,8 @@ def test_facts_tell_shape_labels_and_mean(a_folder):
     assert (facts.shape, facts.channels, facts.labels, facts.labelled) == ((16, 16, 16), 1, LABELS, True)
     images = torch.stack([data.store.images(case).image for case in data.cases])
     assert torch.allclose(facts.mean, images.mean(dim=0), atol=1e-6)
+    assert facts.label_mean.shape == (4, 16, 16, 16)
+    assert torch.allclose(facts.label_mean.sum(dim=0), torch.ones(16, 16, 16))
     assert (facts.atlas, facts.attributes) == (None, 0)
     assert data.bytes_in_memory == 6 * 16**3 * 6
     assert TrainingData(a_data_config(a_folder, shape=(12, 12, 16)), 8).facts().shape == (12, 12, 16)
@@ -133,6 +135,15 @@ def test_extras_are_named_by_their_image(a_folder):
     expected = batch.moving.flatten(1).sum(1) + batch.moving_labels.flatten(1).sum(1)
     assert torch.allclose(batch.extras["moving_sum"].flatten(), expected)
     assert set(batch.extras) == {"moving_sum", "fixed_sum"}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_extras_are_derived_of_images_that_a_mean_has_loaded(a_folder, workers):
+    data = TrainingData(a_data_config(a_folder, workers=workers), 16)
+    data.facts(needs_mean=True)
+    data.derive = lambda image, labels: {"sum": image.sum()[None]}
+    batch = next(data.batches(0, 1))
+    assert torch.allclose(batch.extras["fixed_sum"].flatten(), batch.fixed.flatten(1).sum(1))
 
 
 def test_two_images_are_enough_for_pairs_and_one_for_an_atlas(tmp_path):

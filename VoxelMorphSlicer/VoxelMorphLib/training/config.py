@@ -60,7 +60,7 @@ class TrainingConfig(Settings):
         intensity: "minmax" to 0..1, "percentile" (0.5 and 99.5 %, clipped) or "freesurfer" (its T1 scale).
         flips: mirror each pair along random axes.
         augment_affine: strength of random affine maps, 1 for up to 10 degrees, 10 % scale and 10 % shift; 0 for none.
-        augment_warp: mm of random smooth warps, root mean square; 0 for none.
+        augment_warp: mm of random smooth warps, root mean square; voxels where `voxel_size` is 0; 0 for none.
         augment_intensity: strength of random gamma, brightness and noise, 0 to 1.
         encoder: features of the convolutions on the U-net's way down, one for each level.
         decoder: features of the convolutions on the U-net's way up, and of more at full resolution.

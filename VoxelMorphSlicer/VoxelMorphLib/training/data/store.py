@@ -72,10 +72,15 @@ class CaseStore:
         prepared = self.images(case)
         return prepared if self.derive is None else replace(prepared, extras=self._extras(case, prepared))
 
+    def holds(self, case: Case) -> bool:
+        """Whether image, labels and extras are in memory."""
+        return case.name in self.memory and (self.derive is None or case.name in self.extras)
+
     def keep(self, case: Case, prepared: Prepared) -> None:
         """Take what another process has loaded into memory."""
         self.memory[case.name] = replace(prepared, extras={})
-        self.extras[case.name] = prepared.extras
+        if self.derive is not None:
+            self.extras[case.name] = prepared.extras
 
     def _extras(self, case: Case, prepared: Prepared) -> dict[str, Tensor]:
         if case.name in self.extras:

@@ -164,7 +164,9 @@ class TrainingData:
 
     def _fill_memory(self) -> None:
         """Prepare in workers all cases that are not in memory yet."""
-        missing = [case for case in self.cases if case.name not in {*self.store.memory, *self.skipped}]
+        missing = [case for case in self.cases if case.name not in self.skipped and not self.store.holds(case)]
+        if not missing:
+            return
         items = in_order(CaseSource(self.store, missing), range(len(missing)), self.config.workers)
         for case, (prepared, reason) in zip(missing, items):
             if prepared is not None:
