@@ -75,6 +75,11 @@ def test_images_without_labels_are_refused():
         a_task("semisupervised", some_facts(labels=()))
 
 
+def test_an_atlas_without_labels_is_refused():
+    with pytest.raises(ConfigError, match="those of the atlas, which has none"):
+        a_task("semisupervised", some_facts(atlas_labels=None), atlas="atlas.nii.gz")
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

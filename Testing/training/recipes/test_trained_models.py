@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.made_up_training import a_config
+import torch
+from support.made_up_training import a_config, a_task
 from support.small_scans import write_scans
 from VoxelMorphLib.core.io.images import read_image
 from VoxelMorphLib.registration.pipeline import register
+from VoxelMorphLib.training.assembly import assemble
 from VoxelMorphLib.training.export import export
 from VoxelMorphLib.training.table import RECIPES
 from VoxelMorphLib.training.trainer import train
+from VoxelMorphLib.weights.entry import ModelEntry
+from VoxelMorphLib.weights.safetensors_file import write_model
 
 #: One epoch of three steps, validated at its end.
 SHORT = {"epochs": 1, "steps_per_epoch": 3, "validate_every": 1, "lr": 1e-3, "device": "cpu", "pictures": 0}
@@ -52,3 +56,20 @@ def test_three_steps_make_a_model_that_registers_a_pair(recipe, scans, tmp_path)
     registration = register(fixed, moving, str(tmp_path / "model.safetensors"))
     assert registration.moved.array.shape == fixed.array.shape
     assert np.isfinite(registration.moved.array).all()
+
+
+@pytest.mark.parametrize("recipe", ["semisupervised", "instance"])
+def test_a_model_of_another_recipe_can_be_gone_on_with(recipe, scans, tmp_path):
+    network, architecture, arguments = a_task("pairwise").published()
+    torch.nn.init.constant_(network.flow.bias, 0.3)
+    entry = ModelEntry("a", "A", "A test.", architecture, arguments, file="a.safetensors", format="safetensors")
+    write_model(network, entry, tmp_path / "a.safetensors")
+    lists = lists_of(recipe, scans)
+    values = {**lists, **SHORT, "output_dir": str(tmp_path / "out"), "init_weights": str(tmp_path / "a.safetensors")}
+    task, data = assemble(a_config(recipe, **values))
+    batch = next(iter(data.batches(0, 1)))
+    task.losses(task.network, batch, torch.Generator())
+    with torch.no_grad():
+        expected, given = (n.eval().fields(batch.moving, batch.fixed).displacement for n in (network, task.network))
+    torch.testing.assert_close(given, expected, rtol=0, atol=1e-4)
+    assert expected.abs().max() > 0.1

@@ -35,3 +35,8 @@ def check_labels(config: TrainingConfig, facts: DataFacts) -> None:
             f"The recipe {config.recipe} learns from label maps, and the data have no label. Give label_list, or "
             "images that hold their label maps."
         )
+    if config.atlas and facts.atlas_labels is None:
+        raise ConfigError(
+            f"The recipe {config.recipe} compares the labels of images with those of the atlas, which has none. Give "
+            "atlas_labels."
+        )
