@@ -92,6 +92,12 @@ def test_too_many_pairs_are_refused(a_folder):
         TrainingData(a_data_config(a_folder, validation_pairs=3), 16)
 
 
+def test_a_validation_list_of_missing_files_is_refused(a_folder):
+    pairs = write_list(a_folder / "gone.txt", ["gone.nii.gz images/case1.nii.gz"])
+    with pytest.warns(UserWarning, match="1 of 7"), pytest.raises(ConfigError, match=r"No pair of .*gone.txt' can be"):
+        TrainingData(a_data_config(a_folder, validation_list=pairs), 16)
+
+
 def test_an_unreadable_validation_pair_is_left_out(tmp_path):
     images = write_cases(tmp_path, 6)
     lines = ["images/case0.nii.gz images/case1.nii.gz", "images/case2.nii.gz images/case3.nii.gz"]

@@ -52,9 +52,13 @@ def hold_back(split: Split, config: TrainingConfig, atlas: Case | None) -> Split
         atlas: the fixed image of all pairs, or None.
 
     Raises:
-        ConfigError: too few images for so many pairs.
+        ConfigError: too few images for so many pairs, or no pair of the list can be used.
     """
     if config.validation_list:
+        if not split.validation:
+            raise ConfigError(
+                f"No pair of validation_list {config.validation_list!r} can be used. Check its files, or leave it out."
+            )
         taken = {case.image.resolve() for pair in split.validation for case in pair}
         names = {case.name for case in split.cases if case.image.resolve() in taken}
         if names:
