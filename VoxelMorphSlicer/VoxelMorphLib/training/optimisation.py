@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
@@ -86,7 +87,7 @@ class Optimisation:
 
     def _backward(self, number: int, part: int, batch: Batch, parts: int) -> Tensor:
         seed = _seed(self.config.seed, number, part, self.fabric.global_rank)
-        torch.manual_seed(seed)
+        _seed_networks(seed, self.fabric.device)
         generator = torch.Generator().manual_seed(seed)
         with self.fabric.no_backward_sync(self._module, enabled=part < parts - 1):
             terms = self._module(lambda network: self.task.losses(network, batch, generator))
@@ -159,8 +160,15 @@ class _Forward(nn.Module):
         return losses(self.network)
 
 
+def _seed_networks(seed: int, device: torch.device) -> None:
+    """Seed what networks draw from; torch.manual_seed would cost a millisecond on machines without a GPU."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
 def _seed(*numbers: int) -> int:
     """One seed of 32 bits; numbers that differ in anything give unrelated seeds."""
-    import numpy as np
-
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
