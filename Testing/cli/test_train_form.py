@@ -1,4 +1,4 @@
-"""The form of the train command is what the recipes say, and a form nobody touched trains with the recipe's defaults."""
+"""The form of the train command is what the recipes say; untouched, it trains with the recipe's defaults."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from VoxelMorphLib.cli.train_options import options_of
 from VoxelMorphLib.training.config import TrainingConfig
 from VoxelMorphLib.training.table import RECIPES, make_config
 
-PARAMETERS = {
-    element.findtext("name"): element for element in ElementTree.parse(FORM).iter() if element.find("name") is not None
-}
+NAMED = [element for element in ElementTree.parse(FORM).iter() if element.find("name") is not None]
+PARAMETERS = {element.findtext("name"): element for element in NAMED}
 OPTIONS = {field: option for config in recipe_configs().values() for field, option in options_of(config).items()}
 
 
 def passed_by_slicer(changed):
-    """The arguments of a form: numbers and choices always, texts and lists where they are not empty, flags where set."""
+    """The arguments of a form: flags where they are set, everything else where it is not empty."""
     argv = []
     for name, element in PARAMETERS.items():
         text = changed.get(name, element.findtext("default") or "")
@@ -35,12 +34,8 @@ def test_the_form_is_written_from_the_recipes():
 
 
 def test_every_option_of_the_command_is_in_the_form():
-    known = {action.option_strings[0].lstrip("-") for action in parser()._actions} - {
-        "h",
-        "version",
-        "returnparameterfile",
-    }
-    assert set(PARAMETERS) == known
+    known = {action.option_strings[0].lstrip("-") for action in parser()._actions}
+    assert set(PARAMETERS) == known - {"h", "version", "returnparameterfile"}
 
 
 def test_the_groups_name_every_shared_field_once():

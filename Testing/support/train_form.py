@@ -35,7 +35,7 @@ GROUPS = {
     ),
     "Losses": (
         "What the network is trained for.",
-        "image_loss image_sigma ncc_window image_weight smoothness penalty penalty_multiplier",
+        "image_loss image_sigma ncc_window ncc_form image_weight smoothness penalty penalty_multiplier",
     ),
     "Optimisation": (
         "How long and how fast.",
@@ -57,6 +57,7 @@ LABELS = {
     "bidir": "Both directions",
     "clip": "Largest gradient",
     "ncc_window": "Window of the local correlation",
+    "ncc_form": "Form of the local correlation",
     "flips": "Mirror at random",
     "output_dir": "Output folder",
     "smoothness": "Smoothness (lambda)",
