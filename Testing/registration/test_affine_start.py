@@ -36,6 +36,14 @@ def test_no_start_is_the_identity() -> None:
     np.testing.assert_array_equal(affine_start(image, image, "none").matrix, np.eye(4))
 
 
+def test_middles_are_put_on_each_other_whatever_the_volumes_show(any_geometry: Geometry) -> None:  # noqa: F811
+    fixed = a_blob_image(a_geometry("oblique", FINE, 1.0))
+    moving = Image(np.ones(any_geometry.shape), any_geometry, "flat")
+    found = affine_start(fixed, moving, "grid")
+    np.testing.assert_allclose(found.apply_to_points(fixed.geometry.centre), any_geometry.centre)
+    np.testing.assert_array_equal(found.matrix[:3, :3], np.eye(3))
+
+
 @pytest.mark.parametrize("kind", ["centre", "rigid", "affine"])
 def test_aligned_images_stay_aligned(kind: str) -> None:
     image = a_blob_image(a_geometry("oblique", FINE, 1.0))

@@ -111,4 +111,4 @@ def test_what_comes_before_a_model_follows_from_its_entry():
     plain = ModelEntry("mine", "Mine", "Aligns.", "VxmDense", file="mine.h5", format="keras")
     assert plain.affine_start == "none"
     assert dataclasses.replace(plain, requires_affine=True).affine_start == "affine"
-    assert dataclasses.replace(plain, requires_centring=True).affine_start == "centre"
+    assert dataclasses.replace(plain, requires_centring=True).affine_start == "grid"

@@ -119,7 +119,7 @@ class _Job:
         if wanted == "auto" and entry is None:
             return  # a file that was not read yet
         self.affine = entry.affine_start if wanted == "auto" else wanted
-        chosen = wanted not in ("auto", "none") or self.affine == "centre"
+        chosen = wanted not in ("auto", "none") or self.affine in ("grid", "centre")
         if not chosen and not _overlap(self.fixed.geometry, self.moving, self.initial):
             raise GeometryError(
                 f"The volumes {self.fixed.name} (centre {_point(self.fixed.geometry)}) and {self.moving.name} (centre "

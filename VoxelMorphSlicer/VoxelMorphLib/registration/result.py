@@ -19,7 +19,7 @@ class RegistrationReport(Settings):
         model_sha256: of the weights; empty where the model has none.
         device: that computed it, e.g. "cuda:0".
         precision: of the convolutions.
-        affine: the start that ran: "none", "centre", "rigid" or "affine".
+        affine: the start that ran: "none", "grid", "centre", "rigid" or "affine".
         fixed_mask, moving_mask: name of the mask and how much of the volume lies inside; empty where there was none.
         options: the `RegistrationOptions` as a dictionary.
         seconds: wall time of each stage.

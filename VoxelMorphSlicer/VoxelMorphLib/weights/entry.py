@@ -82,14 +82,17 @@ class ModelEntry:
 
     @property
     def affine_start(self) -> str:
-        """The alignment before the model where nobody chose one: "affine", "centre" or "none".
+        """The alignment before the model where nobody chose one: "affine", "centre", "grid" (middle on middle) or
+        "none".
 
         A SynthMorph network with an affine part of its own only needs both heads within its field of view. FreeSurfer's
         mri_synthmorph, from which its weights come, centres the grids of both images on each other for that.
         """
         if self.requires_affine:
             return "affine"
-        return "centre" if self.requires_centring or self.architecture in (DETECTOR, JOINT) else "none"
+        if self.requires_centring:
+            return "grid"
+        return "centre" if self.architecture in (DETECTOR, JOINT) else "none"
 
     def to_dict(self) -> dict[str, Any]:
         """The entry as plain values for JSON; `from_dict` gives an equal entry back."""

@@ -1,0 +1,132 @@
+"""The hippocampus data of the tables in the README: lists to train on, and how well a model registers the 20 pairs.
+
+python -m benchmarks.hippocampus lists FOLDER
+python -m benchmarks.hippocampus evaluate MODEL [--hyper H]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from VoxelMorphLib.core.config import RegistrationOptions
+from VoxelMorphLib.core.io.images import read_image, read_label_map
+from VoxelMorphLib.core.jacobian import jacobian_determinant
+from VoxelMorphLib.core.metrics import folding, overlap
+from VoxelMorphLib.core.spatial import warp
+from VoxelMorphLib.registration.network_cache import NetworkCache
+from VoxelMorphLib.registration.pipeline import register
+from VoxelMorphLib.training.data.case import Case
+from VoxelMorphLib.training.data.space import TrainingSpace
+from VoxelMorphLib.weights.load import load_network
+
+DATA = Path(os.environ.get("VXM_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data") / "hippocampus"
+LABELS = (1, 2)
+
+#: Of one pair: Dice of each label, folded voxels in percent, CPU seconds.
+_Result = tuple[list[float], float, float]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write lists or evaluate a model."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.hippocampus", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("lists", help="write the lists to train on").add_argument("folder", type=Path)
+    evaluate = commands.add_parser("evaluate", help="register the 20 validation pairs")
+    evaluate.add_argument("model", help="id of the model list, or a weights file")
+    evaluate.add_argument("--hyper", type=float, default=None, help="regularity, of models that take one")
+    arguments = parser.parse_args(argv)
+    if arguments.command == "lists":
+        write_lists(arguments.folder)
+    else:
+        print_evaluation(arguments.model, arguments.hyper)
+    return 0
+
+
+def pairs() -> list[tuple[str, str]]:
+    """The 20 validation pairs, (fixed, moving) numbers of cases."""
+    return [tuple(pair) for pair in json.loads((DATA / "val_pairs.json").read_text())["pairs"]]
+
+
+def write_lists(folder: Path) -> None:
+    """images.txt, labels.txt, pairs.txt, pair_labels.txt, and volumes.csv: each case's label volume, standardised."""
+    folder.mkdir(parents=True, exist_ok=True)
+    training = json.loads((DATA / "train_cases.json").read_text())
+    for name, kind in (("images", "images"), ("labels", "labels")):
+        (folder / f"{name}.txt").write_text("".join(f"{_file(kind, case)}\n" for case in training))
+    for name, kind in (("pairs", "images"), ("pair_labels", "labels")):
+        lines = [f"{_file(kind, moving)} {_file(kind, fixed)}\n" for fixed, moving in pairs()]
+        (folder / f"{name}.txt").write_text("".join(lines))
+    volumes = np.array([(read_label_map(_file("labels", case)).array > 0).sum() for case in training])
+    with (folder / "volumes.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "volume"])
+        for case, value in zip(training, (volumes - volumes.mean()) / volumes.std()):
+            writer.writerow([_file("images", case).name, f"{value:.4f}"])
+    print(f"{len(training)} training cases; label volume {volumes.mean():.0f} +- {volumes.std():.0f} voxels; {folder}")
+
+
+def print_evaluation(model: str, hyper: float | None) -> None:
+    """Register all pairs by the network alone, with the middles of the images on each other, and by `register`."""
+    network, entry = load_network(model, hyper=hyper)
+    space = TrainingSpace(entry.space, LABELS)
+    options = RegistrationOptions(device="cpu", **({} if hyper is None else {"hyper": hyper}))
+    cache = NetworkCache()
+    print(f"{model}, {torch.get_num_threads()} thread(s)")
+    _print("network", _results(lambda fixed, moving: _by_network(network, space, fixed, moving)))
+    _print("register", _results(lambda fixed, moving: _by_register(model, options, cache, fixed, moving)))
+
+
+def _results(registered: Callable[[str, str], _Result]) -> Iterator[_Result]:
+    registered(*pairs()[0])  # the first call loads what the others find in memory
+    return (registered(fixed, moving) for fixed, moving in pairs())
+
+
+def _by_network(network: torch.nn.Module, space: TrainingSpace, fixed: str, moving: str) -> _Result:
+    still, mover = (space.prepare(Case(case, _file("images", case), _file("labels", case))) for case in (fixed, moving))
+    started = time.process_time()
+    with torch.inference_mode():
+        displacement = network.fields(mover.image[None], still.image[None]).displacement
+        seconds = time.process_time() - started
+        moved = warp(mover.labels[None].float(), displacement, interpolation="nearest")
+        folded = folding(jacobian_determinant(displacement)[0].numpy()).percent
+    return _dice(still.labels[0].numpy(), moved[0, 0].numpy()), folded, seconds
+
+
+def _by_register(model: str, options: RegistrationOptions, cache: NetworkCache, fixed: str, moving: str) -> _Result:
+    images = [read_image(_file("images", case)) for case in (fixed, moving)]
+    labels = [read_label_map(_file("labels", case)) for case in (fixed, moving)]
+    started = time.process_time()
+    result = register(*images, model, options, networks=cache)
+    seconds = time.process_time() - started
+    moved = result.forward.resample(labels[1], labels[0].geometry)
+    return _dice(labels[0].array, moved.array), result.report.folded_percent, seconds
+
+
+def _dice(fixed: np.ndarray, moved: np.ndarray) -> list[float]:
+    found = overlap(fixed, moved, LABELS).by_label
+    return [found[label] for label in LABELS]
+
+
+def _print(name: str, results: Iterator[_Result]) -> None:
+    dice, folded, seconds = (np.array(values) for values in zip(*results))
+    labels = ", ".join(f"label {label} {value:.4f}" for label, value in zip(LABELS, dice.mean(axis=0)))
+    print(
+        f"{name:8} mean Dice {dice.mean():.4f} ({labels}; pairs {dice.mean(axis=1).min():.3f} to "
+        f"{dice.mean(axis=1).max():.3f}), folded {folded.mean():.4f} %, {seconds.mean():.3f} s of CPU a pair"
+    )
+
+
+def _file(kind: str, case: str) -> Path:
+    return DATA / kind / f"hippocampus_{case}.nii.gz"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
