@@ -56,7 +56,7 @@ def pairs() -> list[tuple[str, str]]:
 
 
 def write_lists(folder: Path) -> None:
-    """images.txt, labels.txt, pairs.txt, pair_labels.txt, and volumes.csv: each case's label volume, standardised."""
+    """images.txt, labels.txt, pairs.txt, pair_labels.txt, and volumes.csv: label volumes, standardised."""
     folder.mkdir(parents=True, exist_ok=True)
     training = json.loads((DATA / "train_cases.json").read_text())
     for name, kind in (("images", "images"), ("labels", "labels")):
@@ -64,13 +64,15 @@ def write_lists(folder: Path) -> None:
     for name, kind in (("pairs", "images"), ("pair_labels", "labels")):
         lines = [f"{_file(kind, moving)} {_file(kind, fixed)}\n" for fixed, moving in pairs()]
         (folder / f"{name}.txt").write_text("".join(lines))
-    volumes = np.array([(read_label_map(_file("labels", case)).array > 0).sum() for case in training])
+    cases = json.loads((DATA / "all_cases.json").read_text())
+    volumes = {case: int((read_label_map(_file("labels", case)).array > 0).sum()) for case in cases}
+    known = np.array([volumes[case] for case in training])
     with (folder / "volumes.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "volume"])
-        for case, value in zip(training, (volumes - volumes.mean()) / volumes.std()):
-            writer.writerow([_file("images", case).name, f"{value:.4f}"])
-    print(f"{len(training)} training cases; label volume {volumes.mean():.0f} +- {volumes.std():.0f} voxels; {folder}")
+        for case in cases:
+            writer.writerow([_file("images", case).name, f"{(volumes[case] - known.mean()) / known.std():.4f}"])
+    print(f"{len(training)} training cases; label volume {known.mean():.0f} +- {known.std():.0f} voxels; {folder}")
 
 
 def print_evaluation(model: str, hyper: float | None) -> None:
