@@ -59,9 +59,10 @@ def test_limits_are_accepted():
 
 
 def test_choices_are_accepted():
-    for element in PARAMETERS.values():
-        for choice in element.findall("element"):
-            read_config(parser().parse(["--recipe", "probabilistic", f"--{element.findtext('name')}", choice.text]))
+    for field, option in OPTIONS.items():
+        recipe = next(name for name, config in recipe_configs().items() if field in options_of(config))
+        for choice in PARAMETERS[option.name].findall("element"):
+            read_config(parser().parse(["--recipe", recipe, f"--{option.name}", choice.text]))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

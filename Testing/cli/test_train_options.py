@@ -102,9 +102,11 @@ def test_a_given_recipe_comes_before_that_of_the_file(a_file):
 
 def test_paths_become_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config = config_of("--imageList", "scans/*.nii.gz", "--labelPrefix", "seg_", "--outputDir", "out")
+    config = config_of("--imageList", "scans/*.nii.gz", "--mergeLabels", "3=4", "--outputDir", "out")
     assert config.image_list == str(tmp_path / "scans" / "*.nii.gz")
-    assert (config.label_prefix, config.output_dir) == ("seg_", str(tmp_path / "out"))
+    assert (config.merge_labels, config.output_dir) == ("3=4", str(tmp_path / "out"))
+    config = config_of("--recipe", "atlas-segmentation", "--probAtlas", "atlas.npz", "--initStat", "stat.npz")
+    assert (config.prob_atlas, config.init_stat) == (str(tmp_path / "atlas.npz"), str(tmp_path / "stat.npz"))
 
 
 def test_a_form_passes_its_defaults_without_meaning_them(a_file):

@@ -68,6 +68,7 @@ LABELS = {
 }
 CHOICES = {**shared._CHOICES, "kl_variant": probabilistic.KL_VARIANTS}
 FILES = {"pair_list", "atlas", "atlas_labels", "attributes", "validation_list", "validation_label_list", "init_weights"}
+FILES |= {"prob_atlas", "init_stat"}
 
 
 def written_form() -> str:
@@ -99,7 +100,9 @@ def _option(option: Option) -> str:
     low, high = shared._RANGES.get(option.field, (None, None))
     kinds = {str: "string", int: "integer", float: "double", bool: "boolean"}
     tag = kinds[option.kind] + "-vector" * option.is_list
-    tag = "string-enumeration" if option.field in CHOICES else "file" if option.field in FILES else tag
+    # Slicer passes a flag or nothing, so what is true by default must be a choice to be denied.
+    choices = ("true", "false") if option.kind is bool and default else CHOICES.get(option.field, ())
+    tag = "string-enumeration" if choices else "file" if option.field in FILES else tag
     text = ",".join(map(str, default)) if option.is_list else str(default).lower() if option.kind is bool else default
     return _parameter(
         tag if option.field != "output_dir" else "directory",
@@ -107,7 +110,7 @@ def _option(option: Option) -> str:
         label,
         _sentence(only, option.help),
         text,
-        CHOICES.get(option.field, ()),
+        choices,
         None if low is None or option.is_list else (low, high),
         channel={"output_dir": "output", **dict.fromkeys(FILES, "input")}.get(option.field),
     )

@@ -8,8 +8,9 @@ import pytest
 import torch
 from support.made_up_training import SHAPE, a_scan, a_task
 from VoxelMorphLib.core.errors import ConfigError, WeightsError
+from VoxelMorphLib.core.io.images import read_image
 from VoxelMorphLib.training.checkpoint import plain_facts, save_checkpoint
-from VoxelMorphLib.training.export import ModelFacts, export
+from VoxelMorphLib.training.export import ModelFacts, export, export_images
 from VoxelMorphLib.training.monitors.curves import write_curves
 from VoxelMorphLib.training.table import RECIPES
 from VoxelMorphLib.weights.load import load_network
@@ -132,3 +133,18 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     save_checkpoint(path, content)
     with pytest.raises(WeightsError, match="NaN"):
         export(path, tmp_path / "m.safetensors")
+
+
+def test_a_learned_template_is_written_in_the_training_space(tmp_path):
+    path, task = a_checkpoint(tmp_path, "template")
+    (file,) = export_images(path, tmp_path)
+    image = read_image(file)
+    assert file.name == "template.nii.gz"
+    assert image.geometry.spacing == pytest.approx([2, 2, 2])
+    assert torch.allclose(torch.from_numpy(image.array), task.images()["template"][0], atol=1e-6)
+
+
+@pytest.mark.parametrize("recipe", ["pairwise", "atlas-segmentation"])
+def test_recipes_without_a_template_write_no_image(tmp_path, recipe):
+    path, _ = a_checkpoint(tmp_path, recipe)
+    assert export_images(path, tmp_path) == []

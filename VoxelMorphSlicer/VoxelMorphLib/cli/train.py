@@ -93,11 +93,14 @@ def _train(arguments: argparse.Namespace, config: TrainingConfig) -> None:
     folder = Path(config.output_dir)
     if wants_model(arguments):
         check_model(arguments, folder)
+    from ..training.export import export_images
     from ..training.trainer import train
 
     result = train(config, arguments.resume, silent if _has_bar() else _progress())
     if _is_first_process():
         print(f"{result.step} steps done; best after step {result.best_step}: {result.best}", flush=True)
+        for path in export_images(result.best, folder):
+            print(f"Image: {path}", flush=True)
         if wants_model(arguments):
             make_model(arguments, result.best, folder, command_of(config))
 

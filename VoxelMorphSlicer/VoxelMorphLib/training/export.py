@@ -11,12 +11,15 @@ from typing import Any
 import torch
 
 from ..core.errors import WeightsError
+from ..core.image import Image
+from ..core.io.images import write_image
 from ..weights.entry import ModelEntry
 from ..weights.safetensors_file import write_model
 from .checkpoint import fill, load_checkpoint, trained_weights
 from .config import TrainingConfig
 from .data.facts import DataFacts
 from .monitors.curves import FILE, read_curves
+from .monitors.pictures import space_geometry
 from .table import RECIPES, make_config, make_task
 from .task import Task
 
@@ -86,6 +89,31 @@ def export(checkpoint: str | Path, path: str | Path, facts: ModelFacts | None = 
     )
     write_model(network, entry, path)
     return entry
+
+
+def export_images(checkpoint: str | Path, folder: str | Path) -> list[Path]:
+    """Write the images that a network has learned, such as a template, as NIfTI files in the training space.
+
+    Args:
+        checkpoint: of a training.
+        folder: that exists.
+
+    Returns:
+        The files; none for most recipes, and none for images of several channels.
+
+    Raises:
+        OutputError: a file cannot be written.
+        WeightsError: the checkpoint is damaged or foreign.
+    """
+    content = load_checkpoint(checkpoint)
+    config = make_config(content["recipe"], content["config"])
+    geometry = space_geometry(config, tuple(content["facts"]["shape"]))
+    written = []
+    for name, image in _task(Path(checkpoint), content, config).images().items():
+        if len(image) == 1:
+            written.append(Path(folder) / f"{name}.nii.gz")
+            write_image(Image(image[0].detach().cpu().numpy(), geometry, name), written[-1])
+    return written
 
 
 def _task(path: Path, content: dict[str, Any], config: TrainingConfig) -> Task:
