@@ -20,7 +20,7 @@ from .common import Parser
 #: Other names of options, as the original scripts have them.
 ALIASES = {"smoothness": ("--lambda",)}
 #: Text fields that name files; the command makes them absolute, so that a training can be resumed from anywhere.
-FILES = re.compile(r".*_(list|dir|weights|stat)|(prob_)?atlas|atlas_labels|attributes")
+FILES = re.compile(r".*_(list|dir|weights|stat|atlas)|atlas(_labels)?|attributes")
 
 _ENTRY = re.compile(r" {4}(\w+(?:, \w+)*): (.*)")
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
