@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from support.volumes import a_blob_image, a_geometry, a_label_map, a_smooth_field
 from support.workers import ONE_THREAD, Outcome, a_job, is_alive, wait_until, write_tiny_network
+from VoxelMorphLib.bridge.child_process import LIBRARY_FOLDER
 from VoxelMorphLib.bridge.worker import WorkerClient
-from VoxelMorphLib.bridge.worker_process import LIBRARY_FOLDER, worker_command
+from VoxelMorphLib.bridge.worker_process import worker_command
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import Cancelled, ConfigError, DeviceError, GeometryError, ImageError, WeightsError
 from VoxelMorphLib.core.image import Image, LabelMap

@@ -21,8 +21,8 @@ from support.workers import (
     new_client,
     wait_until,
 )
+from VoxelMorphLib.bridge.child_process import LIBRARY_FOLDER
 from VoxelMorphLib.bridge.worker import WorkerClient
-from VoxelMorphLib.bridge.worker_process import LIBRARY_FOLDER
 from VoxelMorphLib.core.errors import Cancelled, WorkerError
 from VoxelMorphLib.registration.result import Registration
 

@@ -20,6 +20,7 @@ from .scene_job import SceneJob
 from .sequence_run import SequenceRun
 from .sequences import Reference, SequenceJob, SequenceResult, register_sequence
 from .steps import Steps, finish
+from .training_logic import TrainingLogic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from .worker import JobHandle, WorkerClient
 
 
-class VoxelMorphLogic:
+class VoxelMorphLogic(TrainingLogic):
     """Registration of scene nodes and what follows it, for the console, scripts, tests and the widget.
 
     Methods are named as Slicer names them. All raise `VoxelMorphError` with one sentence for the user, and leave the

@@ -43,6 +43,10 @@ H5PY = Package("h5py", "3.8", "to read published Keras weights (.h5)", "about 5 
 SAFETENSORS = Package("safetensors", "0.4", "to read weights (.safetensors)", "less than 1 MB")
 NIBABEL = Package("nibabel", "5.0", "to read FreeSurfer files (.mgz)", "about 4 MB")
 MATPLOTLIB = Package("matplotlib", "3.7", "to draw reports", "about 20 MB")
+LIGHTNING = Package("lightning_fabric", "2.2", "to train networks", "about 2 MB")
+
+#: What a training and the model that it leaves need.
+TRAINING = (TORCH, LIGHTNING, SAFETENSORS)
 
 _FOR_FORMAT = {"keras": (H5PY,), "safetensors": (SAFETENSORS,)}
 _FREESURFER = (".mgz", ".mgh")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -22,8 +19,8 @@ from ..cli.worker_protocol import LONGEST_LINE, Message, decode, encode, error_o
 from ..core.errors import OutputError, VoxelMorphError, WorkerError
 from ..core.job import RegistrationJob
 from ..registration.result import Registration
+from .child_process import child_options, end_group, python_command
 
-LIBRARY_FOLDER = Path(__file__).resolve().parents[2]
 #: Bytes of the process's standard error that are kept.
 STDERR_BYTES = 8192
 #: Seconds that a process may take to end by itself.
@@ -47,8 +44,8 @@ class Event:
 
 
 def worker_command() -> list[str]:
-    """How to start the worker: Slicer's PythonSlicer only launches python-real, which is what must be ended."""
-    return [shutil.which("python-real") or sys.executable, "-m", "VoxelMorphLib.cli.worker"]
+    """How to start the worker."""
+    return [*python_command(), "-m", "VoxelMorphLib.cli.worker"]
 
 
 class WorkerProcess:
@@ -110,27 +107,13 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End it and its children at once; `gone` follows."""
-        if self.gone.is_set():
-            return
-        if os.name == "nt":
-            threading.Thread(target=_kill_tree, args=(self.pid,), daemon=True).start()
-            return
-        with suppress(ProcessLookupError, PermissionError):  # macOS says EPERM when only zombies are left
-            os.killpg(self.pid, signal.SIGKILL)
+        if not self.gone.is_set():
+            end_group(self.pid)
 
     def _started(self, command: list[str], environment: Mapping[str, str]) -> subprocess.Popen:
-        paths = [str(LIBRARY_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]
-        variables = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(paths),
-            "PYTHONIOENCODING": "utf-8",
-            "PYTHONUNBUFFERED": "1",
-            **environment,
-        }
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         try:
-            # The working folder comes first on sys.path of `python -m`: it must hold nothing but the library.
-            return subprocess.Popen(command, cwd=LIBRARY_FOLDER, env=variables, **pipes, **_own_group())
+            return subprocess.Popen(command, **pipes, **child_options(environment))
         except OSError as error:
             remove_folder(self.folder)
             raise WorkerError(
@@ -224,19 +207,6 @@ class WorkerProcess:
         self.close()
         self.events.put(Event("ended", 0, self._popen.returncode))
         self.gone.set()
-
-
-def _own_group() -> dict[str, Any]:
-    """Options of Popen for a process that can be ended with all its children and that Ctrl-C does not reach."""
-    if os.name == "nt":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-    return {"start_new_session": True}
-
-
-def _kill_tree(pid: int) -> None:
-    """Windows has no process groups that can be ended; this takes a moment."""
-    command = ["taskkill", "/T", "/F", "/PID", str(pid)]
-    subprocess.run(command, capture_output=True, creationflags=subprocess.CREATE_NO_WINDOW)
 
 
 def _timed(registration: Registration, seconds: Mapping[str, float]) -> Registration:

@@ -45,7 +45,10 @@ class Parser(argparse.ArgumentParser):
 
 
 class ConsoleProgress:
-    """Progress for a terminal (text) and for Slicer (`<filter-progress>` tags), one line at a time on stdout."""
+    """Progress for a terminal (text) and for Slicer (`<filter-progress>` tags), one line at a time on stdout.
+
+    Where nobody reads them any more it raises `Cancelled`, so that long work saves what it has.
+    """
 
     def __init__(self, name: str):
         self.name, self._last = name, ("", -1.0)
@@ -53,11 +56,15 @@ class ConsoleProgress:
     def __call__(self, fraction: float, text: str) -> None:
         stage = text.split(",")[0]
         last_stage, last_fraction = self._last
-        if stage != last_stage:
-            print(f"{self.name}: {stage}", flush=True)
-        if stage != last_stage or fraction - last_fraction >= 0.01:
+        if stage == last_stage and fraction - last_fraction < 0.01:
+            return
+        self._last = (stage, fraction)
+        try:
+            if stage != last_stage:
+                print(f"{self.name}: {stage}", flush=True)
             print(f"<filter-progress>{fraction:.3f}</filter-progress>", flush=True)
-            self._last = (stage, fraction)
+        except OSError as error:
+            raise Cancelled("Stopped, because the program that started this command has ended.") from error
 
 
 def run(command: Callable[[Sequence[str]], None], argv: Sequence[str] | None) -> int:

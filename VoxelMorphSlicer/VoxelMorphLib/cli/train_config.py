@@ -42,7 +42,7 @@ def read_config(arguments: argparse.Namespace) -> TrainingConfig:
         )
     values.pop("recipe", None)
     _check_known(recipe, given)
-    return _absolute(make_config(recipe, {**values, **given}))
+    return absolute(make_config(recipe, {**values, **given}))
 
 
 def config_json(config: TrainingConfig) -> str:
@@ -83,13 +83,40 @@ def _stored(values: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def config_of_json(text: str, source: str) -> TrainingConfig:
+    """The configuration that `config_json` wrote, or a person changed.
+
+    Args:
+        text: one JSON object; options that it leaves out have their defaults.
+        source: what a sentence calls it.
+
+    Raises:
+        ConfigError: the text is no such object, or an option is unknown or impossible.
+    """
+    values = _json_values(text, source)
+    return make_config(values.pop("recipe", DEFAULT_RECIPE), values)
+
+
 def _file_values(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"The configuration {path} cannot be read ({error}). Correct or replace it.") from error
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    return _json_values(text, path)
+
+
+def _unreadable(source: object, error: Exception) -> ConfigError:
+    return ConfigError(f"The configuration {source} cannot be read ({error}). Correct or replace it.")
+
+
+def _json_values(text: str, source: object) -> dict[str, Any]:
+    """The values of a configuration's JSON, of their right types."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(source, error) from error
     if not isinstance(values, dict):
-        raise ConfigError(f"The configuration {path} must be one JSON object, got {type(values).__name__}.")
+        raise ConfigError(f"The configuration {source} must be one JSON object, got {type(values).__name__}.")
     options = options_of(_config_class(values.get("recipe", DEFAULT_RECIPE)))
     for name, value in values.items():
         if name in options:
@@ -112,9 +139,13 @@ def _check_known(recipe: str, given: dict[str, Any]) -> None:
             raise ConfigError(f"The recipe {recipe} has no option --{option}; it belongs to {', '.join(owners)}.")
 
 
-def _absolute(config: TrainingConfig) -> TrainingConfig:
+def absolute(config: TrainingConfig) -> TrainingConfig:
     """The same configuration with absolute paths, so that a training can be resumed from any folder."""
-    paths = {name: value for name, value in config.to_dict().items() if value and FILES.fullmatch(name)}
+    paths = {
+        name: value
+        for name, value in config.to_dict().items()
+        if value and isinstance(value, str) and FILES.fullmatch(name)
+    }
     return dataclasses.replace(
         config, **{name: str(Path(value).expanduser().absolute()) for name, value in paths.items()}
     )

@@ -8,7 +8,7 @@ import functools
 import inspect
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -63,6 +63,10 @@ class Option:
         except ValueError:
             several = ", several separated by commas" if self.is_list else ""
             raise argparse.ArgumentTypeError(f"{text!r} is not {_KINDS[self.kind]}{several}") from None
+
+    def text(self, value: Any) -> str:
+        """What `parse` makes `value` of."""
+        return ",".join(map(str, value)) if self.is_list else str(value)
 
     def check(self, value: Any) -> None:
         """Make sure that a value from a JSON file is of the field's type.
@@ -142,13 +146,18 @@ def given_options(arguments: argparse.Namespace, configs: Iterable[type[Training
 def command_of(config: TrainingConfig) -> str:
     """The command line that makes such a training; files by their names alone, as folders differ between machines."""
     words = ["VoxelMorphTrain", "--recipe", config.recipe]
+    for option, text in changed_options(config):
+        if option.field != "output_dir":
+            words += [f"--{option.name}", Path(text).name if FILES.fullmatch(option.field) else text]
+    return shlex.join(words)
+
+
+def changed_options(config: TrainingConfig) -> Iterator[tuple[Option, str]]:
+    """The options that differ from their recipe's defaults, with their values as words of a command line."""
     for option in options_of(type(config)).values():
         value = getattr(config, option.field)
-        if value == option.default or option.field == "output_dir":
-            continue
-        text = ",".join(map(str, value)) if option.is_list else str(value)
-        words += [f"--{option.name}", Path(text).name if FILES.fullmatch(option.field) else text]
-    return shlex.join(words)
+        if value != option.default:
+            yield option, option.text(value)
 
 
 def _camel_case(field: str) -> str:
@@ -165,7 +174,7 @@ def _parsed(text: str, kind: type) -> Any:
 
 
 def _help(option: Option) -> str:
-    default = ",".join(map(str, option.default)) if option.is_list else option.default
-    stated = f" [{default}]" if default not in ("", False) else ""
+    default = option.text(option.default)
+    stated = f" [{default}]" if default not in ("", "False") else ""
     text = re.sub(r"`(\w+)`", lambda found: f"--{_camel_case(found[1])}", option.help.rstrip("."))
     return f"{text}{stated}".replace("%", "%%")

@@ -9,7 +9,7 @@ import time
 
 from ...core.devices import Device
 from ...core.errors import DeviceError
-from ..worker_process import LIBRARY_FOLDER, worker_command
+from ..child_process import LIBRARY_FOLDER, python_command
 
 #: Longest time that the search may take; importing torch from a slow disk is most of it.
 TIME_LIMIT_S = 120.0
@@ -36,7 +36,7 @@ class DeviceSearch:
         hidden = {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {}
         try:
             self._process = subprocess.Popen(
-                [*(command or worker_command()[:1]), "-c", _CODE],
+                [*(command or python_command()), "-c", _CODE],
                 cwd=LIBRARY_FOLDER,
                 env=environment,
                 **pipes,

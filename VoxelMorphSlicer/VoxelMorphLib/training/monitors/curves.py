@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.errors import OutputError
 from ...core.io.files import replacing
-from ..validation import Pictures
 from .monitor import Monitor
+
+if TYPE_CHECKING:
+    from ..validation import Pictures
 
 FILE = "curves.csv"
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..validation import Pictures
+if TYPE_CHECKING:
+    from ..validation import Pictures
 
 
 class Monitor:

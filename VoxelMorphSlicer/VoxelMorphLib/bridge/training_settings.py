@@ -1,0 +1,124 @@
+"""The options of a training as a scene keeps them, as the command takes them, and what is missing before it starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..cli.train_config import DEFAULT_RECIPE, absolute, config_of_json
+from ..cli.train_options import changed_options
+from ..core.errors import ConfigError
+from ..training.config import TrainingConfig
+from ..training.table import RECIPES, make_config
+
+#: Where a training leaves its checkpoints; `training.checkpoint` has the same names, but imports torch.
+CHECKPOINTS, BEST, LAST = "checkpoints", "best.pt", "last.pt"
+#: Nobody writes a training into a folder that was not chosen.
+_UNCHOSEN = {"output_dir": ""}
+
+
+def first_config() -> TrainingConfig:
+    """What is shown before anybody has chosen anything."""
+    return make_config(DEFAULT_RECIPE, _UNCHOSEN)
+
+
+def settings_text(config: TrainingConfig) -> str:
+    """One JSON object of the recipe and what differs from its defaults, for scenes."""
+    values = {name: value for name, value in config.to_dict().items() if value != getattr(type(config), name)}
+    return json.dumps({"recipe": config.recipe, **values})
+
+
+def read_settings(text: str) -> TrainingConfig:
+    """The options that a scene kept; an empty text gives the first ones.
+
+    Raises:
+        ConfigError: the scene is of another version, or was edited.
+    """
+    return config_of_json(text, "of this scene") if text else first_config()
+
+
+def with_recipe(config: TrainingConfig, recipe: str) -> TrainingConfig:
+    """The same choices for another recipe; options that it does not have are dropped.
+
+    Raises:
+        ConfigError: a choice is impossible with that recipe.
+    """
+    kept = json.loads(settings_text(config))
+    known = make_config(recipe, {}).to_dict()
+    return make_config(recipe, {name: value for name, value in kept.items() if name in known})
+
+
+def arguments_of(config: TrainingConfig, resume: bool = False) -> list[str]:
+    """The train command's arguments; a resumed training keeps what they do not name.
+
+    Args:
+        config: with paths that may be relative to this process's folder.
+        resume: go on with what is in the output folder.
+    """
+    words = [] if resume and config.recipe == DEFAULT_RECIPE else [f"--recipe={config.recipe}"]
+    words += [f"--{option.name}={text}" for option, text in changed_options(absolute(config))]
+    return [*words, "--resume"] if resume else words
+
+
+def checkpoint_of(config: TrainingConfig) -> Path | None:
+    """The best checkpoint in the output folder, or the last one where there is no best; None without any."""
+    folder = Path(config.output_dir) / CHECKPOINTS
+    found = [folder / name for name in (BEST, LAST) if config.output_dir and (folder / name).is_file()]
+    return found[0] if found else None
+
+
+def missing_for_check(config: TrainingConfig) -> str:
+    """Why nothing can be planned, "" when it can."""
+    if config.recipe == "instance" and not config.pair_list:
+        return "Choose a list of pairs with one line under More options (pair_list)."
+    if not (config.image_list or config.pair_list):
+        return "Choose the images to train on."
+    return f"The recipe {RECIPES[config.recipe].title!r} needs an atlas." if _lacks_atlas(config) else ""
+
+
+def missing_for_training(config: TrainingConfig) -> str:
+    """Why no training can start, "" when one can."""
+    if not config.output_dir:
+        return "Choose an output folder."
+    if (Path(config.output_dir) / CHECKPOINTS / LAST).is_file():
+        return "The output folder holds a training already. Resume it, or choose another folder."
+    return missing_for_check(config)
+
+
+def missing_for_resume(config: TrainingConfig) -> str:
+    """Why no training can go on, "" when one can."""
+    if not config.output_dir:
+        return "Choose the output folder of the training."
+    if not (Path(config.output_dir) / CHECKPOINTS / LAST).is_file():
+        return "The output folder holds no training that could go on."
+    return ""
+
+
+def changed(config: TrainingConfig, **values: Any) -> TrainingConfig:
+    """The configuration with other values.
+
+    Raises:
+        ConfigError: a value is impossible.
+    """
+    return make_config(config.recipe, {**config.to_dict(), **values})
+
+
+def parsed(config: TrainingConfig, field: str, text: str) -> Any:
+    """The value that a typed text means.
+
+    Raises:
+        ConfigError: it means none.
+    """
+    from argparse import ArgumentTypeError
+
+    from ..cli.train_options import options_of
+
+    try:
+        return options_of(type(config))[field].parse(text)
+    except ArgumentTypeError as error:
+        raise ConfigError(f"{field}: {error}.") from error
+
+
+def _lacks_atlas(config: TrainingConfig) -> bool:
+    return config.recipe == "atlas" and not config.atlas
