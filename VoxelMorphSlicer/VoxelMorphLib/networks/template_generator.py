@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ..core.config import check_range
 from ..core.errors import ConfigError, GeometryError
-from .convolution import upsample
+from .convolution import convolve, upsample
 from .same_padding import pad_same
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -98,4 +98,7 @@ def _glorot(layer: nn.Module) -> nn.Module:
 
 
 def _same(image: Tensor, convolution: nn.Module) -> Tensor:
+    extent = convolution.kernel_size[0]
+    if extent % 2:
+        return convolve(image, convolution.weight, convolution.bias, padding=extent // 2)
     return convolution(pad_same(image, convolution.kernel_size))
