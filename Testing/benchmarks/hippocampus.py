@@ -60,18 +60,18 @@ def write_lists(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     training = json.loads((DATA / "train_cases.json").read_text())
     for name, kind in (("images", "images"), ("labels", "labels")):
-        (folder / f"{name}.txt").write_text("".join(f"{_file(kind, case)}\n" for case in training))
+        (folder / f"{name}.txt").write_text("".join(f"{case_file(kind, case)}\n" for case in training))
     for name, kind in (("pairs", "images"), ("pair_labels", "labels")):
-        lines = [f"{_file(kind, moving)} {_file(kind, fixed)}\n" for fixed, moving in pairs()]
+        lines = [f"{case_file(kind, moving)} {case_file(kind, fixed)}\n" for fixed, moving in pairs()]
         (folder / f"{name}.txt").write_text("".join(lines))
     cases = json.loads((DATA / "all_cases.json").read_text())
-    volumes = {case: int((read_label_map(_file("labels", case)).array > 0).sum()) for case in cases}
+    volumes = {case: int((read_label_map(case_file("labels", case)).array > 0).sum()) for case in cases}
     known = np.array([volumes[case] for case in training])
     with (folder / "volumes.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "volume"])
         for case in cases:
-            writer.writerow([_file("images", case).name, f"{(volumes[case] - known.mean()) / known.std():.4f}"])
+            writer.writerow([case_file("images", case).name, f"{(volumes[case] - known.mean()) / known.std():.4f}"])
     print(f"{len(training)} training cases; label volume {known.mean():.0f} +- {known.std():.0f} voxels; {folder}")
 
 
@@ -92,7 +92,9 @@ def _results(registered: Callable[[str, str], _Result]) -> Iterator[_Result]:
 
 
 def _by_network(network: torch.nn.Module, space: TrainingSpace, fixed: str, moving: str) -> _Result:
-    still, mover = (space.prepare(Case(case, _file("images", case), _file("labels", case))) for case in (fixed, moving))
+    still, mover = (
+        space.prepare(Case(case, case_file("images", case), case_file("labels", case))) for case in (fixed, moving)
+    )
     started = time.process_time()
     with torch.inference_mode():
         displacement = network.fields(mover.image[None], still.image[None]).displacement
@@ -103,8 +105,8 @@ def _by_network(network: torch.nn.Module, space: TrainingSpace, fixed: str, movi
 
 
 def _by_register(model: str, options: RegistrationOptions, cache: NetworkCache, fixed: str, moving: str) -> _Result:
-    images = [read_image(_file("images", case)) for case in (fixed, moving)]
-    labels = [read_label_map(_file("labels", case)) for case in (fixed, moving)]
+    images = [read_image(case_file("images", case)) for case in (fixed, moving)]
+    labels = [read_label_map(case_file("labels", case)) for case in (fixed, moving)]
     started = time.process_time()
     result = register(*images, model, options, networks=cache)
     seconds = time.process_time() - started
@@ -126,7 +128,8 @@ def _print(name: str, results: Iterator[_Result]) -> None:
     )
 
 
-def _file(kind: str, case: str) -> Path:
+def case_file(kind: str, case: str) -> Path:
+    """Of the "images" or the "labels"."""
     return DATA / kind / f"hippocampus_{case}.nii.gz"
 
 
