@@ -121,6 +121,7 @@ class VoxelMorphSlicerParameterNode:
     appliedFolder: str = ""
     appliedReference: slicer.vtkMRMLScalarVolumeNode
     applyInverse: bool = False
+    training: str = ""
 
     def isEmpty(self):
         """Whether no node was chosen yet."""
@@ -240,7 +241,7 @@ class VoxelMorphSlicerLogic(ScriptedLoadableModuleLogic):
     """What the panel does, for the Python console, scripts and tests; needs no widget.
 
     Every method that is not here is one of `VoxelMorphLib.bridge.logic.VoxelMorphLogic`: models, register, start,
-    applyTransform, jacobian, registerSequence, startSequence, evaluate.
+    applyTransform, jacobian, registerSequence, startSequence, evaluate, train, checkTraining, addTrainedModel, curves.
     """
 
     def __init__(self):

@@ -16,6 +16,7 @@ LOGICS = {
     "Colors": "vtkMRMLColorLogic",
     "Volumes": "vtkSlicerVolumesLogic",
     "Transforms": "vtkSlicerTransformLogic",
+    "Plots": "vtkSlicerPlotsLogic",
 }
 
 

@@ -10,6 +10,8 @@ from .strict import emit, inner, strict
 
 _HEADER_HEIGHT = 24
 _UNLIMITED = 16777215
+#: Of QDir::Filter.
+_DIRS, _FILES = 0x001, 0x002
 
 
 def stored(name: str, kind: type | str):
@@ -143,3 +145,47 @@ class ctkSliderWidget(strict(QtWidgets.QWidget)):
     pageStep = stored("pageStep", float)
     tickInterval = stored("tickInterval", float)
     tracking = stored("tracking", bool)
+
+
+@stand_in(
+    methods=["setCurrentPath", "browse", "addCurrentPathToHistory", "retrieveHistory"],
+    signals=["currentPathChanged(QString)", "validInputChanged(bool)"],
+)
+class ctkPathLineEdit(strict(QtWidgets.QWidget)):
+    """A line for a path with a button that browses; without filters it browses for a file."""
+
+    Dirs, Files = _DIRS, _FILES
+    currentPathChanged = Signal(str)
+    validInputChanged = Signal(bool)
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        layout = inner(QtWidgets.QHBoxLayout(self))
+        layout.setContentsMargins(0, 0, 0, 0)
+        self._line, button = inner(QtWidgets.QLineEdit()), inner(QtWidgets.QToolButton())
+        button.setText("...")
+        self._stored = {"filters": _DIRS | _FILES, "settingKey": "", "nameFilters": []}
+        for part in (self._line, button):
+            layout.addWidget(part)
+        self._line.textChanged.connect(lambda text: emit(self, "currentPathChanged", text))
+        button.clicked.connect(self.browse)
+
+    def setCurrentPath(self, path: str) -> None:
+        """As if it had been typed."""
+        self._line.setText(path)
+
+    def browse(self) -> None:
+        """Ask for a path."""
+        dialog = QtWidgets.QFileDialog
+        wants_file = self._stored["filters"] & _FILES
+        chosen = dialog.getOpenFileName(self)[0] if wants_file else dialog.getExistingDirectory(self)
+        self.setCurrentPath(chosen or self._line.text())
+
+    def addCurrentPathToHistory(self) -> None:
+        """The stand-in has no history."""
+
+    retrieveHistory = addCurrentPathToHistory
+    currentPath = Property(str, lambda self: self._line.text(), setCurrentPath)
+    filters = stored("filters", int)
+    settingKey = stored("settingKey", str)
+    nameFilters = stored("nameFilters", "QStringList")

@@ -29,13 +29,14 @@ def undeclared(cls: type, api: Api) -> list[str]:
 def _wrong_properties(cls: type, api: Api) -> list[str]:
     """Properties that the stand-in declares and the headers do not, or with another type or writability."""
     wrong, declared = [], {}
+    enumerations = _of(api, cls.__name__, "enums")
     for base in reversed(_line(api, cls.__name__)):
         declared.update(api[base]["properties"])
     for name, ours in sorted(cls._properties.items()):
         theirs = declared.get(name)
         if theirs is None:
             wrong.append(f"{cls.__name__}.{name}")
-        elif ours != (theirs["type"], theirs["write"]):
+        elif ours != ("int" if theirs["type"] in enumerations else theirs["type"], theirs["write"]):
             wrong.append(f"{cls.__name__}.{name}: {ours[0]}, writable {ours[1]}; {theirs}")
     return wrong
 

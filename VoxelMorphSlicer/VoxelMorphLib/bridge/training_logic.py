@@ -91,6 +91,7 @@ class TrainingLogic:
         self,
         checkpoint: str | Path,
         name: str,
+        onProgress: Progress = silent,
         onFinished: Finished = lambda _lines: None,
         onFailed: Failed = lambda _error: None,
         replace: bool = False,
@@ -101,6 +102,7 @@ class TrainingLogic:
         Args:
             checkpoint: "best.pt" or "last.pt" of a training.
             name: what a person chooses from the list.
+            onProgress: called with a fraction and a text.
             onFinished: called when the model is in the list.
             onFailed: called with what went wrong; the list is as it was.
             replace: whether an own model of that id gives way.
@@ -115,7 +117,7 @@ class TrainingLogic:
         check_id(identifier, replace)
         words = [f"--export={checkpoint}", "--addToModels", f"--modelId={identifier}", f"--modelTitle={name}"]
         words += ["--replaceModel"] * replace
-        return TrainingProcess(words, silent, onFinished, onFailed, command)
+        return TrainingProcess(words, onProgress, onFinished, onFailed, command)
 
     def modelId(self, name: str) -> str:
         """The id of an own model of that name.

@@ -32,7 +32,7 @@ class DeviceSection:
         self._known: list[Device] | None = None
         self._search: DeviceSearch | None = None
         self._announced = False
-        self._box = ChoiceBox(ui.deviceComboBox, self._choices(), onChosen)
+        self._box = ChoiceBox(ui.deviceComboBox, self.choices, onChosen)
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self._poll)
@@ -42,6 +42,13 @@ class DeviceSection:
     def searching(self) -> bool:
         """Whether a search goes on."""
         return self._search is not None
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """The devices that can be chosen, with their texts."""
+        choices = {AUTOMATIC: _("Automatic")}
+        choices.update((device.name, str(device)) for device in self._known or ())
+        return choices
 
     def onFind(self) -> None:
         """Look for devices, and say what was found."""
@@ -62,12 +69,12 @@ class DeviceSection:
     def setDevices(self, devices: Sequence[Device]) -> None:
         """List these devices."""
         self._known = list(devices)
-        self._box.setChoices(self._choices())
+        self._box.setChoices(self.choices)
 
     def show(self, name: str) -> bool:
         """Show a device as chosen; False where this machine is known not to have it."""
         if not self._box.has(name) and self._known is None:
-            self._box.setChoices({**self._choices(), name: _("{name} (not looked for yet)").format(name=name)})
+            self._box.setChoices({**self.choices, name: _("{name} (not looked for yet)").format(name=name)})
         return self._box.show(name)
 
     def close(self) -> None:
@@ -94,8 +101,3 @@ class DeviceSection:
         if self._announced:
             self._say(text, error)
         self._announced = False
-
-    def _choices(self) -> dict[str, str]:
-        choices = {AUTOMATIC: _("Automatic")}
-        choices.update((device.name, str(device)) for device in self._known or ())
-        return choices

@@ -17,6 +17,7 @@ from .progress_section import ProgressSection
 from .result_section import ResultSection
 from .run import Run
 from .sequence_section import SequenceSection
+from .training_section import TrainingSection
 
 
 class Panel:
@@ -34,13 +35,16 @@ class Panel:
         self._updating = self._showsTable = False
         self.progress = ProgressSection(ui)
         self.models = ModelSection(ui, lambda model: self._store("model", model), self.progress.say)
-        self.devices = DeviceSection(ui, lambda device: self._store("device", device), self.update, self.progress.say)
+        self.devices = DeviceSection(
+            ui, lambda device: self._store("device", device), self._onDevicesFound, self.progress.say
+        )
         self.results = ResultSection(ui)
         self.apply = ApplySection(ui, logic, self.onApply)
         self.sequence = SequenceSection(
             ui, self.onRegisterSequence, self.onCancel, lambda value: self._store("sequenceReference", value)
         )
         self.run = Run(logic, makeWorker, self.progress, self._onEnd)
+        self.training = TrainingSection(ui, logic, _askToInstall, self._onModelAdded)
         self._boxes = self._makeBoxes()
         ui.registerButton.connect("clicked(bool)", self.onRegister)
         for button in (ui.cancelButton, ui.cancelApplyButton):
@@ -53,12 +57,14 @@ class Panel:
         if parameters is not None:
             self.results.connect(parameters)
             self.sequence.connect(parameters)
+        self.training.connect(parameters)
         self.update()
 
     def close(self) -> None:
         """End everything that runs."""
         self.devices.close()
         self.run.close()
+        self.training.close()
 
     def update(self, *_event) -> None:
         """Show what the parameter node says; values that this machine does not have fall back, with a sentence."""
@@ -70,6 +76,7 @@ class Panel:
                 self._showChoices()
                 self.results.update(self.parameters)
             self._showButtons()
+            self.training.update()
         finally:
             self._updating = False
 
@@ -114,6 +121,14 @@ class Panel:
         self.update()
         if isinstance(error, DeviceError):  # gone, or full: the list tells, and a device that is gone falls back
             self.devices.find()
+
+    def _onModelAdded(self, model: str) -> None:
+        self.models.refresh()
+        self._store("model", model)
+
+    def _onDevicesFound(self) -> None:
+        self.training.setDevices(self.devices.choices)
+        self.update()
 
     def _makeBoxes(self) -> dict[str, ChoiceBox]:
         choices = {
