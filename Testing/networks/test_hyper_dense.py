@@ -35,6 +35,20 @@ def test_hyperparameters_change_the_fields(pair):
     assert (low - high).abs().max() > 1e-2
 
 
+def test_a_trained_network_is_where_it_starts_for_all_hyperparameters(pair):
+    dense, network = filled(VxmDense(2, features=TINY), size=3), a_hyper()
+    network.start_from(dense)
+    for value in (0.0, 0.3, 1.0):
+        torch.testing.assert_close(network(*pair, [value]).displacement, dense(*pair).displacement)
+    network(*pair, [0.5]).displacement.square().sum().backward()
+    assert all(layer.weight.grad.abs().max() > 0 for layer in network.unet.generated)
+
+
+def test_a_network_of_other_features_is_no_start():
+    with pytest.raises(ConfigError, match="other features"):
+        a_hyper().start_from(VxmDense(2, features=[[2, 3], [3, 2, 2]]))
+
+
 @pytest.mark.parametrize("hyperparameters", [1, 2])
 def test_every_item_has_its_own_hyperparameters(pair, hyperparameters):
     network = a_hyper(hyperparameters=hyperparameters)

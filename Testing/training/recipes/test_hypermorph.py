@@ -6,8 +6,10 @@ import pytest
 import torch
 from support.made_up_training import a_batch, a_task, losses
 from support.tiny_networks import filled
-from VoxelMorphLib.core.errors import ConfigError
+from VoxelMorphLib.core.errors import ConfigError, WeightsError
+from VoxelMorphLib.networks.dense import VxmDense
 from VoxelMorphLib.training.data.batch import Batch, join
+from VoxelMorphLib.training.tasks.registration import dense_arguments
 
 
 def a_moved_task(**values):
@@ -107,3 +109,18 @@ def test_both_directions_count_half_each():
 def test_impossible_options_are_refused(values, message):
     with pytest.raises(ConfigError, match=message):
         a_task("hypermorph", **values)
+
+
+def test_a_trained_network_without_lambda_is_a_start():
+    task = a_moved_task()
+    dense = filled(VxmDense(**dense_arguments(task.config, task.facts)), size=0.5)
+    task.start_from(dense, "dense.safetensors")
+    pair = a_batch(task)
+    wanted = dense.fields(pair.moving, pair.fixed).displacement
+    for variant in ("0", "1"):
+        assert torch.allclose(task.fields(task.network, pair.moving, pair.fixed, variant).displacement, wanted)
+
+
+def test_a_start_of_other_features_is_refused():
+    with pytest.raises(WeightsError, match=r"other\.safetensors does not fit: .*Choose encoder and decoder alike"):
+        a_task("hypermorph").start_from(VxmDense(3, features=[[2, 3], [3, 2]], svf_resolution=2), "other.safetensors")

@@ -53,6 +53,15 @@ class HyperVxmDense(VxmDense):
         as_hyperparameters(hyperparameters, self.unet.values, like=self.flow.bias[:1])
         self.unet.chosen = hyperparameters
 
+    def start_from(self, dense: VxmDense) -> None:
+        """Register as a trained network does, whatever the hyperparameters; training then learns how they matter.
+
+        Raises:
+            ConfigError: the network has other features.
+        """
+        self.unet.start_from(dict(dense.unet.named_parameters()))
+        self.flow.load_state_dict(dense.flow.state_dict())
+
     def forward(
         self,
         moving: Tensor,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod, sqrt
 
 import torch
@@ -69,6 +69,23 @@ class Hypernetwork(nn.Module):
         for layer in self.hidden:
             hidden = torch.relu(layer(hidden))
         return {name: layer(hidden) for name, layer in zip(self.names, self.generated)}
+
+    def start_from(self, weights: Mapping[str, Tensor]) -> None:
+        """Write these tensors for all hyperparameters; training then learns how they differ.
+
+        Args:
+            weights: every tensor of the other network by name.
+
+        Raises:
+            ConfigError: a tensor is missing, foreign or of another shape.
+        """
+        shapes = {name: layer.bias.shape for name, layer in zip(self.names, self.generated)}
+        if shapes != {name: tensor.shape for name, tensor in weights.items()}:
+            raise ConfigError("A hypernetwork cannot start from the weights of a network of other features.")
+        with torch.no_grad():
+            for name, layer in zip(self.names, self.generated):
+                layer.weight.zero_()
+                layer.bias.copy_(weights[name])
 
     def forward(self, image: Tensor, hyper: Tensor) -> Tensor:
         """The other network's output.

@@ -53,4 +53,4 @@ def start_from(task: Task, path: str) -> None:
                 raise
         else:
             return fill(task.network, weights, path)
-    return fill(task.network, load_network(path)[0].state_dict(), path)
+    return task.start_from(load_network(path)[0], path)

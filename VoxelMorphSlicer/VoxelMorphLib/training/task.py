@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks.fields import FieldPair
+from .checkpoint import fill
 from .config import TrainingConfig
 from .data.batch import Batch
 from .data.facts import DataFacts
@@ -39,6 +40,18 @@ class Task(ABC):
     @abstractmethod
     def build(self) -> nn.Module:
         """A new network; random numbers come from torch's global generator, which the trainer has seeded."""
+
+    def start_from(self, network: nn.Module, path: str) -> None:
+        """Begin with the weights of a trained network.
+
+        Args:
+            network: of the kind that the recipe publishes.
+            path: that it was read from, for messages.
+
+        Raises:
+            WeightsError: it has another architecture.
+        """
+        fill(self.network, network.state_dict(), path)
 
     @abstractmethod
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:

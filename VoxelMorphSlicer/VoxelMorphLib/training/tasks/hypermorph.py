@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...core.errors import ConfigError, WeightsError
+from ...networks.dense import VxmDense
 from ...networks.fields import FieldPair
 from ...networks.hyper_dense import HyperVxmDense
 from ..data.batch import Batch
@@ -55,6 +57,15 @@ class HyperMorphTask(RegistrationTask):
     def _draw(self, generator: torch.Generator) -> float:
         end, value = torch.rand(2, generator=generator).tolist()
         return float(value >= 0.5) if end < self.config.oversample_rate else value
+
+    def start_from(self, network: nn.Module, path: str) -> None:
+        """Also from an ordinary network of the same features."""
+        if not isinstance(network, VxmDense) or isinstance(network, HyperVxmDense):
+            return super().start_from(network, path)
+        try:
+            return self.network.start_from(network)
+        except ConfigError as error:
+            raise WeightsError(f"{path} does not fit: {error} Choose encoder and decoder alike.") from error
 
     def variants(self) -> tuple[str, ...]:
         return tuple(f"{value:.3g}" for value in torch.linspace(0, 1, self.config.sweep).tolist())
