@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
+from support import fake_trainer
 from support.mrml_nodes import add_volume
 from support.pictures import LARGEST_BYTES, beside, from_pixmap, is_drawn, stacked, write_png
 from support.scripted_worker import ScriptedWorker
@@ -147,6 +149,29 @@ def test_the_panel_with_an_error(panel, worker, folder, tmp_path):
     )
     panel.wait(lambda: not panel.widget.panel.run.busy)
     keep(folder, "panel-error", picture_of(panel, tmp_path))
+
+
+def test_the_training_section_while_it_trains(a_module_widget, folder, tmp_path):
+    panel = a_module_widget()
+    ui, training = panel.ui, panel.widget.panel.training
+    training.command = fake_trainer.command("run")
+    for section in ("inputsSection", "modelSection", "outputsSection", "evaluationSection", "resultSection"):
+        getattr(ui, section).collapsed = True
+    ui.trainingSection.collapsed = False
+    options = {"recipe": "semisupervised", "image_loss": "ncc", "ncc_form": "signed", "smoothness": 1, "lr": 1e-3}
+    paths = {"image_list": "/data/brains/images", "label_list": "/data/brains/labels"}
+    ui.trainingOptionsEdit.plainText = json.dumps({**options, **paths, "output_dir": str(tmp_path / "brains")})
+    panel.click("checkTrainingButton")
+    panel.wait(lambda: not training.run.busy)
+    panel.click("trainButton")
+    panel.wait(lambda: "Dice" in ui.trainingStatusLabel.text)
+    training.progress._began -= 754
+    training.progress.tick()
+    ui.trainingOutputDirEdit.currentPath = "/data/brains/model"
+    picture = picture_of(panel, tmp_path)
+    panel.click("cancelTrainingButton")
+    panel.wait(lambda: not training.run.busy)
+    keep(folder, "panel-training", picture)
 
 
 def test_the_panel_and_the_views_with_a_result(panel, worker, views, blue_to_red, folder, tmp_path):
