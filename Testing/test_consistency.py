@@ -14,6 +14,7 @@ import VoxelMorphLib
 from support.cmake_lists import MODULE, files_on_disk, listed, write_lists
 from support.repository import absolute_paths, leftovers, tracked_files
 from support.shared_data import REPOSITORY
+from VoxelMorphLib.weights.checksum import matches
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 CMAKE = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
@@ -148,7 +149,16 @@ def test_readme_links_to_files_that_exist():
 
 
 def test_no_large_file_is_tracked():
-    assert [path for path in tracked_files() if path.stat().st_size > 1_000_000] == []
+    limit = {".safetensors": 4_000_000}
+    assert [path for path in tracked_files() if path.stat().st_size > limit.get(path.suffix, 1_000_000)] == []
+
+
+def test_the_bundled_weights_are_those_of_the_catalogue():
+    bundled = {row["file"]: (row["bytes"], row["sha256"]) for row in MODELS if row["file"] and not row["url"]}
+    files = {path.name: path for path in (MODULE / "Resources" / "Weights").glob("*.safetensors")}
+    assert set(bundled) == set(files)
+    for name, path in files.items():
+        assert matches(path, *bundled[name])
 
 
 def test_no_tracked_text_names_a_folder_of_one_machine():
