@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
 from ..cli.train_config import DEFAULT_RECIPE, absolute, config_of_json
-from ..cli.train_options import changed_options
+from ..cli.train_options import changed_options, options_of
 from ..core.errors import ConfigError
 from ..training.config import TrainingConfig
 from ..training.table import RECIPES, make_config
@@ -110,10 +111,6 @@ def parsed(config: TrainingConfig, field: str, text: str) -> Any:
     Raises:
         ConfigError: it means none.
     """
-    from argparse import ArgumentTypeError
-
-    from ..cli.train_options import options_of
-
     try:
         return options_of(type(config))[field].parse(text)
     except ArgumentTypeError as error:
