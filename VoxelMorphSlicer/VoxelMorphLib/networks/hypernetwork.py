@@ -86,6 +86,8 @@ class Hypernetwork(nn.Module):
             for name, layer in zip(self.names, self.generated):
                 layer.weight.zero_()
                 layer.bias.copy_(weights[name])
+            # Without it all hidden units grow with the hyperparameters and die together at low ones.
+            nn.init.uniform_(self.hidden[0].bias, -0.5, 0.5)
 
     def forward(self, image: Tensor, hyper: Tensor) -> Tensor:
         """The other network's output.
