@@ -13,6 +13,7 @@ import slicer
 from support import fake_trainer
 from VoxelMorphLib.bridge import training_process
 from VoxelMorphLib.cli.train_config import config_json
+from VoxelMorphLib.core.devices import Device
 from VoxelMorphLib.training.table import RECIPES, make_config
 
 
@@ -198,6 +199,15 @@ def test_options_of_another_version_give_way_with_a_sentence(panel):
     assert section(panel).config == make_config("pairwise", {"output_dir": ""})
 
 
+def test_devices_that_were_found_are_offered_here_too(ready):
+    ready.ui.trainingOptionsEdit.plainText = '{"device": "cuda:3"}'
+    assert ready.ui.trainingDeviceComboBox.currentData == "cuda:3"
+    ready.widget.panel.devices.setDevices([Device("cuda:0", "A card", 2**30), Device("cpu", "Processor")])
+    ready.widget.panel._onDevicesFound()
+    assert ready.ui.trainingDeviceComboBox.findData("cuda:0") >= 0
+    assert ready.ui.trainingDeviceComboBox.currentData == kept(ready)["device"] == "cuda:3"
+
+
 def test_check_shows_the_plan(ready, behave):
     behave("finish")
     assert not ready.ui.trainingPlanEdit.isVisibleTo(ready.frame)
@@ -223,6 +233,7 @@ def test_a_training_shows_progress_and_curves(ready, behave, scene, tmp_path):
     assert slicer.app.applicationLogic().GetSelectionNode().GetActivePlotChartID() == charts.GetItemAsObject(1).GetID()
     assert not ready.ui.trainingEpochsSpinBox.enabled
     ready.click("cancelTrainingButton")
+    assert ready.ui.trainingStatusLabel.text.startswith("Stopping after the current step (0:")
     ready.wait(lambda: is_idle(ready))
     assert ready.ui.trainingStatusLabel.text == "Stopped after step 25 of 100. Resume the training to go on."
     assert ready.ui.resumeTrainingButton.enabled and ready.ui.trainingEpochsSpinBox.enabled

@@ -60,12 +60,13 @@ class TrainingRun:
         """Let it save and end; the second time, end it at once."""
         if self.busy:
             self._process.stop()
+            self._report(*self._news)
 
     def close(self) -> None:
         """Ask it to save and end, and forget it."""
         self._timer.stop()
         if self.busy and not self.stopping:
-            self.stop()
+            self._process.stop()
         self._process = None
 
     def _poll(self) -> None:
@@ -83,14 +84,18 @@ class TrainingRun:
 
     def _report(self, fraction: float, stage: str) -> None:
         self._news = fraction, stage
-        if not self.busy:
-            return
-        measures = [f"{stage}: {fraction:.0%}"]
-        for column, text in (("loss", _("loss {value:.4g}")), ("val_dice", _("Dice {value:.3f}"))):
+        if self.busy:
+            stopping = _("Stopping after the current step")
+            self._progress.progress(fraction, stopping if self.stopping else self._measures(f"{stage}: {fraction:.0%}"))
+
+    def _measures(self, text: str) -> str:
+        """The text with the newest loss and Dice."""
+        texts = [text]
+        for column, form in (("loss", _("loss {value:.4g}")), ("val_dice", _("Dice {value:.3f}"))):
             value = self.curves.last(column) if self.curves is not None else None
             if value is not None:
-                measures.append(text.format(value=value))
-        self._progress.progress(fraction, ", ".join(measures))
+                texts.append(form.format(value=value))
+        return ", ".join(texts)
 
     def _finish(self, lines) -> None:
         self._end(lines, None)

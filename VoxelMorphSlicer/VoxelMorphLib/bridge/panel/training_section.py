@@ -66,6 +66,7 @@ class TrainingSection:
     def setDevices(self, choices: dict[str, str]) -> None:
         """Offer these devices."""
         self.form.setDevices(choices)
+        self.form.show(self.config, keepText=True)
 
     def close(self) -> None:
         """Let what runs save and end."""
@@ -93,7 +94,6 @@ class TrainingSection:
     def onCancel(self) -> None:
         """Let the training save and end; the second time, end it at once."""
         self.run.stop()
-        self.progress.progress(0.0, _("Stopping after the current step"))
 
     def onShowCurves(self) -> None:
         """Show the chosen curves in a plot view."""
@@ -158,7 +158,8 @@ class TrainingSection:
             self.progress.finish(str(error))
         self._showButtons()
         if error is not None and not isinstance(error, Cancelled):
-            logging.error(getattr(error, "details", ""))
+            if getattr(error, "details", ""):
+                logging.error(error.details)
             self._complain(error)
 
     def _complain(self, error: Exception) -> None:
