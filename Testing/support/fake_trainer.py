@@ -13,7 +13,7 @@ from pathlib import Path
 
 HEADER = "epoch,step,loss,loss_image,loss_smoothness,val_dice,val_dice_3,val_dice_7"
 
-#: As a real check writes it.
+#: In the form of a real check; the figures are made up.
 PLAN = """\
 Recipe:      semisupervised (Pairs with label maps)
 Images:      240, 57360 pairs; 10 validation pairs; labels: 1, 2
