@@ -1,0 +1,30 @@
+"""The models that come with the extension register real anatomy from the scene."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+
+from support.hippocampi import dice, read_case, validation_pairs
+from support.mrml_nodes import add_volume
+from VoxelMorphLib.bridge.nodes import transform_from_node
+from VoxelMorphLib.core.config import RegistrationOptions
+from VoxelMorphLib.registration.affine_start import affine_start
+from VoxelMorphLib.weights.catalogue import load_catalogue
+from VoxelMorphLib.weights.folders import BUNDLED_FOLDER
+
+BUNDLED = [entry for entry in load_catalogue(BUNDLED_FOLDER / "models.json").values() if entry.file and not entry.url]
+
+
+@pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: entry.id)
+def test_a_bundled_model_aligns_two_nodes(logic, scene, entry):
+    [(fixed, moving)] = validation_pairs(1)
+    (fixed_image, fixed_labels), (moving_image, moving_labels) = (read_case(case) for case in (fixed, moving))
+    nodes = [add_volume(image, name) for image, name in ((fixed_image, "fixed"), (moving_image, "moving"))]
+    written = logic.register(*nodes, entry.id, RegistrationOptions(device="cpu"))
+    forward = transform_from_node(written["forward"])
+    moved = forward.resample(moving_labels, fixed_labels.geometry)
+    before = affine_start(fixed_labels, moving_labels, "grid").resample(moving_labels, fixed_labels.geometry)
+    assert dice(fixed_labels, moved) > dice(fixed_labels, before) + 0.05
+    assert written["forward"].GetAttribute("VoxelMorph.Model") == entry.id

@@ -1,0 +1,36 @@
+"""The models that come with the extension register real anatomy from the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support.hippocampi import dice, file_of, read_case, validation_pairs
+from VoxelMorphLib.cli.register import main
+from VoxelMorphLib.core.io.images import read_label_map
+from VoxelMorphLib.weights.catalogue import load_catalogue
+from VoxelMorphLib.weights.folders import BUNDLED_FOLDER
+
+PAIRS = 4
+BUNDLED = [entry for entry in load_catalogue(BUNDLED_FOLDER / "models.json").values() if entry.file and not entry.url]
+
+
+@pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: entry.id)
+def test_a_bundled_model_aligns_pairs_it_was_not_trained_on(entry, tmp_path):
+    measured = {row["metric"]: row["value"] for row in entry.measured}
+    found = []
+    for fixed, moving in validation_pairs(PAIRS):
+        argv = ["--fixed", file_of("images", fixed), "--moving", file_of("images", moving), "--model", entry.id]
+        argv += ["--movingLabels", file_of("labels", moving), "--movedLabels", str(tmp_path / "moved.nii.gz")]
+        assert main([*argv, "--forward", str(tmp_path / "forward.h5"), "--device", "cpu"]) == 0
+        found.append(dice(read_case(fixed)[1], read_label_map(tmp_path / "moved.nii.gz")))
+    assert sum(found) / PAIRS == pytest.approx(measured["mean Dice, register"], abs=0.05)
+
+
+@pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: entry.id)
+def test_a_bundled_file_says_the_same_as_the_catalogue(entry):
+    safetensors = pytest.importorskip("safetensors")
+    with safetensors.safe_open(str(BUNDLED_FOLDER / entry.file), framework="numpy") as file:
+        said = json.loads(file.metadata()["voxelmorph"])
+    own = json.loads(json.dumps(entry.to_dict()))
+    assert {key: own[key] for key in said} == said
