@@ -154,20 +154,23 @@ def test_the_panel_with_an_error(panel, worker, folder, tmp_path):
 def test_the_training_section_while_it_trains(a_module_widget, folder, tmp_path):
     panel = a_module_widget()
     ui, training = panel.ui, panel.widget.panel.training
-    training.command = fake_trainer.command("run")
+    training.command = fake_trainer.command("quarter")
     for section in ("inputsSection", "modelSection", "outputsSection", "evaluationSection", "resultSection"):
         getattr(ui, section).collapsed = True
     ui.trainingSection.collapsed = False
-    options = {"recipe": "semisupervised", "image_loss": "ncc", "ncc_form": "signed", "smoothness": 1, "lr": 1e-3}
-    paths = {"image_list": "/data/brains/images", "label_list": "/data/brains/labels"}
-    ui.trainingOptionsEdit.plainText = json.dumps({**options, **paths, "output_dir": str(tmp_path / "brains")})
+    options = {"recipe": "semisupervised", "image_loss": "ncc", "ncc_form": "signed", "smoothness": 0.5, "lr": 7e-4}
+    options.update(dice_weight=1, label_resolution=1, epochs=60, shape=[48, 64, 48], voxel_size=1, device="cpu")
+    paths = {"image_list": "/data/hippocampi/images.txt", "label_list": "/data/hippocampi/labels.txt"}
+    paths["validation_list"] = "/data/hippocampi/pairs.txt"
+    paths["validation_label_list"] = "/data/hippocampi/pair_labels.txt"
+    ui.trainingOptionsEdit.plainText = json.dumps({**options, **paths, "output_dir": str(tmp_path / "hippocampi")})
     panel.click("checkTrainingButton")
     panel.wait(lambda: not training.run.busy)
     panel.click("trainButton")
     panel.wait(lambda: "Dice" in ui.trainingStatusLabel.text)
-    training.progress._began -= 754
+    training.progress._began -= 533
     training.progress.tick()
-    ui.trainingOutputDirEdit.currentPath = "/data/brains/model"
+    ui.trainingOutputDirEdit.currentPath = "/data/hippocampi/model"
     picture = picture_of(panel, tmp_path)
     panel.click("cancelTrainingButton")
     panel.wait(lambda: not training.run.busy)
