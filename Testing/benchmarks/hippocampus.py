@@ -2,6 +2,7 @@
 
 python -m benchmarks.hippocampus lists FOLDER
 python -m benchmarks.hippocampus evaluate MODEL [--hyper H]
+python -m benchmarks.hippocampus sweep MODEL
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.io.images import read_image, read_label_map
 from VoxelMorphLib.core.jacobian import jacobian_determinant
+from VoxelMorphLib.core.losses.gradient import gradient_penalty
 from VoxelMorphLib.core.metrics import folding, overlap
 from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.registration.network_cache import NetworkCache
@@ -42,9 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     evaluate = commands.add_parser("evaluate", help="register the 20 validation pairs")
     evaluate.add_argument("model", help="id of the model list, or a weights file")
     evaluate.add_argument("--hyper", type=float, default=None, help="regularity, of models that take one")
+    commands.add_parser("sweep", help="the same for every regularity").add_argument("model")
     arguments = parser.parse_args(argv)
     if arguments.command == "lists":
         write_lists(arguments.folder)
+    elif arguments.command == "sweep":
+        print_sweep(arguments.model)
     else:
         print_evaluation(arguments.model, arguments.hyper)
     return 0
@@ -86,12 +91,26 @@ def print_evaluation(model: str, hyper: float | None) -> None:
     _print("register", _results(lambda fixed, moving: _by_register(model, options, cache, fixed, moving)))
 
 
-def _results(registered: Callable[[str, str], _Result]) -> Iterator[_Result]:
-    registered(*pairs()[0])  # the first call loads what the others find in memory
-    return (registered(fixed, moving) for fixed, moving in pairs())
+def print_sweep(model: str) -> None:
+    """Dice, roughness and folds of a model of chosen regularity, by the network alone, for 11 values of it."""
+    for step in range(11):
+        network, entry = load_network(model, hyper=step / 10)
+        space, measured = TrainingSpace(entry.space, LABELS), []
+        for fixed, moving in pairs():
+            displacement, dice, _seconds = _moved(network, space, fixed, moving)
+            folded = folding(jacobian_determinant(displacement)[0].numpy()).percent
+            measured.append((np.mean(dice), float(gradient_penalty(displacement)), folded))
+        dice, rough, folded = np.mean(measured, axis=0)
+        print(
+            f"lambda {step / 10:.1f}: mean Dice {dice:.4f}, mean squared gradient of the displacement {rough:.5f}, "
+            f"folded {folded:.4f} %"
+        )
 
 
-def _by_network(network: torch.nn.Module, space: TrainingSpace, fixed: str, moving: str) -> _Result:
+def _moved(
+    network: torch.nn.Module, space: TrainingSpace, fixed: str, moving: str
+) -> tuple[torch.Tensor, list[float], float]:
+    """Displacement, Dice of each label and CPU seconds of the network."""
     still, mover = (
         space.prepare(Case(case, case_file("images", case), case_file("labels", case))) for case in (fixed, moving)
     )
@@ -100,8 +119,17 @@ def _by_network(network: torch.nn.Module, space: TrainingSpace, fixed: str, movi
         displacement = network.fields(mover.image[None], still.image[None]).displacement
         seconds = time.process_time() - started
         moved = warp(mover.labels[None].float(), displacement, interpolation="nearest")
-        folded = folding(jacobian_determinant(displacement)[0].numpy()).percent
-    return _dice(still.labels[0].numpy(), moved[0, 0].numpy()), folded, seconds
+    return displacement, _dice(still.labels[0].numpy(), moved[0, 0].numpy()), seconds
+
+
+def _results(registered: Callable[[str, str], _Result]) -> Iterator[_Result]:
+    registered(*pairs()[0])  # the first call loads what the others find in memory
+    return (registered(fixed, moving) for fixed, moving in pairs())
+
+
+def _by_network(network: torch.nn.Module, space: TrainingSpace, fixed: str, moving: str) -> _Result:
+    displacement, dice, seconds = _moved(network, space, fixed, moving)
+    return dice, folding(jacobian_determinant(displacement)[0].numpy()).percent, seconds
 
 
 def _by_register(model: str, options: RegistrationOptions, cache: NetworkCache, fixed: str, moving: str) -> _Result:
