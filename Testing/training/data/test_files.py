@@ -59,6 +59,18 @@ def test_a_table_without_known_columns_uses_its_first(a_folder):
     assert label_column(source) is None
 
 
+@pytest.mark.parametrize("empty", ["b.nii,", "b.nii"])
+def test_an_empty_cell_leaves_the_other_label_maps_with_their_images(tmp_path, empty):
+    rows = ["image,labels", "a.nii,la.nii", empty, ",lost.nii", "c.nii,lc.nii"]
+    source = write_list(tmp_path / "list.csv", rows)
+    assert names(list_paths(source, "image_list")) == ["a.nii", "b.nii", "c.nii"]
+    assert label_column(source) == [tmp_path / "la.nii", None, tmp_path / "lc.nii"]
+
+
+def test_an_empty_column_names_no_label_map(tmp_path):
+    assert label_column(write_list(tmp_path / "list.csv", ["image,labels", "a.nii,", "b.nii,"])) is None
+
+
 @pytest.mark.parametrize("line", ["m.nii f.nii", "m.nii\tf.nii", "m.nii, f.nii"])
 def test_pairs_are_moving_and_fixed(tmp_path, line):
     assert list_pairs(write_list(tmp_path / "pairs.txt", [line, ""]), "pair_list") == [

@@ -35,6 +35,16 @@ def test_a_table_names_images_with_their_labels_and_prefixes_are_not_for_it(a_fo
     assert (case.image, case.labels) == (a_folder / "images" / "b.nii.gz", a_folder / "labels" / "b.nii.gz")
 
 
+def test_a_table_with_an_empty_label_cell_lends_no_image_the_label_map_of_another(a_folder):
+    rows = ["image,labels", "a.nii.gz,la.nii.gz", "b.nii.gz,", "c.nii.gz,lc.nii.gz"]
+    source = write_list(a_folder / "t.csv", rows)
+    with pytest.warns(UserWarning, match=r"1 of 3 images have no label map beside them, such as .*b.nii.gz"):
+        cases = read_cases(TrainingConfig(image_list=source))
+    assert [(case.name, case.labels) for case in cases] == [("a", None), ("b", None), ("c", None)]
+    with pytest.raises(ConfigError, match=r"1 of 3 images have no label map .*b.nii.gz. Give label_list"):
+        read_cases(TrainingConfig(image_list=source, labels=(1,)))
+
+
 def test_archives_bring_their_label_maps(tmp_path):
     np.savez(tmp_path / "a.npz", vol=np.zeros((2, 2, 2)), seg=np.zeros((2, 2, 2), int))
     config = TrainingConfig(image_list=str(tmp_path))

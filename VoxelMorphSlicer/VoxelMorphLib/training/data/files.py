@@ -50,15 +50,22 @@ def list_paths(source: str, option: str, prefix: str = "", suffix: str = "") -> 
     return [file.absolute() for file in found]
 
 
-def label_column(source: str) -> list[Path] | None:
-    """The label maps that a .csv or .tsv list of images names beside them; None where it has no such column."""
+def label_column(source: str) -> list[Path | None] | None:
+    """The label maps that a .csv or .tsv list of images names beside them.
+
+    Returns:
+        One for each row that has an image, None where its cell is empty; None where the list names no label map.
+    """
     path = Path(source).expanduser()
     if not path.is_file() or extension(path) not in TABLES:
         return None
-    header, _rows = read_table(path, "image_list")
-    if _find(header, LABEL_COLUMNS) is None:
+    header, rows = read_table(path, "image_list")
+    column = _find(header, LABEL_COLUMNS)
+    if column is None:
         return None
-    return [file.absolute() for file in _column(path, "label_list", LABEL_COLUMNS)]
+    image_column = _find(header, IMAGE_COLUMNS) or 0
+    cells = [_cell(row, column) for row in rows if _cell(row, image_column)]
+    return [(path.parent / cell).absolute() if cell else None for cell in cells] if any(cells) else None
 
 
 def list_pairs(source: str, option: str, prefix: str = "", suffix: str = "") -> list[tuple[Path, Path]]:
@@ -113,7 +120,12 @@ def _column(path: Path, option: str, names: Sequence[str]) -> list[Path]:
         return []
     header, rows = read_table(path, option)
     column = _find(header, names) or 0
-    return [path.parent / row[column] for row in rows if len(row) > column and row[column]]
+    return [path.parent / _cell(row, column) for row in rows if _cell(row, column)]
+
+
+def _cell(row: Sequence[str], column: int) -> str:
+    """A cell; empty where the row ends before it."""
+    return row[column] if len(row) > column else ""
 
 
 def _find(header: Sequence[str], names: Sequence[str]) -> int | None:

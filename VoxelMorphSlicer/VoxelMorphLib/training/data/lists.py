@@ -97,7 +97,8 @@ def _labels_of(images: Sequence[Path], config: TrainingConfig) -> Sequence[Path 
         labels = list_paths(config.label_list, "label_list", config.label_prefix, config.label_suffix)
         _check_count(labels, images, "label_list", "image_list")
         return labels
-    return label_column(config.image_list) or _all_or_none([_own_labels(image) for image in images], images, config)
+    labels = label_column(config.image_list) or [_own_labels(image) for image in images]
+    return _all_or_none(labels, images, config)
 
 
 def _cases_of_pairs(config: TrainingConfig) -> tuple[list[Path], list[Path | None]]:
