@@ -6,6 +6,7 @@ import pytest
 import torch
 from support.tiny_networks import a_cvpr, a_dense, a_miccai, a_pair
 from VoxelMorphLib.core.errors import ConfigError
+from VoxelMorphLib.networks.convolution import convolve, convolve_and_activate
 from VoxelMorphLib.networks.precision import set_precision
 
 
@@ -47,3 +48,11 @@ def test_autocast_ends_where_the_features_end():
     assert {t.dtype for t in (output.flow, output.integrated, output.moved, fields.displacement)} == {torch.float32}
     error = (output.displacement - exact.displacement).abs().max() / exact.displacement.abs().max()
     assert error < 0.05
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_autocast_reaches_the_convolutions_of_the_processor(gradients):
+    image, weight = torch.randn(1, 2, 8, 8, 8), torch.randn(4, 2, 3, 3, 3, requires_grad=gradients)
+    with torch.set_grad_enabled(gradients), torch.autocast("cpu", torch.bfloat16):
+        assert convolve(image, weight, None).dtype == torch.bfloat16
+        assert convolve_and_activate(image, weight, torch.zeros(4)).dtype == torch.bfloat16

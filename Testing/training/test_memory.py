@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from support.made_up_training import a_batch, a_config, losses, some_facts
@@ -92,3 +93,23 @@ def test_the_limit_of_a_container_counts(monkeypatch):
 
 def test_sizes_are_readable():
     assert [in_words(size) for size in (3 << 20, 1 << 30, 5 << 29)] == ["3 MiB", "1.0 GiB", "2.5 GiB"]
+
+
+def test_an_atlas_from_a_file_is_counted_by_its_labels(tmp_path):
+    """The file has the shape of the training, the estimate is made on smaller ones."""
+    write_npz(tmp_path, labels=3)
+    small = step_memory(a_config("atlas-segmentation", prob_atlas=str(tmp_path / "3.npz")), some_facts(labels=(1, 2)))
+    write_npz(tmp_path, labels=9)
+    large = step_memory(a_config("atlas-segmentation", prob_atlas=str(tmp_path / "9.npz")), some_facts(labels=(1, 2)))
+    assert 0 < small < large
+
+
+def write_npz(folder, labels):
+    np.savez(folder / f"{labels}.npz", vol=np.full((*some_facts().shape, labels), 1 / labels, np.float32))
+
+
+def test_files_in_the_page_cache_count_as_free(tmp_path, monkeypatch):
+    for name, text in {"max": "1000", "current": "900", "stat": "anon 100\ninactive_file 700\n"}.items():
+        (tmp_path / f"memory.{name}").write_text(text)
+    monkeypatch.setattr(memory, "_GROUP", tmp_path)
+    assert free_memory("cpu") == 800

@@ -96,3 +96,10 @@ def test_patience_counts_what_is_no_better():
     assert best.exhausted
     assert (best.value, best.step) == (2.0, 1)
     assert not Best(0).exhausted
+
+
+def test_without_labels_the_middle_variant_counts_and_not_the_least_smooth_one():
+    losses = {"0": -0.9, "0.5": -0.6, "1": -0.1}
+    validation = Validation({name: Measures({}, 0.0, loss) for name, loss in losses.items()})
+    assert validation.best == "0.5"
+    assert validation.measures.value == 0.6

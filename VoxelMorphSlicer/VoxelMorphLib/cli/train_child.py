@@ -17,8 +17,20 @@ from .train import main as train
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the train command; the end of standard input is its Ctrl-C."""
-    threading.Thread(target=_interrupt_at_the_end, args=(sys.stdin.fileno(),), daemon=True).start()
+    if "LOCAL_RANK" not in os.environ:  # the first process ends the others
+        threading.Thread(target=_interrupt_at_the_end, args=(_private_input(),), daemon=True).start()
     return train(argv)
+
+
+def _private_input() -> int:
+    """The standard input for this module alone.
+
+    On Windows importing numpy would wait for whoever reads the standard input (numpy issue 24290).
+    """
+    stream, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return stream
 
 
 def _interrupt_at_the_end(stream: int) -> None:

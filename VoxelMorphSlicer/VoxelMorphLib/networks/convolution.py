@@ -70,7 +70,7 @@ def convolve(
     coarse levels of a U-net, so oneDNN is called by name where torch has it.
     """
     ndims = image.ndim - 2
-    if ndims > 1 and image.device.type == "cpu" and image.dtype == torch.float32 and _has_onednn():
+    if ndims > 1 and image.device.type == "cpu" and image.dtype == torch.float32 and _has_onednn() and not _autocast():
         if torch.is_grad_enabled() and is_slow(image, weight, stride, padding):
             return convolve_small(image, weight, bias)
         pads = [padding] * ndims if isinstance(padding, int) else list(padding)
@@ -113,13 +113,26 @@ def channels_last(image: Tensor) -> Tensor:
     return image.contiguous(memory_format=_CHANNELS_LAST[image.ndim - 2])
 
 
+def _autocast() -> bool:
+    """Whether another precision is asked for, which operators called by name would not follow."""
+    try:
+        return torch.is_autocast_enabled("cpu")
+    except TypeError:  # torch before 2.4
+        return torch.is_autocast_cpu_enabled()
+
+
 def _has_onednn() -> bool:
     return torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
 
 
 def _has_fused_activation(image: Tensor) -> bool:
     """The operator that torch's compiler uses; it has no public name."""
-    if image.device.type != "cpu" or not _has_onednn() or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
+    if (
+        image.device.type != "cpu"
+        or _autocast()
+        or not _has_onednn()
+        or not hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+    ):
         return False
     if image.dtype == torch.bfloat16:
         return torch.ops.mkldnn._is_mkldnn_bf16_supported()

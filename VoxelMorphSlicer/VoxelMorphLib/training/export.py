@@ -18,6 +18,7 @@ from ..weights.safetensors_file import write_model
 from .checkpoint import fill, load_checkpoint, trained_weights
 from .config import TrainingConfig
 from .data.facts import DataFacts
+from .detached import detached
 from .monitors.curves import FILE, read_curves
 from .monitors.pictures import space_geometry
 from .table import RECIPES, make_config, make_task
@@ -132,8 +133,9 @@ def _task(path: Path, content: dict[str, Any], config: TrainingConfig) -> Task:
         atlas=blank,
         atlas_labels=no_labels,
     )
-    task = make_task(config, facts)
-    fill(task.network, trained_weights(content), path)
+    weights = trained_weights(content)
+    task = make_task(*detached(config, facts, len(weights["atlas"]) if "atlas" in weights else 1))
+    fill(task.network, weights, path)
     if content["best"]["variant"]:
         task.choose(content["best"]["variant"])
     return task

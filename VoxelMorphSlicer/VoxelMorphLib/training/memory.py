@@ -13,8 +13,10 @@ from ..core.errors import DeviceError
 from .config import TrainingConfig
 from .data.batch import Batch
 from .data.facts import DataFacts
+from .detached import detached
 from .table import make_task
 from .task import Task
+from .tasks.prob_atlas import atlas_labels
 
 #: Adam keeps two numbers for each weight, beside the weight and its gradient.
 _BYTES_PER_PARAMETER = 4 * 4
@@ -22,6 +24,8 @@ _BYTES_PER_PARAMETER = 4 * 4
 _BACKWARD = 0.25
 #: Share of the free memory that a step may take; other programs need some and the estimate is one.
 _USABLE = 0.9
+#: Of the control group that this process belongs to.
+_GROUP = Path("/sys/fs/cgroup")
 _REMEDIES = "a smaller shape or a larger voxel_size, fewer features in encoder and decoder, or a smaller batch_size"
 
 
@@ -35,12 +39,13 @@ def step_memory(config: TrainingConfig, facts: DataFacts) -> int:
         config: of the training.
         facts: about its data.
     """
+    labels = atlas_labels(config.prob_atlas) if getattr(config, "prob_atlas", "") else 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        task = make_task(config, _tiny(facts, 1, 1))
+        task = make_task(*detached(config, _tiny(facts, 1, 1), labels))
         multiple = getattr(task.network, "multiple", 1)
         small, large = (_tiny(facts, multiple, times) for times in (1, 2))
-        kept = [_kept_bytes(config, tiny) for tiny in (small, large)]
+        kept = [_kept_bytes(*detached(config, tiny, labels)) for tiny in (small, large)]
     per_voxel = (kept[1] - kept[0]) / (prod(large.shape) - prod(small.shape))
     voxels = config.batch_size * prod(facts.shape)
     activations = max(per_voxel, 0) * voxels + max(kept[0] - per_voxel * prod(small.shape), 0)
@@ -82,10 +87,11 @@ def _linux_available() -> int | None:
 
 
 def _group_available() -> int | None:
-    """What a container's limit leaves (Linux control groups, version 2)."""
-    limit, used = (Path("/sys/fs/cgroup", name) for name in ("memory.max", "memory.current"))
+    """What a container's limit leaves (Linux control groups, version 2); files in the page cache give way."""
+    limit, used, parts = (_GROUP / name for name in ("memory.max", "memory.current", "memory.stat"))
     try:
-        return int(limit.read_text()) - int(used.read_text())
+        lines = dict(line.split() for line in parts.read_text().splitlines())
+        return int(limit.read_text()) - int(used.read_text()) + int(lines.get("inactive_file", 0))
     except (OSError, ValueError):  # no container, or no limit ("max")
         return None
 

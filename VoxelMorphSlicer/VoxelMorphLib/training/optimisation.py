@@ -42,6 +42,7 @@ class Optimisation:
         self.task, self.config, self.fabric = task, config, fabric
         self.losses = LossMeans()
         self.deferred = fabric.device.type == "cuda" if deferred is None else deferred
+        task.network.to(fabric.device)  # torch before 2.4 makes no fused Adam for weights on the processor
         adam = Adam(task.network.parameters(), lr=config.lr, fused=self.deferred)
         # One forward pass for several processes, whatever the task calls and however often.
         self._module, self._optimiser = fabric.setup(_Forward(task.network), adam)

@@ -35,7 +35,7 @@ from .optimisation import LOOK_EVERY, Optimisation
 from .result import TrainingResult
 from .stopping import Best, StopRequest
 from .task import Task
-from .validation import Pictures, Validator
+from .validation import Pictures, Validator, gather
 
 
 class Trainer:
@@ -109,7 +109,7 @@ class Trainer:
         try:
             with self._stop:
                 self._train()
-        except torch.OutOfMemoryError as error:
+        except torch.cuda.OutOfMemoryError as error:
             raise DeviceError(
                 f"{self.fabric.device} has too little memory for batches of {self.config.batch_size} with the shape "
                 f"{self.task.facts.shape}. Choose a smaller batch_size or shape, or precision bfloat16."
@@ -223,9 +223,14 @@ class Trainer:
 
     def _save(self, path: Path) -> None:
         self.optimisation.losses.reduce(self.fabric)
+        failure = None
         if self.fabric.is_global_zero:
-            save_checkpoint(path, self._checkpoint())
-        self.fabric.barrier()
+            try:
+                save_checkpoint(path, self._checkpoint())
+            except OutputError as error:
+                failure = error
+        if any(gather(self.fabric, [failure is not None])):  # or else the others would wait for the first for ever
+            raise failure or OutputError(f"The first process could not write {path}.")
 
     def _checkpoint(self) -> dict[str, Any]:
         return {

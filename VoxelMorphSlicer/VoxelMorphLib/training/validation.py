@@ -56,7 +56,9 @@ class Validation:
 
     @property
     def best(self) -> str:
-        """The variant of the best network."""
+        """The variant of the best network; without label maps, where the least smooth one would win, the middle one."""
+        if not any(measures.dice for measures in self.by_variant.values()):
+            return list(self.by_variant)[len(self.by_variant) // 2]
         return max(self.by_variant, key=lambda name: _comparable(self.by_variant[name].value))
 
     @property

@@ -40,6 +40,15 @@ def prob_atlas(config: AtlasSegmentationConfig, facts: DataFacts) -> Tensor:
     return atlas / atlas.sum(0, keepdim=True).clamp(min=1e-6)
 
 
+def atlas_labels(path: str) -> int:
+    """How many labels the atlas in an .npz file has.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    return read_npz(path)[0].shape[-1]
+
+
 def known_statistics(path: str, labels: int) -> tuple[list[float], list[float]]:
     """Means and standard deviations of the labels' intensities.
 
