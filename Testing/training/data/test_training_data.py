@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from support.training_files import LABELS, a_data_config, write_cases, write_list
@@ -63,6 +65,16 @@ def test_workers_give_the_same_batches(a_folder, tmp_path, cache):
     alone = list(TrainingData(a_data_config(a_folder, **values), 16).batches(0, 4))
     shared = list(TrainingData(a_data_config(a_folder, workers=2, **values), 16).batches(0, 4))
     assert same(alone, shared)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="workers load data on Linux only")
+def test_what_workers_loaded_takes_no_shared_memory(a_folder):
+    data = TrainingData(a_data_config(a_folder, workers=1), 16, derive=lambda image, labels: {"double": 2 * image})
+    next(data.batches(0, 1))
+    prepared = [data.store.load(case) for case in data.cases]
+    kept = [tensor for case in prepared for tensor in (case.image, case.labels, *case.extras.values())]
+    assert len(kept) == 3 * 6
+    assert not any(tensor.is_shared() for tensor in kept)
 
 
 def test_ranks_share_the_samples_of_one_process(a_folder):

@@ -77,10 +77,15 @@ class CaseStore:
         return case.name in self.memory and (self.derive is None or case.name in self.extras)
 
     def keep(self, case: Case, prepared: Prepared) -> None:
-        """Take what another process has loaded into memory."""
-        self.memory[case.name] = replace(prepared, extras={})
+        """Take what another process has loaded into memory.
+
+        It is copied: tensors of workers are open files in shared memory, and systems limit the number and the size
+        of these.
+        """
+        labels = None if prepared.labels is None else prepared.labels.clone()
+        self.memory[case.name] = Prepared(prepared.image.clone(), labels)
         if self.derive is not None:
-            self.extras[case.name] = prepared.extras
+            self.extras[case.name] = {name: value.clone() for name, value in prepared.extras.items()}
 
     def _extras(self, case: Case, prepared: Prepared) -> dict[str, Tensor]:
         if case.name in self.extras:
