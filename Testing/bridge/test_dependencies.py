@@ -13,6 +13,7 @@ from VoxelMorphLib.bridge import packages as packages_module
 from VoxelMorphLib.bridge.dependencies import Installer, ensure, load_torch, question
 from VoxelMorphLib.bridge.packages import (
     H5PY,
+    LIGHTNING,
     MATPLOTLIB,
     NIBABEL,
     SAFETENSORS,
@@ -121,7 +122,7 @@ def test_only_freesurfer_files_need_nibabel(tmp_path):
 def test_the_versions_are_those_of_the_requirements_file():
     text = (REPOSITORY / "VoxelMorphSlicer" / "Resources" / "requirements.txt").read_text(encoding="utf-8")
     listed = {line for line in text.splitlines() if line and not line.startswith("#")}
-    assert listed == {package.requirement for package in (NIBABEL, H5PY, SAFETENSORS, MATPLOTLIB)}
+    assert listed == {package.requirement for package in (NIBABEL, H5PY, SAFETENSORS, MATPLOTLIB, LIGHTNING)}
 
 
 def test_what_is_there_is_not_asked_for():
