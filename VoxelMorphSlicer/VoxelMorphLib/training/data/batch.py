@@ -41,11 +41,13 @@ class Batch:
 
     def to(self, device: str | torch.device) -> Batch:
         """The same batch on a device."""
+        # Only CUDA orders the copy before the work that follows; elsewhere a tensor could be used before it is there.
+        later = torch.device(device).type == "cuda"
 
         def moved(value: object) -> object:
             if isinstance(value, dict):
                 return {name: moved(item) for name, item in value.items()}
-            return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+            return value.to(device, non_blocking=later) if isinstance(value, Tensor) else value
 
         return replace(self, **{f.name: moved(getattr(self, f.name)) for f in fields(self)})
 
