@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
-from ..core.errors import WeightsError
+from ..core.errors import ConfigError, WeightsError
 from ..weights.load import load_network
 from .checkpoint import fill, load_checkpoint, trained_weights
 from .config import TrainingConfig
 from .data.training_data import TrainingData
+from .memory import free_memory, in_words
 from .table import make_task, task_class
 from .task import Task
 
@@ -19,12 +20,13 @@ def assemble(config: TrainingConfig) -> tuple[Task, TrainingData]:
     """Read the lists, look at the images and build the network that fits them, always the same for one seed.
 
     Raises:
-        ConfigError: the data lack what the recipe needs.
+        ConfigError: the data lack what the recipe needs, or do not fit into the memory that is to keep them.
         ImageError: a list or an image cannot be used.
         WeightsError: the weights to start from do not fit.
     """
     kind = task_class(config.recipe)
     data = TrainingData(config, 2 ** len(config.encoder), kind.samples)
+    check_cache(config, data.bytes_in_memory)
     facts = data.facts(kind.needs_mean)
     torch.manual_seed(config.seed)
     task = make_task(config, facts)
@@ -33,6 +35,24 @@ def assemble(config: TrainingConfig) -> tuple[Task, TrainingData]:
     if config.init_weights and not kind.reads_init_weights:
         start_from(task, config.init_weights)
     return task, data
+
+
+def check_cache(config: TrainingConfig, size: int) -> None:
+    """Refuse prepared images that are to be kept in memory and do not fit; before any of them is loaded.
+
+    Args:
+        config: of the training; each of its processes on this machine keeps all images.
+        size: bytes of all images.
+
+    Raises:
+        ConfigError: they need more than is free.
+    """
+    needed, free = size * config.devices, free_memory("cpu")
+    if config.cache == "memory" and free is not None and needed > free:
+        raise ConfigError(
+            f"The prepared images take {in_words(needed)} of memory in {config.devices} process(es) and "
+            f'{in_words(free)} is free. Set cache to "disk" or "none".'
+        )
 
 
 def start_from(task: Task, path: str) -> None:

@@ -1,0 +1,61 @@
+"""A training begins only when the memory that is to keep its images suffices."""
+
+from __future__ import annotations
+
+import pytest
+from support.training_files import a_data_config, write_cases
+from VoxelMorphLib.core.errors import ConfigError
+from VoxelMorphLib.training import assembly
+from VoxelMorphLib.training.assembly import assemble
+from VoxelMorphLib.training.data.store import CaseStore
+from VoxelMorphLib.training.table import make_config
+
+#: Of three images with label maps of 16 x 16 x 16 voxels, float32 and int16.
+SIZE = 3 * 16**3 * (4 + 2)
+
+
+@pytest.fixture(scope="module")
+def some_files(tmp_path_factory):
+    """The lists of three small cases."""
+    folder = tmp_path_factory.mktemp("cases")
+    write_cases(folder, count=3)
+    lists = a_data_config(folder)
+    return {"image_list": lists.image_list, "label_list": lists.label_list, "output_dir": lists.output_dir}
+
+
+@pytest.fixture
+def a_file_config(some_files):
+    def make(**values):
+        return make_config(
+            "pairwise", {**some_files, "encoder": (4, 4), "decoder": (4, 4), "shape": (16,) * 3, **values}
+        )
+
+    return make
+
+
+@pytest.fixture
+def has_free(monkeypatch):
+    """Pretends that so many bytes are free."""
+    return lambda size: monkeypatch.setattr(assembly, "free_memory", lambda _device: size)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_loaded(
+    a_file_config, has_free, monkeypatch, devices
+):
+    monkeypatch.setattr(CaseStore, "images", lambda _store, case: pytest.fail(f"{case.name} is loaded"))
+    has_free(devices * SIZE - 1)
+    sentence = rf'take \d+ MiB of memory in {devices} process\(es\) and \d+ MiB is free. Set cache to "disk" or "none"'
+    with pytest.raises(ConfigError, match=sentence):
+        assemble(a_file_config(devices=devices))
+
+
+@pytest.mark.parametrize(
+    ("free", "values"),
+    [(2 * SIZE, {"devices": 2}), (0, {"cache": "disk"}), (0, {"cache": "none"}), (None, {})],
+    ids=["enough", "disk", "none", "unknown"],
+)
+def test_what_fits_or_is_not_kept_is_trained_on(a_file_config, has_free, free, values):
+    has_free(free)
+    _task, data = assemble(a_file_config(**values))
+    assert data.bytes_in_memory == SIZE
