@@ -191,7 +191,7 @@ def test_a_sequence_of_the_reference_alone_is_done_at_once(panel, scene, sequenc
 def test_the_moved_volumes_are_shown(ready, scene, worker):
     layers = slicer.vtkMRMLSliceCompositeNode()
     layers.SetLayoutName("Red")
-    scene.AddNode(layers)
+    layers = scene.AddNode(layers)  # or the one of that name that the scene keeps when it is cleared
     ready.click("registerSequenceButton")
     answer_all(ready, worker, 2)
     browser = ready.widget.panel.parameters.sequenceBrowser
