@@ -212,7 +212,11 @@ BAD = {
     "model format": (lambda f: ["--model", f / "m.pt"], r"does not end in \.safetensors"),
     "model id": (lambda f: ["--addToModels", "--modelId", "a b"], "needs an id of letters"),
     "extension's model": (lambda f: ["--addToModels", "--modelId", "optimise"], "The extension itself has a model"),
-    "too large": (lambda f: ["--shape", "4096,4096,4096"], "GiB of memory and cpu has .* free. Choose a smaller"),
+    "too large": (
+        lambda f: ["--shape", "4096,4096,4096", "--cache", "none"],
+        "GiB of memory and cpu has .* free. Choose a smaller",
+    ),
+    "too many": (lambda f: ["--shape", "4096,4096,4096"], 'prepared images take .* Set cache to "disk" or "none"'),
 }
 
 
