@@ -6,15 +6,11 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
-from support.hippocampi import dice, read_case, validation_pairs
+from support.hippocampi import BUNDLED, dice, read_case, validation_pairs
 from support.mrml_nodes import add_volume
 from VoxelMorphLib.bridge.nodes import transform_from_node
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.registration.affine_start import affine_start
-from VoxelMorphLib.weights.catalogue import load_catalogue
-from VoxelMorphLib.weights.folders import BUNDLED_FOLDER
-
-BUNDLED = [entry for entry in load_catalogue(BUNDLED_FOLDER / "models.json").values() if entry.file and not entry.url]
 
 
 @pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: entry.id)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.hippocampi import dice, file_of, read_case, validation_pairs
+from support.hippocampi import BUNDLED, dice, file_of, read_case, validation_pairs
 from VoxelMorphLib.cli.register import main
 from VoxelMorphLib.core.io.images import read_label_map
-from VoxelMorphLib.weights.catalogue import load_catalogue
 from VoxelMorphLib.weights.folders import BUNDLED_FOLDER
 
 PAIRS = 4
-BUNDLED = [entry for entry in load_catalogue(BUNDLED_FOLDER / "models.json").values() if entry.file and not entry.url]
 
 
 @pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: entry.id)

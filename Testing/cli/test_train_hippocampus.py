@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
+from support.hippocampi import file_of, validation_pairs
 from support.shared_data import data_folder
 from VoxelMorphLib.cli.train import main
 from VoxelMorphLib.core.metrics import overlap
@@ -29,18 +31,12 @@ REST = ["--clip", "1", "--device", "cpu", "--pictures", "0", "--shape", ",".join
 
 
 @pytest.fixture
-def validation_pairs():
-    """(fixed, moving) numbers of cases that are not trained on."""
-    return json.loads((data_folder() / "hippocampus" / "val_pairs.json").read_text(encoding="utf-8"))["pairs"][:PAIRS]
-
-
-@pytest.fixture
-def lists(tmp_path, validation_pairs):
+def lists(tmp_path):
     """Training cases and validation pairs as files of the command."""
     folder = data_folder() / "hippocampus"
     cases = json.loads((folder / "train_cases.json").read_text(encoding="utf-8"))[:CASES]
     (tmp_path / "cases.txt").write_text("\n".join(cases))
-    (tmp_path / "pairs.txt").write_text("\n".join(f"{moving} {fixed}" for fixed, moving in validation_pairs))
+    (tmp_path / "pairs.txt").write_text("\n".join(f"{moving} {fixed}" for fixed, moving in validation_pairs(PAIRS)))
     argv = ["--imageList", tmp_path / "cases.txt", "--labelList", tmp_path / "cases.txt"]
     argv += ["--validationList", tmp_path / "pairs.txt", "--validationLabelList", tmp_path / "pairs.txt"]
     for name in ("image", "label"):
@@ -49,16 +45,15 @@ def lists(tmp_path, validation_pairs):
 
 
 @pytest.fixture
-def dice_before(validation_pairs):
+def dice_before():
     """Mean Dice of the pairs with the middles of the volumes on each other."""
-    folder = data_folder() / "hippocampus"
     space = TrainingSpace(make_config("pairwise", {"shape": SHAPE}).space(SHAPE), (1, 2))
 
     def labels(case):
-        files = (folder / kind / f"hippocampus_{case}.nii.gz" for kind in ("images", "labels"))
+        files = (Path(file_of(kind, case)) for kind in ("images", "labels"))
         return space.prepare(Case(case, *files)).labels.numpy()
 
-    return sum(overlap(labels(fixed), labels(moving)).mean for fixed, moving in validation_pairs) / PAIRS
+    return sum(overlap(labels(fixed), labels(moving)).mean for fixed, moving in validation_pairs(PAIRS)) / PAIRS
 
 
 @pytest.mark.slow

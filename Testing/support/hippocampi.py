@@ -7,8 +7,13 @@ import json
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.io.images import read_image, read_label_map
 from VoxelMorphLib.core.metrics import overlap
+from VoxelMorphLib.weights.catalogue import CATALOGUE_NAME, load_catalogue
+from VoxelMorphLib.weights.folders import BUNDLED_FOLDER
 
 from .shared_data import data_folder
+
+#: The models that come with the extension; all are of these data.
+BUNDLED = [entry for entry in load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME).values() if entry.file and not entry.url]
 
 
 def file_of(kind: str, case: str) -> str:
