@@ -77,6 +77,18 @@ def test_images_far_apart_are_brought_together() -> None:
         assert error_mm(affine_start(fixed, moving, kind), truth, fixed) < 1.0
 
 
+@pytest.mark.parametrize(
+    ("slices", "thickness_mm", "kind"),
+    [(2, 5.0, "centre"), (2, 5.0, "affine"), (3, 5.0, "affine"), (2, 1.0, "centre"), (2, 1.0, "rigid")],
+)
+def test_volumes_of_few_slices_are_aligned(slices: int, thickness_mm: float, kind: str) -> None:
+    truth = about_centre(np.eye(3), (4.0, -3.0, 0.0))
+    spacing, shape = np.array([1.0, 1.0, thickness_mm]), np.array([44, 40, slices])
+    fixed = a_blob_image(Geometry.from_parts(shape, spacing, np.eye(3), CENTRE - spacing * (shape - 1) / 2))
+    moving = Image(fixed.array, fixed.geometry.transformed(truth.matrix), "moved slices")
+    assert error_mm(affine_start(fixed, moving, kind), truth, fixed) < 1.0
+
+
 def test_the_same_seed_gives_the_same_start() -> None:
     fixed, moving = (a_blob_image(a_geometry("RAS", FINE, 1.0), seed) for seed in (0, 1))
     first, second = (affine_start(fixed, moving, "affine", seed=3) for _ in range(2))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
-from typing import Optional
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from ..core.errors import GeometryError
 from ..core.image import Image, LabelMap
-from ..core.io.itk import LPS, itk_image
+from ..core.io.itk import LPS
 from ..core.progress import Progress, silent
 from ..core.transform import AffineTransform
 from .masks import cropped
+from .overlap import overlap
+from .reduced_image import ReducedImage
 
 #: The two images are reduced to at most this many voxels: a start needs no detail.
 MAX_VOXELS = 250_000
@@ -29,8 +30,8 @@ SHRINKS = (4, 2, 1)
 TRIAL_ANGLES_DEG = (-30.0, 0.0, 30.0)
 #: A position other than the header's must raise mutual information by this factor to be believed.
 TRIAL_GAIN = 1.1
-
-_Masked = tuple[Image, Optional[LabelMap]]
+#: A tilt that leaves less than this share of the overlap is not believed: thin volumes would be turned out of sight.
+LEAST_OVERLAP = 0.5
 
 
 def affine_start(
@@ -68,23 +69,27 @@ def affine_start(
         matrix = np.eye(4)
         matrix[:3, 3] = moving.geometry.centre - fixed.geometry.centre
         return AffineTransform(matrix)
+    pair = [
+        ReducedImage.of(*cropped(image, mask), MAX_VOXELS)
+        for image, mask in ((fixed, fixed_mask), (moving, moving_mask))
+    ]
     with _one_thread():
-        return _aligned(cropped(fixed, fixed_mask), cropped(moving, moving_mask), kind, seed, progress)
+        return _aligned(*pair, kind, seed, progress)
 
 
-def _aligned(fixed: _Masked, moving: _Masked, kind: str, seed: int, progress: Progress) -> AffineTransform:
-    trial = _Search(_Side(*fixed, TRIAL_VOXELS), _Side(*moving, TRIAL_VOXELS), seed, progress)
+def _aligned(fixed: ReducedImage, moving: ReducedImage, kind: str, seed: int, progress: Progress) -> AffineTransform:
+    trial = _Search(fixed.reduced(TRIAL_VOXELS), moving.reduced(TRIAL_VOXELS), seed, progress)
     transform = trial.best_position(with_rotations=kind != "centre")
     if kind == "centre":
         return _to_ras(transform)
-    search = _Search(_Side(*fixed, MAX_VOXELS), _Side(*moving, MAX_VOXELS), seed, progress)
-    transform = search.refine(transform, 0.1, 0.5)
+    search = _Search(fixed, moving, seed, progress)
+    transform = search.refine(transform, SHRINKS if kind == "rigid" else SHRINKS[:-1], 0.1, 0.5)
     if kind == "affine":
         start = sitk.AffineTransform(3)
         start.SetMatrix(transform.GetMatrix())
         start.SetTranslation(transform.GetTranslation())
         start.SetCenter(transform.GetCenter())
-        transform = search.refine(start, 0.5, 1.0)
+        transform = search.refine(start, SHRINKS, 0.5, 1.0)
     return _to_ras(transform)
 
 
@@ -102,7 +107,7 @@ def _one_thread() -> Iterator[None]:
 class _Search:
     """Mutual information of two reduced images, and the maps that raise it."""
 
-    def __init__(self, fixed: _Side, moving: _Side, seed: int, progress: Progress):
+    def __init__(self, fixed: ReducedImage, moving: ReducedImage, seed: int, progress: Progress):
         self.fixed, self.moving, self.seed, self.progress = fixed, moving, seed, progress
         self.centre = fixed.centre_of_mass()
 
@@ -121,30 +126,32 @@ class _Search:
         if not with_rotations:
             return best
         angles = [np.deg2rad(a) for a in product(TRIAL_ANGLES_DEG, repeat=3) if any(a)]
-        tilted, tilted_score = self._best([self._euler(a, shift) for shift in shifts[1:] for a in angles])
-        return tilted if tilted_score > TRIAL_GAIN * score else best
+        tilted = [self._euler(a, shift) for shift in shifts[1:] for a in angles]
+        least = LEAST_OVERLAP * self._overlap(best)
+        found, found_score = self._best([tilt for tilt in tilted if self._overlap(tilt) >= least] or [best])
+        return found if found_score > TRIAL_GAIN * score else best
 
-    def refine(self, start: sitk.Transform, begin: float, end: float) -> sitk.Transform:
-        """Multi-resolution ascent from `start`; `start` itself comes back when that is better."""
+    def refine(self, start: sitk.Transform, shrinks: Sequence[int], begin: float, end: float) -> sitk.Transform:
+        """Ascent from `start`, coarse to fine; `start` itself comes back when that is better."""
         transform = type(start)(start)
         method = self._method()
-        method.SetShrinkFactorsPerLevel(SHRINKS)
-        method.SetSmoothingSigmasPerLevel([s / 2 if s > 1 else 0 for s in SHRINKS])
+        method.SetShrinkFactorsPerLevel(shrinks)
+        method.SetSmoothingSigmasPerLevel([s / 2 if s > 1 else 0 for s in shrinks])
         method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
         method.SetOptimizerAsRegularStepGradientDescent(
             learningRate=1.0, minStep=1e-3, numberOfIterations=ITERATIONS, gradientMagnitudeTolerance=1e-6
         )
         method.SetOptimizerScalesFromPhysicalShift()
         method.SetInitialTransform(transform, inPlace=True)
-        self._execute(method, begin, end)
+        self._execute(method, len(shrinks), begin, end)
         return transform if self._score(transform) >= self._score(start) else start
 
-    def _execute(self, method: sitk.ImageRegistrationMethod, begin: float, end: float) -> None:
+    def _execute(self, method: sitk.ImageRegistrationMethod, levels: int, begin: float, end: float) -> None:
         """Run; an exception of the progress callback stops the ascent first, because ITK would swallow it."""
         stopped: list[BaseException] = []
 
         def report() -> None:
-            done = (method.GetCurrentLevel() + method.GetOptimizerIteration() / ITERATIONS) / len(SHRINKS)
+            done = (method.GetCurrentLevel() + method.GetOptimizerIteration() / ITERATIONS) / levels
             try:
                 self.progress(begin + (end - begin) * done, "Aligning")
             except BaseException as error:
@@ -183,6 +190,9 @@ class _Search:
         except RuntimeError:
             return -np.inf
 
+    def _overlap(self, transform: sitk.Transform) -> float:
+        return overlap(self.fixed.geometry, self.moving.geometry, _to_ras(transform))
+
     def _method(self) -> sitk.ImageRegistrationMethod:
         method = sitk.ImageRegistrationMethod()
         method.SetMetricAsMattesMutualInformation(BINS)
@@ -198,59 +208,6 @@ class _Search:
 
     def _euler(self, angles: tuple[float, ...], shift: np.ndarray) -> sitk.Euler3DTransform:
         return sitk.Euler3DTransform(self.centre.tolist(), *map(float, angles), shift.tolist())
-
-
-class _Side:
-    """One of the two images and its mask as SimpleITK's, on isotropic voxels (LPS mm).
-
-    Args:
-        image: is smoothed before it is sampled down.
-        mask: on the same grid, or None.
-        voxels: at most about that many are kept.
-    """
-
-    def __init__(self, image: Image, mask: LabelMap | None, voxels: int):
-        geometry = image.geometry
-        spacing = max(geometry.spacing.min(), (np.prod(geometry.shape * geometry.spacing) / voxels) ** (1 / 3))
-        grid = geometry.with_spacing(spacing)
-        reference = itk_image(np.empty(grid.shape, np.uint8), grid)
-        smooth = sitk.SmoothingRecursiveGaussian(itk_image(image.array.astype(np.float32), geometry), spacing / 2)
-        low = float(image.array.min())
-        self.image = sitk.Resample(smooth, reference, sitk.Transform(), sitk.sitkLinear, low, sitk.sitkFloat32)
-        self.mask = None if mask is None else _reduced_mask(mask, reference)
-
-    def centre_of_grid(self) -> np.ndarray:
-        """(3,), LPS mm."""
-        image = self.image
-        return np.array(image.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in image.GetSize()]))
-
-    def centre_of_mass(self) -> np.ndarray:
-        """(3,), LPS mm, of the intensities above the minimum, single bright specks held down."""
-        weights = self._weights()
-        total = weights.sum()
-        if total <= 0:
-            return self.centre_of_grid()
-        profiles = [weights.sum(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
-        index = [float((profile * np.arange(profile.size)).sum() / total) for profile in profiles]
-        return np.array(self.image.TransformContinuousIndexToPhysicalPoint(index))
-
-    def _weights(self) -> np.ndarray:
-        array = sitk.GetArrayViewFromImage(self.image).T
-        inside = slice(None) if self.mask is None else sitk.GetArrayViewFromImage(self.mask).T > 0
-        seen = array[inside]
-        low, high = seen.min(), np.percentile(seen, 99)
-        weights = np.zeros_like(array)
-        weights[inside] = np.minimum(seen, high) - low
-        return weights
-
-
-def _reduced_mask(mask: LabelMap, reference: sitk.Image) -> sitk.Image:
-    """Voxels of which half is inside; a mask too thin for that keeps its fullest voxels."""
-    full = itk_image(mask.array.astype(np.float32), mask.geometry)
-    smooth = sitk.SmoothingRecursiveGaussian(full, reference.GetSpacing()[0] / 2)
-    share = sitk.Resample(smooth, reference, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
-    fullest = float(sitk.GetArrayViewFromImage(share).max())
-    return sitk.Cast(share >= 0.5 * min(fullest, 1.0), sitk.sitkUInt8)
 
 
 def _to_ras(transform: sitk.Transform) -> AffineTransform:

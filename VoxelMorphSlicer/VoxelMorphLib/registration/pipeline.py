@@ -26,6 +26,7 @@ from .masks import described, fitted_mask, hide_outside, mask_through
 from .matcher import Matcher, known_entry, load_matcher
 from .network_cache import NetworkCache
 from .network_space import decode_affine, encode, encode_mask, network_grid
+from .overlap import overlap
 from .quality import Figures, measure
 from .result import Registration, RegistrationReport
 
@@ -120,7 +121,7 @@ class _Job:
             return  # a file that was not read yet
         self.affine = entry.affine_start if wanted == "auto" else wanted
         chosen = wanted not in ("auto", "none") or self.affine in ("grid", "centre")
-        if not chosen and not _overlap(self.fixed.geometry, self.moving, self.initial):
+        if not chosen and not overlap(self.fixed.geometry, self.moving.geometry, self.initial):
             raise GeometryError(
                 f"The volumes {self.fixed.name} (centre {_point(self.fixed.geometry)}) and {self.moving.name} (centre "
                 f"{_point(self.moving.geometry)}) do not overlap in the patient. Choose the start centre, rigid or "
@@ -230,14 +231,6 @@ def _before(end: Transform, field: DisplacementField) -> Transform:
 
 def _is_identity(transform: Transform) -> bool:
     return isinstance(transform, AffineTransform) and np.allclose(transform.matrix, np.eye(4), atol=1e-9)
-
-
-def _overlap(fixed: Geometry, moving: Image, initial: Transform) -> bool:
-    """True when some place of the fixed field of view lies in that of the moving image."""
-    steps = np.stack(np.meshgrid(*[np.linspace(0, n - 1, 16) for n in fixed.shape], indexing="ij"), axis=-1)
-    voxels = moving.geometry.world_to_voxel(initial.apply_to_points(fixed.voxel_to_world(steps)))
-    inside = (voxels >= -0.5) & (voxels <= np.array(moving.geometry.shape) - 0.5)
-    return bool(inside.all(axis=-1).any())
 
 
 def _surroundings(geometry: Geometry) -> Geometry:
