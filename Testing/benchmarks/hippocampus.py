@@ -23,7 +23,7 @@ from VoxelMorphLib.core.jacobian import jacobian_determinant
 from VoxelMorphLib.core.losses.gradient import gradient_penalty
 from VoxelMorphLib.core.metrics import folding, overlap
 from VoxelMorphLib.core.spatial import warp
-from VoxelMorphLib.registration.network_cache import NetworkCache
+from VoxelMorphLib.registration.cache import RegistrationCache
 from VoxelMorphLib.registration.pipeline import register
 from VoxelMorphLib.training.data.case import Case
 from VoxelMorphLib.training.data.space import TrainingSpace
@@ -85,7 +85,7 @@ def print_evaluation(model: str, hyper: float | None) -> None:
     network, entry = load_network(model, hyper=hyper)
     space = TrainingSpace(entry.space, LABELS)
     options = RegistrationOptions(device="cpu", **({} if hyper is None else {"hyper": hyper}))
-    cache = NetworkCache()
+    cache = RegistrationCache()
     print(f"{model}, {torch.get_num_threads()} thread(s)")
     _print("network", _results(lambda fixed, moving: _by_network(network, space, fixed, moving)))
     _print("register", _results(lambda fixed, moving: _by_register(model, options, cache, fixed, moving)))
@@ -132,11 +132,13 @@ def _by_network(network: torch.nn.Module, space: TrainingSpace, fixed: str, movi
     return dice, folding(jacobian_determinant(displacement)[0].numpy()).percent, seconds
 
 
-def _by_register(model: str, options: RegistrationOptions, cache: NetworkCache, fixed: str, moving: str) -> _Result:
+def _by_register(
+    model: str, options: RegistrationOptions, cache: RegistrationCache, fixed: str, moving: str
+) -> _Result:
     images = [read_image(case_file("images", case)) for case in (fixed, moving)]
     labels = [read_label_map(case_file("labels", case)) for case in (fixed, moving)]
     started = time.process_time()
-    result = register(*images, model, options, networks=cache)
+    result = register(*images, model, options, cache=cache)
     seconds = time.process_time() - started
     moved = result.forward.resample(labels[1], labels[0].geometry)
     return _dice(labels[0].array, moved.array), result.report.folded_percent, seconds

@@ -13,6 +13,7 @@ from VoxelMorphLib.core.errors import Cancelled, DeviceError
 from VoxelMorphLib.core.image import LabelMap
 from VoxelMorphLib.core.job import RegistrationJob
 from VoxelMorphLib.registration import fallback
+from VoxelMorphLib.registration.cache import RegistrationCache
 from VoxelMorphLib.registration.fallback import register_job
 from VoxelMorphLib.registration.network_cache import NetworkCache
 from VoxelMorphLib.registration.pipeline import register
@@ -135,7 +136,7 @@ def test_networks_are_forgotten_before_another_attempt(memory):
 
     memory.fails = lambda voxels, _device: voxels > 3000
     networks = Watched()
-    register_job(a_job(), networks=networks)
+    register_job(a_job(), cache=RegistrationCache(networks))
     assert networks.cleared == 1
 
 

@@ -16,6 +16,7 @@ from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import WeightsError
 from VoxelMorphLib.networks.joint import HyperVxmJoint
 from VoxelMorphLib.registration import network_cache
+from VoxelMorphLib.registration.cache import RegistrationCache
 from VoxelMorphLib.registration.network_cache import NetworkCache
 from VoxelMorphLib.registration.pipeline import register
 
@@ -87,7 +88,9 @@ def test_register_uses_the_cache(loads, a_file):
     networks = NetworkCache()
     image = a_blob_image(a_geometry("RAS", (16, 16, 16)))
     for _click in range(2):
-        register(image, image, a_file, RegistrationOptions(affine="none", device="cpu"), networks=networks)
+        register(
+            image, image, a_file, RegistrationOptions(affine="none", device="cpu"), cache=RegistrationCache(networks)
+        )
     assert loads == ["tiny.safetensors"]
 
 
@@ -120,7 +123,7 @@ def test_the_regularity_of_the_options_reaches_the_network(loads, tmp_path):
     fields = []
     for value in (0.0, 1.0):
         options = RegistrationOptions(affine="none", device="cpu", hyper=value)
-        result = register(image, image, path, options, networks=networks)
+        result = register(image, image, path, options, cache=RegistrationCache(networks))
         fields.append(result.forward.array)
         assert result.report.options["hyper"] == value
     assert loads == ["hyper.safetensors"]

@@ -25,7 +25,7 @@ EXTERNAL = {
     "numpy": ("*",),
     "scipy": ("*",),
     "torch": ("core.*", "networks.*", "weights.*", "registration.*", "report.*", "training.*", "cli.*"),
-    "SimpleITK": ("core.io.*", "registration.affine_start*"),
+    "SimpleITK": ("core.io.*", "registration.affine_start*", "registration.reduced_image"),
     "nibabel": ("core.io.*",),
     "h5py": ("weights.keras*",),
     "safetensors": ("weights.*",),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class JobRunner:
-    """Keeps a loaded network for the next job.
+    """Keeps a loaded network and affine starts for the next job.
 
     Args:
         worker: process that computes; None computes in this process.
@@ -22,7 +22,7 @@ class JobRunner:
 
     def __init__(self, worker: WorkerClient | None = None):
         self.worker = worker
-        self._networks = None
+        self._cache = None
 
     def run(self, job: RegistrationJob, progress: Progress = silent) -> Registration:
         """Register and wait for the result.
@@ -34,8 +34,9 @@ class JobRunner:
         if self.worker is not None:
             return self.worker.run(job, progress)
         load_torch()
+        from ..registration.cache import RegistrationCache
         from ..registration.fallback import register_job
         from ..registration.network_cache import NetworkCache
 
-        self._networks = self._networks or NetworkCache(capacity=1)
-        return register_job(job, progress, self._networks)
+        self._cache = self._cache or RegistrationCache(NetworkCache(capacity=1))
+        return register_job(job, progress, self._cache)

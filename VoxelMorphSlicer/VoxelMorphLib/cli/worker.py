@@ -67,7 +67,7 @@ class Worker:
         self.requests, self.answers, self.folder, self.idle_s = requests, answers, folder, idle_s
         self._inbox: queue.Queue[Message] = queue.Queue()
         self._writing = threading.Lock()
-        self._networks: Any = None
+        self._cache: Any = None
 
     def serve(self) -> NoReturn:
         """Say hello, then work until there is nothing more to do."""
@@ -126,7 +126,7 @@ class Worker:
         clock.lap("import")
         job = _on_disk(folder, read_job, folder)
         clock.lap("read")
-        registration = register_job(job, progress, self._networks)
+        registration = register_job(job, progress, self._cache)
         clock.lap("register")
         _on_disk(folder, write_registration, registration, folder)
         clock.lap("write")
@@ -136,20 +136,20 @@ class Worker:
     def _library(self) -> Callable[..., Any]:
         """What registers; loading it takes seconds the first time."""
         try:
+            from ..registration.cache import RegistrationCache
             from ..registration.fallback import register_job
-            from ..registration.network_cache import NetworkCache
         except (ImportError, OSError) as error:
             raise DependencyError(
                 f"PyTorch or a library that it needs cannot be loaded ({error}). "
                 "Install PyTorch in the module PyTorch Utils, then try again."
             ) from error
-        if self._networks is None:
-            self._networks = NetworkCache()
+        if self._cache is None:
+            self._cache = RegistrationCache()
         return register_job
 
     def _release_memory(self) -> None:
         """While nobody asks for anything, the device's memory belongs to other programs."""
-        if self._networks is not None:
+        if self._cache is not None:
             from ..registration.fallback import release_memory
 
             release_memory()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy.ndimage import map_coordinates, spline_filter
@@ -16,6 +18,8 @@ from .image import Image, LabelMap
 ORDERS = {"nearest": 0, "linear": 1, "cubic": 3}
 #: Voxels that are mapped at a time; bounds the float64 coordinates to about 12 MB.
 SLAB_VOXELS = 1 << 19
+#: Slabs that are mapped at once; each needs about 60 MB meanwhile.
+MOST_THREADS = 8
 
 
 def slabs(geometry: Geometry) -> Iterator[slice]:
@@ -23,6 +27,13 @@ def slabs(geometry: Geometry) -> Iterator[slice]:
     planes = max(1, SLAB_VOXELS // (geometry.shape[1] * geometry.shape[2]))
     for start in range(0, geometry.shape[0], planes):
         yield slice(start, min(start + planes, geometry.shape[0]))
+
+
+def each_slab(geometry: Geometry, work: Callable[[slice], None]) -> None:
+    """Call `work` for every slab of a grid, on all processors: numpy and scipy compute without Python's lock."""
+    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
+        for _done in pool.map(work, slabs(geometry)):
+            pass  # an error of `work` is raised here
 
 
 def slab_points(geometry: Geometry, slab: slice) -> np.ndarray:
@@ -67,9 +78,12 @@ def resample_mapped(
             return type(image)(same, geometry, image.name)
     source = _spline_coefficients(image.array, order)
     moved = np.empty(geometry.shape, image.array.dtype)
-    for slab in slabs(geometry):
+
+    def fill(slab: slice) -> None:
         voxels = image.geometry.world_to_voxel(map_slab(slab))
         moved[slab] = _sample(source, voxels, order, background, moved.dtype)
+
+    each_slab(geometry, fill)
     return type(image)(moved, geometry, image.name)
 
 

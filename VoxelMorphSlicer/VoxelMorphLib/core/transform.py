@@ -14,7 +14,7 @@ from .coinciding import copied
 from .errors import GeometryError
 from .geometry import Geometry
 from .image import Image
-from .image_resampling import resample_mapped, slab_points, slabs
+from .image_resampling import each_slab, resample_mapped, slab_points
 
 #: Residual of a numerical inverse, in voxels of its grid: sought, and worth a warning.
 INVERSE_PRECISION_VOX = 1e-3
@@ -69,8 +69,11 @@ class Transform(ABC):
     def to_displacement(self, geometry: Geometry) -> DisplacementField:
         """The displacement at every voxel of `geometry`, float32."""
         field = np.empty((*geometry.shape, 3), np.float32)
-        for slab in slabs(geometry):
+
+        def fill(slab: slice) -> None:
             field[slab] = self.map_slab(geometry, slab) - slab_points(geometry, slab)
+
+        each_slab(geometry, fill)
         return DisplacementField(field, geometry)
 
 

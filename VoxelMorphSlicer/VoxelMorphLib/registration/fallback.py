@@ -14,8 +14,8 @@ from ..core.image import Image
 from ..core.job import RegistrationJob
 from ..core.progress import Progress, silent
 from ..core.transform import IDENTITY
+from .cache import RegistrationCache
 from .masks import fitted_mask, hide_outside
-from .network_cache import NetworkCache
 from .network_space import without_aliasing
 from .pipeline import register
 from .result import Registration
@@ -25,28 +25,28 @@ SMALLEST_HALVED_EXTENT = 16
 
 
 def register_job(
-    job: RegistrationJob, progress: Progress = silent, networks: NetworkCache | None = None
+    job: RegistrationJob, progress: Progress = silent, cache: RegistrationCache | None = None
 ) -> Registration:
     """Register as `register` does; what was given up for lack of memory stands first among the report's warnings.
 
     Args:
         job: the pair and how to register it.
         progress: called with the finished fraction and a text; may raise `Cancelled`.
-        networks: keeps the loaded network for the next call.
+        cache: keeps what the next call can use.
 
     Raises:
         DeviceError: the memory does not suffice, and the job allows no weaker attempt or they failed too.
         VoxelMorphError: as `register`.
     """
-    result, failure = _attempt(job, progress, networks)
+    result, failure = _attempt(job, progress, cache)
     if result is not None:
         return result
     for weaker, concession in _weaker(job) if job.allow_fallback else ():
-        if networks is not None:
-            networks.clear()
+        if cache is not None:
+            cache.networks.clear()
         release_memory()
         progress(0.0, concession)
-        result, _failure = _attempt(weaker, progress, networks)
+        result, _failure = _attempt(weaker, progress, cache)
         if result is not None:
             return _completed(result, job, concession)
     raise DeviceError(failure)
@@ -59,13 +59,13 @@ def release_memory() -> None:
 
 
 def _attempt(
-    job: RegistrationJob, progress: Progress, networks: NetworkCache | None
+    job: RegistrationJob, progress: Progress, cache: RegistrationCache | None
 ) -> tuple[Registration | None, str]:
     """The registration, or why the memory did not suffice; the error itself would keep the tensors alive."""
     try:
         arguments = (job.fixed, job.moving, job.model, job.options, progress, job.weights_dir, job.initial)
         masks = {"fixed_mask": job.fixed_mask, "moving_mask": job.moving_mask}
-        return register(*arguments, networks=networks, **masks), ""
+        return register(*arguments, cache=cache, **masks), ""
     except Exception as error:
         if not _is_out_of_memory(error):
             raise

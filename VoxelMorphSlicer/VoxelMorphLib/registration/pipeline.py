@@ -21,14 +21,15 @@ from ..core.transform import IDENTITY, AffineTransform, DisplacementField, Trans
 from ..networks.fields import FieldPair
 from ..weights.entry import ModelEntry
 from .affine_start import affine_start
+from .cache import RegistrationCache
 from .field_on_grid import field_on_grid
 from .masks import described, fitted_mask, hide_outside, mask_through
 from .matcher import Matcher, known_entry, load_matcher
-from .network_cache import NetworkCache
 from .network_space import decode_affine, encode, encode_mask, network_grid
 from .overlap import overlap
 from .quality import Figures, measure
 from .result import Registration, RegistrationReport
+from .start_cache import StartCache
 
 #: Iterations that remove what sampling on a grid leaves between the integrals of a velocity and of its negative.
 POLISHING = 2
@@ -42,7 +43,7 @@ def register(
     progress: Progress = silent,
     weights_dir: Path | None = None,
     initial: Transform | None = None,
-    networks: NetworkCache | None = None,
+    cache: RegistrationCache | None = None,
     fixed_mask: LabelMap | None = None,
     moving_mask: LabelMap | None = None,
 ) -> Registration:
@@ -56,7 +57,7 @@ def register(
         progress: called with the finished fraction and a text; may raise `Cancelled`.
         weights_dir: folder that is searched for weight files before anything is downloaded.
         initial: rough alignment fixed -> moving that comes before all others.
-        networks: keeps the loaded network for the next call; None loads anew.
+        cache: keeps loaded networks and affine starts for the next call; None begins anew.
         fixed_mask, moving_mask: label maps in the space of their volume, on any grid; only what lies in any of their
             labels is looked at. The moved image still comes from the whole moving volume.
 
@@ -72,15 +73,16 @@ def register(
         Cancelled: the progress callback stopped the work.
     """
     options = options or RegistrationOptions()
+    cache = cache or RegistrationCache()
     job = _Job(fixed, moving, options, progress, initial or IDENTITY)
     job.check()
     job.look_inside(fixed_mask, moving_mask)
     job.choose_start(known_entry(model))  # before anything is downloaded
     with job.stage("load", 0.0, 0.05):
-        matcher = load_matcher(model, options, weights_dir, span(progress, 0.0, 0.05), networks)
+        matcher = load_matcher(model, options, weights_dir, span(progress, 0.0, 0.05), cache.networks)
         job.choose_start(matcher.entry)
     with job.stage("affine", 0.05, 0.2):
-        start = job.start()
+        start = job.start(cache.starts)
     with job.stage("network", 0.2, 0.8):
         forward, inverse = job.deform(matcher, start)
     with job.stage("resample", 0.8, 0.9):
@@ -132,8 +134,12 @@ class _Job:
         self.fixed_mask = fitted_mask(fixed_mask, self.fixed, "fixed")
         self.moving_mask = fitted_mask(moving_mask, self.moving, "moving")
 
-    def start(self) -> Transform:
+    def start(self, starts: StartCache) -> Transform:
         """Fixed -> moving before the deformable stage."""
+        inputs = (self.fixed, self.moving, self.fixed_mask, self.moving_mask, self.initial)
+        return starts.start(self._find_start, *inputs, self.affine, self.options.seed)
+
+    def _find_start(self) -> Transform:
         moving, moving_mask = self.moving, self.moving_mask
         if self.affine != "none" and self.initial is not IDENTITY:
             moving = self.initial.resample(moving, _surroundings(self.fixed.geometry))
