@@ -93,7 +93,7 @@ def test_clicks_are_split_into_stages(tiny, monkeypatch):
     monkeypatch.setattr(warm_click, "SMALL", (32, 32, 32))
     monkeypatch.setattr(warm_click, "_published_job", warm_click._job_on_own_grid)
     rows = warm_click.measure_warm_click(tiny)
-    assert len(rows) == 2 * (3 + len(warm_click.STAGES))
+    assert len(rows) == 2 * (4 + len(warm_click.STAGES))
     for first, second, *stages, hold_up in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
         assert first.ratio == pytest.approx(first.value / second.value)
         assert sum(row.value for row in stages) == pytest.approx(first.value, abs=0.01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.cuda import needs_cuda
 from VoxelMorphLib.core import spatial
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
 from VoxelMorphLib.core.spatial import identity_grid, sample_at, warp, warp_points
@@ -202,8 +203,7 @@ def test_autocast_does_not_reach_the_warp():
     assert torch.equal(moved, warp(image, field))
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@needs_cuda
 @pytest.mark.parametrize("interpolation", ["linear", "nearest"])
 @pytest.mark.parametrize("padding", ["border", "zeros", "hard"])
 @every_shape

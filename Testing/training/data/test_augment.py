@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.cuda import needs_cuda
 from support.volumes import a_blob_image, a_geometry, a_label_map
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.core.jacobian import jacobian_determinant
@@ -159,8 +160,7 @@ def test_generators_of_a_device_are_seeded():
     assert torch.equal(first, second)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@needs_cuda
 def test_a_gpu_makes_the_same_maps():
     config = a_config(flips=True, augment_affine=1.0, augment_warp=1.0)
     here, there = augment(a_sample(3), config), augment(a_sample(3).to("cuda"), config)
