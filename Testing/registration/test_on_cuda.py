@@ -11,10 +11,8 @@ from support.cuda import needs_cuda
 from support.volumes import a_blob_image, a_geometry
 from support.workers import write_tiny_network
 from VoxelMorphLib.core.config import RegistrationOptions
-from VoxelMorphLib.core.errors import DeviceError
-from VoxelMorphLib.core.job import RegistrationJob
 from VoxelMorphLib.registration.cache import RegistrationCache
-from VoxelMorphLib.registration.fallback import register_job, release_memory
+from VoxelMorphLib.registration.fallback import release_memory
 from VoxelMorphLib.registration.pipeline import register
 
 ON_CUDA = RegistrationOptions(affine="none", device="cuda:0")
@@ -67,25 +65,3 @@ def test_its_memory_is_given_back(a_pair, a_file):
         cache.networks.clear()
     release_memory()
     assert torch.cuda.memory_allocated() <= held
-
-
-@pytest.fixture
-def little_memory():
-    """Too little of it for anything large."""
-    release_memory()
-    torch.cuda.set_per_process_memory_fraction(4e8 / torch.cuda.get_device_properties(0).total_memory)
-    yield
-    torch.cuda.set_per_process_memory_fraction(1.0)
-    release_memory()
-
-
-@needs_cuda
-def test_where_its_memory_does_not_suffice_the_user_is_told_or_less_is_done(a_file, little_memory):
-    geometry = a_geometry("RAS", (256, 224, 192), 1.0)
-    pair = [a_blob_image(geometry, seed) for seed in (0, 1)]
-    job = RegistrationJob(*pair, a_file, ON_CUDA)
-    with pytest.raises(DeviceError, match="too little free memory for a grid of 256x224x192 voxels"):
-        register_job(job)
-    result = register_job(replace(job, allow_fallback=True))
-    assert "did not suffice" in result.report.warnings[0]
-    assert result.moved.array.shape == geometry.shape

@@ -41,7 +41,7 @@ def test_a_training_runs_there_and_leaves_a_model(recipe, precision, tmp_path):
     if recipe in ("pairwise", "template", "hypermorph", "probabilistic"):
         del lists["label_list"]
     result = train(make_config(recipe, {**lists, **quick, **more, "output_dir": str(tmp_path / "run")}))
-    assert all(math.isfinite(loss) for loss in result.losses)
+    assert all(math.isfinite(loss) for loss in result.losses.values())
     assert result.last.is_file()
 
 
