@@ -15,7 +15,7 @@ from .apply_segmentations import segmentation_steps
 from .apply_volumes import volume_steps
 from .hierarchy import place_beside
 from .node_geometry import volume_geometry
-from .node_maps import holder, image_map, matrix_to_world, partner, plain_map, transform_to_world, world_map
+from .node_maps import holders, image_map, matrix_to_world, plain_map, transform_to_world, world_map
 from .rollback import unchanged_on_failure
 from .steps import Steps, finish
 
@@ -52,7 +52,7 @@ class Application:
             write = yield from segmentation_steps(node, *way, target, self.reference_volume())
         else:
             backward = world_map(self.transform_node, not self.inverse)
-            to_world = transform_to_world(node, holder(self.transform_node, self.inverse))
+            to_world = transform_to_world(node, *holders(self.transform_node, self.inverse))
             write = partial(apply_to_points, node, backward, to_world, target)
         return partial(_written, write, node, created=target is None)
 
@@ -78,9 +78,8 @@ class Application:
 
     def _voxel_way(self, node: slicer.vtkMRMLTransformableNode) -> Steps:
         """Map without VTK, own coordinates -> world, and grid of the result."""
-        under = holder(self.transform_node, self.inverse)
         grid = self.grid()
-        to_world = matrix_to_world(node, under)
+        to_world = matrix_to_world(node, *holders(self.transform_node, self.inverse))
         transform = yield from plain_map(image_map(self.transform_node, grid, self.inverse), grid)
         return transform, to_world, grid
 
@@ -88,7 +87,9 @@ class Application:
         """Where voxels are resampled to, in world coordinates."""
         reference = self.reference_volume()
         # A moving volume that was put under its transform is the reference of the inverse: its former place counts.
-        return volume_geometry(reference, matrix_to_world(reference, self.transform_node, partner(self.transform_node)))
+        return volume_geometry(
+            reference, matrix_to_world(reference, *holders(self.transform_node), *holders(self.transform_node, True))
+        )
 
     def reference_volume(self) -> slicer.vtkMRMLScalarVolumeNode:
         """The chosen volume, else the one that the transform was made for in its direction."""

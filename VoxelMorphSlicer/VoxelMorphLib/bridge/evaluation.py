@@ -11,6 +11,7 @@ import numpy as np
 import slicer
 
 from ..core.errors import OutputError
+from ..core.geometry import Geometry
 from ..core.image import Image
 from ..core.metrics import correlation, folding, mutual_information, surface_distances, target_registration_error
 from ..core.transform import IDENTITY, Transform
@@ -18,7 +19,7 @@ from ..registration.quality import coarse_grid
 from .hierarchy import place_beside
 from .jacobian_nodes import jacobian_image
 from .landmarks import landmark_pairs
-from .node_maps import image_map, matrix_to_world, plain_map, world_map
+from .node_maps import holders, image_map, initial_of, matrix_to_world, plain_map, world_map
 from .result_nodes import ATTRIBUTE_PREFIX
 from .result_table import Row, check_table, fill_table
 from .rollback import unchanged_on_failure
@@ -101,6 +102,7 @@ class _Seen:
 
     Args:
         fixed, before, after: the fixed image, the moving one, and what is compared after the registration.
+        initial: where the moving image was before, fixed -> moving, on the grid of `fixed`.
         is_moved: whether `after` lies on the fixed grid already.
         forward: on the grid of `fixed`, without VTK; None where nothing needs it.
         known: figures that the registration measured itself.
@@ -111,6 +113,7 @@ class _Seen:
     fixed: Image
     before: Optional[Image]
     after: Optional[Image]
+    initial: Transform
     is_moved: bool
     forward: Optional[Transform]
     known: Optional[dict[str, float]]
@@ -129,18 +132,25 @@ def _read(nodes: Evaluated) -> Steps:
         forward = yield from plain_map(image_map(nodes.forward, fixed.geometry), fixed.geometry)
         yield None
     if known is None:
-        before = image_from_node(nodes.moving, to_world=matrix_to_world(nodes.moving, nodes.forward))
+        before = image_from_node(nodes.moving, to_world=matrix_to_world(nodes.moving, *holders(nodes.forward)))
         yield None
         after = before if nodes.moved is None else image_from_node(nodes.moved)
         yield None
     pairs, alone = (yield from _read_structures(nodes)) if compares else ((), ())
-    return _Seen(fixed, before, after, nodes.moved is not None, forward, known, tuple(pairs), tuple(alone))
+    initial = yield from _initial_map(nodes.forward, fixed.geometry)
+    return _Seen(fixed, before, after, initial, nodes.moved is not None, forward, known, tuple(pairs), tuple(alone))
+
+
+def _initial_map(forward: slicer.vtkMRMLTransformNode, geometry: Geometry) -> Steps:
+    """Without VTK, as `plain_map`."""
+    node = initial_of(forward)
+    return IDENTITY if node is None else (yield from plain_map(image_map(node, geometry), geometry))
 
 
 def _read_structures(nodes: Evaluated) -> Steps:
     fixed = structures_from_node(nodes.fixed_segmentation)
     yield None
-    moving = structures_from_node(nodes.moving_segmentation, nodes.forward)
+    moving = structures_from_node(nodes.moving_segmentation, *holders(nodes.forward))
     yield None
     pairs, only_fixed, only_moving = matched(fixed, moving)
     alone = [_unmatched(structure, nodes.moving_segmentation) for structure in only_fixed]
@@ -162,7 +172,7 @@ def _similarity_rows(seen: _Seen) -> Iterator[Row]:
         return
     grid = coarse_grid(seen.fixed.geometry)
     reference = IDENTITY.resample(seen.fixed, grid).array
-    before = IDENTITY.resample(seen.before, grid).array
+    before = seen.initial.resample(seen.before, grid).array
     after = (IDENTITY if seen.is_moved else seen.forward).resample(seen.after, grid).array
     yield Row("Correlation", "", correlation(reference, before), correlation(reference, after), "-1 to 1")
     information = [mutual_information(reference, image) for image in (before, after)]
@@ -171,7 +181,7 @@ def _similarity_rows(seen: _Seen) -> Iterator[Row]:
 
 def _overlap(seen: _Seen) -> Iterator[Row]:
     grid = seen.fixed.geometry
-    samplers = Sampler(IDENTITY, grid), Sampler(IDENTITY, grid), Sampler(seen.forward, grid)
+    samplers = [Sampler(transform, grid) for transform in (IDENTITY, seen.initial, seen.forward)]
     for fixed_structure, moving_structure in seen.pairs:
         truth, before, after = (
             sampler.mask(structure)
@@ -215,8 +225,9 @@ def _landmarks(nodes: Evaluated) -> Iterator[Row]:
     if nodes.fixed_landmarks is None or nodes.moving_landmarks is None:
         return
     forward = world_map(nodes.forward)
-    pairs = landmark_pairs(nodes.fixed_landmarks, nodes.moving_landmarks, nodes.forward)
-    before = target_registration_error(pairs.fixed, pairs.moving)
+    pairs = landmark_pairs(nodes.fixed_landmarks, nodes.moving_landmarks, *holders(nodes.forward))
+    initial = initial_of(nodes.forward)
+    before = target_registration_error(pairs.fixed, pairs.moving, IDENTITY if initial is None else world_map(initial))
     after = target_registration_error(pairs.fixed, pairs.moving, forward)
     for name, *errors in zip(pairs.names, before.tolist(), after.tolist()):
         yield Row("Landmark error", name, *errors, "mm")

@@ -28,18 +28,18 @@ class LandmarkPairs:
 def landmark_pairs(
     fixed: slicer.vtkMRMLMarkupsNode,
     moving: slicer.vtkMRMLMarkupsNode,
-    under: slicer.vtkMRMLTransformNode | None = None,
+    *under: slicer.vtkMRMLTransformNode | None,
 ) -> LandmarkPairs:
     """Pair the placed points of two markups nodes by their labels where these agree, else by their order.
 
     Args:
         fixed, moving: markups drawn on the fixed and on the moving image.
-        under: transform that does not count where `moving` lies under it.
+        under: transforms that do not count where `moving` lies under them.
 
     Raises:
         ImageError: no points, or lists that cannot be paired.
     """
-    first, second = _placed(fixed, None), _placed(moving, under)
+    first, second = _placed(fixed), _placed(moving, *under)
     names = [name for name, _position in first]
     others = dict(second)
     if len(others) == len(second) == len(first) and set(names) == set(others):
@@ -55,7 +55,9 @@ def landmark_pairs(
     return LandmarkPairs(tuple(names), *positions)
 
 
-def _placed(node: slicer.vtkMRMLMarkupsNode, under: slicer.vtkMRMLTransformNode | None) -> list[tuple[str, np.ndarray]]:
+def _placed(
+    node: slicer.vtkMRMLMarkupsNode, *under: slicer.vtkMRMLTransformNode | None
+) -> list[tuple[str, np.ndarray]]:
     """Label and world position of each point that has one."""
     indices = [
         index
@@ -63,5 +65,5 @@ def _placed(node: slicer.vtkMRMLMarkupsNode, under: slicer.vtkMRMLTransformNode 
         if node.GetNthControlPointPositionStatus(index) == node.PositionDefined
     ]
     own = np.array([node.GetNthControlPointPosition(index) for index in indices]).reshape(-1, 3)
-    world = SceneTransform(transform_to_world(node, under)).apply_to_points(own)
+    world = SceneTransform(transform_to_world(node, *under)).apply_to_points(own)
     return [(node.GetNthControlPointLabel(index), position) for index, position in zip(indices, world)]

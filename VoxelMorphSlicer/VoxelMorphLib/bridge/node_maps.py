@@ -20,6 +20,8 @@ from .transform_nodes import transform_from_node
 
 #: Node reference between the forward and the inverse transform of one registration, in both directions.
 PARTNER_ROLE = "voxelMorphInverse"
+#: Node reference from a forward transform to the transform that came before everything else in its registration.
+INITIAL_ROLE = "voxelMorphInitial"
 #: Attribute of a transform node: own coordinates of the volume that it moves -> world, when that volume was read.
 SPACE_ATTRIBUTE = "VoxelMorph.SpaceToWorld"
 
@@ -184,9 +186,25 @@ def into_world(transform: Transform, node: slicer.vtkMRMLTransformNode) -> Trans
     return transform.compose(AffineTransform(space_to_world(node)))
 
 
-def holder(node: slicer.vtkMRMLTransformNode, inverse: bool = False) -> slicer.vtkMRMLTransformNode | None:
-    """The transform node under which images would be put to go the way of `world_map`; None when there is none."""
-    return partner(node) if inverse else node
+def set_initial(node: slicer.vtkMRMLTransformNode, initial: slicer.vtkMRMLTransformNode | None) -> None:
+    """Note which transform, None for no one, a forward transform contains already."""
+    node.SetNodeReferenceID(INITIAL_ROLE, initial.GetID() if initial is not None else None)
+
+
+def initial_of(node: slicer.vtkMRMLTransformNode | None) -> slicer.vtkMRMLTransformNode | None:
+    """The initial transform of the registration that made a forward transform."""
+    return None if node is None else node.GetNodeReference(INITIAL_ROLE)
+
+
+def holders(
+    node: slicer.vtkMRMLTransformNode | None, inverse: bool = False
+) -> tuple[slicer.vtkMRMLTransformNode | None, ...]:
+    """The transform nodes of which the way of `world_map` takes the place, for what lies under them.
+
+    These are the node itself, or its partner, and the initial transform that it contains.
+    """
+    held = partner(node) if inverse and node is not None else node
+    return held, initial_of(held)
 
 
 def matrix_to_world(

@@ -12,7 +12,7 @@ from ..core.errors import ImageError, OutputError
 from ..core.job import RegistrationJob
 from .jacobian_nodes import write_jacobian
 from .mask_nodes import mask_from_node
-from .node_maps import into_world, matrix_to_world
+from .node_maps import into_world, matrix_to_world, set_initial
 from .result_nodes import NEW_NODES, check_targets, write_registration
 from .rollback import unchanged_on_failure
 from .transform_nodes import transform_from_node
@@ -60,6 +60,7 @@ class SceneJob:
         self.scene = fixed.GetScene()
         self.fixed = image_from_node(fixed, "fixed")
         self.moving = image_from_node(moving, "moving", matrix_to_world(moving, initial))
+        self.initial_node = initial
         self.initial = None if initial is None else self._initial_transform(initial)
         self.fixed_mask = mask_from_node(fixed_mask, self.fixed, "fixed")
         self.moving_mask = mask_from_node(moving_mask, self.moving, "moving", initial)
@@ -98,6 +99,8 @@ class SceneJob:
             nodes = write_registration(
                 registration, self.fixed_node, self.moving_node, registered, self.moving.geometry
             )
+            if "forward" in nodes:
+                set_initial(nodes["forward"], self.initial_node)
             if JACOBIAN in self.targets:
                 grid, target = registration.moved.geometry, self.targets[JACOBIAN]
                 nodes[JACOBIAN] = write_jacobian(registration.forward, grid, self.fixed_node, target)
