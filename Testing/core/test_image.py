@@ -77,3 +77,8 @@ def test_a_usual_volume_is_registrable():
 def test_what_cannot_be_registered_is_named(array, text):
     with pytest.raises(ImageError, match=text):
         check_registrable(an_image_of(array), "moving")
+
+
+def test_large_label_numbers_stored_as_floats_are_kept():
+    numbers = np.array([0.0, 1.0, 2.0**40]).reshape(3, 1, 1)
+    assert LabelMap(numbers, a_geometry("RAS", (3, 1, 1), 1.0)).labels().tolist() == [1, 2**40]

@@ -20,9 +20,8 @@ from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.image_resampling import SLAB_VOXELS, slab_points, slabs
 from VoxelMorphLib.core.io.itk import itk_image
 from VoxelMorphLib.core.io.itk_transforms import to_itk
-from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
+from VoxelMorphLib.core.transform import IDENTITY, AffineTransform, DisplacementField
 
-IDENTITY = AffineTransform(np.eye(4))
 ITK_INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "cubic": sitk.sitkBSpline}
 
 
@@ -165,3 +164,12 @@ def test_many_slabs_give_what_one_gives(monkeypatch, any_geometry):
 
 def test_the_points_of_a_slab_are_those_of_the_grid(any_geometry):
     assert np.allclose(slab_points(any_geometry, slice(5, 9)), any_geometry.points()[5:9], atol=1e-12)
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize(("dtype", "lowest"), [(np.uint8, 0), (np.int16, -1000), (np.float32, -1000)])
+def test_a_background_outside_the_range_of_the_voxels_is_clipped(interpolation, dtype, lowest):
+    image = Image(np.full((4, 4, 4), 7, dtype), a_geometry("RAS", (4, 4, 4), 1.0))
+    away = image.geometry.shifted((100, 0, 0), (2, 2, 2))
+    moved = IDENTITY.resample(image, away, interpolation, background=-1000)
+    assert moved.array.dtype == dtype and (moved.array == lowest).all()

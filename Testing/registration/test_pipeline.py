@@ -9,7 +9,8 @@ from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import Cancelled, ConfigError, DeviceError, GeometryError, ImageError
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
-from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
+from VoxelMorphLib.core.transform import IDENTITY, AffineTransform, DisplacementField
+from VoxelMorphLib.registration import pipeline
 from VoxelMorphLib.registration.pipeline import register
 from VoxelMorphLib.registration.result import Registration, RegistrationReport
 
@@ -180,3 +181,25 @@ def test_unknown_models_and_devices_are_refused(a_fixed_image: Image) -> None:
         register(a_fixed_image, a_fixed_image, "no-such-model", QUICK)
     with pytest.raises(DeviceError, match="no device 'cuda:77'"):
         register(a_fixed_image, a_fixed_image, options=RegistrationOptions(device="cuda:77"))
+
+
+def test_volumes_of_truth_values_are_registered():
+    pair = [
+        Image(image.array > 30, image.geometry, "mask")
+        for image in (a_blob_image(a_geometry("LAS"), seed) for seed in (0, 1))
+    ]
+    result = register(*pair, options=RegistrationOptions(budget_s=1, device="cpu"))
+    assert result.moved.array.dtype == bool
+
+
+def test_a_start_after_an_initial_transform_looks_at_few_voxels(monkeypatch):
+    seen = []
+    monkeypatch.setattr(pipeline, "SURROUNDINGS_VOXELS", 4000)
+    monkeypatch.setattr(pipeline, "affine_start", lambda fixed, moving, *_rest: seen.append(moving) or IDENTITY)
+    image = a_blob_image(a_geometry("oblique", (40, 36, 32), 1.0))
+    turned = AffineTransform(np.diag([1.02, 1, 1, 1]))
+    register(image, image, options=RegistrationOptions(affine="rigid", budget_s=1, device="cpu"), initial=turned)
+    (moving,) = seen
+    assert moving.array.size < 2 * 4000
+    corners = moving.geometry.world_to_voxel(image.geometry.corners())
+    assert corners.min() > 0 and (corners < np.array(moving.array.shape) - 1).all()

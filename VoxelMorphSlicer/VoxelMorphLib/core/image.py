@@ -61,7 +61,7 @@ def _as_integers(array: np.ndarray, name: str) -> np.ndarray:
     rounded = np.rint(array)
     if not np.isfinite(array).all() or np.abs(array - rounded).max(initial=0) > 1e-3:
         raise ImageError(f"{name} is not a label map: it holds values that are not whole numbers. Choose a label map.")
-    return rounded.astype(np.int32)
+    return rounded.astype(np.int32 if np.abs(rounded).max(initial=0) < 2**31 else np.int64)
 
 
 def check_registrable(image: Image, role: str) -> None:

@@ -71,9 +71,11 @@ def resample_mapped(
     order = _order(image, interpolation)
     if background is None:
         background = 0 if isinstance(image, LabelMap) else image.array.min()
+    else:
+        background = _as_type(np.float64(background), image.array.dtype)
     if matrix is not None:
         between = image.geometry.world_to_voxel_affine @ matrix @ geometry.affine
-        same = copied(image.array, between, geometry.shape, _as_type(background, image.array.dtype))
+        same = copied(image.array, between, geometry.shape, background)
         if same is not None:
             return type(image)(same, geometry, image.name)
     source = _spline_coefficients(image.array, order)

@@ -30,7 +30,7 @@ SHRINKS = (4, 2, 1)
 TRIAL_ANGLES_DEG = (-30.0, 0.0, 30.0)
 #: A position other than the header's must raise mutual information by this factor to be believed.
 TRIAL_GAIN = 1.1
-#: A tilt that leaves less than this share of the overlap is not believed: thin volumes would be turned out of sight.
+#: A map that leaves less than this share of the overlap is not believed: thin volumes would be turned out of sight.
 LEAST_OVERLAP = 0.5
 
 
@@ -144,7 +144,8 @@ class _Search:
         method.SetOptimizerScalesFromPhysicalShift()
         method.SetInitialTransform(transform, inPlace=True)
         self._execute(method, len(shrinks), begin, end)
-        return transform if self._score(transform) >= self._score(start) else start
+        is_worse = self._score(transform) < self._score(start)
+        return start if is_worse or self._overlap(transform) < LEAST_OVERLAP * self._overlap(start) else transform
 
     def _execute(self, method: sitk.ImageRegistrationMethod, levels: int, begin: float, end: float) -> None:
         """Run; an exception of the progress callback stops the ascent first, because ITK would swallow it."""
@@ -165,7 +166,7 @@ class _Search:
             if not stopped:
                 raise GeometryError(
                     "The affine start lost the overlap of the two volumes. Align them roughly first, or choose "
-                    "--affine centre."
+                    "the affine start centre."
                 ) from error
         if stopped:
             raise stopped[0]

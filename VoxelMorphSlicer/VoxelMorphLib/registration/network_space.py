@@ -159,7 +159,7 @@ def _place(extent: int, target: int, space: NetworkSpace, box: tuple[float, floa
 
 def _foreground_box(image: Image, grid: Geometry) -> tuple[np.ndarray, np.ndarray]:
     """First and last voxel of `grid` along each axis that holds contents of `image`, single specks left out."""
-    array = image.array
+    array = image.array.astype(np.uint8) if image.array.dtype == bool else image.array
     low, high = float(array.min()), float(np.percentile(array, 99.5))
     mask = array > low + FOREGROUND_FRACTION * (high - low)
     if not mask.any():

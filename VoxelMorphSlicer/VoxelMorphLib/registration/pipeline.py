@@ -20,19 +20,22 @@ from ..core.progress import Progress, silent, span
 from ..core.transform import IDENTITY, AffineTransform, DisplacementField, Transform
 from ..networks.fields import FieldPair
 from ..weights.entry import ModelEntry
-from .affine_start import affine_start
+from .affine_start import MAX_VOXELS, affine_start
 from .cache import RegistrationCache
 from .field_on_grid import field_on_grid
 from .masks import described, fitted_mask, hide_outside, mask_through
 from .matcher import Matcher, known_entry, load_matcher
 from .network_space import decode_affine, encode, encode_mask, network_grid
-from .overlap import overlap
+from .overlap import meets
 from .quality import Figures, measure
+from .reduced_image import ReducedImage
 from .result import Registration, RegistrationReport
 from .start_cache import StartCache
 
 #: Iterations that remove what sampling on a grid leaves between the integrals of a velocity and of its negative.
 POLISHING = 2
+#: Of the moving image, seen through an initial transform, that an affine start is searched for.
+SURROUNDINGS_VOXELS = 8 * MAX_VOXELS
 
 
 def register(
@@ -123,7 +126,7 @@ class _Job:
             return  # a file that was not read yet
         self.affine = entry.affine_start if wanted == "auto" else wanted
         chosen = wanted not in ("auto", "none") or self.affine in ("grid", "centre")
-        if not chosen and not overlap(self.fixed.geometry, self.moving.geometry, self.initial):
+        if not chosen and not meets(self.fixed.geometry, self.moving.geometry, self.initial):
             raise GeometryError(
                 f"The volumes {self.fixed.name} (centre {_point(self.fixed.geometry)}) and {self.moving.name} (centre "
                 f"{_point(self.moving.geometry)}) do not overlap in the patient. Choose the start centre, rigid or "
@@ -136,17 +139,19 @@ class _Job:
 
     def start(self, starts: StartCache) -> Transform:
         """Fixed -> moving before the deformable stage."""
+        if self.affine == "none":
+            return self.initial
         inputs = (self.fixed, self.moving, self.fixed_mask, self.moving_mask, self.initial)
-        return starts.start(self._find_start, *inputs, self.affine, self.options.seed)
+        return starts.start(self._find_start, *inputs, self.affine, self.options.seed).compose(self.initial)
 
-    def _find_start(self) -> Transform:
+    def _find_start(self) -> AffineTransform:
         moving, moving_mask = self.moving, self.moving_mask
-        if self.affine != "none" and self.initial is not IDENTITY:
-            moving = self.initial.resample(moving, _surroundings(self.fixed.geometry))
+        if self.initial is not IDENTITY:
+            coarse = ReducedImage.of(moving, None, SURROUNDINGS_VOXELS).as_image(moving.name)
+            moving = self.initial.resample(coarse, _surroundings(self.fixed.geometry))
             moving_mask = None if moving_mask is None else mask_through(moving_mask, moving, self.initial)
         masks = (self.fixed_mask, moving_mask)
-        affine = affine_start(self.fixed, moving, self.affine, self.options.seed, self._progress, *masks)
-        return affine.compose(self.initial)
+        return affine_start(self.fixed, moving, self.affine, self.options.seed, self._progress, *masks)
 
     def deform(self, matcher: Matcher, start: Transform) -> tuple[Transform, Transform]:
         """Forward and inverse transform: affine maps, or fields on the fixed grid, each through the start."""
@@ -240,9 +245,11 @@ def _is_identity(transform: Transform) -> bool:
 
 
 def _surroundings(geometry: Geometry) -> Geometry:
-    """The grid with half its extent added on every side, so that nothing is lost before an affine start."""
-    margin = [n // 2 for n in geometry.shape]
-    return geometry.shifted([-m for m in margin], [n + 2 * m for n, m in zip(geometry.shape, margin)])
+    """Half the extent added on every side, so that nothing is lost before an affine start, on voxels as it needs."""
+    extent = geometry.shape * geometry.spacing
+    coarse = geometry.with_spacing(np.maximum(geometry.spacing, 2 * (extent.prod() / SURROUNDINGS_VOXELS) ** (1 / 3)))
+    margin = [n // 2 for n in coarse.shape]
+    return coarse.shifted([-m for m in margin], [n + 2 * m for n, m in zip(coarse.shape, margin)])
 
 
 def _point(geometry: Geometry) -> str:

@@ -9,7 +9,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
-from ..core.io.itk import itk_image
+from ..core.io.itk import array_of, itk_image
 
 #: Voxels along an axis that ITK's metrics and filters need at least.
 FEWEST = 4
@@ -45,6 +45,10 @@ class ReducedImage:
         grid = self.geometry.with_spacing(np.minimum(spacing, extent / FEWEST))
         image = _resampled(self.image, grid, self.low)
         return ReducedImage(image, None if self.mask is None else _resampled_mask(self.mask, grid), grid, self.low)
+
+    def as_image(self, name: str) -> Image:
+        """The voxels as an image of ours."""
+        return Image(array_of(self.image), self.geometry, name)
 
     def centre_of_grid(self) -> np.ndarray:
         """(3,), LPS mm."""

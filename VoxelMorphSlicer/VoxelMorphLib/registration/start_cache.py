@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 
-from ..core.transform import Transform
+from ..core.transform import AffineTransform
 
 
 class StartCache:
@@ -23,9 +23,9 @@ class StartCache:
 
     def __init__(self, capacity: int = 16):
         self.capacity = capacity
-        self._starts: OrderedDict[bytes, Transform] = OrderedDict()
+        self._starts: OrderedDict[bytes, AffineTransform] = OrderedDict()
 
-    def start(self, find: Callable[[], Transform], *inputs: object) -> Transform:
+    def start(self, find: Callable[[], AffineTransform], *inputs: object) -> AffineTransform:
         """What `find` returned for equal `inputs` before, else what it returns now.
 
         Args:
