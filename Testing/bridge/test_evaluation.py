@@ -225,6 +225,9 @@ def test_a_label_map_is_sampled_once_for_all_its_structures():
     masks = [sampler.mask(Structure("s", label, labels)) for label in (1, 2)]
     np.testing.assert_array_equal(masks[0] | masks[1], a_ball(grid, 4))
     assert len(calls) == 1 and not sampler.mask(Structure("empty", 1, None)).any()
+    for _layer in range(5):  # of a segmentation whose segments have a layer each, only some are held
+        sampler.mask(Structure("s", 1, LabelMap(labels.array, grid)))
+    assert len(calls) == 6 and len(sampler._sampled) == sampler.kept
 
 
 def test_structures_that_vanish_have_no_distances(scene, evaluate, volumes):

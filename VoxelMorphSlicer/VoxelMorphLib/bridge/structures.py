@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -97,16 +97,17 @@ def _pair(fixed: Sequence[Structure], moving: Sequence[Structure], key) -> dict[
 
 
 class Sampler:
-    """Structures seen through one transform on one grid; a label map with many structures is sampled once.
+    """Structures seen through one transform on one grid; the label maps of the latest ones are sampled once.
 
     Args:
         transform: world of the grid -> world of the structures.
         geometry: the grid.
+        kept: sampled label maps that are remembered; every segment can have one of its own, as large as the grid.
     """
 
-    def __init__(self, transform: Transform, geometry: Geometry):
-        self.transform, self.geometry = transform, geometry
-        self._sampled: dict[int, np.ndarray] = {}
+    def __init__(self, transform: Transform, geometry: Geometry, kept: int = 2):
+        self.transform, self.geometry, self.kept = transform, geometry, kept
+        self._sampled: OrderedDict[int, np.ndarray] = OrderedDict()
 
     def mask(self, structure: Structure) -> np.ndarray:
         """(I, J, K), bool."""
@@ -114,5 +115,8 @@ class Sampler:
             return np.zeros(self.geometry.shape, bool)
         key = id(structure.labels)
         if key not in self._sampled:
+            while len(self._sampled) >= self.kept:
+                self._sampled.popitem(last=False)
             self._sampled[key] = self.transform.resample(structure.labels, self.geometry).array
+        self._sampled.move_to_end(key)
         return self._sampled[key] == structure.label
