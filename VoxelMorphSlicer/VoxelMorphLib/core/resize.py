@@ -77,17 +77,24 @@ def resize_displacement(
     """
     shape = _checked(displacement, shape)
     old = displacement.shape[2:]
-    factors = [new / n for new, n in zip(shape, old)] if scale is None else scale
-    multiplier = torch.as_tensor(factors, dtype=torch.float32, device=displacement.device).flatten()
-    if displacement.shape[1] != len(shape) or len(multiplier) not in (1, len(shape)):
+    scale = [new / n for new, n in zip(shape, old)] if scale is None else scale
+    factors = [float(factor) for factor in (scale if isinstance(scale, Sequence) else [scale])]
+    if displacement.shape[1] != len(shape) or len(factors) not in (1, len(shape)):
         raise GeometryError(
-            f"A displacement (B, N, *shape) of {tuple(displacement.shape)} and {len(multiplier)} multipliers do not "
+            f"A displacement (B, N, *shape) of {tuple(displacement.shape)} and {len(factors)} multipliers do not "
             f"fit {len(shape)} axes; give one component and one multiplier per axis."
         )
-    multiplier = multiplier.view(1, -1, *[1] * len(shape))
+    multiplier = _multiplier(factors, displacement)
     if torch.Size(shape).numel() < old.numel():  # multiply the smaller of the two
-        return resize(displacement, shape, alignment, interpolation) * multiplier
+        return at_least_float32(resize(displacement, shape, alignment, interpolation)) * multiplier
     return resize(at_least_float32(displacement) * multiplier, shape, alignment, interpolation)
+
+
+def _multiplier(factors: list[float], displacement: Tensor) -> Tensor | float:
+    """One number where that does: a graphics card waits for every tensor that comes from the processor."""
+    if len(set(factors)) == 1:
+        return factors[0]
+    return torch.tensor(factors, device=displacement.device).view(1, -1, *[1] * len(factors))
 
 
 def _checked(image: Tensor, shape: Sequence[int]) -> tuple[int, ...]:
