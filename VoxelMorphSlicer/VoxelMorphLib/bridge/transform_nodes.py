@@ -14,6 +14,9 @@ from ..core.geometry import Geometry
 from ..core.transform import AffineTransform, DisplacementField, Transform
 from .displacement_grids import field_from_grid, grid_from_field
 
+#: Places at which a transform is looked at that has no matrix or displacement grid of its own: about a second.
+SAMPLED_VOXELS = 1_000_000
+
 
 def transform_to_vtk(transform: Transform) -> vtk.vtkAbstractTransform:
     """The same map of RAS points as a VTK transform: a matrix, a grid, or both applied first to last."""
@@ -73,7 +76,8 @@ def transform_from_node(node: slicer.vtkMRMLTransformNode, geometry: Geometry | 
     """The map from the world into the space of nodes placed under `node`, through all its parents.
 
     Matrices and displacement grids stored from parent are taken over exactly. Anything else (B-splines, thin plates,
-    grids stored to parent, whose inverse Slicer finds numerically to 0.01 mm) is sampled.
+    grids stored to parent, whose inverse Slicer finds numerically to 0.01 mm) is sampled at no more than
+    `SAMPLED_VOXELS` places, because the application stands still meanwhile.
 
     Args:
         node: any transform node.
@@ -119,6 +123,7 @@ def _exact(part: vtk.vtkAbstractTransform) -> Transform:
 
 
 def _sampled(transform: vtk.vtkAbstractTransform, geometry: Geometry) -> DisplacementField:
+    geometry = _few_places(geometry)
     points = geometry.points().reshape(-1, 3)
     before, after = vtk.vtkPoints(), vtk.vtkPoints()
     before.SetData(numpy_to_vtk(points, deep=True))
@@ -126,3 +131,12 @@ def _sampled(transform: vtk.vtkAbstractTransform, geometry: Geometry) -> Displac
     transform.TransformPoints(before, after)
     displacement = vtk_to_numpy(after.GetData()) - points
     return DisplacementField(displacement.reshape(*geometry.shape, 3).astype(np.float32), geometry)
+
+
+def _few_places(geometry: Geometry) -> Geometry:
+    """The grid, or a coarser one that reaches beyond its outermost voxels."""
+    coarseness = (np.prod(geometry.shape) / SAMPLED_VOXELS) ** (1 / 3)
+    if coarseness <= 1:
+        return geometry
+    coarse = geometry.with_spacing(coarseness * geometry.spacing)
+    return coarse.shifted((-1, -1, -1), [n + 2 for n in coarse.shape])
