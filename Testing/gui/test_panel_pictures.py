@@ -1,6 +1,6 @@
 """The panel in all its states and the slice views beside it, as pictures.
 
-`VXM_SCREENSHOTS=1` registers the sample pair instead of small blobs and writes the pictures of Resources/Screenshots.
+`VXM_SCREENSHOTS=1` registers the sample pair instead of small blobs and writes the pictures of Resources/Screenshots and the thumbnail.
 """
 
 from __future__ import annotations
@@ -28,12 +28,17 @@ from VoxelMorphLib.core.errors import DeviceError
 
 FOR_THE_RECORD = bool(os.environ.get("VXM_SCREENSHOTS"))
 ORIENTATIONS = ("Axial", "Sagittal", "Coronal")
-PANEL_WIDTH, VIEW_SIZE = 500, (248, 248)
+PANEL_WIDTH, VIEW_SIZE, THUMBNAIL_SIZE = 500, (224, 224), (260, 280)
 
 
 @pytest.fixture
 def folder(tmp_path):
     return REPOSITORY / "Resources" / "Screenshots" if FOR_THE_RECORD else tmp_path
+
+
+@pytest.fixture
+def icons(tmp_path):
+    return REPOSITORY / "VoxelMorphSlicer" / "Resources" / "Icons" if FOR_THE_RECORD else tmp_path
 
 
 @pytest.fixture
@@ -199,4 +204,19 @@ def test_the_panel_and_the_views_with_a_result(panel, worker, views, blue_to_red
         keep(folder, f"slices-{name}", row)
     assert (rows["moving"] != rows["moved"]).any()
     assert (rows["grid"] != rows["moved"]).any()
-    keep(folder, "overview", beside([done, stacked([rows["moving"], rows["grid"], rows["jacobian"]])]))
+    shown = [rows[name] for name in ("moving", "moved", "grid", "jacobian")]
+    keep(folder, "overview", beside([done, stacked(shown)]))
+
+
+def test_the_thumbnail_of_the_sample_pair(panel, worker, application, icons):
+    register(panel, worker)
+    for name in ("fixed", "moving"):
+        getattr(panel.widget.panel.parameters, f"{name}Segmentation").SetDisplayVisibility(False)
+    require_rendering()
+    view = SliceView(application, "Axial", THUMBNAIL_SIZE, "Red")
+    panel.click("showGridCheckBox")
+    fit([view])
+    picture = view.picture()
+    view.close()
+    assert picture.shape[:2] == THUMBNAIL_SIZE[::-1]
+    keep(icons, "VoxelMorphBrainPair", picture)
