@@ -21,11 +21,16 @@ from .reduced_image import ReducedImage
 #: The two images are reduced to at most this many voxels: a start needs no detail.
 MAX_VOXELS = 250_000
 #: Positions are compared on this many voxels, all of which are sampled.
-TRIAL_VOXELS = 20_000
+TRIAL_VOXELS = 10_000
+#: Images of at most so many voxels are compared on all of them.
+SMALLEST_SAMPLED = 40_000
 BINS = 32
+#: Share of the voxels on which two maps are compared at full size.
 SAMPLES = 0.25
 ITERATIONS = 100
-SHRINKS = (4, 2, 1)
+#: Shrink factors of the ascent, coarse to fine, and the share of the voxels that is sampled at each.
+LEVELS = {4: 1.0, 2: 0.25, 1: 0.1}
+SHRINKS = tuple(LEVELS)
 #: Tried about each axis, so that a head that was scanned tilted is found.
 TRIAL_ANGLES_DEG = (-30.0, 0.0, 30.0)
 #: A position other than the header's must raise mutual information by this factor to be believed.
@@ -108,8 +113,10 @@ class _Search:
     """Mutual information of two reduced images, and the maps that raise it."""
 
     def __init__(self, fixed: ReducedImage, moving: ReducedImage, seed: int, progress: Progress):
-        self.fixed, self.moving, self.seed, self.progress = fixed, moving, seed, progress
+        self.fixed, self.moving, self.progress = fixed, moving, progress
         self.centre = fixed.centre_of_mass()
+        self._itk_seed = seed + 1  # ITK takes 0 for "the wall clock"
+        self._is_sampled = fixed.image.GetNumberOfPixels() > SMALLEST_SAMPLED
 
     def best_position(self, with_rotations: bool) -> sitk.Euler3DTransform:
         """The best of: the headers, equal grid centres, equal centres of mass; each also tilted."""
@@ -136,6 +143,8 @@ class _Search:
         transform = type(start)(start)
         method = self._method()
         method.SetShrinkFactorsPerLevel(shrinks)
+        if self._is_sampled:
+            method.SetMetricSamplingPercentagePerLevel([LEVELS[shrink] for shrink in shrinks], self._itk_seed)
         method.SetSmoothingSigmasPerLevel([s / 2 if s > 1 else 0 for s in shrinks])
         method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
         method.SetOptimizerAsRegularStepGradientDescent(
@@ -201,9 +210,9 @@ class _Search:
             method.SetMetricFixedMask(self.fixed.mask)
         if self.moving.mask is not None:
             method.SetMetricMovingMask(self.moving.mask)
-        if self.fixed.image.GetNumberOfPixels() > 2 * TRIAL_VOXELS:
+        if self._is_sampled:
             method.SetMetricSamplingStrategy(method.RANDOM)
-            method.SetMetricSamplingPercentage(SAMPLES, self.seed + 1)  # ITK takes seed 0 for "the wall clock"
+            method.SetMetricSamplingPercentage(SAMPLES, self._itk_seed)
         method.SetInterpolator(sitk.sitkLinear)
         return method
 
