@@ -131,7 +131,7 @@ def _rows(subject: str, rounds: list[Clicks]) -> list[Row]:
     first, again, other = ([getattr(clicks, name) for clicks in rounds] for name in ("first", "again", "other"))
     rows = [
         Row("warm", f"first click, {subject}", _middle(first, "all"), "s", note="until it is delivered"),
-        _warm_row("second click, the same pair", first, again, "the process kept torch, model and affine start"),
+        _warm_row("second click, the same pair", first, again, "all was kept: torch, model, start and alignment"),
         _warm_row("third click, another pair", first, other, "the process kept torch and model"),
     ]
     for key, name in STAGES.items():

@@ -1,6 +1,7 @@
 """The panel in all its states and the slice views beside it, as pictures.
 
-`VXM_SCREENSHOTS=1` registers the sample pair instead of small blobs and writes the pictures of Resources/Screenshots and the thumbnail.
+`VXM_SCREENSHOTS=1` registers the sample pair instead of small blobs, and writes the pictures of Resources/Screenshots
+and the thumbnail of the sample pair.
 """
 
 from __future__ import annotations

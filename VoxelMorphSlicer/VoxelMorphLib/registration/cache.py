@@ -1,11 +1,17 @@
-"""RegistrationCache: what one registration leaves for the next."""
+"""RegistrationCache: what one registration leaves for the next.
+
+Who registers a pair again, by another model or with more smoothness, does not wait for its start again; who only wants
+another interpolation or another output does not wait for the network either.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..core.transform import AffineTransform
+from .alignment import Alignment
+from .memory import Memory
 from .network_cache import NetworkCache
-from .start_cache import StartCache
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +21,14 @@ class RegistrationCache:
     Args:
         networks: loaded networks.
         starts: affine starts of the pairs seen last.
+        alignments: transforms of the pair seen last, in both directions.
     """
 
     networks: NetworkCache = field(default_factory=NetworkCache)
-    starts: StartCache = field(default_factory=StartCache)
+    starts: Memory[AffineTransform] = field(default_factory=lambda: Memory(16))
+    alignments: Memory[Alignment] = field(default_factory=lambda: Memory(1))
+
+    def clear(self) -> None:
+        """Free what takes memory."""
+        self.networks.clear()
+        self.alignments.clear()

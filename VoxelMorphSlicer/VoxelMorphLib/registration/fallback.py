@@ -43,7 +43,7 @@ def register_job(
         return result
     for weaker, concession in _weaker(job) if job.allow_fallback else ():
         if cache is not None:
-            cache.networks.clear()
+            cache.clear()
         release_memory()
         progress(0.0, concession)
         result, _failure = _attempt(weaker, progress, cache)

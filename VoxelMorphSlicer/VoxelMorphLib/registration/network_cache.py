@@ -43,7 +43,7 @@ class NetworkCache:
         hyper: float = DEFAULT_HYPER,
     ) -> LoadedNetwork:
         """The network of `load_network`, from memory where it was loaded before and its file has not changed since."""
-        model_key = (_identity(model), str(weights_dir), device, precision)
+        model_key = (model_identity(model), str(weights_dir), device, precision)
         key = next((key for key in ((model_key, None), (model_key, hyper)) if key in self._networks), None)
         if key is None:
             while len(self._networks) >= self.capacity:
@@ -65,7 +65,7 @@ def _is_for_one_value(network: nn.Module, entry: ModelEntry) -> bool:
     return supports_hyper(entry) and not hyperparameter_count(network)
 
 
-def _identity(model: str | Path) -> Hashable:
+def model_identity(model: str | Path) -> Hashable:
     """Changes when the catalogue's entry or the file of this name does."""
     entry = load_catalogue().get(str(model)) if isinstance(model, str) else None
     path = Path(model)

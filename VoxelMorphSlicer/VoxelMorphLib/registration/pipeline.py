@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import time
-import warnings as python_warnings
+from collections.abc import Hashable
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ..core.config import RegistrationOptions
 from ..core.devices import resolve_device
-from ..core.errors import DeviceError, GeometryError
+from ..core.errors import GeometryError
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap, check_registrable
-from ..core.invert import invert_displacement
 from ..core.progress import Progress, silent, span
-from ..core.transform import IDENTITY, AffineTransform, DisplacementField, Transform
-from ..networks.fields import FieldPair
+from ..core.transform import IDENTITY, AffineTransform, Transform
 from ..weights.entry import ModelEntry
 from .affine_start import MAX_VOXELS, affine_start
+from .alignment import Alignment, align
 from .cache import RegistrationCache
-from .field_on_grid import field_on_grid
-from .masks import described, fitted_mask, hide_outside, mask_through
-from .matcher import Matcher, known_entry, load_matcher
-from .network_space import decode_affine, encode, encode_mask, network_grid
+from .masks import described, fitted_mask, mask_through
+from .matcher import DEFAULT_MODEL, Matcher, known_entry, load_matcher
+from .memory import Memory, fingerprint
+from .network_cache import model_identity
 from .overlap import meets
 from .quality import Figures, measure
 from .reduced_image import ReducedImage
 from .result import Registration, RegistrationReport
-from .start_cache import StartCache
 
-#: Iterations that remove what sampling on a grid leaves between the integrals of a velocity and of its negative.
-POLISHING = 2
+#: Voxels of the largest fixed grid whose alignment is remembered: its fields take 0.8 GB.
+LARGEST_REMEMBERED = 32_000_000
 #: Of the moving image, seen through an initial transform, that an affine start is searched for.
 SURROUNDINGS_VOXELS = 8 * MAX_VOXELS
 
@@ -87,13 +85,14 @@ def register(
     with job.stage("affine", 0.05, 0.2):
         start = job.start(cache.starts)
     with job.stage("network", 0.2, 0.8):
-        forward, inverse = job.deform(matcher, start)
+        alignment = job.align(matcher, start, model_identity(model or DEFAULT_MODEL), cache.alignments)
+        forward, inverse = alignment.forward, alignment.inverse
     with job.stage("resample", 0.8, 0.9):
         moved = forward.resample(moving, fixed.geometry, options.interpolation, options.background)
     with job.stage("measure", 0.9, 1.0):
         figures = measure(fixed, moving, moved, job.initial, forward, inverse)
     progress(1.0, "Done")
-    return Registration(moved, forward, inverse, job.report(matcher, figures))
+    return Registration(moved, forward, inverse, job.report(matcher, figures, alignment.warnings))
 
 
 class _Job:
@@ -107,7 +106,6 @@ class _Job:
         self.fixed_mask: LabelMap | None = None
         self.moving_mask: LabelMap | None = None
         self.affine = "none"
-        self.warnings: list[str] = []
         self.seconds: dict[str, float] = {}
 
     def stage(self, name: str, begin: float, end: float) -> _Stage:
@@ -137,12 +135,17 @@ class _Job:
         self.fixed_mask = fitted_mask(fixed_mask, self.fixed, "fixed")
         self.moving_mask = fitted_mask(moving_mask, self.moving, "moving")
 
-    def start(self, starts: StartCache) -> Transform:
+    @cached_property
+    def _pair(self) -> bytes:
+        """What is aligned, in one digest."""
+        return fingerprint(self.fixed, self.moving, self.fixed_mask, self.moving_mask)
+
+    def start(self, starts: Memory[AffineTransform]) -> Transform:
         """Fixed -> moving before the deformable stage."""
         if self.affine == "none":
             return self.initial
-        inputs = (self.fixed, self.moving, self.fixed_mask, self.moving_mask, self.initial)
-        return starts.start(self._find_start, *inputs, self.affine, self.options.seed).compose(self.initial)
+        affine = starts.recall(self._find_start, self._pair, self.initial, self.affine, self.options.seed)
+        return affine.compose(self.initial)
 
     def _find_start(self) -> AffineTransform:
         moving, moving_mask = self.moving, self.moving_mask
@@ -153,33 +156,23 @@ class _Job:
         masks = (self.fixed_mask, moving_mask)
         return affine_start(self.fixed, moving, self.affine, self.options.seed, self._progress, *masks)
 
-    def deform(self, matcher: Matcher, start: Transform) -> tuple[Transform, Transform]:
-        """Forward and inverse transform: affine maps, or fields on the fixed grid, each through the start."""
-        space = matcher.entry.space
-        grid = network_grid(hide_outside(self.fixed, self.fixed_mask), matcher.space(self.fixed.geometry))
-        fixed = encode(self.fixed, grid, space, mask=self.fixed_mask)
-        moving = encode(self.moving, grid, space, start, self.moving_mask)
-        masks = (encode_mask(self.fixed_mask, grid), encode_mask(self.moving_mask, grid, start))
-        pair = _guarded(matcher, moving, fixed, self._progress, *masks)
-        del moving, fixed, masks
-        if pair.matrix is not None:
-            forward = decode_affine(pair.matrix, grid).compose(start)
-            return forward, forward.inverse()
-        field = field_on_grid(pair.displacement, grid, self.fixed.geometry)
-        if pair.inverse is not None:
-            exact, _residual = invert_displacement(pair.displacement, POLISHING, start=pair.inverse, check=False)
-            back = field_on_grid(exact, grid, self.fixed.geometry)
-        else:
-            back = self._inverted(field)
-        field = replace(field, inverse_field=back)
-        return _after(start, field), _before(start.inverse(), back)
+    def align(self, matcher: Matcher, start: Transform, model: Hashable, alignments: Memory[Alignment]) -> Alignment:
+        """The transforms in both directions."""
+        if np.prod(self.fixed.geometry.shape) > LARGEST_REMEMBERED:
+            return self._find_alignment(matcher, start)
+        decisive = replace(self.options, interpolation="linear", background=None)
+        inputs = (self._pair, start, matcher.entry, matcher.device, model, decisive)
+        return alignments.recall(lambda: self._find_alignment(matcher, start), *inputs)
 
-    def report(self, matcher: Matcher, figures: Figures) -> RegistrationReport:
+    def _find_alignment(self, matcher: Matcher, start: Transform) -> Alignment:
+        return align(self.fixed, self.moving, start, matcher, self._progress, self.fixed_mask, self.moving_mask)
+
+    def report(self, matcher: Matcher, figures: Figures, warnings: tuple[str, ...]) -> RegistrationReport:
         entry = matcher.entry
         if figures.folded_voxels:
-            self.warnings.append(
+            warnings += (
                 f"{figures.folded_voxels} of the fixed voxels are folded (Jacobian determinant not positive); the "
-                "inverse is not exact there. Use a diffeomorphic model or more smoothness."
+                "inverse is not exact there. Use a diffeomorphic model or more smoothness.",
             )
         return RegistrationReport(
             model=entry.id,
@@ -190,20 +183,13 @@ class _Job:
             affine=self.affine,
             options=self.options.to_dict(),
             seconds={**self.seconds, "total": sum(self.seconds.values())},
-            warnings=tuple(self.warnings),
+            warnings=warnings,
             fixed=str(self.fixed.geometry),
             moving=str(self.moving.geometry),
             fixed_mask=described(self.fixed_mask),
             moving_mask=described(self.moving_mask),
             **figures.to_dict(),
         )
-
-    def _inverted(self, field: DisplacementField) -> DisplacementField:
-        with python_warnings.catch_warnings(record=True) as caught:
-            python_warnings.simplefilter("always", UserWarning)
-            inverse = field.inverse()
-        self.warnings += [str(warning.message) for warning in caught]
-        return replace(inverse, inverse_field=None)
 
 
 class _Stage:
@@ -217,31 +203,6 @@ class _Stage:
 
     def __exit__(self, *_error: object) -> None:
         self.job.seconds[self.name] = round(time.perf_counter() - self.began, 3)
-
-
-def _guarded(
-    matcher: Matcher, moving: torch.Tensor, fixed: torch.Tensor, progress: Progress, *masks: torch.Tensor | None
-) -> FieldPair:
-    try:
-        return matcher.fields(moving, fixed, progress, *masks)
-    except torch.cuda.OutOfMemoryError as error:
-        raise DeviceError(
-            f"{matcher.device} has too little free memory for a grid of {'x'.join(map(str, fixed.shape[2:]))} voxels. "
-            "Choose the device cpu, the precision bfloat16, or close other programs that use the GPU."
-        ) from error
-
-
-def _after(start: Transform, field: DisplacementField) -> Transform:
-    """The field, then the start; the field alone when the start does nothing."""
-    return field if _is_identity(start) else field.compose(start)
-
-
-def _before(end: Transform, field: DisplacementField) -> Transform:
-    return field if _is_identity(end) else end.compose(field)
-
-
-def _is_identity(transform: Transform) -> bool:
-    return isinstance(transform, AffineTransform) and np.allclose(transform.matrix, np.eye(4), atol=1e-9)
 
 
 def _surroundings(geometry: Geometry) -> Geometry:

@@ -1,19 +1,21 @@
-"""The start of a pair is found once, as long as nothing that it depends on changes."""
+"""Start and alignment of a pair are found once, as long as nothing that they depend on changes."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from support.volumes import a_blob_image, a_geometry
+from support.workers import write_tiny_network
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.image import Image, LabelMap
-from VoxelMorphLib.core.transform import IDENTITY, AffineTransform, DisplacementField
+from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
 from VoxelMorphLib.registration import pipeline
 from VoxelMorphLib.registration.cache import RegistrationCache
+from VoxelMorphLib.registration.memory import Memory, fingerprint
 from VoxelMorphLib.registration.pipeline import register
-from VoxelMorphLib.registration.start_cache import StartCache, fingerprint
 
 #: A short optimisation: only the start matters here.
 QUICK = RegistrationOptions(affine="rigid", device="cpu", budget_s=1)
@@ -89,18 +91,78 @@ def test_whatever_decides_about_the_start_is_looked_at(searches, a_pair, change)
     assert len(searches) == 2
 
 
-def test_the_start_that_was_not_used_for_longest_goes_first():
-    cache, found = StartCache(capacity=2), []
+@pytest.fixture
+def alignments(monkeypatch):
+    """The model of every alignment that was really computed."""
+    seen, find = [], pipeline.align
+
+    def counted(fixed, moving, start, matcher, progress, *masks):
+        seen.append(matcher.entry.id)
+        found = find(fixed, moving, start, matcher, progress, *masks)
+        return replace(found, warnings=(*found.warnings, "This was hard."))
+
+    monkeypatch.setattr(pipeline, "align", counted)
+    return seen
+
+
+def test_another_interpolation_or_background_needs_no_new_alignment(alignments, a_pair):
+    cache = RegistrationCache()
+    first = register(*a_pair, options=QUICK, cache=cache)
+    for change in ({"interpolation": "nearest"}, {"background": -5.0}, {}):
+        again = register(*a_pair, options=replace(QUICK, **change), cache=cache)
+        assert again.report.warnings == first.report.warnings == ("This was hard.",)
+        np.testing.assert_array_equal(
+            again.inverse.apply_to_points(np.zeros(3)), first.inverse.apply_to_points(np.zeros(3))
+        )
+    assert alignments == ["optimise"]
+    np.testing.assert_array_equal(again.moved.array, first.moved.array)
+
+
+@pytest.mark.parametrize("options", [{"smoothness": 1.5}, {"precision": "bfloat16"}, {"hyper": 0.1}, {"seed": 3}])
+def test_other_settings_need_one(alignments, a_pair, options):
+    cache = RegistrationCache()
+    register(*a_pair, options=QUICK, cache=cache)
+    register(*a_pair, options=replace(QUICK, **options), cache=cache)
+    assert len(alignments) == 2
+
+
+def test_a_changed_file_of_weights_needs_one(alignments, a_pair, tmp_path):
+    cache, file = RegistrationCache(), write_tiny_network(tmp_path / "tiny.safetensors")
+    first = register(*a_pair, file, QUICK, cache=cache)
+    write_tiny_network(file, seed=1)
+    os.utime(file, ns=(1, 1))
+    second = register(*a_pair, file, QUICK, cache=cache)
+    assert len(alignments) == 2 and (first.moved.array != second.moved.array).any()
+
+
+def test_large_alignments_are_not_kept(alignments, a_pair, monkeypatch):
+    cache = RegistrationCache()
+    monkeypatch.setattr(pipeline, "LARGEST_REMEMBERED", 1000)
+    for _time in range(2):
+        register(*a_pair, options=QUICK, cache=cache)
+    assert len(alignments) == 2
+
+
+def test_what_takes_memory_can_be_freed(alignments, searches, a_pair):
+    cache = RegistrationCache()
+    register(*a_pair, options=QUICK, cache=cache)
+    cache.clear()
+    register(*a_pair, options=QUICK, cache=cache)
+    assert (len(alignments), len(searches)) == (2, 1)
+
+
+def test_what_was_not_used_for_longest_goes_first():
+    memory, found = Memory(capacity=2), []
     for pair in ("a", "b", "a", "c", "a", "b"):
-        cache.start(lambda pair=pair: found.append(pair) or IDENTITY, pair)
+        memory.recall(lambda pair=pair: found.append(pair) or pair, pair)
     assert found == ["a", "b", "c", "b"]
 
 
 def test_a_failed_search_leaves_nothing():
-    cache = StartCache()
+    memory = Memory(capacity=1)
     with pytest.raises(ZeroDivisionError):
-        cache.start(lambda: 1 / 0, "pair")
-    assert cache.start(lambda: IDENTITY, "pair") is IDENTITY
+        memory.recall(lambda: 1 / 0, "pair")
+    assert memory.recall(lambda: 3, "pair") == 3
 
 
 def test_equal_contents_have_equal_fingerprints_in_any_memory_order():

@@ -1,4 +1,4 @@
-"""StartCache: affine starts found before, for the next registration of the same pair."""
+"""Memory: results of stages that came before, for the next registration of the same pair."""
 
 from __future__ import annotations
 
@@ -6,40 +6,42 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from ..core.transform import AffineTransform
+Value = TypeVar("Value")
 
 
-class StartCache:
-    """Starts by the contents of everything that they depend on; the least recently used one goes first.
-
-    Who registers a pair again, by another model or with more smoothness, does not wait for its start again.
+class Memory(Generic[Value]):
+    """Values by the contents of everything that they depend on; the least recently used one goes first.
 
     Args:
-        capacity: starts that are kept.
+        capacity: values that are kept.
     """
 
-    def __init__(self, capacity: int = 16):
+    def __init__(self, capacity: int):
         self.capacity = capacity
-        self._starts: OrderedDict[bytes, AffineTransform] = OrderedDict()
+        self._values: OrderedDict[bytes, Value] = OrderedDict()
 
-    def start(self, find: Callable[[], AffineTransform], *inputs: object) -> AffineTransform:
+    def recall(self, find: Callable[[], Value], *inputs: object) -> Value:
         """What `find` returned for equal `inputs` before, else what it returns now.
 
         Args:
-            find: makes the start.
+            find: makes the value, which nobody may change.
             inputs: images, transforms and plain values that decide about it.
         """
         key = fingerprint(*inputs)
-        if key not in self._starts:
-            start = find()
-            while len(self._starts) >= self.capacity:
-                self._starts.popitem(last=False)
-            self._starts[key] = start
-        self._starts.move_to_end(key)
-        return self._starts[key]
+        if key not in self._values:
+            while len(self._values) >= self.capacity:  # first, so that the old value's memory serves the new one
+                self._values.popitem(last=False)
+            self._values[key] = find()
+        self._values.move_to_end(key)
+        return self._values[key]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._values.clear()
 
 
 def fingerprint(*values: object) -> bytes:
