@@ -158,7 +158,30 @@ def test_one_question_names_everything_with_its_size():
     assert "torch 2.1 or newer to register volumes (too old: 1.9; download: about 200 MB, up to 3 GB" in text
     assert "h5py 3.8 or newer to read published Keras weights (.h5) (not installed; download: about 5 MB)" in text
     assert text.endswith("Install them now?") and "extension" not in text
-    assert installer.log == [("pip", ["h5py>=3.8"]), ("torch", False, ">=2.1")]
+    assert installer.log == [("torch", False, ">=2.1"), ("pip", ["h5py>=3.8"])]
+
+
+def test_pip_brings_no_torch_of_its_own():
+    """Packages that need torch are installed after the one that the extension chose, and never without it."""
+    python = MadeUpPython()
+    installer = MadeUpInstaller(python)
+    ensure((LIGHTNING, TORCH), Person(True), installer, python)
+    assert [entry[0] for entry in installer.log] == ["torch", "pip"]
+    python = MadeUpPython()
+    installer = MadeUpInstaller(python, has_extension=False)
+    with pytest.raises(DependencyError, match="PyTorch extension was installed"):
+        ensure((LIGHTNING, TORCH), Person(True), installer, python)
+    assert installer.log == [("extension",)]
+
+
+def test_an_extension_that_knows_no_requirement_installs_torch():
+    class Older(MadeUpInstaller):
+        def installTorch(self, askConfirmation):
+            return super().installTorch(askConfirmation, ">=2.1")
+
+    python = MadeUpPython()
+    ensure((TORCH,), Person(True), Older(python), python)
+    assert python.versions == {"torch": "2.1"}
 
 
 def test_declining_installs_nothing():

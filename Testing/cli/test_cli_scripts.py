@@ -23,6 +23,7 @@ LAYOUTS = {
     "source tree": ("VoxelMorphSlicer/CLI", "VoxelMorphSlicer"),
     "beside": ("tools", "tools"),
     "installed extension": ("cli-modules", "qt-scripted-modules"),
+    "Visual Studio build tree": ("cli-modules/Release", "qt-scripted-modules"),
 }
 
 

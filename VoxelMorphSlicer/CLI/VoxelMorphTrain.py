@@ -8,7 +8,8 @@ from pathlib import Path
 def _library_folder():
     """Where VoxelMorphLib lies in a source tree, beside this file, or in an installed extension."""
     here = Path(__file__).resolve().parent
-    candidates = (here.parent, here, here.parent / "qt-scripted-modules")
+    # In build trees of Visual Studio and Xcode a folder per configuration lies between.
+    candidates = (here.parent, here, *(parent / "qt-scripted-modules" for parent in (here.parent, here.parent.parent)))
     for folder in candidates:
         if (folder / "VoxelMorphLib" / "__init__.py").is_file():
             return str(folder)

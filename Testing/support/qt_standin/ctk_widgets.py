@@ -167,12 +167,21 @@ class ctkPathLineEdit(strict(QtWidgets.QWidget)):
         self._stored = {"filters": _DIRS | _FILES, "settingKey": "", "nameFilters": []}
         for part in (self._line, button):
             layout.addWidget(part)
-        self._line.textChanged.connect(lambda text: emit(self, "currentPathChanged", text))
+        self._line.textChanged.connect(self._tell)
+        self._valid = False
         button.clicked.connect(self.browse)
 
     def setCurrentPath(self, path: str) -> None:
         """As if it had been typed."""
         self._line.setText(path)
+
+    def _tell(self, text: str) -> None:
+        """A path is told only where it is valid, which an empty one is not (ctkPathLineEdit.cxx)."""
+        was_valid, self._valid = self._valid, bool(text)
+        if self._valid:
+            emit(self, "currentPathChanged", text)
+        if was_valid != self._valid:
+            emit(self, "validInputChanged", self._valid)
 
     def browse(self) -> None:
         """Ask for a path."""

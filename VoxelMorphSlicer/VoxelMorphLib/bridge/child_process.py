@@ -29,6 +29,8 @@ def child_options(environment: Mapping[str, str]) -> dict[str, Any]:
     """
     paths = [str(LIBRARY_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]
     python = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"}
+    # Slicer names a plug-in there that reads images from its own scene; other processes would load MRML and VTK by it.
+    python["ITK_AUTOLOAD_PATH"] = ""
     # The working folder comes first on sys.path of `python -m`: it must hold nothing but the library.
     return {"cwd": LIBRARY_FOLDER, "env": {**os.environ, **python, **environment}, **_own_group()}
 

@@ -73,9 +73,9 @@ def ensure(
     if not ask(question(missing, has_extension=not needs_torch or torch_logic is not None)):
         raise DependencyError(f"Nothing was installed. Without {names} this cannot be done. Repeat to be asked again.")
     must_restart = [item.package.name for item in missing if installed.is_loaded(item.package.name)]
-    _install_others([item for item in missing if item.package is not TORCH], installer)
-    if needs_torch:
+    if needs_torch:  # first: other packages need it too, and pip would bring one that does not fit this computer
         _install_torch(next(item for item in missing if item.package is TORCH), torch_logic, installer)
+    _install_others([item for item in missing if item.package is not TORCH], installer)
     if must_restart:
         raise DependencyError(f"{', '.join(must_restart)} was replaced. Restart Slicer, then repeat.", True)
     importlib.invalidate_caches()
@@ -125,11 +125,18 @@ def _install_torch(missing: Missing, logic: Any | None, installer: Installer) ->
     try:
         if missing.problem == "broken":
             logic.uninstallTorch(askConfirmation=False)
-        torch = logic.installTorch(askConfirmation=False, torchVersionRequirement=f">={missing.package.minimum}")
+        torch = _installed_torch(logic, f">={missing.package.minimum}")
     except Exception as error:  # as above, and the extension's own
         raise _failure("torch", _first_line(error)) from error
     if torch is None:
         raise _failure("torch", "the PyTorch extension gave up; see Slicer's log")
+
+
+def _installed_torch(logic: Any, requirement: str) -> Any | None:
+    try:
+        return logic.installTorch(askConfirmation=False, torchVersionRequirement=requirement)
+    except TypeError:  # an extension from before it knew requirements
+        return logic.installTorch(askConfirmation=False)
 
 
 def _install_extension(installer: Installer) -> None:

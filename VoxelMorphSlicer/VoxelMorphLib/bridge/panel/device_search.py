@@ -9,7 +9,7 @@ import time
 
 from ...core.devices import Device
 from ...core.errors import DeviceError
-from ..child_process import LIBRARY_FOLDER, python_command
+from ..child_process import LIBRARY_FOLDER, child_options, python_command
 
 #: Longest time that the search may take; importing torch from a slow disk is most of it.
 TIME_LIMIT_S = 120.0
@@ -31,14 +31,13 @@ class DeviceSearch:
 
     def __init__(self, command: list[str] | None = None):
         self._until = time.monotonic() + TIME_LIMIT_S
-        environment = {**os.environ, "PYTHONPATH": str(LIBRARY_FOLDER), "PYTHONIOENCODING": "utf-8"}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
         hidden = {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {}
         try:
             self._process = subprocess.Popen(
                 [*(command or python_command()), "-c", _CODE],
                 cwd=LIBRARY_FOLDER,
-                env=environment,
+                env=child_options({})["env"],
                 **pipes,
                 **hidden,
             )

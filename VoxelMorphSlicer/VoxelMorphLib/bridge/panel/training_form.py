@@ -149,6 +149,11 @@ class TrainingForm:
         ):
             for name, widget in widgets.items():
                 getattr(ui, widget).connect(signal, lambda value, name=name: self._change(name, value))
+        for name, widget in PATHS.items():  # CTK does not call an emptied line a change of its path
+            edit = getattr(ui, widget)
+            edit.connect(
+                "validInputChanged(bool)", lambda _valid, name=name, edit=edit: self._change(name, edit.currentPath)
+            )
         for name, widget in FOLDER_BUTTONS.items():
             getattr(ui, widget).connect("clicked(bool)", lambda _checked, name=name: self._chooseFolder(name))
         edit = ui.trainingOutputDirEdit
