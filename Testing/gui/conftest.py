@@ -1,6 +1,18 @@
-"""Qt stand-in, headless scene and module panels for every test of this folder."""
+"""Qt stand-in, headless scene, module panels and workers for every test of this folder."""
 
+from support.panel_runs import panel, ready, real, scripted, volumes
 from support.qt_standin.fixtures import a_module_widget, application, dialogs, scene
 from support.sequences import sequences
 
-__all__ = ["a_module_widget", "application", "dialogs", "scene", "sequences"]
+__all__ = [
+    "a_module_widget",
+    "application",
+    "dialogs",
+    "panel",
+    "ready",
+    "real",
+    "scene",
+    "scripted",
+    "sequences",
+    "volumes",
+]

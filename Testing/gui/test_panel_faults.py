@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,100 +15,17 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
 import vtk
-from support.mrml_nodes import add_volume
-from support.scripted_worker import ScriptedWorker
-from support.volumes import a_blob_image, a_geometry
+from support.panel_runs import SMALL, a_process, give, is_idle, sentence_after_register, the_sentence
+from support.qt_standin.panel import spin
+from support.scene_content import content
 from VoxelMorphLib.bridge.worker import WorkerClient
 from VoxelMorphLib.core.devices import Device
 from VoxelMorphLib.core.errors import DeviceError
 
-SMALL = (14, 14, 14)
-
-
-@pytest.fixture
-def panel(a_module_widget):
-    return a_module_widget()
-
-
-@pytest.fixture
-def volumes(scene):
-    return [add_volume(a_blob_image(a_geometry("RAS", SMALL), seed), f"volume {seed}") for seed in (1, 2)]
-
-
-@pytest.fixture
-def ready(panel, volumes):
-    """The panel with two volumes chosen and little time for the optimisation."""
-    panel.choose(fixedSelector=volumes[0], movingSelector=volumes[1])
-    panel.ui.budgetSlider.value = 1
-    return panel
-
-
-@pytest.fixture
-def scripted(ready):
-    """A worker under the test's control."""
-    worker = ScriptedWorker()
-    give(ready, worker)
-    return worker
-
-
-@pytest.fixture
-def real(ready):
-    """A worker process."""
-    worker = WorkerClient(environment={"OMP_NUM_THREADS": "1"}, silence_s=60)
-    give(ready, worker)
-    return worker
-
-
-def give(panel, worker) -> None:
-    panel.widget.panel.run._makeWorker = lambda: worker
-
-
-def a_process(ready, code: str, **options) -> WorkerClient:
-    """Make the panel use a process that runs `code` instead of the library's worker."""
-    worker = WorkerClient([sys.executable, "-c", code], **options)
-    give(ready, worker)
-    return worker
-
-
-def content(scene) -> dict[str, int]:
-    """Every node and when its content changed last; the panel's own configuration left out."""
-    nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
-    own = ("vtkMRMLScriptedModuleNode", "vtkMRMLSubjectHierarchyNode")
-    return {node.GetID(): _changed(node) for node in nodes if node.GetClassName() not in own}
-
-
-def _changed(node) -> int:
-    """When the voxels or the map of a node changed last."""
-    if node.IsA("vtkMRMLVolumeNode") and node.GetImageData():
-        return node.GetImageData().GetMTime()
-    return node.GetTransformFromParent().GetMTime() if node.IsA("vtkMRMLTransformNode") else 0
-
-
-def is_idle(panel) -> bool:
-    return not panel.widget.panel.run.busy
-
-
-def sentence_after_register(panel, timeout_s: float = 60) -> str:
-    """Click Register and wait for the end; the panel must be usable then."""
-    panel.click("registerButton")
-    panel.wait(lambda: is_idle(panel), timeout_s)
-    return the_sentence(panel)
-
-
-def the_sentence(panel) -> str:
-    assert panel.ui.statusIconLabel.isVisibleTo(panel.frame)
-    assert not panel.ui.progressBar.isVisibleTo(panel.frame)
-    assert panel.ui.inputsSection.enabled
-    assert not panel.ui.cancelButton.enabled
-    text = panel.ui.statusLabel.text
-    assert text
-    assert "Traceback" not in text
-    return text
-
 
 def test_a_worker_that_is_killed(ready, scene, real):
-    before = content(scene)
     ready.ui.budgetSlider.value = 60
+    before = content(scene)
     ready.click("registerButton")
     ready.wait(lambda: "Optimis" in ready.ui.statusLabel.text, 90)
     os.kill(real.pid, signal.SIGKILL)
@@ -201,7 +117,9 @@ def test_a_scene_that_is_closed_during_the_run(ready, scene, scripted):
     slicer.mrmlScene.Clear(0)
     assert is_idle(ready)
     after_close = content(scene)
-    ready.wait(lambda: True)
+    scripted.finish()
+    scripted.poll()
+    spin(0.2)
     assert content(scene) == after_close
     assert ready.ui.registerButton.toolTip == "Choose a fixed volume."
     assert not ready.ui.progressBar.isVisibleTo(ready.frame)

@@ -1,0 +1,130 @@
+"""Registrations through the panel: two small volumes, the worker that computes, and the sentence that remains."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from VoxelMorphLib.bridge.worker import WorkerClient
+
+from .tiny_networks import TINY
+from .volumes import a_blob_image, a_geometry
+from .workers import ONE_THREAD, write_tiny_network
+
+SMALL = (14, 14, 14)
+
+
+@pytest.fixture
+def panel(a_module_widget):
+    return a_module_widget()
+
+
+@pytest.fixture
+def volumes(scene):
+    from .mrml_nodes import add_volume
+
+    return [add_volume(a_blob_image(a_geometry("RAS", SMALL), seed), f"volume {seed}") for seed in (1, 2)]
+
+
+@pytest.fixture
+def ready(panel, volumes):
+    """The panel with two volumes chosen and little time for the optimisation."""
+    panel.choose(fixedSelector=volumes[0], movingSelector=volumes[1])
+    panel.ui.budgetSlider.value = 1
+    return panel
+
+
+@pytest.fixture
+def scripted(ready):
+    """A worker under the test's control."""
+    from .scripted_worker import ScriptedWorker
+
+    worker = ScriptedWorker()
+    give(ready, worker)
+    return worker
+
+
+@pytest.fixture
+def real(ready):
+    """A worker process."""
+    worker = WorkerClient(environment=ONE_THREAD, silence_s=60)
+    give(ready, worker)
+    return worker
+
+
+def give(panel, worker) -> None:
+    """Let the panel use this worker from now on."""
+    run = panel.widget.panel.run
+    if run._worker is not None:
+        run._worker.shutdown()
+    run._worker, run._makeWorker = None, lambda: worker
+
+
+def a_process(panel, code: str, **options) -> WorkerClient:
+    """Make the panel use a process that runs `code` instead of the library's worker."""
+    worker = WorkerClient([sys.executable, "-c", code], **options)
+    give(panel, worker)
+    return worker
+
+
+def is_idle(panel) -> bool:
+    """Whether nothing runs."""
+    return not panel.widget.panel.run.busy
+
+
+def sentence_after(panel, button: str, timeout_s: float = 60) -> str:
+    """Click and wait for the end; the panel must be usable then."""
+    panel.click(button)
+    panel.wait(lambda: is_idle(panel), timeout_s)
+    return the_sentence(panel)
+
+
+def sentence_after_register(panel, timeout_s: float = 60) -> str:
+    """What Register ends with."""
+    return sentence_after(panel, "registerButton", timeout_s)
+
+
+def registers(panel, timeout_s: float = 90) -> bool:
+    """Whether a click on Register ends with a result."""
+    panel.ui.budgetSlider.value = 1
+    panel.click("registerButton")
+    panel.wait(lambda: is_idle(panel), timeout_s)
+    return panel.ui.statusLabel.text.startswith("Done")
+
+
+def the_sentence(panel) -> str:
+    """What went wrong, on a panel that is usable again."""
+    assert panel.ui.statusIconLabel.isVisibleTo(panel.frame)
+    assert not panel.ui.progressBar.isVisibleTo(panel.frame)
+    assert panel.ui.inputsSection.enabled
+    assert not panel.ui.cancelButton.enabled
+    text = panel.ui.statusLabel.text
+    assert text
+    assert "Traceback" not in text
+    return text
+
+
+def a_weight_file(folder: Path) -> bytes:
+    """Valid weights of a network that takes any small volume."""
+    return write_tiny_network(folder / "written.safetensors").read_bytes()
+
+
+def write_catalogue(folder: Path, content: bytes, url: str | None, file: str = "tiny-model.safetensors") -> None:
+    """A catalogue of the user's own with one model, "tiny-model", whose file is `content`."""
+    entry = {
+        "id": "tiny-model",
+        "title": "Tiny",
+        "description": "Random weights.",
+        "architecture": {"class": "VxmDense", "arguments": {"features": TINY}},
+        "file": file,
+        "url": url,
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "format": "safetensors",
+        "licence": "Apache-2.0",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "models.json").write_text(json.dumps({"models": [entry]}), encoding="utf-8")
