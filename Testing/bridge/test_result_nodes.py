@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 import slicer
+import vtk
 from support.mrml_nodes import add_linear_parent, add_volume, map_from_world, reslice
 from support.volumes import CENTRE, a_blob_image, a_geometry, a_smooth_field, rotation
 from VoxelMorphLib.bridge import result_nodes
@@ -21,6 +22,7 @@ from VoxelMorphLib.bridge.nodes import (
     volume_geometry,
     write_registration,
 )
+from VoxelMorphLib.bridge.result_nodes import pair_of
 from VoxelMorphLib.core.errors import GeometryError, OutputError
 from VoxelMorphLib.core.transform import AffineTransform, CompositeTransform, DisplacementField
 
@@ -252,11 +254,37 @@ def test_a_failure_in_the_middle_leaves_the_scene_unchanged(
 
 
 def test_a_target_of_the_wrong_class_leaves_the_others_unchanged(scene, pair, existing_targets):
-    linear = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "linear")
+    surface = scene.AddNewNodeByClass("vtkMRMLModelNode", "surface")
     before = state_of(scene)
-    with pytest.raises(OutputError, match="linear is a linear transform node"):
-        write_registration(a_registration(*pair), *pair, targets={**existing_targets, "inverse": linear})
+    with pytest.raises(OutputError, match="surface is a vtkMRMLModelNode and cannot receive the moved output"):
+        write_registration(a_registration(*pair), *pair, targets={**existing_targets, "moved": surface})
+    with pytest.raises(OutputError, match=r"surface is a .* Choose a vtkMRMLTransformNode or a new node"):
+        write_registration(a_registration(*pair), *pair, targets={**existing_targets, "inverse": surface})
     assert state_of(scene) == before
+
+
+def test_a_label_map_cannot_receive_intensities(scene, pair, existing_targets):
+    labels = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    with pytest.raises(OutputError, match="labels is a vtkMRMLLabelMapVolumeNode and cannot receive the moved output"):
+        write_registration(a_registration(*pair), *pair, targets={**existing_targets, "moved": labels})
+
+
+def test_a_linear_target_of_a_field_gives_way_to_a_new_node(scene, pair):
+    linear = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "linear")
+    nodes = write_registration(a_registration(*pair), *pair, targets={"forward": linear, "inverse": None})
+    assert nodes["forward"] is not linear and not nodes["forward"].IsLinear()
+    identity = vtk.vtkMatrix4x4()
+    linear.GetMatrixTransformFromParent(identity)
+    assert identity.IsIdentity()
+
+
+def test_outputs_know_their_pair(pair):
+    fixed, moving = pair
+    nodes = write_registration(a_registration(*pair), *pair)
+    assert [pair_of(node) for node in nodes.values()] == [(fixed, moving)] * 3
+    moving.GetScene().RemoveNode(moving)
+    assert pair_of(nodes["moved"]) == (fixed, None)
+    assert nodes["moved"].GetAttribute("VoxelMorph.MovingName") == "moving"
 
 
 def test_the_written_nodes_can_be_read_again(pair):

@@ -25,9 +25,19 @@ if TYPE_CHECKING:
 
 ATTRIBUTE_PREFIX = "VoxelMorph."
 
+#: Node references from every output to the volumes that it belongs to.
+PAIR_ROLES = ("voxelMorphFixed", "voxelMorphMoving")
+
 #: Which node receives each wanted output; None creates one, and an output that is not named is not written.
 Targets = Mapping[str, Optional[slicer.vtkMRMLNode]]
 NEW_NODES: Targets = {"moved": None, "forward": None, "inverse": None}
+#: Class of the node that can receive an output.
+CLASSES = {
+    "moved": "vtkMRMLScalarVolumeNode",
+    "forward": "vtkMRMLTransformNode",
+    "inverse": "vtkMRMLTransformNode",
+    "jacobian": "vtkMRMLScalarVolumeNode",
+}
 
 
 def write_registration(
@@ -73,7 +83,8 @@ def write_registration(
         set_partners(nodes.get("forward"), nodes.get("inverse"))
         for output, node in nodes.items():
             set_provenance(node, registration.report.to_dict())
-            if targets[output] is None:
+            set_pair(node, fixed, moving)
+            if node is not targets[output]:
                 place_beside(node, fixed)
     return nodes
 
@@ -100,6 +111,18 @@ def set_roles(transform: slicer.vtkMRMLTransformNode, moving: slicer.vtkMRMLNode
     """Tell the scene which volume a transform moves, and onto which."""
     transform.SetNodeReferenceID(transform.GetMovingNodeReferenceRole(), moving.GetID())
     transform.SetNodeReferenceID(transform.GetFixedNodeReferenceRole(), fixed.GetID())
+
+
+def set_pair(node: slicer.vtkMRMLNode, fixed: slicer.vtkMRMLNode, moving: slicer.vtkMRMLNode) -> None:
+    """Note which two volumes an output belongs to; their names stay when they are gone."""
+    for role, name, volume in zip(PAIR_ROLES, ("FixedName", "MovingName"), (fixed, moving)):
+        node.SetNodeReferenceID(role, volume.GetID())
+        node.SetAttribute(ATTRIBUTE_PREFIX + name, volume.GetName())
+
+
+def pair_of(node: slicer.vtkMRMLNode) -> tuple[slicer.vtkMRMLNode | None, ...]:
+    """Fixed and moving volume of an output; None for those that are gone or were never noted."""
+    return tuple(node.GetNodeReference(role) for role in PAIR_ROLES)
 
 
 def set_provenance(node: slicer.vtkMRMLNode, report: Mapping[str, Any]) -> None:
@@ -134,7 +157,22 @@ def check_targets(targets: Targets, fixed: slicer.vtkMRMLNode, moving: slicer.vt
     for output, node in targets.items():
         if node is not None and node in taken:
             raise OutputError(f"{node.GetName()} cannot receive the {output} output too. Choose another node.")
+        check_class(output, node)
         taken.append(node)
+
+
+def check_class(output: str, node: slicer.vtkMRMLNode | None) -> None:
+    """Refuse a node that cannot hold an output, before anything is computed for it.
+
+    Raises:
+        OutputError: names its class.
+    """
+    if node is None or (node.IsA(CLASSES[output]) and not node.IsA("vtkMRMLLabelMapVolumeNode")):
+        return
+    raise OutputError(
+        f"{node.GetName()} is a {node.GetClassName()} and cannot receive the {output} output. Choose a "
+        f"{CLASSES[output]} or a new node."
+    )
 
 
 def _write_moved(
@@ -152,11 +190,16 @@ def _write_transform(
     fixed: slicer.vtkMRMLScalarVolumeNode,
     target: slicer.vtkMRMLTransformNode | None,
 ) -> slicer.vtkMRMLTransformNode:
-    """A node that takes the place of the parents which the volume that it moves had when it was read."""
+    """A node that takes the place of the parents which the volume that it moves had when it was read.
+
+    A linear node cannot hold a field; a new one is made then, since nobody knew before what the model would find.
+    """
     to_world = seen_to_world(moving, seen)
     if not np.allclose(to_world, np.eye(4), rtol=0, atol=1e-9):
         transform = transform.compose(AffineTransform(np.linalg.inv(to_world)))
     name = f"{moving.GetName()} to {fixed.GetName()}"
+    if isinstance(target, slicer.vtkMRMLLinearTransformNode) and not isinstance(transform, AffineTransform):
+        target = None
     node = transform_to_node(transform, target, name, moving.GetScene())
     set_roles(node, moving=moving, fixed=fixed)
     set_space(node, to_world)

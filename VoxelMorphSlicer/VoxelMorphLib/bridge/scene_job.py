@@ -13,7 +13,7 @@ from ..core.job import RegistrationJob
 from .jacobian_nodes import write_jacobian
 from .mask_nodes import mask_from_node
 from .node_maps import into_world, matrix_to_world, set_initial
-from .result_nodes import NEW_NODES, check_targets, write_registration
+from .result_nodes import NEW_NODES, check_class, check_targets, set_pair, write_registration
 from .rollback import unchanged_on_failure
 from .transform_nodes import transform_from_node
 from .volume_nodes import image_from_node
@@ -104,6 +104,7 @@ class SceneJob:
             if JACOBIAN in self.targets:
                 grid, target = registration.moved.geometry, self.targets[JACOBIAN]
                 nodes[JACOBIAN] = write_jacobian(registration.forward, grid, self.fixed_node, target)
+                set_pair(nodes[JACOBIAN], self.fixed_node, self.moving_node)
         return nodes
 
     def _check(self, *masks: slicer.vtkMRMLNode | None) -> None:
@@ -117,6 +118,7 @@ class SceneJob:
         registered = {name: node for name, node in self.targets.items() if name != JACOBIAN}
         check_targets(registered, self.fixed_node, self.moving_node)
         jacobian = self.targets.get(JACOBIAN)
+        check_class(JACOBIAN, jacobian)
         if jacobian is not None and jacobian in (self.fixed_node, self.moving_node, *registered.values()):
             raise OutputError(f"{jacobian.GetName()} cannot receive the jacobian output too. Choose another node.")
         for output, node in self.targets.items():

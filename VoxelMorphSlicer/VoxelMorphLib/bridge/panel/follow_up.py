@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
+from ..result_nodes import set_pair
 from ..steps import Steps
 
 
@@ -23,11 +24,13 @@ def follow_up(chosen, targets: dict, logic, nodes: dict) -> Steps:
     if chosen.jacobianVolume is not None or chosen.overlay == "jacobian":
         yield _("Jacobian map")
         chosen.jacobianVolume = yield from logic.jacobianSteps(forward, fixed, targets["jacobianVolume"])
+        set_pair(chosen.jacobianVolume, fixed, moving)
     if chosen.movingSegmentation is not None:
         yield _("Moving the segmentation")
         chosen.movedSegmentation = yield from logic.applySteps(
             chosen.movingSegmentation, forward, fixed, target=targets["movedSegmentation"]
         )
+        set_pair(chosen.movedSegmentation, fixed, moving)
     yield _("Measuring")
     chosen.resultsTable = yield from logic.evaluateSteps(
         fixed,
@@ -39,6 +42,7 @@ def follow_up(chosen, targets: dict, logic, nodes: dict) -> Steps:
         targets["resultsTable"],
         isFresh=True,
     )
+    set_pair(chosen.resultsTable, fixed, moving)
     return _("Done: {name}").format(name=chosen.movedVolume.GetName() if chosen.movedVolume else "")
 
 

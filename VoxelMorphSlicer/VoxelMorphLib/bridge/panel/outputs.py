@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import slicer
 
-from ..result_nodes import ATTRIBUTE_PREFIX
+from ..result_nodes import ATTRIBUTE_PREFIX, pair_of
 
 #: Parameter of each output of a registration.
 REGISTERED = {"moved": "movedVolume", "forward": "forwardTransform", "inverse": "inverseTransform"}
@@ -17,22 +17,12 @@ def targets(parameters) -> dict[str, slicer.vtkMRMLNode | None]:
 
     Outputs that hold the result of another pair of volumes are not offered, so that they are not overwritten.
     """
-    names = (*REGISTERED.values(), *FOLLOWING)
-    chosen = {name: getattr(parameters, name) for name in names}
-    if _holds_other_pair(parameters):
-        return {name: None if node is not None and _is_result(node) else node for name, node in chosen.items()}
-    return chosen
+    pair = (parameters.fixedVolume, parameters.movingVolume)
+    chosen = {name: getattr(parameters, name) for name in (*REGISTERED.values(), *FOLLOWING)}
+    return {name: None if node is not None and _holds_other_pair(node, pair) else node for name, node in chosen.items()}
 
 
-def _holds_other_pair(parameters) -> bool:
-    forward = parameters.forwardTransform
-    if forward is None or not _is_result(forward):
-        return False
-    roles = (forward.GetMovingNodeReferenceRole(), forward.GetFixedNodeReferenceRole())
-    return [forward.GetNodeReference(role) for role in roles] != [parameters.movingVolume, parameters.fixedVolume]
-
-
-def _is_result(node: slicer.vtkMRMLNode) -> bool:
-    """Whether a registration wrote into the node; tables and maps are made by nothing else."""
+def _holds_other_pair(node: slicer.vtkMRMLNode, pair: tuple[slicer.vtkMRMLNode, ...]) -> bool:
+    """Whether a registration of other volumes, or of volumes that are gone, wrote into the node."""
     made_here = any(name.startswith(ATTRIBUTE_PREFIX) for name in node.GetAttributeNames())
-    return made_here or not isinstance(node, (slicer.vtkMRMLTransformNode, slicer.vtkMRMLVolumeNode))
+    return made_here and pair_of(node) != pair

@@ -1,0 +1,87 @@
+"""Results go into the nodes of their own pair, whatever class and pair the chosen ones have."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
+
+import slicer
+from support.mrml_nodes import add_volume
+from support.scripted_worker import ScriptedWorker
+from support.volumes import a_blob_image, a_geometry
+
+OUTPUTS = ("movedVolume", "forwardTransform", "inverseTransform", "jacobianVolume", "resultsTable")
+
+
+@pytest.fixture
+def panel(a_module_widget, scene):
+    panel = a_module_widget()
+    panel.worker = ScriptedWorker()
+    panel.widget.panel.run._makeWorker = lambda: panel.worker
+    choose(panel, "A")
+    panel.ui.jacobianVolumeSelector.addNode()
+    return panel
+
+
+def chosen(panel):
+    return panel.widget.panel.parameters
+
+
+def choose(panel, name: str) -> None:
+    """Another pair of volumes."""
+    for seed, role in enumerate(("fixed", "moving")):
+        volume = add_volume(a_blob_image(a_geometry("RAS", (14, 12, 10)), seed), f"{role} {name}")
+        setattr(chosen(panel), f"{role}Volume", volume)
+
+
+def register(panel) -> dict:
+    panel.click("registerButton")
+    panel.worker.finish()
+    panel.wait(lambda: not panel.widget.panel.run.busy, 60)
+    assert panel.ui.statusLabel.text.startswith("Done"), panel.ui.statusLabel.text
+    return {name: getattr(chosen(panel), name) for name in OUTPUTS}
+
+
+def test_the_same_pair_writes_into_its_own_nodes(panel):
+    assert register(panel) == register(panel)
+
+
+def test_another_pair_gets_nodes_of_its_own(panel):
+    first = register(panel)
+    arrays = {name: slicer.util.arrayFromVolume(first[name]).copy() for name in ("movedVolume", "jacobianVolume")}
+    choose(panel, "B")
+    second = register(panel)
+    assert not set(first.values()) & set(second.values())
+    for name, array in arrays.items():
+        assert (slicer.util.arrayFromVolume(first[name]) == array).all()
+
+
+def test_a_deleted_transform_does_not_give_the_other_nodes_away(panel, scene):
+    first = register(panel)
+    scene.RemoveNode(first["forwardTransform"])
+    choose(panel, "B")
+    second = register(panel)
+    assert first["movedVolume"] is not second["movedVolume"]
+    assert first["movedVolume"].GetName() == "moving A moved"
+
+
+def test_a_linear_result_makes_room_for_a_field(panel, scene):
+    first = register(panel)
+    linear = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "affine result")
+    chosen(panel).forwardTransform = linear
+    second = register(panel)
+    assert second["forwardTransform"] not in (linear, first["forwardTransform"])
+    assert panel.ui.forwardTransformSelector.currentNode() is second["forwardTransform"]
+
+
+@pytest.mark.parametrize(
+    "node_class",
+    ["vtkMRMLTransformNode", "vtkMRMLLinearTransformNode", "vtkMRMLGridTransformNode", "vtkMRMLBSplineTransformNode"],
+)
+@pytest.mark.parametrize("name", ["forwardTransform", "inverseTransform", "initialTransform"])
+def test_transforms_of_every_class_are_shown(panel, scene, name, node_class):
+    node = scene.AddNewNodeByClass(node_class, "a transform")
+    setattr(chosen(panel), name, node)
+    assert getattr(panel.ui, f"{name}Selector").currentNode() is node
