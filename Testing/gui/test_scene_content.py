@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
@@ -9,15 +10,19 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
 from support.scene_content import content
+from support.segmentations import add_segmentation
+from support.volumes import a_geometry
+from VoxelMorphLib.core.image import LabelMap
 
 
 @pytest.fixture
 def nodes(scene, volumes):
     """A volume, a transform, landmarks, a table and a segmentation."""
-    kinds = {"transform": "LinearTransform", "points": "MarkupsFiducial", "table": "Table", "masks": "Segmentation"}
+    kinds = {"transform": "LinearTransform", "points": "MarkupsFiducial", "table": "Table"}
     made = {name: scene.AddNewNodeByClass(f"vtkMRML{kind}Node", name) for name, kind in kinds.items()}
     made["points"].AddControlPoint(1, 2, 3, "a")
-    return {"volume": volumes[0], **made}
+    inside = LabelMap(np.ones((4, 4, 4), np.uint8), a_geometry("RAS", (4, 4, 4)))
+    return {"volume": volumes[0], "masks": add_segmentation("masks", [inside], [("a", "inside", 0, 1)]), **made}
 
 
 def turn_voxels(nodes) -> None:
@@ -42,7 +47,8 @@ CHANGES = {
     "point": lambda nodes: nodes["points"].SetNthControlPointPosition(0, 1, 2, 4),
     "label": lambda nodes: nodes["points"].SetNthControlPointLabel(0, "b"),
     "table": lambda nodes: nodes["table"].AddColumn(),
-    "segment": lambda nodes: nodes["masks"].GetSegmentation().AddSegment(slicer.vtkSegment()),
+    "segment": lambda nodes: nodes["masks"].GetSegmentation().GetNthSegment(0).SetName("other"),
+    "segment removed": lambda nodes: nodes["masks"].GetSegmentation().RemoveSegment("a"),
     "node": lambda nodes: nodes["volume"].GetScene().AddNewNodeByClass("vtkMRMLModelNode"),
     "removal": lambda nodes: nodes["volume"].GetScene().RemoveNode(nodes["table"]),
 }
