@@ -1,0 +1,156 @@
+"""Cancel in every stage of a real registration: the process goes, the scene stays, and Register works again."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
+
+from support.http_server import Page, serve
+from support.panel_runs import a_weight_file, give, is_idle, registers, write_catalogue
+from support.scene_content import content
+from support.workers import ONE_THREAD, is_alive, patched_command
+from VoxelMorphLib.bridge.worker import WorkerClient
+
+#: Stay in a stage, the first time that it is reached, and leave a file as a sign of that.
+_LINGER = """
+import os, pathlib, time
+def linger():
+    marker = pathlib.Path(os.environ["VXM_MARKER"])
+    if not marker.exists():
+        marker.touch()
+        time.sleep(60)
+"""
+_AFTER_TEXT = """
+report = worker._Reporter.__call__
+def slow_report(self, fraction, text):
+    report(self, fraction, text)
+    if text.startswith(TEXT):
+        linger()
+worker._Reporter.__call__ = slow_report
+"""
+_BEFORE_FUNCTION = """
+from VoxelMorphLib.core.transform import Transform
+from VoxelMorphLib.registration import pipeline
+original = getattr(OWNER, NAME)
+def slow(*arguments, **options):
+    linger()
+    return original(*arguments, **options)
+setattr(OWNER, NAME, slow)
+"""
+
+
+def after_text(text: str) -> str:
+    """Code for the worker to stay where it has reported this text."""
+    return _LINGER + _AFTER_TEXT.replace("TEXT", repr(text))
+
+
+def before(owner: str, name: str) -> str:
+    """Code for the worker to stay before it calls this function."""
+    return _LINGER + _BEFORE_FUNCTION.replace("OWNER", owner).replace("NAME", repr(name))
+
+
+#: What the status says in each stage, and how the worker is kept in it.
+STAGES = {
+    "loading": ("Loading PyTorch", after_text("Loading PyTorch")),
+    "reading the job": ("Loading PyTorch", before("worker", "read_job")),
+    "affine start": ("Aligning", after_text("Aligning")),
+    "optimisation": ("Optimising at 1/", after_text("Optimising")),
+    "resampling": ("Optimising at 1/", before("Transform", "resample")),
+    "measuring": ("Optimising at 1/", before("pipeline", "measure")),
+    "writing": ("Done", before("worker", "write_registration")),
+}
+
+
+@pytest.fixture
+def exchange(tmp_path):
+    """The folder in which workers make theirs."""
+    folder = tmp_path / "exchange"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def lingering(ready, tmp_path, exchange):
+    """Gives the panel a real worker that stays in a stage; returns how to tell that it is there."""
+    marker = tmp_path / "reached"
+
+    def make(code: str) -> WorkerClient:
+        environment = {**ONE_THREAD, "VXM_MARKER": str(marker)}
+        client = WorkerClient(patched_command(code), environment=environment, temporary_folder=exchange)
+        give(ready, client)
+        return client
+
+    make.reached = marker.exists
+    return make
+
+
+def cancel_and_check(panel, scene, client, exchange, as_before) -> None:
+    """Click Cancel; then nothing may be left of the run, and the next one must work."""
+    pid = client.pid
+    assert is_alive(pid)
+    panel.click("cancelButton")
+    assert is_idle(panel)
+    assert panel.ui.statusLabel.text == "Cancelled; the scene is as before"
+    assert content(scene) == as_before
+    assert client.pid is None
+    panel.wait(lambda: not is_alive(pid) and not list(exchange.iterdir()), 20)
+    assert registers(panel)
+    assert panel.widget.panel.parameters.movedVolume is not None
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_cancel_in_a_stage(ready, scene, lingering, exchange, stage):
+    text, code = STAGES[stage]
+    client = lingering(code)
+    if stage == "affine start":
+        ready.widget.panel.parameters.affine = "affine"
+    as_before = content(scene)
+    ready.click("registerButton")
+    ready.wait(lambda: lingering.reached() and text in ready.ui.statusLabel.text, 90)
+    cancel_and_check(ready, scene, client, exchange, as_before)
+
+
+def test_cancel_while_an_optimisation_computes(ready, scene, exchange):
+    client = WorkerClient(environment=ONE_THREAD, temporary_folder=exchange)
+    give(ready, client)
+    ready.ui.budgetSlider.value = 60
+    as_before = content(scene)
+    ready.click("registerButton")
+    ready.wait(lambda: "Optimising at 1/" in ready.ui.statusLabel.text, 90)
+    cancel_and_check(ready, scene, client, exchange, as_before)
+
+
+@pytest.fixture
+def a_model_to_fetch(ready, tmp_path, monkeypatch):
+    """A chosen model, and the slow server that has its file."""
+    cache = tmp_path / "models"
+    monkeypatch.setenv("VXM_CACHE", str(cache))
+    weights = a_weight_file(tmp_path)
+    with serve({"/tiny.safetensors": Page(weights, pause_s=0.2)}) as server:
+        write_catalogue(cache, weights, server.url("/tiny.safetensors"))
+        ready.widget.panel.models.refresh()
+        ready.widget.panel.parameters.model = "tiny-model"
+        yield server
+
+
+def test_cancel_during_a_download(ready, scene, exchange, a_model_to_fetch):
+    client = WorkerClient(environment=ONE_THREAD, temporary_folder=exchange)
+    give(ready, client)
+    as_before = content(scene)
+    ready.click("registerButton")
+    ready.wait(lambda: "Downloading tiny-model.safetensors" in ready.ui.statusLabel.text, 90)
+    a_model_to_fetch.pages["/tiny.safetensors"].pause_s = 0
+    cancel_and_check(ready, scene, client, exchange, as_before)
+    assert a_model_to_fetch.ranges_asked[0] is None
+    assert len(a_model_to_fetch.ranges_asked) == 2
+
+
+def test_cancel_while_a_network_is_read(ready, scene, lingering, exchange, a_model_to_fetch):
+    a_model_to_fetch.pages["/tiny.safetensors"].pause_s = 0
+    client = lingering(after_text("Reading tiny-model.safetensors"))
+    as_before = content(scene)
+    ready.click("registerButton")
+    ready.wait(lambda: lingering.reached() and "Reading" in ready.ui.statusLabel.text, 90)
+    cancel_and_check(ready, scene, client, exchange, as_before)
