@@ -46,6 +46,8 @@ class VoxelMorphSlicer(ScriptedLoadableModule):
         self.parent.title = "VoxelMorph"
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Registration")]
         self.parent.dependencies = []
+        # Slicer asks only the modules of a node's class whether they can edit it.
+        self.parent.associatedNodeTypes = ["vtkMRMLScriptedModuleNode"]
         self.parent.contributors = ["VoxelMorph for 3D Slicer contributors"]
         self.parent.helpText = _(
             "Aligns the moving volume with the fixed volume by a VoxelMorph network, or by optimising the pair itself. "

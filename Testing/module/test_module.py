@@ -50,6 +50,7 @@ def test_the_module_describes_itself(module):
     assert described.title == "VoxelMorph"
     assert list(described.categories) == ["Registration"]
     assert list(described.dependencies) == []
+    assert list(described.associatedNodeTypes) == ["vtkMRMLScriptedModuleNode"]
     assert "github.com" in described.helpText
     assert "Balakrishnan" in described.acknowledgementText
 
