@@ -128,7 +128,9 @@ class FrameByFrame:
         """An error of the same kind that names the frame; cancelling needs no frame."""
         if isinstance(error, Cancelled):
             return error
-        return type(error)(f"{self._title(index)} failed: {error}")
+        named = type(error)(f"{self._title(index)} failed: {error}")
+        vars(named).update(vars(error))  # details for the log, or that a restart is required
+        return named
 
     def progress(self, progress: Progress, index: int) -> Progress:
         """Progress of one frame as a part of that of all."""

@@ -29,7 +29,11 @@ class ApplySection:
     def update(self, parameters, busy: bool) -> None:
         """Follow the configuration."""
         self.folder.show(parameters)
-        missing = _("A registration is running.") if busy else missing_for_apply(parameters, self.folder.item != 0)
+        missing = (
+            _("A registration or an installation is running.")
+            if busy
+            else missing_for_apply(parameters, self.folder.item != 0)
+        )
         self.ui.applyButton.enabled = not missing
         self.ui.applyButton.toolTip = missing or _("Make a moved copy of the input")
         self.ui.appliedNodeSelector.enabled = self.folder.item == 0

@@ -7,7 +7,7 @@ from typing import Callable
 import slicer
 from slicer.i18n import tr as _
 
-from ...core.errors import DeviceError, VoxelMorphError
+from ...core.errors import DeviceError, OutputError
 from .apply_section import ApplySection
 from .choices import ChoiceBox
 from .device_section import AUTOMATIC, DeviceSection
@@ -16,6 +16,7 @@ from .parameters_check import missing_for_register
 from .progress_section import ProgressSection
 from .result_section import ResultSection
 from .run import Run
+from .sentences import sentence_of
 from .sequence_section import SequenceSection
 from .training_section import TrainingSection
 
@@ -32,7 +33,7 @@ class Panel:
     def __init__(self, ui, logic, makeWorker: Callable):
         self.ui, self.logic = ui, logic
         self.parameters = None
-        self._updating = self._showsTable = False
+        self._updating = self._showsTable = self._preparing = False
         self.progress = ProgressSection(ui)
         self.models = ModelSection(ui, lambda model: self._store("model", model), self.progress.say)
         self.devices = DeviceSection(
@@ -44,7 +45,7 @@ class Panel:
             ui, self.onRegisterSequence, self.onCancel, lambda value: self._store("sequenceReference", value)
         )
         self.run = Run(logic, makeWorker, self.progress, self._onEnd)
-        self.training = TrainingSection(ui, logic, _askToInstall, self._onModelAdded)
+        self.training = TrainingSection(ui, logic, _askToInstall, self._onModelAdded, self.update)
         self._boxes = self._makeBoxes()
         ui.registerButton.connect("clicked(bool)", self.onRegister)
         for button in (ui.cancelButton, ui.cancelApplyButton):
@@ -76,6 +77,7 @@ class Panel:
                 self._showChoices()
                 self.results.update(self.parameters)
             self._showButtons()
+            self.training.blocked = self._preparing
             self.training.update()
         finally:
             self._updating = False
@@ -105,11 +107,17 @@ class Panel:
             self.progress.say(_("The licence of the model was not agreed to; nothing was done"))
             return
         self.progress.start(_("Preparing"))
+        self._preparing = True  # an installation lets the application handle clicks, and the scene be closed
+        self.update()
         try:
             self.logic.ensurePackages(model, _askToInstall)
+            if self.parameters is None:
+                raise OutputError(_("The scene was closed meanwhile; nothing was done."))
             start(self.parameters)
-        except VoxelMorphError as error:
-            self.progress.finish(str(error), error=True)
+        except Exception as error:  # the panel must be usable again, whatever pip or a node does
+            self.progress.finish(sentence_of(error), error=True)
+        finally:
+            self._preparing = False
         self.update()
 
     def _onEnd(self, text: str, error: Exception | None) -> None:
@@ -179,12 +187,17 @@ class Panel:
         setattr(self.parameters, name, value)
         {**self._boxes, "device": self.devices, "model": self.models}[name].show(value)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something runs or is prepared that only one can do at a time."""
+        return self.run.busy or self._preparing or self.training.preparing
+
     def _showButtons(self) -> None:
-        busy = self.run.busy
-        missing = _("A registration is running.") if busy else missing_for_register(self.parameters)
+        busy = self.busy
+        missing = _("A registration or an installation is running.") if busy else missing_for_register(self.parameters)
         self.ui.registerButton.enabled = not missing
         self.ui.registerButton.toolTip = missing or _("Align the moving volume with the fixed one")
-        self.ui.cancelButton.enabled = busy
+        self.ui.cancelButton.enabled = self.run.busy
         for name in ("parameterNodeSelector", "inputsSection", "modelSection", "settingsSection", "outputsSection"):
             getattr(self.ui, name).enabled = not busy
         self.ui.evaluationSection.enabled = not busy

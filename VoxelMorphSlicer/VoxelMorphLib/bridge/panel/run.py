@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Callable, Optional
 
 import qt
 from slicer.i18n import tr as _
 
 from ...core.config import RegistrationOptions
-from ...core.errors import Cancelled, VoxelMorphError
+from ...core.errors import Cancelled
 from ..steps import StepRunner, Steps
 from . import outputs
 from .follow_up import follow_up
 from .progress_section import ProgressSection
+from .sentences import sentence_of
 from .sequence_section import FRAME
 
 #: How often the worker is asked for news.
@@ -171,7 +171,7 @@ class Run:
         if isinstance(error, Cancelled):
             self._end(_("Cancelled; the scene is as before"))
         else:
-            self._end(str(error), error)
+            self._end(sentence_of(error), error)
 
     def _step(self) -> None:
         """One part of the work, so that the application stays responsive between the parts."""
@@ -180,9 +180,8 @@ class Run:
         except StopIteration as done:
             self._end(done.value)
         except Exception as error:  # the panel must be usable again, whatever a node or VTK does
-            if not isinstance(error, VoxelMorphError):
-                logging.exception("Work on the scene failed")
-            self._end(_("Registered, but: {error}").format(error=error) if self._registered else str(error), error)
+            text = sentence_of(error)
+            self._end(_("Registered, but: {error}").format(error=text) if self._registered else text, error)
         else:
             if text:
                 self._progress.progress(1.0, text)

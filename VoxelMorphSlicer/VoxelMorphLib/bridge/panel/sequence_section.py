@@ -38,7 +38,7 @@ class SequenceSection:
 
     def update(self, parameters, busy: bool) -> None:
         """Follow the configuration."""
-        missing = _("A registration is running.") if busy else missing_for_sequence(parameters)
+        missing = _("A registration or an installation is running.") if busy else missing_for_sequence(parameters)
         self.ui.registerSequenceButton.enabled = not missing
         self.ui.registerSequenceButton.toolTip = missing or _("Align every frame with the reference")
         self.ui.cancelSequenceButton.enabled = busy

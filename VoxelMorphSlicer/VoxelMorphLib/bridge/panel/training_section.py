@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Callable
@@ -17,6 +16,7 @@ from .. import training_settings as settings
 from ..curve_nodes import show_chart
 from .choices import ChoiceBox
 from .progress_section import ProgressSection
+from .sentences import sentence_of
 from .training_form import TEXTS, TrainingForm
 from .training_run import TrainingRun
 
@@ -32,11 +32,22 @@ class TrainingSection:
         logic: of the module.
         ask: shows a question about packages and tells whether the user agrees.
         onAdded: called with the id of a model that was added to the list.
+        onPreparing: called when `preparing` changed.
         command: what to start instead of the train command.
     """
 
-    def __init__(self, ui, logic, ask: Callable[[str], bool], onAdded: Callable[[str], None], command=None):
+    def __init__(
+        self,
+        ui,
+        logic,
+        ask: Callable[[str], bool],
+        onAdded: Callable[[str], None],
+        onPreparing: Callable[[], None],
+        command=None,
+    ):
         self.ui, self.logic, self._ask, self._onAdded, self.command = ui, logic, ask, onAdded, command
+        self._onPreparing = onPreparing
+        self.preparing = self.blocked = False
         self.parameters, self.config = None, settings.first_config()
         self._stored: str | None = None
         self._problems: dict[str, str] = {}
@@ -144,12 +155,16 @@ class TrainingSection:
     def _start(self, text: str, begin: Callable, done: Callable, curves=None, **arguments: Any) -> None:
         self.progress.start(text)
         self._done = done
+        self.preparing = True  # an installation lets the application handle clicks
+        self._onPreparing()
         try:
             self.logic.ensureTrainingPackages(self._ask)
             self.run.start(lambda **calls: begin(command=self.command, **arguments, **calls), curves)
-        except VoxelMorphError as error:
+        except Exception as error:  # as in the panel's own `_start`
             self._complain(error)
-        self._showButtons()
+        finally:
+            self.preparing = False
+        self._onPreparing()
 
     def _onEnd(self, lines: tuple | None, error: Exception | None) -> None:
         if error is None:
@@ -158,13 +173,12 @@ class TrainingSection:
             self.progress.finish(str(error))
         self._showButtons()
         if error is not None and not isinstance(error, Cancelled):
-            if getattr(error, "details", ""):
-                logging.error(error.details)
             self._complain(error)
 
     def _complain(self, error: Exception) -> None:
-        self.progress.finish(str(error), error=True)
-        slicer.util.errorDisplay(str(error), _("Training"))
+        text = sentence_of(error)
+        self.progress.finish(text, error=True)
+        slicer.util.errorDisplay(text, _("Training"))
 
     def _showPlan(self, lines: tuple) -> str:
         self.ui.trainingPlanEdit.plainText = "\n".join(lines)
@@ -220,14 +234,14 @@ class TrainingSection:
         self.form.show(self.config)
 
     def _showButtons(self) -> None:
-        ui, busy = self.ui, self.run.busy
+        ui, busy = self.ui, self.run.busy or self.preparing or self.blocked
         closed = "" if self.parameters is not None else _("Open the panel again: the scene was closed.")
         problem = next(iter(self._problems.values()), "")
         self.form.enable(not busy and not closed, self.config, "options" in self._problems)
         ui.trainingRecipeDescriptionLabel.text = self._recipes[self.config.recipe].description
         ui.trainingProblemLabel.text = problem
         ui.trainingProblemLabel.visible = bool(problem)
-        first = closed or (_("A training is running.") if busy else problem)
+        first = closed or (_("A training or an installation is running.") if busy else problem)
         for button, missing, text in (
             ("checkTrainingButton", settings.missing_for_check, _("Read the data, estimate the memory, time one step")),
             ("trainButton", settings.missing_for_training, _("Start the training")),
@@ -237,7 +251,7 @@ class TrainingSection:
             reason = first or missing(self.config)
             getattr(ui, button).enabled = not reason
             getattr(ui, button).toolTip = reason or text
-        ui.cancelTrainingButton.enabled = busy
+        ui.cancelTrainingButton.enabled = self.run.busy
         ui.showCurvesButton.enabled = bool(self.config.output_dir) and not closed
 
 
