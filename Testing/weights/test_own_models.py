@@ -13,7 +13,7 @@ from VoxelMorphLib.weights.catalogue import load_catalogue
 from VoxelMorphLib.weights.checksum import sha256_of
 from VoxelMorphLib.weights.entry import ModelEntry
 from VoxelMorphLib.weights.load import load_network
-from VoxelMorphLib.weights.own_models import add_to_catalogue
+from VoxelMorphLib.weights.own_models import add_to_catalogue, remove_from_catalogue
 from VoxelMorphLib.weights.safetensors_file import write_model
 
 ARGUMENTS = {"features": [[3, 4], [4, 3, 5]], "int_steps": 5}
@@ -110,3 +110,18 @@ def test_a_catalogue_that_cannot_be_written_stays_as_it_was(tmp_path, cache, mon
         add_to_catalogue(an_entry(), other, replace=True)
     assert load_catalogue()["mine"] == first
     assert load_network("mine")[1] == first
+
+
+def test_a_removed_model_leaves_nothing_and_the_others_alone(tmp_path, cache):
+    add_to_catalogue(an_entry("one"), a_model(tmp_path))
+    kept = add_to_catalogue(an_entry("two"), a_model(tmp_path, 1))
+    remove_from_catalogue("one")
+    assert "one" not in load_catalogue() and load_catalogue()["two"] == kept
+    assert sorted(file.name for file in cache.iterdir()) == sorted([kept.file, "models.json"])
+    add_to_catalogue(an_entry("one"), a_model(tmp_path))  # the id is free again
+
+
+def test_only_own_models_are_removed(tmp_path, cache):
+    add_to_catalogue(an_entry("one"), a_model(tmp_path))
+    with pytest.raises(ConfigError, match=r"'optimise' is no model of yours. Choose one of one"):
+        remove_from_catalogue("optimise")

@@ -49,6 +49,32 @@ def add_to_catalogue(entry: ModelEntry, path: str | Path, replace: bool = False)
     return entry
 
 
+def remove_from_catalogue(name: str) -> None:
+    """Offer an own model no longer, and remove its file.
+
+    Raises:
+        ConfigError: there is no own model of that id, or the user's catalogue is damaged.
+        OutputError: the folder cannot be written; nothing was removed.
+    """
+    folder = default_cache_folder()
+    own = _own_models(folder)
+    if name not in own:
+        raise ConfigError(f"{name!r} is no model of yours. Choose one of {', '.join(own) or 'none'}.")
+    entry = own.pop(name)
+    _write(folder, own)
+    if entry.file is not None:
+        (folder / entry.file).unlink(missing_ok=True)
+
+
+def is_own(name: str) -> bool:
+    """Whether a model is in the user's own catalogue.
+
+    Raises:
+        ConfigError: that catalogue is damaged, or there is no place for it.
+    """
+    return name in _own_models(default_cache_folder())
+
+
 def check_id(name: str, replace: bool = False) -> None:
     """Make sure that an own model may have an id.
 

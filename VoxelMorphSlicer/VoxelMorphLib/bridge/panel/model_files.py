@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import shutil
+from itertools import chain, count
 from pathlib import Path
 
 from ...core.errors import OutputError, WeightsError
@@ -22,13 +24,23 @@ def imported_folder() -> Path:
 
 
 def imported_files() -> list[Path]:
-    """The imported weight files by name."""
+    """The imported weight files by name.
+
+    Raises:
+        ConfigError: there is no place for models.
+        OutputError: their folder cannot be read.
+    """
     folder = imported_folder()
-    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES) if folder.is_dir() else []
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES) if folder.is_dir() else []
+    except OSError as error:
+        raise OutputError(
+            f"The folder of imported models {folder} cannot be read ({error.strerror or error}). Allow reading there."
+        ) from error
 
 
 def import_file(source: str | Path) -> Path:
-    """Copy a weight file into the folder of models; one of the same name is replaced.
+    """Copy a weight file into the folder of models; another one of the same name stays, and the copy gets a number.
 
     Raises:
         WeightsError: `source` is no weight file.
@@ -37,7 +49,7 @@ def import_file(source: str | Path) -> Path:
     source = Path(source)
     if source.suffix.lower() not in SUFFIXES or not source.is_file():
         raise WeightsError(f"{source} is no weight file. Choose a file that ends in {', '.join(SUFFIXES)}.")
-    target = imported_folder() / f"{source.stem}{source.suffix.lower()}"
+    target = _place_of(source)
     partial = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -50,6 +62,14 @@ def import_file(source: str | Path) -> Path:
             f"{target} cannot be written ({error.strerror}). Free space or allow writing there."
         ) from error
     return target
+
+
+def _place_of(source: Path) -> Path:
+    """The first free name; that of a file with the same contents where one was imported before."""
+    folder, suffix = imported_folder(), source.suffix.lower()
+    names = chain([source.stem], (f"{source.stem}-{number}" for number in count(2)))
+    places = (folder / f"{name}{suffix}" for name in names)
+    return next(place for place in places if not place.exists() or filecmp.cmp(source, place, shallow=False))
 
 
 def remove_imported(path: Path) -> None:

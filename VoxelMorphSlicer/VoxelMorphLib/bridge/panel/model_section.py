@@ -10,10 +10,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...core.errors import OutputError, VoxelMorphError
-from ...weights.catalogue import load_catalogue
+from ...weights.catalogue import CATALOGUE_NAME, load_catalogue
 from ...weights.entry import ModelEntry
-from ...weights.folders import default_cache_folder
+from ...weights.folders import BUNDLED_FOLDER, default_cache_folder
 from ...weights.hyper import supports_hyper
+from ...weights.own_models import is_own, remove_from_catalogue
 from ...weights.store import delete_downloaded, state
 from .choices import ChoiceBox
 from .model_files import SUFFIXES, import_file, imported_files, remove_imported
@@ -65,11 +66,16 @@ class ModelSection:
     def refresh(self) -> None:
         """Read the catalogue and the folder of models again."""
         try:
-            self.entries = {name: entry for name, entry in load_catalogue().items() if entry.available}
-        except VoxelMorphError as error:
+            entries = load_catalogue()
+        except VoxelMorphError as error:  # of the user's own catalogue, or no place for one
             self._say(str(error), error=True)
+            entries = self.entries or load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME)
+        self.entries = {name: entry for name, entry in entries.items() if entry.available}
         choices = {name: self._title(entry) for name, entry in self.entries.items()}
-        choices.update((str(path), _("{name} (imported)").format(name=path.name)) for path in imported_files())
+        try:
+            choices.update((str(path), _("{name} (imported)").format(name=path.name)) for path in imported_files())
+        except VoxelMorphError as error:  # a folder that cannot be used does not take the other models away
+            self._say(str(error), error=True)
         self._box.setChoices(choices)
         self._describe()
 
@@ -147,6 +153,8 @@ class ModelSection:
     def _remove(self, model: str) -> None:
         if model not in self.entries:
             remove_imported(Path(model))
+        elif is_own(model):
+            remove_from_catalogue(model)
         elif not delete_downloaded(self.entries[model]):
             raise OutputError(_("There is no downloaded file of this model."))
 
@@ -169,7 +177,10 @@ class ModelSection:
         self.ui.modelComboBox.toolTip = entry.citation or entry.description
 
     def _isDeletable(self, entry: ModelEntry | None) -> bool:
-        return bool(self.value) if entry is None else self._state(entry) == "downloaded"
+        if entry is None:
+            return bool(self.value)
+        state = self._state(entry)
+        return state == "downloaded" or (entry.url is None and entry.file is not None and state != "bundled")
 
     def _facts(self, entry: ModelEntry) -> list[str]:
         images = f"{entry.anatomy}, {entry.modality}" if entry.modality != "any" else _("any anatomy and modality")
@@ -202,7 +213,7 @@ class ModelSection:
     def _state(self, entry: ModelEntry) -> str:
         try:
             return state(entry)
-        except VoxelMorphError:  # no place for models; told when one is used
+        except (VoxelMorphError, OSError):  # no place for models; told when one is used
             return "to download"
 
     def _licenceQuestion(self, entry: ModelEntry) -> str:
