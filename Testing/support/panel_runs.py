@@ -104,6 +104,7 @@ def the_sentence(panel) -> str:
     text = panel.ui.statusLabel.text
     assert text
     assert "Traceback" not in text
+    assert "fault of VoxelMorph" not in text
     return text
 
 
