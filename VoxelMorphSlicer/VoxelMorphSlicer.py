@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Union
 
@@ -139,7 +141,7 @@ class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = None
         self.panel = None
         self._parameterNode = None
-        self._guiTag = None
+        self._gui = None
 
     def setup(self):
         from VoxelMorphLib.bridge.panel.panel import Panel
@@ -164,12 +166,22 @@ class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The process that computes, for the first registration."""
         from VoxelMorphLib.bridge.worker import WorkerClient
 
-        return WorkerClient()
+        folder = Path(slicer.app.temporaryPath)
+        with suppress(OSError):  # the worker says what is wrong with the folder
+            folder.mkdir(parents=True, exist_ok=True)
+        return WorkerClient(temporary_folder=folder)
 
     def cleanup(self):
-        self.panel.close()
-        self.setParameterNode(None)
-        self.removeObservers()
+        """End everything, also what a `setup` that raised has left: Reload calls this before it builds anew."""
+        try:
+            if self.panel is not None:
+                # The selector outlives this object as a hidden child of the panel.
+                selector = self.ui.parameterNodeSelector
+                selector.disconnect("currentNodeChanged(vtkMRMLNode*)", self.onParameterNodeSelected)
+                self.panel.close()
+                self.setParameterNode(None)
+        finally:
+            self.removeObservers()
 
     def enter(self):
         self.initializeParameterNode()
@@ -210,15 +222,15 @@ class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def initializeParameterNode(self):
         """Show the configuration that was shown last, or the first of the scene; make one if there is none."""
-        if self._parameterNode is None:
-            self.setParameterNode(self.logic.getParameterNode().parameterNode)
+        if self._parameterNode is None and self.panel is not None:
+            self.setParameterNode(self.logic.configurationNode())
 
     def onParameterNodeSelected(self, node):
         """Show what was chosen; a configuration that was removed gives way to another one."""
         if node is not None or slicer.mrmlScene.IsClosing():
             self.setParameterNode(node)
         elif self._parameterNode is not None and not slicer.mrmlScene.IsNodePresent(self._parameterNode.parameterNode):
-            self.setParameterNode(self.logic.getParameterNode().parameterNode)
+            self.setParameterNode(self.logic.configurationNode())
 
     def setParameterNode(self, node):
         """Show a configuration.
@@ -229,14 +241,24 @@ class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._parameterNode is not None:
             if node is self._parameterNode.parameterNode:
                 return
-            self._parameterNode.disconnectGui(self._guiTag)
+            self._gui.close()
             self.removeObserver(self._parameterNode.parameterNode, "ModifiedEvent", self.panel.update)
-        self._parameterNode = VoxelMorphSlicerParameterNode(node) if node is not None else None
-        if node is not None:
-            self.ui.parameterNodeSelector.setCurrentNode(node)
-            self._guiTag = self._parameterNode.connectGui(self.ui)
-            self.addObserver(node, "ModifiedEvent", self.panel.update)
+            self._parameterNode = self._gui = None
+        unreadable = self._showParameterNode(node) if node is not None else ""
         self.panel.connect(self._parameterNode)
+        if unreadable:
+            self.panel.progress.say(unreadable, error=True)
+
+    def _showParameterNode(self, node):
+        """Wrap and show a configuration; returns the sentence about values that cannot be used, or ""."""
+        from VoxelMorphLib.bridge.panel.configuration import GuiConnection, without_unreadable
+
+        unreadable = without_unreadable(node, VoxelMorphSlicerParameterNode)
+        self._parameterNode = VoxelMorphSlicerParameterNode(node)
+        self.ui.parameterNodeSelector.setCurrentNode(node)
+        self._gui = GuiConnection(self._parameterNode, self.ui)
+        self.addObserver(node, "ModifiedEvent", self.panel.update)
+        return unreadable
 
 
 class VoxelMorphSlicerLogic(ScriptedLoadableModuleLogic):
@@ -261,9 +283,19 @@ class VoxelMorphSlicerLogic(ScriptedLoadableModuleLogic):
         node.SetName(slicer.mrmlScene.GenerateUniqueName("VoxelMorph"))
         return node
 
+    def configurationNode(self):
+        """The vtkMRMLScriptedModuleNode of the first configuration of the scene, made if there is none."""
+        return ScriptedLoadableModuleLogic.getParameterNode(self)
+
     def getParameterNode(self):
         """The first configuration of the scene, made if there is none."""
-        return VoxelMorphSlicerParameterNode(ScriptedLoadableModuleLogic.getParameterNode(self))
+        from VoxelMorphLib.bridge.panel.configuration import without_unreadable
+
+        node = self.configurationNode()
+        unreadable = without_unreadable(node, VoxelMorphSlicerParameterNode)
+        if unreadable:
+            logging.warning(unreadable)
+        return VoxelMorphSlicerParameterNode(node)
 
 
 class VoxelMorphSlicerTest(ScriptedLoadableModuleTest):
