@@ -31,13 +31,20 @@ def slow_report(self, fraction, text):
 worker._Reporter.__call__ = slow_report
 """
 _BEFORE_FUNCTION = """
-from VoxelMorphLib.core.transform import Transform
-from VoxelMorphLib.registration import pipeline
-original = getattr(OWNER, NAME)
+original = worker.NAME
 def slow(*arguments, **options):
     linger()
     return original(*arguments, **options)
-setattr(OWNER, NAME, slow)
+worker.NAME = slow
+"""
+_IN_STAGE = """
+from VoxelMorphLib.registration import pipeline
+enter = pipeline._Stage.__enter__
+def slow_enter(stage):
+    enter(stage)
+    if stage.name == NAME:
+        linger()
+pipeline._Stage.__enter__ = slow_enter
 """
 
 
@@ -46,20 +53,25 @@ def after_text(text: str) -> str:
     return _LINGER + _AFTER_TEXT.replace("TEXT", repr(text))
 
 
-def before(owner: str, name: str) -> str:
-    """Code for the worker to stay before it calls this function."""
-    return _LINGER + _BEFORE_FUNCTION.replace("OWNER", owner).replace("NAME", repr(name))
+def before(function: str) -> str:
+    """Code for the worker to stay before it calls this function of its module."""
+    return _LINGER + _BEFORE_FUNCTION.replace("NAME", function)
+
+
+def in_stage(name: str) -> str:
+    """Code for the worker to stay in this stage of `register`."""
+    return _LINGER + _IN_STAGE.replace("NAME", repr(name))
 
 
 #: What the status says in each stage, and how the worker is kept in it.
 STAGES = {
     "loading": ("Loading PyTorch", after_text("Loading PyTorch")),
-    "reading the job": ("Loading PyTorch", before("worker", "read_job")),
+    "reading the job": ("Loading PyTorch", before("read_job")),
     "affine start": ("Aligning", after_text("Aligning")),
     "optimisation": ("Optimising at 1/", after_text("Optimising")),
-    "resampling": ("Optimising at 1/", before("Transform", "resample")),
-    "measuring": ("Optimising at 1/", before("pipeline", "measure")),
-    "writing": ("Done", before("worker", "write_registration")),
+    "resampling": ("Optimising at 1/", in_stage("resample")),
+    "measuring": ("Optimising at 1/", in_stage("measure")),
+    "writing": ("Done", before("write_registration")),
 }
 
 
@@ -108,7 +120,7 @@ def test_cancel_in_a_stage(ready, scene, lingering, exchange, stage):
         ready.widget.panel.parameters.affine = "affine"
     as_before = content(scene)
     ready.click("registerButton")
-    ready.wait(lambda: lingering.reached() and text in ready.ui.statusLabel.text, 90)
+    ready.wait(lambda: lingering.reached() and text in ready.ui.statusLabel.text, 40)
     cancel_and_check(ready, scene, client, exchange, as_before)
 
 
