@@ -48,11 +48,11 @@ class ScriptedWorker:
         on_progress = self._callbacks[0]
         self._answers.append(lambda: on_progress(fraction, text))
 
-    def finish(self) -> None:
-        """The real registration of the last job, at the next poll."""
+    def finish(self, change: Callable = lambda result: result) -> None:
+        """The real registration of the last job, or what `change` makes of it, at the next poll."""
         job, on_done = self.jobs[-1], self._callbacks[1]
         arguments = (job.fixed, job.moving, job.model, job.options, silent, job.weights_dir, job.initial)
-        self._answers.append(lambda: on_done(register(*arguments)))
+        self._answers.append(lambda: on_done(change(register(*arguments))))
 
     def fail(self, error: Exception) -> None:
         """An error, at the next poll."""

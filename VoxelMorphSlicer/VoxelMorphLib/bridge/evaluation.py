@@ -20,7 +20,7 @@ from .hierarchy import place_beside
 from .jacobian_nodes import jacobian_image
 from .landmarks import landmark_pairs
 from .node_maps import holders, image_map, initial_of, matrix_to_world, plain_map, world_map
-from .result_nodes import ATTRIBUTE_PREFIX
+from .result_nodes import ATTRIBUTE_PREFIX, warnings_of
 from .result_table import Row, check_table, fill_table
 from .rollback import unchanged_on_failure
 from .steps import Steps
@@ -256,3 +256,4 @@ def _provenance(forward: slicer.vtkMRMLTransformNode) -> Iterator[Row]:
     for measure, attributes in (("Device", ("Device",)), ("Model", ("ModelTitle", "Model"))):
         values = [forward.GetAttribute(f"{ATTRIBUTE_PREFIX}{attribute}") for attribute in attributes]
         yield from (Row(measure, after=value) for value in [v for v in values if v][:1])
+    yield from (Row("Warning", after=text) for text in warnings_of(forward))

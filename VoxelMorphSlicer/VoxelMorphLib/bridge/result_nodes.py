@@ -141,6 +141,11 @@ def set_provenance(node: slicer.vtkMRMLNode, report: Mapping[str, Any]) -> None:
             node.SetAttribute(name, value if isinstance(value, str) else json.dumps(value))
 
 
+def warnings_of(node: slicer.vtkMRMLNode) -> list[str]:
+    """What the registration that wrote a node warned of."""
+    return json.loads(node.GetAttribute(f"{ATTRIBUTE_PREFIX}Warnings") or "[]")
+
+
 def check_targets(targets: Targets, fixed: slicer.vtkMRMLNode, moving: slicer.vtkMRMLNode) -> None:
     """Refuse outputs that do not exist, nodes that left the scene, and nodes with two roles.
 

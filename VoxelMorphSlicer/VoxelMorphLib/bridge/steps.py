@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Generator
 from typing import Any, Callable, Union
 
@@ -27,10 +28,14 @@ class StepRunner:
 
     Args:
         steps: its functions run in a thread of their own, one at a time.
+
+    Attributes:
+        warnings: sentences of the warnings that the caller's part of the work gave.
     """
 
     def __init__(self, steps: Steps):
         self._steps = steps
+        self.warnings: list[str] = []
         self._thread: threading.Thread | None = None
         self._answer: Any = None
         self._error: BaseException | None = None
@@ -51,7 +56,13 @@ class StepRunner:
                 return None
             self._thread = None
         answer, error, self._answer, self._error = self._answer, self._error, None, None
-        item = self._steps.send(answer) if error is None else self._steps.throw(error)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            try:
+                item = self._steps.send(answer) if error is None else self._steps.throw(error)
+            finally:
+                said = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+                self.warnings += [text for text in said if text not in self.warnings]
         if not callable(item):
             return item
         self._thread = threading.Thread(target=self._compute, args=(item,), daemon=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
-from ..result_nodes import set_pair
+from ..result_nodes import set_pair, warnings_of
 from ..steps import Steps
 
 
@@ -43,7 +43,16 @@ def follow_up(chosen, targets: dict, logic, nodes: dict) -> Steps:
         isFresh=True,
     )
     set_pair(chosen.resultsTable, fixed, moving)
-    return _("Done: {name}").format(name=chosen.movedVolume.GetName() if chosen.movedVolume else "")
+    done = _("Done: {name}").format(name=chosen.movedVolume.GetName() if chosen.movedVolume else "")
+    return " ".join([f"{done}.", *said]) if (said := warnings_of(forward)) else done
+
+
+def jacobian_map(chosen, logic) -> Steps:
+    """Make the map of a result that was registered without one; see `Steps`."""
+    yield _("Jacobian map")
+    chosen.jacobianVolume = yield from logic.jacobianSteps(chosen.forwardTransform, chosen.fixedVolume)
+    set_pair(chosen.jacobianVolume, chosen.fixedVolume, chosen.movingVolume or chosen.fixedVolume)
+    return _("Done: {name}").format(name=chosen.jacobianVolume.GetName())
 
 
 def _both(fixed, moving) -> tuple:

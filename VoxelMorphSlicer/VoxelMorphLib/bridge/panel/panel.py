@@ -11,6 +11,7 @@ from ...core.errors import DeviceError, OutputError
 from .apply_section import ApplySection
 from .choices import ChoiceBox
 from .device_section import AUTOMATIC, DeviceSection
+from .follow_up import jacobian_map
 from .model_section import OPTIMISE, ModelSection
 from .parameters_check import missing_for_register
 from .progress_section import ProgressSection
@@ -157,7 +158,7 @@ class Panel:
         }
         boxes = {
             name: ChoiceBox(
-                getattr(self.ui, f"{name}ComboBox"), texts, lambda value, name=name: self._store(name, value)
+                getattr(self.ui, f"{name}ComboBox"), texts, lambda value, name=name: self._choose(name, value)
             )
             for name, texts in choices.items()
         }
@@ -166,6 +167,18 @@ class Panel:
     def _store(self, name: str, value: str) -> None:
         if self.parameters is not None:
             setattr(self.parameters, name, value)
+
+    def _choose(self, name: str, value: str) -> None:
+        self._store(name, value)
+        chosen = self.parameters
+        if (name, value) != ("overlay", "jacobian") or chosen is None or chosen.jacobianVolume or self.busy:
+            return
+        if chosen.forwardTransform is None or chosen.fixedVolume is None:
+            self.progress.say(_("There is no result to draw a Jacobian map of. Register first."), error=True)
+            return
+        self.progress.start(_("Jacobian map"))
+        self.run.startSteps(chosen, jacobian_map(chosen, self.logic))
+        self.update()
 
     def _showChoices(self) -> None:
         chosen = self.parameters

@@ -178,7 +178,7 @@ class Run:
         try:
             text = self._steps.poll(WAIT_S)
         except StopIteration as done:
-            self._end(done.value)
+            self._end(" ".join([done.value, *self._steps.warnings]))
         except Exception as error:  # the panel must be usable again, whatever a node or VTK does
             text = sentence_of(error)
             self._end(_("Registered, but: {error}").format(error=text) if self._registered else text, error)

@@ -1,0 +1,88 @@
+"""What a registration or the application of a transform warned of reaches the user."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
+
+import slicer
+from support.panel_runs import is_idle
+
+HALF = "The memory of cuda:0 did not suffice, so the volumes were registered at half their resolution."
+
+
+def table_rows(panel) -> list[tuple[str, str]]:
+    table = panel.widget.panel.parameters.resultsTable
+    return [(table.GetCellText(row, 0), table.GetCellText(row, 3)) for row in range(table.GetNumberOfRows())]
+
+
+def register(panel, scripted, warnings=()) -> None:
+    panel.click("registerButton")
+    scripted.finish(lambda result: replace(result, report=replace(result.report, warnings=tuple(warnings))))
+    panel.wait(lambda: is_idle(panel))
+
+
+@pytest.fixture
+def registered(ready, scripted, volumes):
+    ready.volumes = volumes
+    return lambda *warnings: register(ready, scripted, warnings)
+
+
+def test_a_weaker_attempt_is_told_at_the_end_and_in_the_table(ready, registered):
+    registered(HALF)
+    assert ready.ui.statusLabel.text == f"Done: volume 2 moved. {HALF}"
+    assert ("Warning", HALF) in table_rows(ready)
+
+
+def test_without_warnings_there_is_nothing_to_tell(ready, registered):
+    registered()
+    assert ready.ui.statusLabel.text == "Done: volume 2 moved"
+    assert "Warning" not in dict(table_rows(ready))
+
+
+def test_what_a_folder_leaves_out_is_named(ready, registered, scene):
+    registered()
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "study")
+    table = scene.AddNewNodeByClass("vtkMRMLTableNode", "patients")
+    for node in (ready.volumes[1], table):
+        hierarchy.CreateItem(folder, node)
+    ready.widget.panel.parameters.appliedTransform = ready.widget.panel.parameters.forwardTransform
+    ready.ui.applySection.collapsed = False
+    ready.ui.appliedFolderComboBox.setCurrentItem(folder)
+    ready.click("applyButton")
+    ready.wait(lambda: is_idle(ready))
+    assert "Left out, because transforms do not move them: patients." in ready.ui.statusLabel.text
+
+
+def choose_overlay(panel, value: str) -> None:
+    box = panel.ui.overlayComboBox
+    box.setCurrentIndex(box.findData(value))
+    box.activated.emit(box.currentIndex)
+
+
+def test_the_jacobian_overlay_makes_the_map_that_is_missing(ready, registered):
+    registered()
+    chosen = ready.widget.panel.parameters
+    assert chosen.jacobianVolume is None
+    choose_overlay(ready, "jacobian")
+    ready.wait(lambda: is_idle(ready))
+    assert chosen.jacobianVolume.GetName() == "volume 1 Jacobian"
+    expected = ready.widget.panel.logic.jacobian(chosen.forwardTransform, chosen.fixedVolume)
+    maps = [slicer.util.arrayFromVolume(node) for node in (chosen.jacobianVolume, expected)]
+    assert (maps[0] == maps[1]).all() and maps[0].std() > 0
+    assert ready.ui.statusLabel.text == "Done: volume 1 Jacobian"
+    again = chosen.jacobianVolume
+    choose_overlay(ready, "moved")
+    choose_overlay(ready, "jacobian")
+    assert is_idle(ready) and chosen.jacobianVolume is again
+
+
+def test_without_a_result_there_is_no_map(ready):
+    choose_overlay(ready, "jacobian")
+    assert ready.ui.statusLabel.text == "There is no result to draw a Jacobian map of. Register first."
+    assert is_idle(ready)
