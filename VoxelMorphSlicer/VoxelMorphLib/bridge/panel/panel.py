@@ -103,7 +103,7 @@ class Panel:
         self.run.cancel()
 
     def _start(self, start: Callable) -> None:
-        model = self.parameters.model
+        chosen, model = self.parameters, self.parameters.model
         if not self.models.approve(model):
             self.progress.say(_("The licence of the model was not agreed to; nothing was done"))
             return
@@ -112,9 +112,9 @@ class Panel:
         self.update()
         try:
             self.logic.ensurePackages(model, _askToInstall)
-            if self.parameters is None:
+            if self.parameters is not chosen:  # a closed scene leaves none, or an empty one
                 raise OutputError(_("The scene was closed meanwhile; nothing was done."))
-            start(self.parameters)
+            start(chosen)
         except Exception as error:  # the panel must be usable again, whatever pip or a node does
             self.progress.finish(sentence_of(error), error=True)
         finally:

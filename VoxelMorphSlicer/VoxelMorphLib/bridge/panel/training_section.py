@@ -10,7 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...cli.train_config import config_of_json
-from ...core.errors import Cancelled, ConfigError, VoxelMorphError
+from ...core.errors import Cancelled, ConfigError, OutputError, VoxelMorphError
 from ...training.config import TrainingConfig
 from .. import training_settings as settings
 from ..curve_nodes import show_chart
@@ -159,6 +159,8 @@ class TrainingSection:
         self._onPreparing()
         try:
             self.logic.ensureTrainingPackages(self._ask)
+            if self.parameters is None:
+                raise OutputError(_("The scene was closed meanwhile; nothing was done."))
             self.run.start(lambda **calls: begin(command=self.command, **arguments, **calls), curves)
         except Exception as error:  # as in the panel's own `_start`
             self._complain(error)
