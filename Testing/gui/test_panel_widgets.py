@@ -1,0 +1,125 @@
+"""Every widget that a person uses is explained and tested, and opening the panel loads nothing heavy."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
+
+import slicer
+from support.shared_data import REPOSITORY
+
+UI_FILE = REPOSITORY / "VoxelMorphSlicer" / "Resources" / "UI" / "VoxelMorphSlicer.ui"
+#: Classes of widgets that a person uses; sections are opened in passing.
+INTERACTIVE = (
+    *("QPushButton", "QCheckBox", "QComboBox", "QSpinBox", "QLineEdit", "QPlainTextEdit"),
+    *("ctkSliderWidget", "ctkPathLineEdit", "ctkCollapsibleButton"),
+    *("qMRMLNodeComboBox", "qMRMLSubjectHierarchyComboBox", "qMRMLTableView"),
+)
+#: They show what they were named for, and say nothing more on a tooltip.
+SELF_EXPLAINING = {"cancelButton", "trainingPlanEdit"}
+
+
+def ui_widgets() -> dict[str, ElementTree.Element]:
+    """The widgets of the panel by name."""
+    return {item.get("name"): item for item in ElementTree.parse(UI_FILE).iter("widget")}
+
+
+def interactive() -> list[str]:
+    """Names of the widgets that a person uses."""
+    return [name for name, item in ui_widgets().items() if item.get("class") in INTERACTIVE]
+
+
+@pytest.fixture
+def panel(sequences, a_module_widget):
+    return a_module_widget()
+
+
+def test_every_class_of_widgets_was_thought_of():
+    passive = {"QLabel", "QProgressBar", "qMRMLWidget"}
+    assert {item.get("class") for item in ui_widgets().values()} == {*INTERACTIVE, *passive}
+
+
+@pytest.fixture(scope="module")
+def tests_of_the_panel() -> str:
+    """All tests of this folder but this one."""
+    others = (path for path in sorted(Path(__file__).parent.glob("test_panel_*.py")) if path != Path(__file__))
+    return "\n".join(path.read_text(encoding="utf-8") for path in others)
+
+
+def built_by_tests(name: str) -> list[str]:
+    """Ways in which a test writes the name of a widget; of some it writes the part before the kind."""
+    kinds = {"Slider", "ComboBox", "CheckBox", "SpinBox", "Edit"}
+    stem = next((name[: -len(kind)] for kind in sorted(kinds) if name.endswith(kind)), name)
+    short = stem[len("training") :] if stem.startswith("training") else stem
+    return [name, f'"{stem}"', f'"{short}"']
+
+
+@pytest.mark.parametrize("name", interactive())
+def test_a_widget_is_used_by_a_test(tests_of_the_panel, name):
+    assert any(written in tests_of_the_panel for written in built_by_tests(name)), f"no test of the panel uses {name}"
+
+
+@pytest.mark.parametrize("name", interactive())
+def test_a_widget_has_a_tooltip(panel, name):
+    is_section = ui_widgets()[name].get("class") == "ctkCollapsibleButton"
+    assert is_section or name in SELF_EXPLAINING or getattr(panel.ui, name).toolTip, f"{name} has no tooltip"
+
+
+@pytest.mark.parametrize("name", [name for name, item in ui_widgets().items() if item.get("class") == "QLabel"])
+def test_a_label_says_something(panel, name):
+    """Labels of widgets have their text from the start; those of news are named for what they show."""
+    news = ("Description", "Facts", "Status", "status", "Problem", "Icon")
+    text = getattr(panel.ui, name).text
+    assert text or any(part in name for part in news), f"{name} is empty"
+    assert text == text.strip()
+
+
+def test_the_module_has_a_help_text(panel):
+    assert "moving volume" in slicer.app.moduleManager().module("VoxelMorphSlicer").helpText
+
+
+_OPEN = """
+import sys
+sys.path[:0] = [{testing!r}]
+from support.mrml_scene import the_application
+from support.qt_standin.installation import installed
+with installed(the_application()):
+    from pathlib import Path
+    from support.qt_standin.panel import Panel
+    panel = Panel(Path({module!r}))
+    assert "VoxelMorphLib.bridge.panel.panel" in sys.modules
+    {more}
+    print("torch" in sys.modules, "h5py" in sys.modules, "safetensors" in sys.modules)
+    panel.close()
+"""
+
+
+def heavy_modules(more: str = "pass") -> str:
+    """What a new process that opens the panel and does `more` has loaded."""
+    module = REPOSITORY / "VoxelMorphSlicer" / "VoxelMorphSlicer.py"
+    code = _OPEN.format(testing=str(REPOSITORY / "Testing"), module=str(module), more=more)
+    path = [str(REPOSITORY / "VoxelMorphSlicer"), *sys.path]
+    environment = {"PYTHONPATH": ":".join(filter(None, path)), "QT_QPA_PLATFORM": "offscreen", **_kept()}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def _kept() -> dict[str, str]:
+    return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+
+
+def test_opening_the_panel_loads_no_torch():
+    assert heavy_modules() == "False False False"
+
+
+def test_a_panel_that_loads_torch_is_found():
+    assert heavy_modules("import torch") == "True False False"
