@@ -14,9 +14,13 @@ from support.mrml_nodes import add_linear_parent, add_volume
 from support.segmentations import add_segmentation, segment_voxels
 from support.volumes import CENTRE, GEOMETRIES, a_blob_image, a_geometry, a_label_map
 from VoxelMorphLib.bridge.apply import Application, apply_transform
+from VoxelMorphLib.bridge.apply_segmentations import segmentation_steps
 from VoxelMorphLib.bridge.nodes import transform_to_node, volume_geometry
+from VoxelMorphLib.bridge.segment_layers import BINARY
+from VoxelMorphLib.bridge.steps import finish
 from VoxelMorphLib.core.errors import GeometryError, ImageError, OutputError
 from VoxelMorphLib.core.image import LabelMap
+from VoxelMorphLib.core.transform import IDENTITY
 
 TERMINOLOGY = (
     "Segmentation category and type~SCT^123037004^Anatomical Structure~SCT^10200004^Liver~^^~Anatomic codes~^^~^^"
@@ -131,6 +135,19 @@ def test_only_the_filled_part_of_a_grid_is_stored_and_found(scene, volumes, regi
     )
     assert first.any()
     np.testing.assert_array_equal(first, second)
+
+
+def test_segments_that_come_and_go_meanwhile_are_left_out(overlapping, volumes):
+    steps = segmentation_steps(overlapping, IDENTITY, np.eye(4), volume_geometry(volumes[0]))
+    next(steps)
+    segmentation = overlapping.GetSegmentation()
+    segmentation.RemoveSegment("zone_b")
+    late = slicer.vtkSegment()
+    late.SetName("late")
+    late.AddRepresentation(BINARY, segmentation.GetSegment("whole").GetRepresentation(BINARY))
+    segmentation.AddSegment(late, "late")
+    moved = finish(steps)().GetSegmentation()
+    assert "whole" in moved.GetSegmentIDs() and "late" not in moved.GetSegmentIDs()
 
 
 def test_empty_segments_stay(scene, volumes, registered):

@@ -45,6 +45,7 @@ def segmentation_steps(
             f"{target.GetName()} is a {target.GetClassName()} and cannot hold segments. Choose a segmentation."
         )
     source = binary_segmentation(node)
+    segments = {segment_id: _described(source.GetSegment(segment_id)) for segment_id in source.GetSegmentIDs()}
     layers = []
     for layer in segment_layers(source, to_world, node.GetName()):
         layers.append(layer)
@@ -56,8 +57,10 @@ def segmentation_steps(
     for layer, resampled in zip(layers, labels):
         images.update(dict.fromkeys(layer.segment_ids, oriented_image(resampled)))
         yield None
-    for segment_id in source.GetSegmentIDs():
-        _add_segment(moved, segment_id, source.GetSegment(segment_id), images[segment_id])
+    for segment_id, segment in segments.items():
+        if segment_id in images:  # others were removed meanwhile
+            segment.AddRepresentation(BINARY, images[segment_id])
+            moved.AddSegment(segment, segment_id)
     return lambda: _write(moved, node, target, reference)
 
 
@@ -66,16 +69,11 @@ def _voxels_of(layer: Layer) -> LabelMap:
     return layer.labels or LabelMap(np.zeros((1, 1, 1), np.uint8), Geometry((1, 1, 1), np.eye(4)))
 
 
-def _add_segment(
-    segmentation: slicer.vtkSegmentation,
-    segment_id: str,
-    example: slicer.vtkSegment,
-    image: slicer.vtkOrientedImageData,
-) -> None:
+def _described(example: slicer.vtkSegment) -> slicer.vtkSegment:
+    """A segment of the same name, colour and tags without content."""
     segment = slicer.vtkSegment()
     segment.DeepCopyMetadata(example)
-    segment.AddRepresentation(BINARY, image)
-    segmentation.AddSegment(segment, segment_id)
+    return segment
 
 
 def _write(
