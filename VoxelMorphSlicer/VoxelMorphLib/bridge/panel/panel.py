@@ -54,7 +54,8 @@ class Panel:
         self.update()
 
     def connect(self, parameters) -> None:
-        """Show another configuration, or none."""
+        """Show another configuration, or none; a run whose configuration was removed ends."""
+        self.run.cancelWithoutParameters()
         self.parameters = parameters
         if parameters is not None:
             self.results.connect(parameters)

@@ -98,6 +98,11 @@ class Run:
             self._cancel()
             self._worker.poll()
 
+    def cancelWithoutParameters(self) -> None:
+        """Stop where the configuration left the scene: nobody would know what the result is for."""
+        if self.busy and self._parameters.parameterNode.GetScene() is None:
+            self.cancel()
+
     def close(self) -> None:
         """Stop and end the worker."""
         self.cancel()
