@@ -65,4 +65,4 @@ def fill_table(rows: Iterable[Row], table: slicer.vtkMRMLTableNode) -> None:
 def _text(value: float | str | None) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    return value if isinstance(value, str) else f"{value:.6g}"
+    return str(value) if isinstance(value, (str, int)) else f"{value:.4g}"
