@@ -35,13 +35,14 @@ def _listed(name: str, kind: type | str):
 @stand_in(
     methods=[
         *("addAttribute", "addNode", "currentNode", "mrmlScene", "nodeCount", "nodeFromIndex", "nodeTypeLabel"),
-        *("removeAttribute", "removeCurrentNode", "setCurrentNode", "setCurrentNodeID", "setCurrentNodeIndex"),
-        *("setMRMLScene", "setNodeTypeLabel"),
+        *("removeAttribute", "removeCurrentNode", "renameCurrentNode", "setCurrentNode", "setCurrentNodeID"),
+        *("setCurrentNodeIndex", "setMRMLScene", "setNodeTypeLabel"),
     ],
     signals=[
         "currentNodeChanged(vtkMRMLNode*)",
         "currentNodeChanged(bool)",
         "currentNodeIDChanged(QString)",
+        "currentNodeRenamed(QString)",
         "nodeAddedByUser(vtkMRMLNode*)",
         "nodeAdded(vtkMRMLNode*)",
         "nodeActivated(vtkMRMLNode*)",
@@ -55,6 +56,7 @@ class qMRMLNodeComboBox(strict(QtWidgets.QWidget)):
 
     currentNodeChanged = Signal(object)
     currentNodeIDChanged = Signal(str)
+    currentNodeRenamed = Signal(str)
     nodeAddedByUser = Signal(object)
     nodeAdded = Signal(object)
     nodeActivated = Signal(object)
@@ -74,12 +76,18 @@ class qMRMLNodeComboBox(strict(QtWidgets.QWidget)):
         self._box.activated.connect(lambda _index: emit(self, "nodeActivated", self.currentNode()))
 
     def _accepts(self, node) -> bool:
-        kind, options = node.GetClassName(), self._options
-        children = options["showChildNodeTypes"] and kind not in options["hideChildNodeTypes"]
-        if kind not in options["nodeTypes"] and not (children and any(node.IsA(base) for base in options["nodeTypes"])):
-            return False
+        """Source: qMRMLSortFilterProxyModel::filterAcceptsNode."""
+        options = self._options
         if node.GetHideFromEditors() and not options["showHidden"]:
             return False
+        for kind in filter(node.IsA, options["nodeTypes"]):
+            if options["showChildNodeTypes"]:
+                return not any(map(node.IsA, options["hideChildNodeTypes"])) and self._has_attributes(node, kind)
+            if kind == node.GetClassName():
+                return self._has_attributes(node, kind)
+        return not options["nodeTypes"]
+
+    def _has_attributes(self, node, kind: str) -> bool:
         asked = [(name, value) for cls, name, value in self._attributes if cls == kind]
         return all(
             node.GetAttribute(name) is not None and (value is None or node.GetAttribute(name) == str(value))
@@ -167,12 +175,39 @@ class qMRMLNodeComboBox(strict(QtWidgets.QWidget)):
         return nodes[index] if 0 <= index < len(nodes) else None
 
     def addNode(self, node_class: str = ""):
-        """What "Create new" of the menu does."""
-        node = self._scene.AddNewNodeByClass(node_class or self._options["nodeTypes"][0], self._options["baseName"])
+        """What "Create new" of the menu does; None for a class that is not among `nodeTypes`."""
+        node_class = node_class or next(iter(self._options["nodeTypes"]), "")
+        if node_class not in self._options["nodeTypes"]:
+            return None
+        node = self._scene.AddNode(self._instantiated(node_class))
         if self._options["selectNodeUponCreation"]:
             self.setCurrentNode(node)
         emit(self, "nodeAddedByUser", node)
         return node
+
+    def _instantiated(self, node_class: str):
+        """Named, and with the attributes by which nodes are listed. Source: qMRMLNodeFactory::createNode."""
+        node = self._scene.CreateNodeByClass(node_class)
+        node.UnRegister(None)
+        base = self._options["baseName"] or ("" if node.GetName() else node.GetDefaultNodeNamePrefix())
+        if base:
+            node.SetName(self._scene.GetUniqueNameByString(base))
+        for _cls, name, value in self._attributes:
+            node.SetAttribute(name, "" if value is None else str(value))
+        return node
+
+    def renameCurrentNode(self) -> None:
+        """What "Rename current" of the menu does: ask for the new name; "" keeps the old one."""
+        import qt
+
+        node = self.currentNode()
+        if node is None:
+            return
+        name = qt.QInputDialog.getText(None, "Rename", "New name:", 0, node.GetName())
+        if name:
+            node.SetName(name)
+            self._refresh()
+            emit(self, "currentNodeRenamed", name)
 
     def removeCurrentNode(self) -> None:
         """Delete the chosen node from the scene."""

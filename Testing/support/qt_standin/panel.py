@@ -10,6 +10,13 @@ import slicer
 
 from .module_factory import load_module, open_panel, set_entered, unload_module
 
+#: What the items of the menu of a node selector need and do.
+_MENU = {
+    "Create new": ("addEnabled", "addNode"),
+    "Rename current": ("renameEnabled", "renameCurrentNode"),
+    "Delete current": ("removeEnabled", "removeCurrentNode"),
+}
+
 
 class Panel:
     """The panel of one module.
@@ -51,6 +58,18 @@ class Panel:
             assert selector.isEnabledTo(self.frame), f"{name} is disabled: {selector.toolTip}"
             selector.setCurrentNode(node)
             assert selector.currentNode() is node, f"{name} does not list {node.GetName()}"
+
+    def pick(self, name: str, action: str):
+        """Click an item of the menu of a node selector: "Create new", "Rename current" or "Delete current".
+
+        Returns:
+            The node that was created, if one was.
+        """
+        flag, method = _MENU[action]
+        selector = getattr(self.ui, name)
+        assert selector.isEnabledTo(self.frame), f"{name} is disabled: {selector.toolTip}"
+        assert getattr(selector, flag), f"the menu of {name} has no '{action}'"
+        return getattr(selector, method)()
 
     def wait(self, until: Callable[[], bool], timeout_s: float = 30.0) -> None:
         """Let the application run until the condition holds; AssertionError when it never does."""
