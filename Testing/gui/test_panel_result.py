@@ -10,6 +10,7 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
 from support.mrml_nodes import add_volume
+from support.scene_content import content
 from support.volumes import CENTRE, a_blob_image, a_geometry
 
 SMALL = (14, 14, 14)
@@ -169,11 +170,11 @@ def test_a_volume_is_carried_onto_the_chosen_grid(shown, scene, forward, volumes
 def test_what_cannot_be_applied_is_said_in_one_sentence(shown, scene, forward):
     empty = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
     shown.choose(appliedTransformSelector=forward, appliedNodeSelector=empty)
-    before = scene.GetNumberOfNodes()
+    before = content(scene)
     apply(shown)
     assert shown.ui.statusIconLabel.isVisibleTo(shown.frame)
     assert "empty" in shown.ui.statusLabel.text
-    assert scene.GetNumberOfNodes() == before
+    assert content(scene) == before
 
 
 @pytest.fixture
@@ -225,20 +226,20 @@ def test_a_folder_without_anything_to_move_is_refused(shown, scene, hierarchy, f
     empty = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "empty")
     shown.choose(appliedTransformSelector=forward)
     shown.ui.appliedFolderComboBox.setCurrentItem(empty)
-    before = scene.GetNumberOfNodes()
+    before = content(scene)
     apply(shown)
     assert "empty holds nothing that a transform can be applied to" in shown.ui.statusLabel.text
-    assert scene.GetNumberOfNodes() == before
+    assert content(scene) == before
 
 
 def test_applying_can_be_cancelled(shown, scene, forward, volumes):
     shown.choose(appliedTransformSelector=forward, appliedNodeSelector=volumes["movingVolume"])
-    before = scene.GetNumberOfNodes()
+    before = content(scene)
     shown.click("applyButton")
     assert not shown.ui.registerButton.enabled
     shown.click("cancelApplyButton")
     assert not shown.widget.panel.run.busy
     assert shown.ui.statusLabel.text == "Cancelled; the scene is as before"
-    assert scene.GetNumberOfNodes() == before
+    assert content(scene) == before
     apply(shown)
     assert shown.ui.statusLabel.text == "Done: movingVolume moved"

@@ -11,6 +11,7 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 import slicer
 from support.made_up_worker import known_result
 from support.mrml_nodes import add_volume
+from support.scene_content import content
 from support.scripted_worker import ScriptedWorker
 from support.segmentations import add_segmentation
 from support.sequences import GRID, a_series
@@ -55,11 +56,6 @@ def choose_reference(panel, value: str) -> None:
     box = panel.ui.sequenceReferenceComboBox
     box.setCurrentIndex(box.findData(value))
     box.activated.emit(box.currentIndex)
-
-
-def node_ids(scene) -> list[str]:
-    nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
-    return [node.GetID() for node in nodes if not node.IsA("vtkMRMLDisplayNode")]
 
 
 def is_idle(panel) -> bool:
@@ -131,7 +127,7 @@ def test_progress_names_the_frame_and_counts_all(ready, worker):
 
 @pytest.mark.parametrize("frames_done", [0, 1])
 def test_cancel_at_any_frame_leaves_the_scene_as_it_was(ready, scene, worker, frames_done):
-    before = node_ids(scene)
+    before = content(scene)
     ready.click("registerSequenceButton")
     for _frame in range(frames_done):
         count = len(worker.jobs)
@@ -140,7 +136,7 @@ def test_cancel_at_any_frame_leaves_the_scene_as_it_was(ready, scene, worker, fr
     ready.click("cancelSequenceButton")
     ready.wait(lambda: is_idle(ready))
     assert ready.ui.statusLabel.text == "Cancelled; the scene is as before"
-    assert node_ids(scene) == before
+    assert content(scene) == before
     worker.jobs.clear()
     ready.click("registerSequenceButton")
     answer_all(ready, worker, 2)
@@ -148,24 +144,24 @@ def test_cancel_at_any_frame_leaves_the_scene_as_it_was(ready, scene, worker, fr
 
 
 def test_a_frame_that_fails_is_named_and_nothing_is_kept(ready, scene, worker):
-    before = node_ids(scene)
+    before = content(scene)
     ready.click("registerSequenceButton")
     worker.finish()
     ready.wait(lambda: len(worker.jobs) == 2)
     worker.fail(WorkerError("The process ended."))
     ready.wait(lambda: is_idle(ready))
     assert ready.ui.statusLabel.text == "Frame 3 of 3 (time 3 s) failed: The process ended."
-    assert node_ids(scene) == before
+    assert content(scene) == before
 
 
 def test_a_sequence_that_leaves_while_it_runs(ready, scene, series, worker):
     ready.click("registerSequenceButton")
     scene.RemoveNode(series)
-    before = node_ids(scene)
+    before = content(scene)
     worker.finish()
     ready.wait(lambda: is_idle(ready))
     assert "heart left the scene" in ready.ui.statusLabel.text
-    assert node_ids(scene) == before
+    assert content(scene) == before
 
 
 def test_a_constant_frame_is_refused_at_the_click(panel, scene, sequences, worker):

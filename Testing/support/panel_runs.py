@@ -76,10 +76,12 @@ def is_idle(panel) -> bool:
 
 
 def sentence_after(panel, button: str, timeout_s: float = 60) -> str:
-    """Click and wait for the end; the panel must be usable then."""
+    """Click and wait for the end; the panel must be usable then, and the program not at fault."""
     panel.click(button)
     panel.wait(lambda: is_idle(panel), timeout_s)
-    return the_sentence(panel)
+    text = the_sentence(panel)
+    assert "fault of VoxelMorph" not in text
+    return text
 
 
 def sentence_after_register(panel, timeout_s: float = 60) -> str:
@@ -104,7 +106,6 @@ def the_sentence(panel) -> str:
     text = panel.ui.statusLabel.text
     assert text
     assert "Traceback" not in text
-    assert "fault of VoxelMorph" not in text
     return text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from xml.etree import ElementTree
 
@@ -10,12 +11,13 @@ import slicer
 #: Where the data of a node are, by class.
 _DATA = {
     "vtkMRMLVolumeNode": "GetImageData",
-    "vtkMRMLTransformNode": "GetTransformFromParent",
     "vtkMRMLModelNode": "GetMesh",
     "vtkMRMLTableNode": "GetTable",
     "vtkMRMLSegmentationNode": "GetSegmentation",
     "vtkMRMLSequenceNode": "GetSequenceScene",
 }
+#: RAS mm at which maps are looked at; using a map changes the time of its last change.
+_PROBES = list(itertools.product((-40.0, -13.0, 0.0, 7.0, 25.0), repeat=3))
 
 
 def content(scene) -> dict[str, dict[str, str]]:
@@ -54,6 +56,8 @@ def _direct(node) -> dict[str, str]:
             direct["data"] = _stamp(getattr(node, getter)())
     if node.IsA("vtkMRMLVolumeNode") and node.GetImageData():
         direct["voxels"] = str(zlib.crc32(slicer.util.arrayFromVolume(node).tobytes()))
+    if node.IsA("vtkMRMLTransformNode") and node.GetTransformFromParent():
+        direct["map"] = str([node.GetTransformFromParent().TransformPoint(point) for point in _PROBES])
     if node.IsA("vtkMRMLMarkupsNode"):
         indices = range(node.GetNumberOfControlPoints())
         direct["points"] = str([(node.GetNthControlPointLabel(i), node.GetNthControlPointPosition(i)) for i in indices])
