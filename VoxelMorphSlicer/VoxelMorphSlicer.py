@@ -6,7 +6,6 @@ import importlib.util
 import logging
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Union
 
@@ -166,10 +165,7 @@ class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The process that computes, for the first registration."""
         from VoxelMorphLib.bridge.worker import WorkerClient
 
-        folder = Path(slicer.app.temporaryPath)
-        with suppress(OSError):  # the worker says what is wrong with the folder
-            folder.mkdir(parents=True, exist_ok=True)
-        return WorkerClient(temporary_folder=folder)
+        return WorkerClient(temporary_folder=Path(slicer.app.temporaryPath))  # reading it makes the folder
 
     def cleanup(self):
         """End everything, also what a `setup` that raised has left: Reload calls this before it builds anew."""
@@ -185,6 +181,8 @@ class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self):
         self.initializeParameterNode()
+        if self.panel is not None:
+            self.panel.devices.findOnce()
 
     def exit(self):
         """Leaving the module keeps a registration running."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -9,7 +10,6 @@ from pathlib import Path
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Property, Signal
 
-from .ctk_widgets import stored
 from .declare import stand_in
 from .strict import strict
 
@@ -167,7 +167,13 @@ class qSlicerApplication(strict(QtWidgets.QApplication)):
         """A page of the manual."""
         return f"{self.documentationBaseUrl}user_guide/modules/{name.lower()}.html"
 
-    temporaryPath = stored("temporaryPath", str)
+    def _temporary_path(self) -> str:
+        """The folder is made when it is asked for; one that cannot be made is only printed."""
+        with contextlib.suppress(OSError):
+            Path(self._stored["temporaryPath"]).mkdir(parents=True, exist_ok=True)
+        return self._stored["temporaryPath"]
+
+    temporaryPath = Property(str, _temporary_path, lambda self, path: self._stored.update(temporaryPath=path))
     slicerHome = Property(str, lambda self: self._folder.name)
     revision = Property(str, lambda self: "34362")
     repositoryRevision = Property(str, lambda self: "0")

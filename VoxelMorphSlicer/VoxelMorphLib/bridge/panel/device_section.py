@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Callable
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from ...core.devices import Device
 from ...core.errors import DeviceError
+from ..packages import TORCH, check
 from .choices import ChoiceBox
 from .device_search import DeviceSearch
 
@@ -31,7 +33,7 @@ class DeviceSection:
         self.ui, self._onFound, self._say = ui, onFound, say
         self._known: list[Device] | None = None
         self._search: DeviceSearch | None = None
-        self._announced = False
+        self._announced = self._looked = False
         self._box = ChoiceBox(ui.deviceComboBox, self.choices, onChosen)
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
@@ -56,8 +58,15 @@ class DeviceSection:
         self._announced = True
         self.find()
 
+    def findOnce(self) -> None:
+        """Look for devices when the panel is first entered; nothing is said, and nothing done without PyTorch."""
+        if self._looked or slicer.app.testingEnabled() or check((TORCH,)):
+            return
+        self.find()
+
     def find(self) -> None:
         """Look for the devices of this machine in a process of its own; `onFound` follows."""
+        self._looked = True
         try:
             self._search = self._search or DeviceSearch()
         except DeviceError as error:
