@@ -227,5 +227,7 @@ def test_a_failure_after_the_registration_keeps_the_result(ready, scripted, monk
     ready.click("registerButton")
     scripted.finish()
     ready.wait(lambda: is_idle(ready))
-    assert the_sentence(ready) == "Registered, but: division by zero"
+    text = the_sentence(ready)
+    assert text.startswith("Registered, but: ")
+    assert "division by zero" in text
     assert ready.widget.panel.parameters.movedVolume is not None
