@@ -132,15 +132,6 @@ def test_all_parameters_come_back_together(panel, scene, tmp_path):
     assert panel.ui.statusLabel.text == ""
 
 
-@pytest.mark.parametrize("name", sorted(FROZEN_NAMES - {"training"}))
-def test_one_parameter_comes_back(panel, scene, tmp_path, name):
-    value = a_value(scene, name)
-    setattr(parameters(panel), name, value)
-    expected = seen(value)
-    reloaded(panel, scene, tmp_path)
-    assert seen(getattr(parameters(panel), name)) == expected
-
-
 def translated_f_strings(source: str) -> list[int]:
     """Lines in which an f-string is to be translated; no translator ever sees what it becomes."""
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]

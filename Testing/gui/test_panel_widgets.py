@@ -67,19 +67,19 @@ def test_a_widget_is_used_by_a_test(tests_of_the_panel, name):
     assert any(written in tests_of_the_panel for written in built_by_tests(name)), f"no test of the panel uses {name}"
 
 
-@pytest.mark.parametrize("name", interactive())
-def test_a_widget_has_a_tooltip(panel, name):
-    is_section = ui_widgets()[name].get("class") == "ctkCollapsibleButton"
-    assert is_section or name in SELF_EXPLAINING or getattr(panel.ui, name).toolTip, f"{name} has no tooltip"
+def test_every_widget_has_a_tooltip(panel):
+    sections = {name for name in interactive() if ui_widgets()[name].get("class") == "ctkCollapsibleButton"}
+    explained = [name for name in interactive() if name not in sections | SELF_EXPLAINING]
+    assert [name for name in explained if not getattr(panel.ui, name).toolTip] == []
 
 
-@pytest.mark.parametrize("name", [name for name, item in ui_widgets().items() if item.get("class") == "QLabel"])
-def test_a_label_says_something(panel, name):
+def test_every_label_says_something(panel):
     """Labels of widgets have their text from the start; those of news are named for what they show."""
     news = ("Description", "Facts", "Status", "status", "Problem", "Icon")
-    text = getattr(panel.ui, name).text
-    assert text or any(part in name for part in news), f"{name} is empty"
-    assert text == text.strip()
+    labels = [name for name, item in ui_widgets().items() if item.get("class") == "QLabel"]
+    texts = {name: getattr(panel.ui, name).text for name in labels}
+    assert [name for name, text in texts.items() if not text and not any(part in name for part in news)] == []
+    assert [text for text in texts.values() if text != text.strip()] == []
 
 
 def test_the_module_has_a_help_text(panel):
