@@ -79,7 +79,7 @@ def registerSampleData():
         fileNames=["RegLib_C01_1.nrrd", "RegLib_C01_2.nrrd"],
         nodeNames=["MRBrainTumor1", "MRBrainTumor2"],
         checksums=[f"SHA256:{digest}" for digest in digests],
-        thumbnailFileName=str(Path(__file__).parent / "Resources" / "Icons" / "VoxelMorphSlicer.png"),
+        thumbnailFileName=str(Path(__file__).parent / "Resources" / "Icons" / "VoxelMorphBrainPair.png"),
     )
 
 

@@ -29,7 +29,7 @@ from VoxelMorphLib.core.errors import DeviceError
 
 FOR_THE_RECORD = bool(os.environ.get("VXM_SCREENSHOTS"))
 ORIENTATIONS = ("Axial", "Sagittal", "Coronal")
-PANEL_WIDTH, VIEW_SIZE, THUMBNAIL_SIZE = 500, (224, 224), (260, 280)
+PANEL_WIDTH, VIEW_SIZE, THUMBNAIL_SIZE = 500, (220, 220), (260, 280)
 
 
 @pytest.fixture
@@ -210,11 +210,11 @@ def test_the_panel_and_the_views_with_a_result(panel, worker, views, blue_to_red
 
 
 def test_the_thumbnail_of_the_sample_pair(panel, worker, application, icons):
-    register(panel, worker)
-    for name in ("fixed", "moving"):
-        getattr(panel.widget.panel.parameters, f"{name}Segmentation").SetDisplayVisibility(False)
     require_rendering()
     view = SliceView(application, "Axial", THUMBNAIL_SIZE, "Red")
+    register(panel, worker)
+    for name in ("fixed", "moving", "moved"):
+        getattr(panel.widget.panel.parameters, f"{name}Segmentation").SetDisplayVisibility(False)
     panel.click("showGridCheckBox")
     fit([view])
     picture = view.picture()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 import types
 import unittest
@@ -59,7 +60,8 @@ def test_sample_data_are_registered_once_the_application_has_started(module, sam
     slicer.app.startupCompleted.emit()
     source = sample_data[-1]
     assert source["category"] == "VoxelMorph"
-    assert Path(source["thumbnailFileName"]).is_file()
+    width, height = struct.unpack(">II", Path(source["thumbnailFileName"]).read_bytes()[16:24])  # of a PNG
+    assert (width, height) == (260, 280)  # as the core's thumbnails
     assert source["nodeNames"] == ["MRBrainTumor1", "MRBrainTumor2"]
     for uri, checksum in zip(source["uris"], source["checksums"]):
         assert uri.startswith("https://")

@@ -14,8 +14,9 @@ class InstalledExtensionTest(unittest.TestCase):
         self.assertIsNotNone(module)
         self.assertIn("Registration", list(module.categories))
 
-    def test_the_command_is_a_module(self):
-        self.assertTrue(hasattr(slicer.modules, "voxelmorphregister"))
+    def test_the_commands_are_modules(self):
+        for name in ("voxelmorphregister", "voxelmorphtrain"):
+            self.assertTrue(hasattr(slicer.modules, name), name)
 
     def test_the_panel_opens(self):
         self.assertIsNotNone(slicer.util.getModuleWidget("VoxelMorphSlicer").ui.registerButton)

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from slicer.i18n import tr as _
 
 from ..result_nodes import set_pair, warnings_of
 from ..steps import Steps
+
+#: Parameters whose nodes are read from.
+_INPUTS = (
+    "fixedVolume",
+    "movingVolume",
+    "fixedSegmentation",
+    "movingSegmentation",
+    "fixedLandmarks",
+    "movingLandmarks",
+)
 
 
 def follow_up(chosen, targets: dict, logic, nodes: dict) -> Steps:
@@ -20,29 +32,36 @@ def follow_up(chosen, targets: dict, logic, nodes: dict) -> Steps:
     Returns:
         The sentence that remains.
     """
-    fixed, moving, forward = chosen.fixedVolume, chosen.movingVolume, nodes["forward"]
+    # Read at once: a configuration forgets what leaves the scene, so that nobody could say later what is gone.
+    inputs = SimpleNamespace(**{name: getattr(chosen, name) for name in _INPUTS})
+    return _following(chosen, inputs, targets, logic, nodes)
+
+
+def _following(chosen, inputs, targets: dict, logic, nodes: dict) -> Steps:
+    fixed, moving, forward = inputs.fixedVolume, inputs.movingVolume, nodes["forward"]
     if chosen.jacobianVolume is not None or chosen.overlay == "jacobian":
         yield _("Jacobian map")
         chosen.jacobianVolume = yield from logic.jacobianSteps(forward, fixed, targets["jacobianVolume"])
         set_pair(chosen.jacobianVolume, fixed, moving)
-    if chosen.movingSegmentation is not None:
+    if inputs.movingSegmentation is not None:
         yield _("Moving the segmentation")
         chosen.movedSegmentation = yield from logic.applySteps(
-            chosen.movingSegmentation, forward, fixed, target=targets["movedSegmentation"]
+            inputs.movingSegmentation, forward, fixed, target=targets["movedSegmentation"]
         )
         set_pair(chosen.movedSegmentation, fixed, moving)
     yield _("Measuring")
-    chosen.resultsTable = yield from logic.evaluateSteps(
+    table = yield from logic.evaluateSteps(
         fixed,
         moving,
         nodes["moved"],
         forward,
-        *_both(chosen.fixedSegmentation, chosen.movingSegmentation),
-        *_both(chosen.fixedLandmarks, chosen.movingLandmarks),
+        *_both(inputs.fixedSegmentation, inputs.movingSegmentation),
+        *_both(inputs.fixedLandmarks, inputs.movingLandmarks),
         targets["resultsTable"],
         isFresh=True,
     )
-    set_pair(chosen.resultsTable, fixed, moving)
+    set_pair(table, fixed, moving)
+    chosen.resultsTable = table  # complete, so that the view fits its columns to what they hold
     done = _("Done: {name}").format(name=chosen.movedVolume.GetName() if chosen.movedVolume else "")
     return " ".join([f"{done}.", *said]) if (said := warnings_of(forward)) else done
 
