@@ -1,0 +1,46 @@
+"""Nodes that are removed while their registration ends are named."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
+
+from support.panel_runs import is_idle, the_sentence
+from VoxelMorphLib.bridge.steps import StepRunner
+
+STAGES = ("", "Jacobian map", "Measuring")
+
+
+@pytest.fixture
+def remove_at(ready, scripted, scene, monkeypatch):
+    """Register, and remove a node as soon as the panel says a text; "" stands for the end of the registration."""
+
+    def remove(node, stage: str) -> str:
+        poll, said = StepRunner.poll, [""]
+
+        def poll_and_remove(runner, *arguments):
+            if said[-1] == stage and node.GetScene() is not None:
+                scene.RemoveNode(node)
+            text = poll(runner, *arguments)
+            said.append(text or said[-1])
+            return text
+
+        monkeypatch.setattr(StepRunner, "poll", poll_and_remove)
+        ready.click("registerButton")
+        scripted.finish()
+        ready.wait(lambda: is_idle(ready))
+        return the_sentence(ready)
+
+    return remove
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("index", [0, 1])
+def test_the_volume_that_is_gone_is_named(ready, remove_at, volumes, index, stage):
+    ready.widget.panel.parameters.overlay = "jacobian"
+    name = volumes[index].GetName()
+    sentence = remove_at(volumes[index], stage)
+    assert sentence.startswith(f"Registered, but: {name} ")
+    assert "no longer in the scene" in sentence or "left the scene" in sentence
