@@ -115,7 +115,7 @@ class VoxelMorphSlicerParameterNode:
     overlay: str = "moved"
     fade: Annotated[float, WithinRange(0, 1)] = 0.5
     showGrid: bool = False
-    sequence: slicer.vtkMRMLSequenceNode
+    sequence: Union[slicer.vtkMRMLSequenceNode, slicer.vtkMRMLScalarVolumeNode, None]
     sequenceReference: str = "frame"
     sequenceFrame: Annotated[int, WithinRange(1, 100000)] = 1
     sequenceBrowser: slicer.vtkMRMLSequenceBrowserNode

@@ -25,7 +25,7 @@ class Frames:
     """
 
     def __init__(self, node: slicer.vtkMRMLSequenceNode | slicer.vtkMRMLScalarVolumeNode):
-        self.sequence, self.proxy = _found(node)
+        self.sequence, self.proxy = sequence_of(node)
         if not len(self) or not isinstance(self.sequence.GetNthDataNode(0), slicer.vtkMRMLScalarVolumeNode):
             raise ImageError(
                 f"{self.sequence.GetName()} is a sequence without volumes. Choose a sequence of scalar volumes."
@@ -58,10 +58,14 @@ class Frames:
         return result
 
 
-def _found(
+def sequence_of(
     node: slicer.vtkMRMLNode | None,
 ) -> tuple[slicer.vtkMRMLSequenceNode, slicer.vtkMRMLScalarVolumeNode | None]:
-    """The sequence of a node, and the volume that shows it, where there is one."""
+    """The sequence of a node, and the volume that shows it, where there is one.
+
+    Raises:
+        ImageError: neither a sequence nor what shows one.
+    """
     for browser in _browsers(node):
         if isinstance(node, slicer.vtkMRMLSequenceNode) and browser.GetProxyNode(node) is not None:
             return node, browser.GetProxyNode(node)

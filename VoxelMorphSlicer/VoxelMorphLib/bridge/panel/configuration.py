@@ -17,6 +17,7 @@ def without_unreadable(node, wrapper: type) -> str:
     Returns:
         What was removed, as a sentence; "" where everything is fine.
     """
+    _rename_sequence(node)
     hints = get_type_hints(wrapper, include_extras=True)
     numbers = {name: hint for name, hint in hints.items() if get_origin(hint) is Annotated and node.HasParameter(name)}
     texts = {name: node.GetParameter(name) for name in numbers}
@@ -26,6 +27,16 @@ def without_unreadable(node, wrapper: type) -> str:
     values = ", ".join(f'{name} "{text}"' for name, text in unreadable.items())
     sentence = _("{node} holds values that cannot be used ({values}); the defaults are used instead")
     return sentence.format(node=node.GetName(), values=values) if unreadable else ""
+
+
+def _rename_sequence(node) -> None:
+    """Scenes of before hold the sequence under the name that a parameter of one class alone has."""
+    sequence = node.GetNodeReferenceID("sequence")
+    if sequence is not None:
+        node.SetParameter("sequence.0", "")  # marks a reference that has a value
+        node.SetNodeReferenceID("sequence.0", sequence)
+        node.UnsetParameter("sequence")
+        node.RemoveNodeReferenceIDs("sequence")
 
 
 def _is_number(text: str, hint: Any) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
+from ...core.errors import ImageError
+from ..frames import sequence_of
+
 OUTPUTS = ("movedVolume", "forwardTransform", "inverseTransform", "jacobianVolume", "movedSegmentation")
 _INPUTS = (
     *("fixedVolume", "movingVolume", "initialTransform", "fixedMask", "movingMask"),
@@ -32,15 +35,19 @@ def missing_for_sequence(parameters) -> str:
         return _("Open the panel again: the scene was closed.")
     if parameters.sequence is None:
         return _("Choose a sequence.")
-    frames = parameters.sequence.GetNumberOfDataNodes()
+    try:
+        sequence = sequence_of(parameters.sequence)[0]
+    except ImageError:
+        return _("{name} shows no sequence; choose a sequence, or the volume that shows it.").format(
+            name=parameters.sequence.GetName()
+        )
+    frames = sequence.GetNumberOfDataNodes()
     if not frames:
-        return _("{name} has no frames; choose another sequence.").format(name=parameters.sequence.GetName())
+        return _("{name} has no frames; choose another sequence.").format(name=sequence.GetName())
     if parameters.sequenceReference == "volume" and parameters.fixedVolume is None:
         return _("Choose a fixed volume, or a frame as the reference.")
     if parameters.sequenceReference == "frame" and parameters.sequenceFrame > frames:
-        return _("{name} has {count} frames; choose one of them.").format(
-            name=parameters.sequence.GetName(), count=frames
-        )
+        return _("{name} has {count} frames; choose one of them.").format(name=sequence.GetName(), count=frames)
     if not parameters.model:
         return _("Choose a model.")
     return ""
