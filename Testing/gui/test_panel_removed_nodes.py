@@ -44,3 +44,18 @@ def test_the_volume_that_is_gone_is_named(ready, remove_at, volumes, index, stag
     sentence = remove_at(volumes[index], stage)
     assert sentence.startswith(f"Registered, but: {name} ")
     assert "no longer in the scene" in sentence or "left the scene" in sentence
+
+
+@pytest.mark.parametrize("name", ["fixedVolume", "forwardTransform"])
+def test_what_a_map_lacks_is_named(ready, scripted, scene, name):
+    ready.click("registerButton")
+    scripted.finish()
+    ready.wait(lambda: is_idle(ready))
+    node = getattr(ready.widget.panel.parameters, name)
+    title = node.GetName()
+    box = ready.ui.overlayComboBox
+    box.setCurrentIndex(box.findData("jacobian"))
+    box.activated.emit(box.currentIndex)
+    scene.RemoveNode(node)
+    ready.wait(lambda: is_idle(ready))
+    assert the_sentence(ready) == f"{title} is no longer in the scene. Load it again and repeat."

@@ -68,10 +68,16 @@ def _following(chosen, inputs, targets: dict, logic, nodes: dict) -> Steps:
 
 def jacobian_map(chosen, logic) -> Steps:
     """Make the map of a result that was registered without one; see `Steps`."""
+    pair = chosen.fixedVolume, chosen.movingVolume or chosen.fixedVolume
+    return _mapping(chosen, chosen.forwardTransform, pair, logic)
+
+
+def _mapping(chosen, forward, pair: tuple, logic) -> Steps:
     yield _("Jacobian map")
-    chosen.jacobianVolume = yield from logic.jacobianSteps(chosen.forwardTransform, chosen.fixedVolume)
-    set_pair(chosen.jacobianVolume, chosen.fixedVolume, chosen.movingVolume or chosen.fixedVolume)
-    return _("Done: {name}").format(name=chosen.jacobianVolume.GetName())
+    jacobian = yield from logic.jacobianSteps(forward, pair[0])
+    set_pair(jacobian, *pair)
+    chosen.jacobianVolume = jacobian
+    return _("Done: {name}").format(name=jacobian.GetName())
 
 
 def _both(fixed, moving) -> tuple:
