@@ -143,14 +143,15 @@ def test_cancel_at_any_frame_leaves_the_scene_as_it_was(ready, scene, worker, fr
     assert ready.ui.statusLabel.text == "Done: heart registered"
 
 
-def test_a_frame_that_fails_is_named_and_nothing_is_kept(ready, scene, worker):
+def test_a_frame_that_fails_is_named_and_nothing_is_kept(ready, scene, worker, caplog):
     before = content(scene)
     ready.click("registerSequenceButton")
     worker.finish()
     ready.wait(lambda: len(worker.jobs) == 2)
-    worker.fail(WorkerError("The process ended."))
+    worker.fail(WorkerError("The process ended.", "line 7, in forward"))
     ready.wait(lambda: is_idle(ready))
     assert ready.ui.statusLabel.text == "Frame 3 of 3 (time 3 s) failed: The process ended."
+    assert "line 7, in forward" in caplog.text
     assert content(scene) == before
 
 
