@@ -1,18 +1,21 @@
 """Qt stand-in, headless scene, module panels and workers for every test of this folder."""
 
-from support.panel_runs import panel, ready, real, scripted, volumes
+from support.panel_runs import cache, during, panel, ready, real, scripted, the_library, volumes
 from support.qt_standin.fixtures import a_module_widget, application, dialogs, scene
 from support.sequences import sequences
 
 __all__ = [
     "a_module_widget",
     "application",
+    "cache",
     "dialogs",
+    "during",
     "panel",
     "ready",
     "real",
     "scene",
     "scripted",
     "sequences",
+    "the_library",
     "volumes",
 ]

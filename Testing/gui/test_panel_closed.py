@@ -13,18 +13,6 @@ CLOSED = "The scene was closed meanwhile; nothing was done."
 
 
 @pytest.fixture
-def during(ready, scripted, monkeypatch):
-    """Give what is done while packages are installed, as the application's event loop would."""
-
-    def give(work) -> None:
-        logic = type(ready.widget.panel.logic)
-        for name in ("ensurePackages", "ensureTrainingPackages"):
-            monkeypatch.setattr(logic, name, lambda _self, *_arguments: work(), raising=False)
-
-    return give
-
-
-@pytest.fixture
 def training(ready, monkeypatch, tmp_path):
     """What was started by the buttons of the training section, which can be clicked."""
     started = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,6 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
-
-
-@pytest.fixture
-def panel(a_module_widget):
-    return a_module_widget()
-
-
-@pytest.fixture
-def the_library():
-    """Other tests keep the modules of the library that they imported."""
-    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "VoxelMorphLib"}
-    yield
-    sys.modules.update(before)
 
 
 @pytest.fixture

@@ -17,13 +17,6 @@ from VoxelMorphLib.weights.safetensors_file import read_model
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    folder = tmp_path / "models"
-    monkeypatch.setenv("VXM_CACHE", str(folder))
-    return folder
-
-
-@pytest.fixture
 def an_own_model(cache, tmp_path):
     """Trained here, under the id "mine"."""
     path = write_tiny_network(tmp_path / "trained.safetensors")

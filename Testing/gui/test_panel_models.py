@@ -13,14 +13,6 @@ DOWNLOADED, OPTIMISE = "vxm-dense-brain-T1-mse", "optimise"
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """The folder of models; it does not exist yet."""
-    folder = tmp_path / "models"
-    monkeypatch.setenv("VXM_CACHE", str(folder))
-    return folder
-
-
-@pytest.fixture
 def panel(a_module_widget, cache):
     return a_module_widget()
 

@@ -13,18 +13,6 @@ from VoxelMorphLib.core.errors import WorkerError
 BUTTONS = ("registerButton", "registerSequenceButton", "applyButton", "checkTrainingButton", "trainButton")
 
 
-@pytest.fixture
-def during(ready, scripted, monkeypatch):
-    """Give what is done while packages are installed, as the application's event loop would."""
-
-    def give(work) -> None:
-        logic = type(ready.widget.panel.logic)
-        for name in ("ensurePackages", "ensureTrainingPackages"):
-            monkeypatch.setattr(logic, name, lambda _self, *_arguments: work(), raising=False)
-
-    return give
-
-
 def enabled(panel) -> list[str]:
     return [name for name in BUTTONS if getattr(panel.ui, name).enabled]
 

@@ -14,19 +14,6 @@ import slicer
 
 
 @pytest.fixture
-def panel(a_module_widget):
-    return a_module_widget()
-
-
-@pytest.fixture
-def the_library():
-    """Other tests keep the modules of the library that they imported."""
-    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "VoxelMorphLib"}
-    yield before
-    sys.modules.update(before)
-
-
-@pytest.fixture
 def two_volumes(scene):
     voxels = np.arange(512, dtype=np.float32).reshape(8, 8, 8)
     return [slicer.util.addVolumeFromArray(voxels, name=name) for name in ("fixed", "moving")]

@@ -23,14 +23,6 @@ store.BUNDLED_FOLDER = pathlib.Path(os.environ["VXM_BUNDLED"])
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """The folder of models."""
-    folder = tmp_path / "models"
-    monkeypatch.setenv("VXM_CACHE", str(folder))
-    return folder
-
-
-@pytest.fixture
 def weights(tmp_path):
     """The content of a valid file."""
     return a_weight_file(tmp_path)

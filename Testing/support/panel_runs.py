@@ -55,6 +55,34 @@ def real(ready):
     return worker
 
 
+@pytest.fixture
+def during(ready, scripted, monkeypatch):
+    """Give what is done while packages are installed, as the application's event loop would."""
+
+    def give(work) -> None:
+        logic = type(ready.widget.panel.logic)
+        for name in ("ensurePackages", "ensureTrainingPackages"):
+            monkeypatch.setattr(logic, name, lambda _self, *_arguments: work(), raising=False)
+
+    return give
+
+
+@pytest.fixture
+def the_library():
+    """Other tests keep the modules of the library that they imported."""
+    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "VoxelMorphLib"}
+    yield before
+    sys.modules.update(before)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The folder of models; it does not exist yet."""
+    folder = tmp_path / "models"
+    monkeypatch.setenv("VXM_CACHE", str(folder))
+    return folder
+
+
 def give(panel, worker) -> None:
     """Let the panel use this worker from now on."""
     run = panel.widget.panel.run

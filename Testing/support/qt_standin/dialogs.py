@@ -42,6 +42,7 @@ class Dialogs:
     def __init__(self, patch: pytest.MonkeyPatch):
         self.asked: list[Asked] = []
         self.opened: list[str] = []
+        self.unanswered: list[str] = []
         self._answers: list = []
         qt = qt_module()
         for kind in _MESSAGES:
@@ -71,7 +72,9 @@ class Dialogs:
 
     def _next(self, kind: str, text: str):
         self.asked.append(Asked(kind, text))
-        assert self._answers, f"the test does not answer this dialog ({kind}): {text}"
+        if not self._answers:  # remembered too, because the panel makes a sentence of every error
+            self.unanswered.append(text)
+            raise AssertionError(f"the test does not answer this dialog ({kind}): {text}")
         return self._answers.pop(0)
 
     def _message(self, kind: str) -> Callable:

@@ -52,7 +52,9 @@ def dialogs(application, monkeypatch):
     """What dialogs said, and how the test answers them; a dialog that the test does not answer fails it."""
     from .dialogs import Dialogs
 
-    return Dialogs(monkeypatch)
+    made = Dialogs(monkeypatch)
+    yield made
+    assert not made.unanswered, f"the test does not answer these dialogs: {made.unanswered}"
 
 
 @pytest.fixture
