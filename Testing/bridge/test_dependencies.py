@@ -20,10 +20,11 @@ from VoxelMorphLib.bridge.packages import (
     TORCH,
     Installed,
     check,
+    note_unloadable,
     packages_for_file,
     packages_for_model,
 )
-from VoxelMorphLib.core.errors import ConfigError, DependencyError
+from VoxelMorphLib.core.errors import UNLOADABLE_TORCH, ConfigError, DependencyError
 from VoxelMorphLib.weights.catalogue import load_catalogue
 
 
@@ -172,6 +173,19 @@ def test_pip_brings_no_torch_of_its_own():
     with pytest.raises(DependencyError, match="PyTorch extension was installed"):
         ensure((LIGHTNING, TORCH), Person(True), installer, python)
     assert installer.log == [("extension",)]
+
+
+def test_a_torch_that_another_process_cannot_load_is_installed_again():
+    python = MadeUpPython(torch="2.13")
+    installer = MadeUpInstaller(python)
+    note_unloadable(DependencyError("h5py is not installed. Install it."))
+    assert check((TORCH,), python) == []
+    note_unloadable(DependencyError(f"{UNLOADABLE_TORCH} (libcudart.so.12). Install PyTorch."))
+    person = Person(True)
+    ensure((TORCH,), person, installer, python)
+    assert "cannot be loaded (libcudart.so.12)" in person.questions[0]
+    assert [entry[0] for entry in installer.log] == ["uninstall", "torch"]
+    assert check((TORCH,), python) == []
 
 
 def test_an_extension_that_knows_no_requirement_installs_torch():

@@ -246,6 +246,16 @@ FORBIDDEN = ["http://example.org/m.h5", "ftp://example.org/m", "file:///etc/host
 ALLOWED = ["https://example.org/m.h5", "http://localhost/m", "http://127.0.0.1:80/m", "http://[::1]/m"]
 
 
+def test_a_proxy_that_refuses_is_named_without_its_password(target, monkeypatch):
+    with serve({}) as proxy:  # answers CONNECT by an error page, as proxies do that want a login
+        address = proxy.url("").removeprefix("http://").rstrip("/")
+        monkeypatch.setenv("https_proxy", f"http://me:secret@{address}")
+        monkeypatch.setenv("no_proxy", "")
+        with pytest.raises(WeightsError, match=rf"through the proxy {address} \(.*Log in to the proxy") as caught:
+            download("https://models.example/model.h5", target, len(CONTENT), SHA256)
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("url", FORBIDDEN)
 def test_only_https_is_allowed(url):
     with pytest.raises(WeightsError, match="only https addresses"):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterable
 from typing import Any, Callable
 
 from ..core.errors import DependencyError
-from .packages import TORCH, Installed, Missing, Package, check
+from .packages import TORCH, Installed, Missing, Package, check, forget_unloadable
 
 #: Shows a text and tells whether the user agrees.
 Ask = Callable[[str], bool]
@@ -75,6 +76,7 @@ def ensure(
     must_restart = [item.package.name for item in missing if installed.is_loaded(item.package.name)]
     if needs_torch:  # first: other packages need it too, and pip would bring one that does not fit this computer
         _install_torch(next(item for item in missing if item.package is TORCH), torch_logic, installer)
+        forget_unloadable(TORCH.name)
     _install_others([item for item in missing if item.package is not TORCH], installer)
     if must_restart:
         raise DependencyError(f"{', '.join(must_restart)} was replaced. Restart Slicer, then repeat.", True)
@@ -154,8 +156,10 @@ def _install_extension(installer: Installer) -> None:
 
 
 def _failure(names: str, reason: str) -> DependencyError:
+    long_paths = " Long paths can be the cause: enable them, or install Slicer in a shorter folder."
     return DependencyError(
         f"{names} could not be installed ({reason}). Check the network connection and the free space, then try again."
+        + (long_paths if os.name == "nt" else "")
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.errors import UNLOADABLE_TORCH, DependencyError
 from ..weights.catalogue import find_entry, load_catalogue
 from ..weights.file_format import file_format
 
@@ -121,7 +122,24 @@ def check(packages: Iterable[Package], installed: Installed | None = None) -> li
     return [missing for package in packages if (missing := _judge(package, installed)) is not None]
 
 
+#: What another process found out by loading a package, by its name; here nothing is loaded.
+_UNLOADABLE: dict[str, str] = {}
+
+
+def note_unloadable(error: Exception) -> None:
+    """Remember where another process could not load torch, so that the next click offers to install it again."""
+    if isinstance(error, DependencyError) and str(error).startswith(UNLOADABLE_TORCH):
+        _UNLOADABLE[TORCH.name] = str(error).split(". ")[0]
+
+
+def forget_unloadable(name: str) -> None:
+    """The package was installed again."""
+    _UNLOADABLE.pop(name, None)
+
+
 def _judge(package: Package, installed: Installed) -> Missing | None:
+    if package.name in _UNLOADABLE:
+        return Missing(package, "broken", _UNLOADABLE[package.name])
     version = installed.version(package.name)
     if version is None:
         return Missing(package, "missing")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from .. import __version__
-from ..core.errors import DependencyError, OutputError, VoxelMorphError, WorkerError
+from ..core.errors import UNLOADABLE_TORCH, DependencyError, OutputError, VoxelMorphError, WorkerError
 from .job_files import read_job, remove_folder, write_registration
 from .worker_protocol import PROTOCOL, Message, decode, encode, error_message
 
@@ -140,8 +140,7 @@ class Worker:
             from ..registration.fallback import register_job
         except (ImportError, OSError) as error:
             raise DependencyError(
-                f"PyTorch or a library that it needs cannot be loaded ({error}). "
-                "Install PyTorch in the module PyTorch Utils, then try again."
+                f"{UNLOADABLE_TORCH} ({error}). Install PyTorch in the module PyTorch Utils, then try again."
             ) from error
         if self._cache is None:
             self._cache = RegistrationCache()

@@ -48,6 +48,10 @@ class TrainingError(VoxelMorphError, ArithmeticError):
     """The numbers of a training went out of bounds, so that it cannot go on."""
 
 
+#: How the worker's error begins when torch is there but does not load.
+UNLOADABLE_TORCH = "PyTorch or a library that it needs cannot be loaded"
+
+
 class WorkerError(VoxelMorphError, RuntimeError):
     """The background process that registers could not be started, ended, hung or failed.
 

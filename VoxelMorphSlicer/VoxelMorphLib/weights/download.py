@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -213,10 +214,24 @@ def _reason(error: BaseException) -> str:
 
 
 def _offline(url: str, part: PartialFile, error: BaseException) -> str:
+    proxy = _proxy(url)
+    if proxy:
+        return (
+            f"{url} cannot be reached through the proxy {proxy} ({_reason(error)}). Log in to the proxy, correct its "
+            f"address in the system's settings, or fetch the file elsewhere and put it at {part.target}."
+        )
     return (
         f"{url} cannot be reached ({_reason(error)}). Connect to the internet and try again, or fetch the file on "
         f"another computer and put it at {part.target}."
     )
+
+
+def _proxy(url: str) -> str:
+    """Host and port of the proxy that an address is reached through, without its password; "" for none."""
+    address = urllib.parse.urlsplit(url)
+    if urllib.request.proxy_bypass(address.hostname or ""):
+        return ""
+    return urllib.request.getproxies().get(address.scheme, "").rpartition("@")[2].rpartition("//")[2].rstrip("/")
 
 
 def _broken(url: str, part: PartialFile, total: int | None, reason: str) -> str:

@@ -54,16 +54,18 @@ def remove_from_catalogue(name: str) -> None:
 
     Raises:
         ConfigError: there is no own model of that id, or the user's catalogue is damaged.
-        OutputError: the folder cannot be written; nothing was removed.
+        OutputError: the file cannot be removed, or the catalogue not be written; the model stays listed then.
     """
     folder = default_cache_folder()
     own = _own_models(folder)
     if name not in own:
         raise ConfigError(f"{name!r} is no model of yours. Choose one of {', '.join(own) or 'none'}.")
-    entry = own.pop(name)
+    path = folder / own.pop(name).file
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be removed ({error.strerror}). Close what uses it.") from error
     _write(folder, own)
-    if entry.file is not None:
-        (folder / entry.file).unlink(missing_ok=True)
 
 
 def is_own(name: str) -> bool:

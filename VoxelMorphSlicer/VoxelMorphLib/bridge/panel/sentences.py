@@ -7,10 +7,15 @@ import logging
 from slicer.i18n import tr as _
 
 from ...core.errors import VoxelMorphError
+from ..packages import note_unloadable
 
 
 def sentence_of(error: Exception) -> str:
-    """What to show; a fault of the program and what a worker said of its own go to the log as well."""
+    """What to show; a fault of the program and what a worker said of its own go to the log as well.
+
+    That a worker could not load torch is remembered, so that the next click offers to install it again.
+    """
+    note_unloadable(error)
     if isinstance(error, VoxelMorphError):
         if getattr(error, "details", ""):
             logging.error(error.details)
