@@ -58,7 +58,7 @@ def register(
         progress: called with the finished fraction and a text; may raise `Cancelled`.
         weights_dir: folder that is searched for weight files before anything is downloaded.
         initial: rough alignment fixed -> moving that comes before all others.
-        cache: keeps loaded networks and affine starts for the next call; None begins anew.
+        cache: keeps networks, affine starts and the last alignment for the next call; None begins anew.
         fixed_mask, moving_mask: label maps in the space of their volume, on any grid; only what lies in any of their
             labels is looked at. The moved image still comes from the whole moving volume.
 
