@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.cuda import needs_cuda
+from support.cuda_device import needs_cuda
 from VoxelMorphLib.core import spatial
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
 from VoxelMorphLib.core.spatial import identity_grid, sample_at, warp, warp_points

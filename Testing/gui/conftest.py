@@ -1,6 +1,6 @@
 """Qt stand-in, headless scene, module panels and workers for every test of this folder."""
 
-from support.panel_runs import cache, during, panel, ready, real, scripted, the_library, volumes
+from support.panel_runs import cache, during, hierarchy, panel, ready, real, scripted, the_library, volumes
 from support.qt_standin.fixtures import a_module_widget, application, dialogs, scene
 from support.sequences import sequences
 
@@ -10,6 +10,7 @@ __all__ = [
     "cache",
     "dialogs",
     "during",
+    "hierarchy",
     "panel",
     "ready",
     "real",

@@ -20,6 +20,7 @@ def panel(a_module_widget, scene):
     panel = a_module_widget()
     panel.worker = ScriptedWorker()
     panel.widget.panel.run._makeWorker = lambda: panel.worker
+    panel.ui.budgetSlider.value = 1
     choose(panel, "A")
     panel.ui.jacobianVolumeSelector.addNode()
     return panel

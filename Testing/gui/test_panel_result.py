@@ -178,14 +178,6 @@ def test_what_cannot_be_applied_is_said_in_one_sentence(shown, scene, forward):
 
 
 @pytest.fixture
-def hierarchy(scene):
-    """The data tree, emptied after the test."""
-    node = slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(scene)
-    yield node
-    node.RemoveAllItems(False)
-
-
-@pytest.fixture
 def a_folder(hierarchy, scene, volumes):
     """A folder with a volume, landmarks and a table."""
     folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "visit")

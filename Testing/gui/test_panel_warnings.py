@@ -44,9 +44,8 @@ def test_without_warnings_there_is_nothing_to_tell(ready, registered):
     assert "Warning" not in dict(table_rows(ready))
 
 
-def test_what_a_folder_leaves_out_is_named(ready, registered, scene):
+def test_what_a_folder_leaves_out_is_named(ready, registered, scene, hierarchy):
     registered()
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "study")
     table = scene.AddNewNodeByClass("vtkMRMLTableNode", "patients")
     for node in (ready.volumes[1], table):

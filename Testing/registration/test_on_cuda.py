@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from support.cuda import needs_cuda
+from support.cuda_device import needs_cuda
 from support.volumes import a_blob_image, a_geometry
 from support.workers import write_tiny_network
 from VoxelMorphLib.core.config import RegistrationOptions

@@ -83,6 +83,16 @@ def cache(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.fixture
+def hierarchy(scene):
+    """The data tree, emptied after the test."""
+    import slicer
+
+    node = slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(scene)
+    yield node
+    node.RemoveAllItems(False)
+
+
 def give(panel, worker) -> None:
     """Let the panel use this worker from now on."""
     run = panel.widget.panel.run

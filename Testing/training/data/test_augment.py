@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.cuda import needs_cuda
+from support.cuda_device import needs_cuda
 from support.volumes import a_blob_image, a_geometry, a_label_map
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.core.jacobian import jacobian_determinant

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from support.cuda import needs_cuda
+from support.cuda_device import needs_cuda
 from support.made_up_training import a_batch, a_task, losses
 from support.training_files import write_cases
 from VoxelMorphLib.training.table import RECIPES, make_config
