@@ -100,11 +100,13 @@ def test_an_exception_in_an_observer_is_recorded(panel, scene):
     slot_errors.clear()
 
 
-def test_an_unanswered_dialog_fails_the_test(panel):
+def test_an_unanswered_dialog_fails_the_test(panel, dialogs):
     panel.ui.applyButton.enabled = True
     panel.ui.applyButton.clicked.connect(lambda: slicer.util.confirmOkCancelDisplay("Really?"))
     panel.click("applyButton")
     assert "does not answer" in str(slot_errors.pop())
+    assert dialogs.unanswered == ["Really?"]
+    dialogs.unanswered.clear()
 
 
 def test_closing_the_scene_empties_the_panel(panel, a_volume):
