@@ -128,7 +128,9 @@ def _read(nodes: Evaluated) -> Steps:
     yield None
     compares = nodes.fixed_segmentation is not None and nodes.moving_segmentation is not None
     forward = before = after = None
+    initial = IDENTITY
     if known is None or compares:
+        initial = yield from _initial_map(nodes.forward, fixed.geometry)
         forward = yield from plain_map(image_map(nodes.forward, fixed.geometry), fixed.geometry)
         yield None
     if known is None:
@@ -137,7 +139,6 @@ def _read(nodes: Evaluated) -> Steps:
         after = before if nodes.moved is None else image_from_node(nodes.moved)
         yield None
     pairs, alone = (yield from _read_structures(nodes)) if compares else ((), ())
-    initial = yield from _initial_map(nodes.forward, fixed.geometry)
     return _Seen(fixed, before, after, initial, nodes.moved is not None, forward, known, tuple(pairs), tuple(alone))
 
 
