@@ -14,7 +14,7 @@ from VoxelMorphLib.networks.dense import VxmDense
 from VoxelMorphLib.training.config import TrainingConfig
 from VoxelMorphLib.training.data.batch import Batch, join
 from VoxelMorphLib.training.data.facts import DataFacts
-from VoxelMorphLib.training.launch import start_fabric
+from VoxelMorphLib.training.launch import launched, start_fabric
 from VoxelMorphLib.training.monitors.curves import FILE, Curves
 from VoxelMorphLib.training.task import Task
 from VoxelMorphLib.training.trainer import Trainer
@@ -95,12 +95,12 @@ def _ball(generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 def tiny_trainer(
-    config: TinyConfig, resume: bool = False, monitors=(), progress=None, curves: bool = False, **data: Any
+    config: TinyConfig, resume: bool = False, monitors=(), progress=None, curves: bool = False, fabric=None, **data: Any
 ) -> Trainer:
     """A trainer of balls, ready to run, which writes a table of curves where that is asked for."""
     if curves:
         monitors = [*monitors, Curves(Path(config.output_dir) / FILE)]
-    fabric = start_fabric(config)
+    fabric = fabric or start_fabric(config)
     torch.manual_seed(config.seed)
     source = TinyData(config, **data)
     task = TinyTask(config, source.facts)
@@ -127,7 +127,8 @@ def main(text: str, resume: str = "") -> None:
     def report(fraction: float, _text: str) -> None:
         steps.write_text(str(round(fraction * config.steps)), encoding="utf-8")
 
-    tiny_trainer(config, bool(resume), progress=report, curves=True).run()
+    with launched(config) as fabric:
+        tiny_trainer(config, bool(resume), progress=report, curves=True, fabric=fabric).run()
 
 
 if __name__ == "__main__":

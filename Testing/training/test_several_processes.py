@@ -7,17 +7,20 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from support import tiny_training
-from support.tiny_training import tiny_trainer
+from support.tiny_training import TinyConfig, tiny_trainer
 from VoxelMorphLib.core.errors import ConfigError
+from VoxelMorphLib.training import launch
 from VoxelMorphLib.training.checkpoint import load_checkpoint
-from VoxelMorphLib.training.launch import start_fabric
+from VoxelMorphLib.training.launch import launched, start_fabric
 from VoxelMorphLib.training.monitors.curves import read_curves
 
 ROOT = Path(__file__).resolve().parents[2]
+THREADS = Path("/proc/self/task")
 
 
 def torchrun(config, processes: int = 2) -> subprocess.CompletedProcess[str]:
@@ -45,6 +48,47 @@ def test_two_processes_train_like_one_with_twice_the_batch(a_config):
     for part, weights in (("network", one.task.network), ("ema", one.optimisation.network)):
         for name, tensor in weights.state_dict().items():
             assert torch.allclose(checkpoint[part][name], tensor, atol=1e-5), name
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch knows no processes")
+@pytest.mark.skipif(not THREADS.is_dir(), reason="this system does not list the threads of a process")
+@pytest.mark.parametrize("error", [None, ValueError("a fault")], ids=["finished", "failed"])
+def test_no_thread_of_the_process_group_outlives_the_training(error, group_of_one):
+    try:
+        with launched(TinyConfig()):
+            assert threads_of_gloo()
+            average_and(error)
+    except ValueError as raised:
+        assert raised is error
+    assert not torch.distributed.is_initialized()
+    assert not threads_of_gloo()
+
+
+def threads_of_gloo() -> list[str]:
+    """Names of the threads of this process that carry out what the group is asked for."""
+    names = [(thread / "comm").read_text(encoding="utf-8").strip() for thread in THREADS.iterdir()]
+    return [name for name in names if "gloo_run" in name]
+
+
+def average_and(error: Exception | None) -> None:
+    """Average gradients by a network that is part of a cycle, and raise what is asked for."""
+    network = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 1))
+    network.itself = (network,)
+    network(torch.ones(1, 2)).sum().backward()
+    if error is not None:
+        raise error
+
+
+@pytest.fixture
+def group_of_one(tmp_path, monkeypatch):
+    """Lets a Fabric of two processes start with this one alone, which is all that its end needs."""
+    launch._fabric_class()  # brings the parts of torch that keep a group for ever if it is there before them
+
+    def start(_config):
+        torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
+        return SimpleNamespace(world_size=2)
+
+    monkeypatch.setattr(launch, "start_fabric", start)
 
 
 def test_processes_that_do_not_fit_the_configuration_are_refused(a_config, monkeypatch):

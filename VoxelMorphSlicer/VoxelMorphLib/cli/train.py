@@ -97,7 +97,7 @@ def _train(arguments: argparse.Namespace, config: TrainingConfig) -> None:
     from ..training.trainer import train
 
     result = train(config, arguments.resume, silent if _has_bar() else _progress())
-    if _is_first_process():
+    if result.rank == 0:
         print(f"{result.step} steps done; best after step {result.best_step}: {result.best}", flush=True)
         for path in export_images(result.best, folder):
             print(f"Image: {path}", flush=True)
@@ -119,12 +119,6 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _say(message: Warning | str, *_where: object) -> None:
     print(f"Warning: {message}", flush=True)
-
-
-def _is_first_process() -> bool:
-    from torch import distributed
-
-    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
 
 
 def _has_bar() -> bool:

@@ -22,6 +22,7 @@ class TrainingResult:
         losses: means of the last epoch, by name.
         out_of_patience: ended because `patience` validations brought nothing better.
         seconds: of this run, without those before it was resumed.
+        rank: of this process among those that trained together; the first, 0, wrote the files.
     """
 
     folder: Path
@@ -35,3 +36,4 @@ class TrainingResult:
     losses: dict[str, float]
     out_of_patience: bool
     seconds: float
+    rank: int

@@ -27,7 +27,7 @@ from .checkpoint import (
 from .config import TrainingConfig
 from .data.augment import augment
 from .data.batch import Batch
-from .launch import start_fabric
+from .launch import launched
 from .memory import check_fits
 from .monitors.monitor import Monitor
 from .monitors.table import make_monitors
@@ -46,7 +46,7 @@ class Trainer:
         data: has `batches(first_step, steps, rank, world)`, `accumulate` batches on the CPU per step, and
             `validation()`, pairs on the CPU; see `TrainingData`.
         config: of the task.
-        fabric: launched, see `start_fabric`.
+        fabric: see `launched`.
         monitors: told what happens, in the first process.
         progress: called after every step in the first process; raising `Cancelled` stops like Ctrl-C.
     """
@@ -257,6 +257,7 @@ class Trainer:
             losses=self._losses,
             out_of_patience=self.best.exhausted and self.step < self.config.steps,
             seconds=time.perf_counter() - self._started,
+            rank=self.fabric.global_rank,
         )
 
 
@@ -278,11 +279,16 @@ def train(config: TrainingConfig, resume: bool = False, progress: Progress = sil
         raise ConfigError(
             f"{config.output_dir} already holds a training ({last}). Resume it, or choose another output_dir."
         )
-    fabric = start_fabric(config)
+    with launched(config) as fabric:
+        return _trainer(config, fabric, progress).run()
+
+
+def _trainer(config: TrainingConfig, fabric: Any, progress: Progress) -> Trainer:
+    """With everything a configuration names, at the last checkpoint where there is one."""
     task, data = assemble(config)
     check_fits(config, task.facts, str(fabric.device))
     monitors = make_monitors(config, task.facts.shape, data.skipped) if fabric.is_global_zero else ()
     trainer = Trainer(task, data, config, fabric, monitors, progress)
-    if last.is_file():
+    if trainer.last.is_file():
         trainer.resume()
-    return trainer.run()
+    return trainer
