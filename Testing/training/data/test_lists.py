@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import ntpath
+from pathlib import Path, PureWindowsPath
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from support.training_files import a_data_config, write_list
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.training.config import TrainingConfig
+from VoxelMorphLib.training.data import case
+from VoxelMorphLib.training.data.case import unique_names
 from VoxelMorphLib.training.data.lists import read_atlas, read_cases, read_pairs, read_validation
 
 
@@ -103,6 +107,26 @@ def test_cases_of_other_folders_have_other_names(a_folder):
     names = {case.name for pair in read_validation(config, cases) for case in pair}
     names |= {case.name for case in cases} | {read_atlas(config, cases).name}
     assert len(names) == 6
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["a/s0.nii.gz", "a/s1.nii.gz"], ["s0", "s1"]),
+        (["a/s0.nii.gz", "b/s0.nii.gz", "b/s1.nii"], ["a/s0", "b/s0", "s1"]),
+        (["a/s0.nii.gz", "a/s0.nrrd", "a/s1.nii"], ["s0.nii.gz", "s0.nrrd", "s1"]),
+        (["a/s0.nii.gz", "a/s0.nrrd", "b/s0.nrrd"], ["a/s0.nii.gz", "a/s0.nrrd", "b/s0"]),
+        (["a/s0.nii", "a/s0.nrrd", "a/s0.nii.npz"], ["/data/a/s0.nii", "s0.nrrd", "s0.nii"]),
+    ],
+)
+def test_a_name_tells_as_much_of_the_path_as_makes_it_unique(files, names):
+    assert unique_names([Path("/data") / file for file in files]) == names
+
+
+def test_files_on_two_drives_have_names(monkeypatch):
+    monkeypatch.setattr(case, "os", SimpleNamespace(path=ntpath))
+    paths = [PureWindowsPath(file) for file in ("C:/a/s0.nii", "D:/a/s0.nii", "D:/a/s1.nii")]
+    assert unique_names(paths) == ["C:/a/s0", "D:/a/s0", "s1"]
 
 
 def test_counts_that_differ_are_told(a_folder):

@@ -34,13 +34,25 @@ def stem(path: Path) -> str:
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
-    """A name for each file: its stem, with the folders below the common one where two stems are equal."""
-    stems = [stem(path) for path in paths]
-    counts = Counter(stems)
-    if len(counts) == len(stems):
-        return stems
-    common = Path(os.path.commonpath([path.parent for path in paths]))
-    return [
-        name if counts[name] == 1 else (path.relative_to(common).parent / name).as_posix()
-        for name, path in zip(stems, paths)
-    ]
+    """A name for each file: its stem, and where two are equal more of its path, so that different files differ."""
+    common = _common_folder(paths)
+    longer = [iter(_names(path, common)) for path in paths]
+    names = [next(others) for others in longer]
+    while len(set(names)) < len(set(paths)):
+        counts = Counter(names)
+        names = [next(others, name) if counts[name] > 1 else name for name, others in zip(names, longer)]
+    return names
+
+
+def _names(path: Path, common: Path | None) -> tuple[str, ...]:
+    """From short to long: the stem, with the folders below the common one, with the extension, all of the path."""
+    below = path if common is None else path.relative_to(common)
+    return stem(path), below.with_name(stem(path)).as_posix(), below.as_posix(), str(path)
+
+
+def _common_folder(paths: Sequence[Path]) -> Path | None:
+    """The deepest folder with all files; None where they lie on different drives."""
+    try:
+        return Path(os.path.commonpath([path.parent for path in paths]))
+    except ValueError:
+        return None
