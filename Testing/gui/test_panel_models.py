@@ -76,6 +76,38 @@ def test_what_is_not_downloaded_cannot_be_deleted(panel):
     assert not panel.ui.deleteModelButton.enabled
 
 
+def leave_unfinished(cache, entry, count: int) -> None:
+    """What a cancelled download leaves."""
+    cache.mkdir()
+    (cache / f"{entry.file}.part").write_bytes(bytes(count))
+    (cache / f"{entry.file}.part.tag").write_text("tag", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("model", "amount"), [(DOWNLOADED, "(200.0 kB of 1.3 MB)"), ("synthmorph-shapes", "(200.0 kB of size unknown)")]
+)
+def test_an_unfinished_download_is_told_and_can_be_deleted(panel, section, cache, dialogs, model, amount):
+    leave_unfinished(cache, section.entries[model], 200_000)
+    section.refresh()
+    activate(panel.ui.modelComboBox, model)
+    assert f"partly downloaded {amount}" in panel.ui.modelFactsLabel.text
+    assert panel.ui.modelComboBox.currentText == f"{section.entries[model].title} - partly downloaded"
+    dialogs.answer(True)
+    panel.click("deleteModelButton")
+    assert list(cache.iterdir()) == []
+    assert "to download" in panel.ui.modelFactsLabel.text
+    assert not panel.ui.deleteModelButton.enabled
+
+
+def test_a_truncated_file_can_be_deleted(panel, section, a_downloaded_model, dialogs):
+    a_downloaded_model.write_bytes(b"less")
+    activate(panel.ui.modelComboBox, DOWNLOADED)
+    assert "to download" in panel.ui.modelFactsLabel.text
+    dialogs.answer(True)
+    panel.click("deleteModelButton")
+    assert not a_downloaded_model.exists()
+
+
 def test_a_downloaded_model_is_deleted_after_a_question(panel, section, a_downloaded_model, dialogs):
     activate(panel.ui.modelComboBox, DOWNLOADED)
     dialogs.answer(False, True)

@@ -87,10 +87,20 @@ def test_a_failed_download_is_told_and_the_next_one_registers(downloading, scene
     assert content(scene) == before
     assert not (cache / FILE).exists()
     assert downloading.ui.registerButton.enabled
+    assert ("partly downloaded" in downloading.ui.modelFactsLabel.text) == (answer == "breaks off")
     server.pages[f"/{FILE}"] = Page(weights)
     assert registers(downloading)
     resumed = server.ranges_asked[-1]
     assert resumed == (f"bytes={len(weights) // 2}-" if answer == "breaks off" else None)
+
+
+def test_an_own_model_leaves_no_piece_behind(downloading, cache, dialogs):
+    (cache / f"{FILE}.part").write_bytes(b"piece")
+    downloading.widget.panel.models.refresh()
+    downloading.ui.modelSection.collapsed = False
+    dialogs.answer(True)
+    downloading.click("deleteModelButton")
+    assert [path.name for path in cache.iterdir()] == ["models.json"]
 
 
 def test_a_server_that_is_gone(downloading, scene, cache, weights):

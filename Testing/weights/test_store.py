@@ -12,7 +12,7 @@ from VoxelMorphLib.weights import store
 from VoxelMorphLib.weights.catalogue import load_catalogue
 from VoxelMorphLib.weights.checksum import pin_path, read_pin, sha256_of
 from VoxelMorphLib.weights.entry import ModelEntry
-from VoxelMorphLib.weights.store import delete_downloaded, locate_weights, state
+from VoxelMorphLib.weights.store import delete_downloaded, downloaded_files, locate_weights, state, unfinished_bytes
 
 CONTENT = bytes(range(256)) * 100
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -183,6 +183,7 @@ def test_a_model_without_weights_has_no_file(an_entry):
     optimise = load_catalogue()["optimise"]
     assert state(optimise) == "bundled"
     assert not delete_downloaded(optimise)
+    assert unfinished_bytes(optimise) == 0
     with pytest.raises(ConfigError, match="The model optimise has no weights"):
         locate_weights(optimise)
 
@@ -206,6 +207,22 @@ def test_deleting_removes_the_file_its_pin_and_unfinished_pieces(an_unpublished_
     assert list(a_cache_folder.iterdir()) == []
     assert not delete_downloaded(an_unpublished_checksum)
     assert not path.exists()
+
+
+def test_an_unfinished_download_is_a_state_of_its_own(an_entry, a_cache_folder):
+    def cancel(_fraction: float, text: str) -> None:
+        if text.startswith("Downloading"):
+            raise Cancelled("stopped")
+
+    assert unfinished_bytes(an_entry) == 0
+    with pytest.raises(Cancelled):
+        locate_weights(an_entry, progress=cancel)
+    assert state(an_entry) == "partly downloaded"
+    assert 0 < unfinished_bytes(an_entry) <= len(CONTENT)
+    assert [file.name for file in downloaded_files(an_entry)] == ["model.h5.part", "model.h5.part.tag"]
+    locate_weights(an_entry)
+    assert state(an_entry) == "downloaded"
+    assert [file.name for file in downloaded_files(an_entry)] == ["model.h5"]
 
 
 def test_what_cannot_be_deleted_is_reported(an_entry, monkeypatch):

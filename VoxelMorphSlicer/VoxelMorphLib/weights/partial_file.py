@@ -12,6 +12,16 @@ from ..core.errors import OutputError
 _CHUNK = 1 << 22
 
 
+def part_path(path: Path) -> Path:
+    """File that holds the bytes of `path` until they are complete."""
+    return path.with_name(f"{path.name}.part")
+
+
+def tag_path(path: Path) -> Path:
+    """File that keeps which version of `path` those bytes belong to."""
+    return path.with_name(f"{path.name}.part.tag")
+
+
 class PartialFile:
     """`<name>.part` beside the wanted file; whatever an earlier attempt left there is continued.
 
@@ -24,8 +34,8 @@ class PartialFile:
 
     def __init__(self, path: Path):
         self.target = path
-        self.path = path.with_name(f"{path.name}.part")
-        self._validator = path.with_name(f"{path.name}.part.tag")
+        self.path = part_path(path)
+        self._validator = tag_path(path)
         self._hash = hashlib.sha256()
         self.size = 0
         try:

@@ -10,6 +10,7 @@ from .checksum import matches, pin_path, read_pin, sha256_of, write_pin
 from .download import download
 from .entry import ModelEntry
 from .folders import BUNDLED_FOLDER, default_cache_folder
+from .partial_file import part_path, tag_path
 
 
 def locate_weights(entry: ModelEntry, weights_dir: str | Path | None = None, progress: Progress = silent) -> Path:
@@ -40,7 +41,7 @@ def locate_weights(entry: ModelEntry, weights_dir: str | Path | None = None, pro
 
 
 def state(entry: ModelEntry, weights_dir: str | Path | None = None) -> str:
-    """Where the weights are: "bundled", "in your folder", "downloaded" or "to download".
+    """Where the weights are: "bundled", "in your folder", "downloaded", "partly downloaded" or "to download".
 
     A model without weights counts as bundled. What is bundled or downloaded is told by name and size only; whether it
     is intact shows when it is used.
@@ -53,7 +54,25 @@ def state(entry: ModelEntry, weights_dir: str | Path | None = None) -> str:
     if weights_dir is not None and _is_in_folder(entry, Path(weights_dir)):
         return "in your folder"
     cached = default_cache_folder() / entry.file
-    return "downloaded" if cached.is_file() and matches(cached, entry.bytes, None) else "to download"
+    if cached.is_file() and matches(cached, entry.bytes, None):
+        return "downloaded"
+    return "partly downloaded" if part_path(cached).is_file() else "to download"
+
+
+def unfinished_bytes(entry: ModelEntry) -> int:
+    """Bytes that a download which broke off or was cancelled left for the next attempt."""
+    if entry.file is None:
+        return 0
+    part = part_path(default_cache_folder() / entry.file)
+    return part.stat().st_size if part.is_file() else 0
+
+
+def downloaded_files(entry: ModelEntry) -> list[Path]:
+    """What downloads of a model left in the cache: its file, its pin and unfinished pieces."""
+    if entry.file is None:
+        return []
+    path = default_cache_folder() / entry.file
+    return [file for file in (path, pin_path(path), part_path(path), tag_path(path)) if file.is_file()]
 
 
 def delete_downloaded(entry: ModelEntry) -> bool:
@@ -65,11 +84,7 @@ def delete_downloaded(entry: ModelEntry) -> bool:
     Raises:
         OutputError: a file cannot be removed.
     """
-    if entry.file is None:
-        return False
-    path = default_cache_folder() / entry.file
-    candidates = [path, pin_path(path), path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.part.tag")]
-    present = [candidate for candidate in candidates if candidate.is_file()]
+    present = downloaded_files(entry)
     try:
         for file in present:
             file.unlink()

@@ -15,23 +15,16 @@ from ...weights.entry import ModelEntry
 from ...weights.folders import BUNDLED_FOLDER, default_cache_folder
 from ...weights.hyper import supports_hyper
 from ...weights.own_models import is_own, remove_from_catalogue
-from ...weights.store import delete_downloaded, state
+from ...weights.store import delete_downloaded, downloaded_files, state, unfinished_bytes
 from .choices import ChoiceBox
 from .model_files import SUFFIXES, import_file, imported_files, remove_imported
+from .model_texts import facts_of, licence_question, title_of
 
 #: Setting under which the licences that a person agreed to are kept, as ids of models.
 APPROVED_KEY = "VoxelMorph/ApprovedLicences"
 #: Models under the licence of the extension itself need no separate agreement.
 OWN_LICENCE = "Apache-2.0"
 OPTIMISE = "optimise"
-
-
-def size_text(count: int) -> str:
-    """A number of bytes for people, such as 1.3 MB."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} B"
 
 
 class ModelSection:
@@ -71,7 +64,7 @@ class ModelSection:
             self._say(str(error), error=True)
             entries = self.entries or load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME)
         self.entries = {name: entry for name, entry in entries.items() if entry.available}
-        choices = {name: self._title(entry) for name, entry in self.entries.items()}
+        choices = {name: title_of(entry, self._state(entry)) for name, entry in self.entries.items()}
         try:
             choices.update((str(path), _("{name} (imported)").format(name=path.name)) for path in imported_files())
         except VoxelMorphError as error:  # a folder that cannot be used does not take the other models away
@@ -96,7 +89,7 @@ class ModelSection:
         approved = [name for name in (settings.value(APPROVED_KEY) or "").split(",") if name]
         if model in approved:
             return True
-        if not slicer.util.confirmOkCancelDisplay(self._licenceQuestion(entry), _("Licence of the model")):
+        if not slicer.util.confirmOkCancelDisplay(licence_question(entry), _("Licence of the model")):
             return False
         settings.setValue(APPROVED_KEY, ",".join([*approved, model]))
         return True
@@ -154,6 +147,7 @@ class ModelSection:
         if model not in self.entries:
             remove_imported(Path(model))
         elif is_own(model):
+            delete_downloaded(self.entries[model])  # with the pieces that nobody could name afterwards
             remove_from_catalogue(model)
         elif not delete_downloaded(self.entries[model]):
             raise OutputError(_("There is no downloaded file of this model."))
@@ -173,54 +167,22 @@ class ModelSection:
             self.ui.modelFactsLabel.text = self.value
             return
         self.ui.modelDescriptionLabel.text = entry.description
-        self.ui.modelFactsLabel.text = " \u00b7 ".join(self._facts(entry))
+        facts = facts_of(entry, self._state(entry), self._ask(unfinished_bytes, entry, 0))
+        self.ui.modelFactsLabel.text = " \u00b7 ".join(facts)
         self.ui.modelComboBox.toolTip = entry.citation or entry.description
 
     def _isDeletable(self, entry: ModelEntry | None) -> bool:
         if entry is None:
             return bool(self.value)
-        state = self._state(entry)
-        return state == "downloaded" or (entry.url is None and entry.file is not None and state != "bundled")
-
-    def _facts(self, entry: ModelEntry) -> list[str]:
-        images = f"{entry.anatomy}, {entry.modality}" if entry.modality != "any" else _("any anatomy and modality")
-        needs = (
-            [_("affine start")] * entry.requires_affine
-            + [_("centring")] * entry.requires_centring
-            + [_("skull-stripped")] * entry.requires_skull_strip
-        )
-        licence = entry.licence or _("not stated by its authors")
-        return [
-            _("For: {images}").format(images=images),
-            *([_("Needs: {needs}").format(needs=", ".join(needs))] if needs else []),
-            self._availability(entry),
-            _("Licence: {licence}").format(licence=licence),
-        ]
-
-    def _availability(self, entry: ModelEntry) -> str:
-        if entry.file is None:
-            return _("nothing to download")
-        size = size_text(entry.bytes) if entry.bytes else _("size unknown")
-        return f"{self._stateText(entry)} ({size})"
-
-    def _title(self, entry: ModelEntry) -> str:
-        return entry.title if self._state(entry) != "to download" else f"{entry.title} - {self._stateText(entry)}"
-
-    def _stateText(self, entry: ModelEntry) -> str:
-        texts = {"bundled": _("bundled"), "downloaded": _("downloaded"), "to download": _("to download")}
-        return texts.get(self._state(entry), _("in your folder"))
+        is_own = entry.url is None and entry.file is not None and self._state(entry) != "bundled"
+        return is_own or bool(self._ask(downloaded_files, entry, []))
 
     def _state(self, entry: ModelEntry) -> str:
-        try:
-            return state(entry)
-        except (VoxelMorphError, OSError):  # no place for models; told when one is used
-            return "to download"
+        return self._ask(state, entry, "to download")
 
-    def _licenceQuestion(self, entry: ModelEntry) -> str:
-        licence = entry.licence or _("not stated by its authors")
-        text = _(
-            "{title} comes from its authors under their own licence: {licence}.\n\nSource: {url}\nCite: {citation}\n\n"
-        )
-        answer = _("Do you agree to use it under these terms? You are asked once per model.")
-        source, citation = entry.url or _("your own file"), entry.citation or _("not stated")
-        return text.format(title=entry.title, licence=licence, url=source, citation=citation) + answer
+    def _ask(self, question: Callable, entry: ModelEntry, unknown):
+        """What the store says about a model; `unknown` without a place for models, told when one is used."""
+        try:
+            return question(entry)
+        except (VoxelMorphError, OSError):
+            return unknown
