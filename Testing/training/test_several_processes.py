@@ -98,16 +98,50 @@ def test_processes_that_do_not_fit_the_configuration_are_refused(a_config, monke
         start_fabric(a_config(devices=3))
 
 
-def test_a_job_that_does_not_fit_the_configuration_is_refused(a_config, monkeypatch):
-    job = {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_JOB_NAME": "train", "SLURM_NNODES": "1"}
-    for name, value in {
-        **job,
-        "SLURM_PROCID": "0",
-        "SLURM_NODEID": "0",
-        "SLURM_LOCALID": "0",
-        "SLURM_JOB_ID": "1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/srun")
+@pytest.fixture
+def a_step_of_srun(monkeypatch):
+    """Makes this process one of those that srun started, as its environment tells."""
+
+    def make(tasks: int, nodes: int = 1, **others: str) -> None:
+        job = {"STEP_NUM_TASKS": tasks, "STEP_NUM_NODES": nodes, "NTASKS": tasks, "NNODES": nodes, "JOB_NAME": "train"}
+        place = {"NTASKS_PER_NODE": tasks // nodes, "PROCID": 0, "NODEID": 0, "LOCALID": 0, "JOB_ID": 1}
+        for name, value in {**job, **place, **others}.items():
+            monkeypatch.setenv(f"SLURM_{name}", str(value))
+
+    return make
+
+
+def test_a_job_that_does_not_fit_the_configuration_is_refused(a_config, a_step_of_srun, monkeypatch):
+    a_step_of_srun(2)
+    with pytest.raises(ConfigError, match="srun started 2 processes, but devices is 3"):
+        start_fabric(a_config(devices=3))
+    monkeypatch.delenv("SLURM_STEP_NUM_TASKS")
     with pytest.raises(ConfigError, match=r"3 cpu device.* could not start"):
         start_fabric(a_config(devices=3))
+
+
+@pytest.mark.parametrize(("tasks", "nodes"), [(4, 1), (4, 2), (1, 1)])
+def test_the_processes_of_a_job_train_together(a_config, a_step_of_srun, monkeypatch, tasks, nodes):
+    a_step_of_srun(tasks, nodes)
+    asked = {}
+
+    def a_fabric(**values):
+        asked.update(values)
+        return SimpleNamespace(launch=lambda: None)
+
+    monkeypatch.setattr(launch, "_fabric_class", lambda: a_fabric)
+    start_fabric(a_config())
+    assert (asked["devices"], asked["num_nodes"]) == (tasks // nodes, nodes)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "nodes", "name", "reason"),
+    [
+        (4, 1, "interactive", "job named 'interactive'.* Set .*SLURM_JOB_NAME"),
+        (5, 2, "train", "the same number on each"),
+    ],
+)
+def test_processes_of_a_job_that_would_train_apart_are_refused(a_config, a_step_of_srun, tasks, nodes, name, reason):
+    a_step_of_srun(tasks, nodes, JOB_NAME=name)
+    with pytest.raises(ConfigError, match=reason):
+        start_fabric(a_config())

@@ -102,15 +102,46 @@ def _averaging(kind: str) -> Any:
 
 
 def _processes(config: TrainingConfig) -> tuple[int, int]:
-    """Processes per machine and machines; those that torchrun started count when the configuration names none."""
+    """Processes per machine and machines; those that were started count when the configuration names none."""
+    launcher, started, nodes = _started()
     asked = config.devices * config.nodes
-    started = int(os.environ.get("WORLD_SIZE", 1)) if "TORCHELASTIC_RUN_ID" in os.environ else 1
     if started == asked or started == 1:
         return config.devices, config.nodes
     if asked > 1:
         raise ConfigError(
-            f"torchrun started {started} processes, but devices is {config.devices} and nodes is {config.nodes}. "
+            f"{launcher} started {started} processes, but devices is {config.devices} and nodes is {config.nodes}. "
             "Make them agree, or leave devices and nodes at 1."
         )
-    local = int(os.environ["LOCAL_WORLD_SIZE"])
-    return local, started // local
+    return started // nodes, nodes
+
+
+def _started() -> tuple[str, int, int]:
+    """What started this process and others like it, how many these are, and on how many machines.
+
+    Raises:
+        ConfigError: the processes of srun cannot be joined to one training.
+    """
+    known = os.environ.get
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        tasks, local = int(known("WORLD_SIZE", 1)), int(known("LOCAL_WORLD_SIZE", 1))
+        return "torchrun", tasks, max(tasks // local, 1)
+    # Only srun sets these two, for each of the processes that it starts.
+    tasks, nodes = int(known("SLURM_STEP_NUM_TASKS", 1)), int(known("SLURM_STEP_NUM_NODES", 1))
+    if tasks > 1:
+        _check_joined(tasks, nodes)
+    return "srun", tasks, nodes
+
+
+def _check_joined(tasks: int, nodes: int) -> None:
+    """Refuse processes that Fabric takes for those of a person at a terminal: each would train for itself."""
+    from lightning_fabric.plugins.environments import SLURMEnvironment
+
+    if tasks % nodes:
+        raise ConfigError(
+            f"srun started {tasks} processes on {nodes} machines. Start the same number on each (--ntasks-per-node)."
+        )
+    if not SLURMEnvironment.detect():
+        raise ConfigError(
+            f"srun started {tasks} processes in a job named {SLURMEnvironment.job_name()!r}, which are not joined to "
+            "one training. Set the environment variable SLURM_JOB_NAME to another name, or start one process."
+        )
