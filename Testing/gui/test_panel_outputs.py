@@ -86,3 +86,30 @@ def test_transforms_of_every_class_are_shown(panel, scene, name, node_class):
     node = scene.AddNewNodeByClass(node_class, "a transform")
     setattr(chosen(panel), name, node)
     assert getattr(panel.ui, f"{name}Selector").currentNode() is node
+
+
+def register_and_cancel(panel) -> None:
+    """Cancel once the result is there, before anything followed."""
+    panel.click("registerButton")
+    panel.worker.finish()
+    panel.wait(lambda: panel.widget.panel.run._registered, 60)
+    panel.click("cancelButton")
+    assert panel.ui.statusLabel.text == "Registered; what follows was cancelled"
+
+
+@pytest.mark.parametrize("pair", ["A", "B"])
+def test_what_followed_the_earlier_registration_is_not_shown_as_a_part_of_the_new_one(panel, pair):
+    first = register(panel)
+    if pair != "A":
+        choose(panel, pair)
+    register_and_cancel(panel)
+    assert chosen(panel).movedVolume.GetName() == f"moving {pair} moved"
+    assert [chosen(panel).jacobianVolume, chosen(panel).resultsTable] == [None, None]
+    assert panel.ui.resultsTableView.mrmlTableNode() is None
+    assert slicer.mrmlScene.IsNodePresent(first["resultsTable"])
+
+
+def test_a_node_that_was_chosen_to_receive_the_map_stays_chosen(panel):
+    wanted = chosen(panel).jacobianVolume
+    register_and_cancel(panel)
+    assert chosen(panel).jacobianVolume is wanted

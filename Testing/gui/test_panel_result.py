@@ -12,6 +12,7 @@ import slicer
 from support.mrml_nodes import add_volume
 from support.scene_content import content
 from support.volumes import CENTRE, a_blob_image, a_geometry
+from VoxelMorphLib.bridge.result_nodes import pair_of, set_pair
 
 SMALL = (14, 14, 14)
 
@@ -106,6 +107,24 @@ def test_nothing_is_shown_without_the_tick(layers, panel, volumes):
     assert names(layers) == ("fixedVolume", "movedVolume")
 
 
+def test_without_the_tick_the_overlay_goes_where_it_was_shown(layers, shown, scene, volumes):
+    other = scene.AddNode(slicer.vtkMRMLSliceCompositeNode())
+    other.SetForegroundVolumeID(volumes["movingVolume"].GetID())
+    shown.click("showResultCheckBox")
+    assert names(layers) == ("fixedVolume", None)
+    assert names(other)[1] == "movingVolume"
+
+
+def test_a_result_is_not_laid_over_volumes_that_it_does_not_belong_to(layers, shown, scene, volumes):
+    set_pair(volumes["movedVolume"], volumes["fixedVolume"], volumes["movingVolume"])
+    other = add_volume(a_blob_image(a_geometry("RAS", SMALL), 7), "other")
+    shown.choose(fixedSelector=other)
+    shown.ui.fadeSlider.value = 0.25
+    assert names(layers) == ("fixedVolume", "movedVolume")
+    choose_overlay(shown, "moving")
+    assert names(layers) == ("other", "movingVolume")
+
+
 def test_opening_a_saved_configuration_leaves_the_views_alone(layers, shown):
     layers.SetForegroundVolumeID(None)
     shown.leave()
@@ -121,6 +140,46 @@ def test_the_grid_is_drawn_and_removed(shown, forward):
     assert display.GetRegionNode().GetName() == "fixedVolume"
     shown.click("showGridCheckBox")
     assert not display.GetVisibility2D()
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["there", "deleted"])
+def test_the_grid_of_an_earlier_transform_does_not_stay(shown, scene, forward, is_gone):
+    shown.click("showGridCheckBox")
+    second = scene.AddNewNodeByClass("vtkMRMLTransformNode", "second")
+    if is_gone:
+        scene.RemoveNode(forward)
+    shown.widget.panel.parameters.forwardTransform = second
+    assert second.GetDisplayNode().GetVisibility2D()
+    assert is_gone or not forward.GetDisplayNode().GetVisibility2D()
+    shown.widget.panel.parameters.forwardTransform = None
+    assert not second.GetDisplayNode().GetVisibility2D()
+
+
+def test_the_grid_of_another_configuration_does_not_stay(shown, forward):
+    shown.click("showGridCheckBox")
+    shown.ui.parameterNodeSelector.addNode()
+    assert not forward.GetDisplayNode().GetVisibility2D()
+
+
+def test_what_a_person_made_visible_of_the_transform_stays(shown, forward):
+    forward.CreateDefaultDisplayNodes()
+    display = forward.GetDisplayNode()
+    display.SetVisibility2D(True)
+    display.SetVisualizationMode(display.VIS_MODE_GLYPH)
+    shown.ui.fadeSlider.value = 0.25
+    assert display.GetVisibility2D()
+    assert display.GetVisualizationMode() == display.VIS_MODE_GLYPH
+
+
+def test_the_jacobian_map_belongs_to_the_volumes_of_its_transform(shown, forward, volumes):
+    set_pair(forward, volumes["fixedVolume"], volumes["movingVolume"])
+    shown.widget.panel.parameters.jacobianVolume = None
+    shown.choose(fixedSelector=add_volume(a_blob_image(a_geometry("RAS", (9, 9, 9)), 7), "other"))
+    choose_overlay(shown, "jacobian")
+    shown.wait(lambda: not shown.widget.panel.run.busy)
+    jacobian = shown.widget.panel.parameters.jacobianVolume
+    assert jacobian.GetImageData().GetDimensions() == SMALL
+    assert pair_of(jacobian) == (volumes["fixedVolume"], volumes["movingVolume"])
 
 
 def test_the_table_of_the_configuration_is_shown(shown, scene):

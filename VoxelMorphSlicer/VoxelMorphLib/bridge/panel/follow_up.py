@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 from slicer.i18n import tr as _
 
-from ..result_nodes import set_pair, warnings_of
+from ..result_nodes import pair_of, set_pair, warnings_of
 from ..steps import Steps
+from .outputs import forget_earlier
 
 #: Parameters whose nodes are read from.
 _INPUTS = (
@@ -34,12 +35,14 @@ def follow_up(chosen, targets: dict, logic, nodes: dict) -> Steps:
     """
     # Read at once: a configuration forgets what leaves the scene, so that nobody could say later what is gone.
     inputs = SimpleNamespace(**{name: getattr(chosen, name) for name in _INPUTS})
+    inputs.jacobian = chosen.jacobianVolume is not None or chosen.overlay == "jacobian"
+    forget_earlier(chosen)
     return _following(chosen, inputs, targets, logic, nodes)
 
 
 def _following(chosen, inputs, targets: dict, logic, nodes: dict) -> Steps:
     fixed, moving, forward = inputs.fixedVolume, inputs.movingVolume, nodes["forward"]
-    if chosen.jacobianVolume is not None or chosen.overlay == "jacobian":
+    if inputs.jacobian:
         yield _("Jacobian map")
         chosen.jacobianVolume = yield from logic.jacobianSteps(forward, fixed, targets["jacobianVolume"])
         set_pair(chosen.jacobianVolume, fixed, moving)
@@ -68,7 +71,9 @@ def _following(chosen, inputs, targets: dict, logic, nodes: dict) -> Steps:
 
 def jacobian_map(chosen, logic) -> Steps:
     """Make the map of a result that was registered without one; see `Steps`."""
-    pair = chosen.fixedVolume, chosen.movingVolume or chosen.fixedVolume
+    fixed, moving = pair_of(chosen.forwardTransform)  # other volumes may be chosen by now
+    fixed = fixed or chosen.fixedVolume
+    pair = fixed, moving or chosen.movingVolume or fixed
     return _mapping(chosen, chosen.forwardTransform, pair, logic)
 
 

@@ -19,10 +19,21 @@ def targets(parameters) -> dict[str, slicer.vtkMRMLNode | None]:
     """
     pair = (parameters.fixedVolume, parameters.movingVolume)
     chosen = {name: getattr(parameters, name) for name in (*REGISTERED.values(), *FOLLOWING)}
-    return {name: None if node is not None and _holds_other_pair(node, pair) else node for name, node in chosen.items()}
+    return {name: None if node is not None and holds_other_pair(node, pair) else node for name, node in chosen.items()}
 
 
-def _holds_other_pair(node: slicer.vtkMRMLNode, pair: tuple[slicer.vtkMRMLNode, ...]) -> bool:
+def forget_earlier(parameters) -> None:
+    """Point to nothing that followed an earlier registration, so that nobody takes it for a part of the new one."""
+    for name in FOLLOWING:
+        node = getattr(parameters, name)
+        if node is not None and _made_here(node):
+            setattr(parameters, name, None)
+
+
+def holds_other_pair(node: slicer.vtkMRMLNode, pair: tuple[slicer.vtkMRMLNode | None, ...]) -> bool:
     """Whether a registration of other volumes, or of volumes that are gone, wrote into the node."""
-    made_here = any(name.startswith(ATTRIBUTE_PREFIX) for name in node.GetAttributeNames())
-    return made_here and pair_of(node) != pair
+    return _made_here(node) and pair_of(node) != pair
+
+
+def _made_here(node: slicer.vtkMRMLNode) -> bool:
+    return any(name.startswith(ATTRIBUTE_PREFIX) for name in node.GetAttributeNames())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import slicer
 
+from .outputs import holds_other_pair
+
 #: Distance of the drawn grid lines.
 GRID_SPACING_MM = 10.0
 #: Ratios of volume that have the strongest colours of a Jacobian map.
@@ -23,6 +25,7 @@ class ResultSection:
     def __init__(self, ui):
         self.ui = ui
         self._shown = None
+        self._bent = None  # transform whose grid is drawn
 
     def open(self) -> None:
         """Unfold the section, after a result arrived."""
@@ -36,7 +39,7 @@ class ResultSection:
         """Follow the configuration; the slice views change only when their part of it did."""
         self._show_table(parameters.resultsTable)
         self._show_layers(parameters)
-        _show_grid(parameters)
+        self._show_grid(parameters)
 
     def _show_table(self, table) -> None:
         if self.ui.resultsTableView.mrmlTableNode() is not table:
@@ -44,14 +47,44 @@ class ResultSection:
             self.ui.resultsTableView.resizeColumnsToContents()
 
     def _show_layers(self, parameters) -> None:
+        if _is_of_another_pair(parameters):
+            return  # what is shown stays until the volumes that were chosen now have a result
         before, self._shown = self._shown, _view(parameters)
-        if self._shown in (None, before):
+        if self._shown == before:
+            return
+        if self._shown is None:
+            _take_away(before[1])
             return
         fixed, overlay, fade = self._shown
         is_new = before is None or before[:2] != (fixed, overlay)
         if is_new and parameters.overlay == "jacobian":
             _colour(parameters.jacobianVolume)
         slicer.util.setSliceViewerLayers(background=fixed, foreground=overlay, foregroundOpacity=fade, fit=is_new)
+
+    def _show_grid(self, parameters) -> None:
+        """Draw the grid of the current transform; what a person made visible elsewhere stays as it is."""
+        bent = parameters.forwardTransform if parameters.showGrid else None
+        if bent is self._bent:
+            return
+        if self._bent is not None and self._bent.GetDisplayNode() is not None:
+            _set_visible(self._bent.GetDisplayNode(), False)
+        if bent is not None:
+            _draw_grid(bent, parameters.fixedVolume)
+        self._bent = bent
+
+
+def _is_of_another_pair(parameters) -> bool:
+    """Whether the overlay belongs to other volumes than those that are chosen now."""
+    overlay = getattr(parameters, _OVERLAYS[parameters.overlay])
+    pair = (parameters.fixedVolume, parameters.movingVolume)
+    return overlay is not None and overlay is not parameters.movingVolume and holds_other_pair(overlay, pair)
+
+
+def _take_away(overlay: str) -> None:
+    """Leave the background alone where the overlay was shown."""
+    for view in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        if view.GetForegroundVolumeID() == overlay:
+            view.SetForegroundVolumeID(None)
 
 
 def _view(parameters) -> tuple[str, str, float] | None:
@@ -75,20 +108,20 @@ def _colour(jacobian) -> None:
         display.SetWindowLevelMinMax(*JACOBIAN_RANGE)
 
 
-def _show_grid(parameters) -> None:
-    transform = parameters.forwardTransform
-    display = transform.GetDisplayNode() if transform else None
-    if display is None:
-        if transform is None or not parameters.showGrid:
-            return
+def _draw_grid(transform, region) -> None:
+    """Draw the bent grid of a transform over a volume."""
+    if transform.GetDisplayNode() is None:
         transform.CreateDefaultDisplayNodes()
-        display = transform.GetDisplayNode()
-    if bool(display.GetVisibility2D()) == parameters.showGrid and bool(display.GetVisibility()) == parameters.showGrid:
-        return
+    display = transform.GetDisplayNode()
     with slicer.util.NodeModify(display):
-        display.SetVisibility(parameters.showGrid)
-        display.SetVisibility2D(parameters.showGrid)
+        _set_visible(display, True)
         display.SetVisualizationMode(display.VIS_MODE_GRID)
         display.SetGridSpacingMm(GRID_SPACING_MM)
-        if parameters.fixedVolume is not None:
-            display.SetAndObserveRegionNode(parameters.fixedVolume)
+        if region is not None:
+            display.SetAndObserveRegionNode(region)
+
+
+def _set_visible(display, visible: bool) -> None:
+    with slicer.util.NodeModify(display):
+        display.SetVisibility(visible)
+        display.SetVisibility2D(visible)
