@@ -77,6 +77,7 @@ def run(command: Callable[[Sequence[str]], None], argv: Sequence[str] | None) ->
     Returns:
         0 done, 2 the user's input cannot be used, 1 a fault of this program (with its traceback), 130 stopped.
     """
+    _print_anything()
     try:
         command(sys.argv[1:] if argv is None else argv)
     except (KeyboardInterrupt, Cancelled) as stop:
@@ -90,3 +91,10 @@ def run(command: Callable[[Sequence[str]], None], argv: Sequence[str] | None) ->
         print("Error: this is a fault of VoxelMorph; please report the lines above.", file=sys.stderr, flush=True)
         return FAILED
     return DONE
+
+
+def _print_anything() -> None:
+    """Let no character end a command: piped output on Windows knows few, and file names may have any."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # programs around this one may have put other streams in their place
+            stream.reconfigure(errors="backslashreplace")
