@@ -53,6 +53,20 @@ def test_an_own_model_is_removed_with_its_entry(an_own_model, a_module_widget, c
     assert [path.name for path in cache.iterdir()] == ["models.json"]
 
 
+def test_an_own_model_asks_for_no_licence(an_own_model, a_module_widget, cache, dialogs):
+    models = a_module_widget().widget.panel.models
+    assert models.entries["mine"].licence is None
+    assert models.approve("mine")
+    assert dialogs.asked == []
+
+
+def test_a_catalogue_that_breaks_meanwhile_asks_for_no_licence(an_own_model, a_module_widget, cache, dialogs):
+    models = a_module_widget().widget.panel.models
+    (cache / "models.json").write_text("{", encoding="utf-8")
+    assert models.approve("mine")
+    assert dialogs.asked == []
+
+
 def test_imports_of_one_name_stay_apart(a_module_widget, cache, tmp_path):
     panel = a_module_widget()
     files = []

@@ -84,7 +84,7 @@ def leave_unfinished(cache, entry, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "amount"), [(DOWNLOADED, "(200.0 kB of 1.3 MB)"), ("synthmorph-shapes", "(200.0 kB of size unknown)")]
+    ("model", "amount"), [(DOWNLOADED, "(200.0 kB of 1.3 MB)"), ("synthmorph-shapes", "(200.0 kB, size unknown)")]
 )
 def test_an_unfinished_download_is_told_and_can_be_deleted(panel, section, cache, dialogs, model, amount):
     leave_unfinished(cache, section.entries[model], 200_000)
@@ -186,6 +186,17 @@ def test_a_licence_is_agreed_to_once_per_model(section, dialogs):
     assert section.approve("synthmorph-shapes")
     assert len(dialogs.asked) == 2
     assert not section.approve("synthmorph-brains")
+
+
+def test_the_licence_question_says_where_a_model_comes_from(section, dialogs):
+    dialogs.answer(False, False)
+    section.approve("vxm-miccai2018")
+    section.approve("hippocampus-T1")
+    downloaded, bundled = dialogs.texts
+    assert "comes from its authors under their own licence: GPL-3.0" in downloaded
+    assert f"Source: {section.entries['vxm-miccai2018'].url}" in downloaded
+    assert "comes with this extension, but under a licence of its own: CC BY-SA 4.0" in bundled
+    assert "Source: bundled with this extension" in bundled
 
 
 def test_models_under_our_own_licence_ask_nothing(section, dialogs):

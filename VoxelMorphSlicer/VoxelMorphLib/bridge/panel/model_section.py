@@ -81,9 +81,9 @@ class ModelSection:
         return supports_hyper(self.entries[model]) if model in self.entries else bool(model)
 
     def approve(self, model: str) -> bool:
-        """Ask once per model for agreement with a licence other than the extension's own."""
+        """Ask once per model for agreement with a licence other than the extension's own; own models need none."""
         entry = self.entries.get(model)
-        if entry is None or entry.file is None or entry.licence == OWN_LICENCE:
+        if entry is None or entry.file is None or entry.licence == OWN_LICENCE or not _isListed(model):
             return True
         settings = slicer.app.userSettings()
         approved = [name for name in (settings.value(APPROVED_KEY) or "").split(",") if name]
@@ -186,3 +186,8 @@ class ModelSection:
             return question(entry)
         except (VoxelMorphError, OSError):
             return unknown
+
+
+def _isListed(model: str) -> bool:
+    """Whether the extension itself offers a model, whatever became of the user's own catalogue meanwhile."""
+    return model in load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME)

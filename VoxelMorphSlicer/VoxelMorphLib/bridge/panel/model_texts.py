@@ -55,14 +55,18 @@ def facts_of(entry: ModelEntry, state: str, unfinished: int) -> list[str]:
 
 
 def licence_question(entry: ModelEntry) -> str:
-    """What a person is asked before a model under a licence of its own is used."""
-    licence = entry.licence or _("not stated by its authors")
-    text = _(
-        "{title} comes from its authors under their own licence: {licence}.\n\nSource: {url}\nCite: {citation}\n\n"
+    """What a person is asked before a model of others, or a bundled one under another licence, is used."""
+    bundled = entry.url is None
+    text = (
+        _("{title} comes with this extension, but under a licence of its own: {licence}.")
+        if bundled
+        else _("{title} comes from its authors under their own licence: {licence}.")
     )
+    terms = text.format(title=entry.title, licence=entry.licence or _("not stated by its authors"))
+    source = _("Source: {source}").format(source=_("bundled with this extension") if bundled else entry.url)
+    citation = _("Cite: {citation}").format(citation=entry.citation or _("not stated"))
     answer = _("Do you agree to use it under these terms? You are asked once per model.")
-    source, citation = entry.url or _("your own file"), entry.citation or _("not stated")
-    return text.format(title=entry.title, licence=licence, url=source, citation=citation) + answer
+    return f"{terms}\n\n{source}\n{citation}\n\n{answer}"
 
 
 def _availability(entry: ModelEntry, state: str, unfinished: int) -> str:
@@ -70,5 +74,6 @@ def _availability(entry: ModelEntry, state: str, unfinished: int) -> str:
         return _("nothing to download")
     size = size_text(entry.bytes) if entry.bytes else _("size unknown")
     if state == "partly downloaded":
-        size = _("{done} of {size}").format(done=size_text(unfinished), size=size)
+        text = _("{done} of {size}") if entry.bytes else "{done}, {size}"
+        size = text.format(done=size_text(unfinished), size=size)
     return f"{state_text(state)} ({size})"
