@@ -22,6 +22,26 @@ def test_impossible_merges_are_refused(text):
         parse_merges(text)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.int16, np.uint64])
+def test_a_merged_label_may_be_larger_than_the_type_of_the_label_map(kind):
+    array = np.array([[0, 1, 2]], kind)
+    assert merged(array, parse_merges("1=1001 5000=2")).tolist() == [[0, 1001, 2]]
+    assert chosen(array, (1001,), {1: 1001}, "map").tolist() == [[0, 1001, 0]]
+
+
+def test_a_merged_label_that_no_training_can_hold_is_refused():
+    assert parse_merges("1=32767") == {1: 32767}
+    with pytest.raises(ConfigError, match=r"merge_labels has '2=32768'; .* at most 32767\. Write a smaller one"):
+        parse_merges("1=2 2=32768")
+
+
+@pytest.mark.parametrize("found", [{}, {"a": frozenset({1, 2})}])
+def test_the_background_alone_is_refused(found):
+    with pytest.raises(ConfigError, match="labels names 0 alone, the background"):
+        choose_labels((0,), found)
+    assert choose_labels((0, 1), found)[0] == (1,)
+
+
 def test_labels_that_all_maps_have_are_used_and_the_others_told():
     found = {"a": frozenset({1, 2, 5}), "b": frozenset({1, 2})}
     assert choose_labels((), found) == ((1, 2), "Labels 5 are not in every label map and are left out; b lacks 5.")

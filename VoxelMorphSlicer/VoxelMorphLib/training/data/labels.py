@@ -16,20 +16,24 @@ def parse_merges(text: str) -> dict[int, int]:
     """ "17=1 53=1" as {17: 1, 53: 1}; commas and spaces separate.
 
     Raises:
-        ConfigError: something else, or a label that is merged twice.
+        ConfigError: something else, a label that is merged twice, or one that becomes larger than `LARGEST`.
     """
     merges: dict[int, int] = {}
     for word in re.split(r"[\s,;]+", text.strip()) if text.strip() else []:
         found = re.fullmatch(r"(\d+)=(\d+)", word)
         if not found or int(found.group(1)) in merges:
             raise ConfigError(f'merge_labels has {word!r}; write each label once, such as "17=1 53=1".')
+        if int(found.group(2)) > LARGEST:
+            raise ConfigError(
+                f"merge_labels has {word!r}; labels of a training are at most {LARGEST}. Write a smaller one."
+            )
         merges[int(found.group(1))] = int(found.group(2))
     return merges
 
 
 def merged(array: np.ndarray, merges: Mapping[int, int]) -> np.ndarray:
-    """A copy in which labels are replaced; all at once, so "1=2 2=1" exchanges."""
-    result = array.copy()
+    """A copy in which labels are replaced, of a type that holds them; all at once, so "1=2 2=1" exchanges."""
+    result = array.astype(np.result_type(array.dtype, np.min_scalar_type(max(merges.values(), default=0))))
     for old, new in merges.items():
         result[array == old] = new
     return result
@@ -46,10 +50,14 @@ def choose_labels(wanted: Sequence[int], found: Mapping[str, frozenset[int]]) ->
         The labels, ascending, and a sentence about those that not every map has; "" without such.
 
     Raises:
-        ConfigError: the label maps share no label, or a label that no map can hold.
+        ConfigError: the label maps share no label, a label that no map can hold, or only the background is wanted.
     """
     if not found and not wanted:
         return (), ""
+    if set(wanted) == {0}:
+        raise ConfigError(
+            "labels names 0 alone, the background. Name other labels, or none to take all that are shared."
+        )
     common = frozenset.intersection(*found.values()) if found else frozenset()
     every = frozenset().union(*found.values())
     labels = tuple(sorted(set(wanted) - {0} or common))
