@@ -20,7 +20,7 @@ from support.qt_standin.panel import spin
 from support.scene_content import content
 from VoxelMorphLib.bridge.worker import WorkerClient
 from VoxelMorphLib.core.devices import Device
-from VoxelMorphLib.core.errors import DeviceError
+from VoxelMorphLib.core.errors import DeviceError, MemoryShortError
 
 
 def test_a_worker_that_is_killed(ready, scene, real):
@@ -184,6 +184,16 @@ def test_a_device_that_is_gone_falls_back_when_the_run_finds_out(ready, scene, s
     assert content(scene) == before
     ready.wait(lambda: ready.widget.panel.parameters.device == "auto", 90)
     assert the_sentence(ready) == "cuda:7, chosen in this scene, does not exist here; auto is used instead"
+
+
+@pytest.mark.parametrize(("kind", "advised"), [(MemoryShortError, True), (DeviceError, False)])
+def test_memory_that_does_not_suffice_is_told_with_the_remedy_of_the_panel(ready, scripted, kind, advised):
+    ready.click("registerButton")
+    scripted.fail(kind("cuda:0 has too little free memory."))
+    ready.wait(lambda: is_idle(ready))
+    text = the_sentence(ready)
+    assert text.startswith("cuda:0 has too little free memory.")
+    assert (f'tick "{ready.ui.allowFallbackCheckBox.text}"' in text) == advised
 
 
 def test_devices_are_found_in_another_process(panel):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.volumes import a_blob_image, a_geometry
 from VoxelMorphLib.core.config import RegistrationOptions
-from VoxelMorphLib.core.errors import Cancelled, DeviceError
+from VoxelMorphLib.core.errors import Cancelled, DeviceError, MemoryShortError
 from VoxelMorphLib.core.image import LabelMap
 from VoxelMorphLib.core.job import RegistrationJob
 from VoxelMorphLib.registration import fallback
@@ -64,7 +64,7 @@ def memory(monkeypatch) -> ScarceMemory:
 def test_too_little_memory_is_told_with_what_to_lower(memory, error):
     memory.fails, memory.error = lambda *_: True, error
     message = r"The memory of cpu does not suffice .* 24x20x12 and 24x20x12 voxels\. Crop or downsample them"
-    with pytest.raises(DeviceError, match=message):
+    with pytest.raises(MemoryShortError, match=message):
         register_job(a_job(allow_fallback=False))
     assert memory.attempts == [((24, 20, 12), "cpu")]
 
@@ -121,8 +121,9 @@ def test_the_last_resort_is_the_processor_at_half_the_resolution(memory):
 
 def test_when_nothing_helps_the_first_failure_is_told(memory):
     memory.fails = lambda *_: True
-    with pytest.raises(DeviceError, match="The memory of cuda:0 does not suffice"):
+    with pytest.raises(DeviceError, match="The memory of cuda:0 does not suffice") as told:
         register_job(a_job(device="cuda:0"))
+    assert type(told.value) is DeviceError  # a weaker attempt is no advice any more
     assert len(memory.attempts) == 4
 
 

@@ -44,6 +44,10 @@ class DeviceError(VoxelMorphError, RuntimeError):
     """The chosen computation device is absent or its memory does not suffice."""
 
 
+class MemoryShortError(DeviceError):
+    """The memory of a device does not suffice for a job that allowed no weaker attempt; it may be tried with one."""
+
+
 class TrainingError(VoxelMorphError, ArithmeticError):
     """The numbers of a training went out of bounds, so that it cannot go on."""
 

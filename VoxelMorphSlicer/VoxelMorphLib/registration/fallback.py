@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..core.devices import resolve_device
-from ..core.errors import DeviceError, VoxelMorphError
+from ..core.errors import DeviceError, MemoryShortError, VoxelMorphError
 from ..core.image import Image
 from ..core.job import RegistrationJob
 from ..core.progress import Progress, silent
@@ -35,7 +35,8 @@ def register_job(
         cache: keeps what the next call can use.
 
     Raises:
-        DeviceError: the memory does not suffice, and the job allows no weaker attempt or they failed too.
+        MemoryShortError: the memory does not suffice, and the job allows no weaker attempt.
+        DeviceError: they failed too.
         VoxelMorphError: as `register`.
     """
     result, failure = _attempt(job, progress, cache)
@@ -49,7 +50,7 @@ def register_job(
         result, _failure = _attempt(weaker, progress, cache)
         if result is not None:
             return _completed(result, job, concession)
-    raise DeviceError(failure)
+    raise DeviceError(failure) if job.allow_fallback else MemoryShortError(failure)
 
 
 def release_memory() -> None:

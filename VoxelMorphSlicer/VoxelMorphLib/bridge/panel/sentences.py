@@ -6,7 +6,7 @@ import logging
 
 from slicer.i18n import tr as _
 
-from ...core.errors import VoxelMorphError
+from ...core.errors import MemoryShortError, VoxelMorphError
 from ..packages import note_unloadable
 
 
@@ -19,9 +19,18 @@ def sentence_of(error: Exception) -> str:
     if isinstance(error, VoxelMorphError):
         if getattr(error, "details", ""):
             logging.error(error.details)
-        return str(error)
+        return _with_remedy(error) if isinstance(error, MemoryShortError) else str(error)
     logging.error("VoxelMorph failed", exc_info=error)
     if isinstance(error, MemoryError):
         return _("The memory of this computer does not suffice. Crop the volumes, or close other programs.")
     text = _("This failed by a fault of VoxelMorph ({kind}: {error}). Please report it with the log.")
     return text.format(kind=type(error).__name__, error=error)
+
+
+def _with_remedy(error: MemoryShortError) -> str:
+    """The sentence with a remedy that only the panel has: the library knows no check boxes."""
+    remedy = _(
+        'Or tick "Fall back when GPU memory is short": the next click then goes on at half resolution or on the '
+        "processor."
+    )
+    return f"{error} {remedy}"
