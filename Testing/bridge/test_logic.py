@@ -88,6 +88,43 @@ def test_a_moving_volume_under_the_initial_transform_is_not_moved_twice(logic, w
     assert worker.jobs[0].moving.geometry.matches(own)
 
 
+@pytest.mark.parametrize("with_initial", [False, True])
+def test_what_lies_under_the_earlier_result_is_registered_again_as_before(logic, worker, volumes, with_initial):
+    own, nodes = [volume_geometry(volume) for volume in volumes], None
+    initial = transform_to_node(known_forward(0.5), name="rough") if with_initial else None
+    for _time in range(2):
+        nodes = logic.register(*volumes, initialNode=initial, targets=nodes, worker=worker)
+        for volume, output in zip(volumes, ("inverse", "forward")):
+            volume.SetAndObserveTransformNodeID(nodes[output].GetID())
+    for job in worker.jobs:
+        assert job.fixed.geometry.matches(own[0])
+        assert job.moving.geometry.matches(own[1])
+    fixed, moving = volumes
+    assert_refused(GeometryError, "under the non-linear transform", logic, fixed, moving)
+
+
+def test_masks_under_the_earlier_result_are_read_as_their_volumes(logic, worker, volumes):
+    fixed, moving = volumes
+    masks = [add_ball("label map", halves_of_a_ball(volume_geometry(volume))) for volume in volumes]
+    nodes = logic.register(fixed, moving, worker=worker)
+    for node, output in zip((*volumes, *masks), ("inverse", "forward") * 2):
+        node.SetAndObserveTransformNodeID(nodes[output].GetID())
+    for _time in range(2):
+        logic.register(fixed, moving, targets=nodes, worker=worker, fixedMaskNode=masks[0], movingMaskNode=masks[1])
+    for mask, volume in ((worker.jobs[-1].fixed_mask, fixed), (worker.jobs[-1].moving_mask, moving)):
+        assert mask.geometry.matches(volume_geometry_of_its_own(volume))
+        assert mask.array.any()
+
+
+def volume_geometry_of_its_own(volume):
+    """Where the volume would lie under nothing."""
+    parent = volume.GetTransformNodeID()
+    volume.SetAndObserveTransformNodeID(None)
+    geometry = volume_geometry(volume)
+    volume.SetAndObserveTransformNodeID(parent)
+    return geometry
+
+
 def add_ball(kind, labels):
     """A label map, a scalar volume of whole numbers, or a segmentation of one or two layers that holds the voxels."""
     if kind == "label map":
@@ -185,13 +222,27 @@ def test_unfit_inputs_are_refused_before_anything_starts(logic, volumes, scene):
 def test_unfit_outputs_are_refused_before_anything_starts(logic, volumes, scene):
     fixed, moving = volumes
     output = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "output")
+    vectors = scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "vectors")
+    shift, above = (scene.AddNewNodeByClass("vtkMRMLTransformNode", name) for name in ("shift", "above"))
+    moving.SetAndObserveTransformNodeID(above.GetID())
     for targets, message in (
         ({"moved": moving}, "moving cannot receive the moved output too"),
         ({"jacobian": fixed}, "fixed cannot receive the jacobian output too"),
         ({"moved": output, "jacobian": output}, "output cannot receive the jacobian output too"),
         ({"warped": None}, "no output warped"),
+        ({"moved": vectors}, "vectors is a vtkMRMLVectorVolumeNode and cannot receive the moved output"),
+        ({"forward": shift}, "shift is the initial transform and cannot receive the forward output"),
+        ({"inverse": above}, "moving lies under above and would be moved by the inverse output"),
     ):
-        assert_refused(OutputError, message, logic, fixed, moving, targets=targets)
+        assert_refused(OutputError, message, logic, fixed, moving, initialNode=shift, targets=targets)
+    assert_refused(
+        OutputError,
+        "moving lies under above and would be moved by the forward output",
+        logic,
+        moving,
+        fixed,
+        targets={"forward": above},
+    )
 
 
 def test_a_torch_that_does_not_load_is_explained(logic, volumes, scene, monkeypatch):

@@ -108,6 +108,16 @@ def test_a_volume_removed_meanwhile_drops_the_result(logic, worker, answers, vol
     assert [str(error) for error in answers.errors] == [sentence]
 
 
+def test_an_initial_transform_removed_meanwhile_drops_the_result(logic, worker, answers, volumes, scene):
+    initial = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "rough")
+    answers.start(logic, worker, *volumes, initialNode=initial)
+    scene.RemoveNode(initial)
+    before = contents(scene)
+    worker.poll()
+    assert contents(scene) == before
+    assert "because rough left the scene" in str(answers.errors[0])
+
+
 def test_an_output_removed_meanwhile_drops_the_result(logic, worker, answers, volumes, scene):
     target = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "output")
     answers.start(logic, worker, *volumes, targets={"moved": target, "forward": None})

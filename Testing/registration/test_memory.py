@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.panel_runs import write_catalogue
 from support.volumes import a_blob_image, a_geometry
 from support.workers import write_tiny_network
 from VoxelMorphLib.core.config import RegistrationOptions
@@ -135,6 +137,28 @@ def test_a_changed_file_of_weights_needs_one(alignments, a_pair, tmp_path):
     assert len(alignments) == 2 and (first.moved.array != second.moved.array).any()
 
 
+def test_another_folder_of_weights_without_checksum_needs_one(alignments, a_pair, tmp_path, monkeypatch):
+    monkeypatch.setenv("VXM_CACHE", str(tmp_path / "models"))
+    files = [
+        write_tiny_network(make_folder(tmp_path / name) / "tiny-model.safetensors", i) for i, name in enumerate("ab")
+    ]
+    write_catalogue(tmp_path / "models", files[0].read_bytes(), None, sha256=None)
+    cache = RegistrationCache()
+    a, b, again = (
+        register(*a_pair, "tiny-model", QUICK, cache=cache, weights_dir=file.parent).moved.array
+        for file in (*files, files[1])
+    )
+    assert (a != b).any() and (b == again).all()
+    assert len(alignments) == 2
+    shutil.copyfile(files[0], files[1])
+    assert (register(*a_pair, "tiny-model", QUICK, cache=cache, weights_dir=files[1].parent).moved.array == a).all()
+
+
+def make_folder(path):
+    path.mkdir()
+    return path
+
+
 def test_large_alignments_are_not_kept(alignments, a_pair, monkeypatch):
     cache = RegistrationCache()
     monkeypatch.setattr(pipeline, "LARGEST_REMEMBERED", 1000)
@@ -171,5 +195,6 @@ def test_equal_contents_have_equal_fingerprints_in_any_memory_order():
     assert fingerprint(array) != fingerprint(array.astype(np.float32))
     assert fingerprint(array) != fingerprint(array.reshape(3, 2, 4))
     assert fingerprint((1, 2), 3) != fingerprint(1, (2, 3))
+    assert fingerprint((0.5, 10)) != fingerprint((0.51, 0))
     field = DisplacementField(np.zeros((2, 3, 4, 3), np.float32), a_geometry("RAS", (2, 3, 4), 1.0))
     assert fingerprint(field) != fingerprint(replace(field, array=field.array + 1))

@@ -152,8 +152,10 @@ def a_weight_file(folder: Path) -> bytes:
     return write_tiny_network(folder / "written.safetensors").read_bytes()
 
 
-def write_catalogue(folder: Path, content: bytes, url: str | None, file: str = "tiny-model.safetensors") -> None:
-    """A catalogue of the user's own with one model, "tiny-model", whose file is `content`."""
+def write_catalogue(
+    folder: Path, content: bytes, url: str | None, file: str = "tiny-model.safetensors", **changed
+) -> None:
+    """A catalogue of the user's own with one model, "tiny-model", whose file is `content`; `changed` facts follow."""
     entry = {
         "id": "tiny-model",
         "title": "Tiny",
@@ -165,6 +167,7 @@ def write_catalogue(folder: Path, content: bytes, url: str | None, file: str = "
         "sha256": hashlib.sha256(content).hexdigest(),
         "format": "safetensors",
         "licence": "Apache-2.0",
+        **changed,
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "models.json").write_text(json.dumps({"models": [entry]}), encoding="utf-8")

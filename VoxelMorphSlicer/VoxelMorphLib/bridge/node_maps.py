@@ -221,6 +221,11 @@ def matrix_to_world(
     return parent_matrix(node) if under is None else space_to_world(under) @ parent_matrix(node, under)
 
 
+def is_under(node: slicer.vtkMRMLTransformableNode, transform: slicer.vtkMRMLTransformNode) -> bool:
+    """Whether a transform moves a node."""
+    return _first_above(node, (transform,)) is not None
+
+
 def transform_to_world(
     node: slicer.vtkMRMLTransformableNode, *transforms: slicer.vtkMRMLTransformNode | None
 ) -> vtk.vtkGeneralTransform:

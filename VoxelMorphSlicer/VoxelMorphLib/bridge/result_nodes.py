@@ -172,7 +172,8 @@ def check_class(output: str, node: slicer.vtkMRMLNode | None) -> None:
     Raises:
         OutputError: names its class.
     """
-    if node is None or (node.IsA(CLASSES[output]) and not node.IsA("vtkMRMLLabelMapVolumeNode")):
+    is_exact = CLASSES[output] == "vtkMRMLScalarVolumeNode"  # label maps and vectors are of classes below it
+    if node is None or (node.GetClassName() == CLASSES[output] if is_exact else node.IsA(CLASSES[output])):
         return
     raise OutputError(
         f"{node.GetName()} is a {node.GetClassName()} and cannot receive the {output} output. Choose a "

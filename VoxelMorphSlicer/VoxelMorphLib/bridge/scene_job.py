@@ -12,8 +12,8 @@ from ..core.errors import ImageError, OutputError
 from ..core.job import RegistrationJob
 from .jacobian_nodes import write_jacobian
 from .mask_nodes import mask_from_node
-from .node_maps import into_world, matrix_to_world, set_initial
-from .result_nodes import NEW_NODES, check_class, check_targets, set_pair, write_registration
+from .node_maps import holders, into_world, is_under, matrix_to_world, set_initial
+from .result_nodes import NEW_NODES, check_class, check_targets, pair_of, set_pair, write_registration
 from .rollback import unchanged_on_failure
 from .transform_nodes import transform_from_node
 from .volume_nodes import image_from_node
@@ -32,12 +32,13 @@ class SceneJob:
     """Reads the nodes once; they may change, move and vanish while the job runs.
 
     Args:
-        fixed, moving: volume nodes; a moving volume under the initial transform is read where it was before.
+        fixed, moving: volume nodes; a volume that lies under the initial transform, or under what an earlier
+            registration of both wrote into one of the targets, is read where it was before.
         initial: transform node fixed -> moving that comes before all others.
         targets: node for each wanted output among "moved", "forward", "inverse" and "jacobian", None to create one;
             None for the first three.
-        fixed_mask, moving_mask: segmentation or label map nodes that mark what is looked at; a moving mask under the
-            initial transform is read where it was before.
+        fixed_mask, moving_mask: segmentation or label map nodes that mark what is looked at; they are read as their
+            volumes are.
 
     Raises:
         ImageError: no volume, the same volume twice, one that cannot be registered, or an empty mask.
@@ -56,14 +57,16 @@ class SceneJob:
     ):
         self.fixed_node, self.moving_node = fixed, moving
         self.targets = dict(NEW_NODES if targets is None else targets)
+        self.initial_node = initial
         self._check(fixed_mask, moving_mask)
         self.scene = fixed.GetScene()
-        self.fixed = image_from_node(fixed, "fixed")
-        self.moving = image_from_node(moving, "moving", matrix_to_world(moving, initial))
-        self.initial_node = initial
+        earlier = [self._earlier(output) for output in ("inverse", "forward")]
+        over_fixed, over_moving = holders(earlier[0]), (initial, *holders(earlier[1]))
+        self.fixed = image_from_node(fixed, "fixed", matrix_to_world(fixed, *over_fixed))
+        self.moving = image_from_node(moving, "moving", matrix_to_world(moving, *over_moving))
         self.initial = None if initial is None else self._initial_transform(initial)
-        self.fixed_mask = mask_from_node(fixed_mask, self.fixed, "fixed")
-        self.moving_mask = mask_from_node(moving_mask, self.moving, "moving", initial)
+        self.fixed_mask = mask_from_node(fixed_mask, self.fixed, "fixed", *over_fixed)
+        self.moving_mask = mask_from_node(moving_mask, self.moving, "moving", *over_moving)
 
     def job(
         self,
@@ -121,15 +124,28 @@ class SceneJob:
         check_class(JACOBIAN, jacobian)
         if jacobian is not None and jacobian in (self.fixed_node, self.moving_node, *registered.values()):
             raise OutputError(f"{jacobian.GetName()} cannot receive the jacobian output too. Choose another node.")
+        roles = [(self.initial_node, "the initial transform"), *((mask, "a mask") for mask in masks)]
         for output, node in self.targets.items():
-            if node is not None and node in masks:
+            for role in (role for taken, role in roles if node is not None and node is taken):
                 raise OutputError(
-                    f"{node.GetName()} is a mask and cannot receive the {output} output. Choose another node."
+                    f"{node.GetName()} is {role} and cannot receive the {output} output. Choose another node."
+                )
+        for output, volume in (("forward", self.fixed_node), ("inverse", self.moving_node)):
+            node = self.targets.get(output)
+            if node is not None and is_under(volume, node):
+                raise OutputError(
+                    f"{volume.GetName()} lies under {node.GetName()} and would be moved by the {output} output. Choose "
+                    "another node."
                 )
 
+    def _earlier(self, output: str) -> slicer.vtkMRMLTransformNode | None:
+        """The target of an output where it holds that of an earlier registration of the same volumes."""
+        node = self.targets.get(output)
+        return node if node is not None and pair_of(node) == (self.fixed_node, self.moving_node) else None
+
     def _check_present(self) -> None:
-        nodes = (self.fixed_node, self.moving_node, *(node for node in self.targets.values() if node is not None))
-        gone = [node.GetName() for node in nodes if node.GetScene() is not self.scene]
+        nodes = (self.fixed_node, self.moving_node, self.initial_node, *self.targets.values())
+        gone = [node.GetName() for node in nodes if node is not None and node.GetScene() is not self.scene]
         if gone:
             raise OutputError(
                 f"The result was dropped because {' and '.join(gone)} left the scene while the registration ran; "

@@ -12,6 +12,7 @@ from ..core.progress import Progress, silent
 from ..networks.joint import DEFAULT_HYPER
 from ..weights.catalogue import load_catalogue
 from ..weights.entry import ModelEntry
+from ..weights.folders import default_cache_folder
 from ..weights.hyper import choose_hyper, hyperparameter_count, supports_hyper
 from ..weights.load import load_network
 
@@ -43,7 +44,7 @@ class NetworkCache:
         hyper: float = DEFAULT_HYPER,
     ) -> LoadedNetwork:
         """The network of `load_network`, from memory where it was loaded before and its file has not changed since."""
-        model_key = (model_identity(model), str(weights_dir), device, precision)
+        model_key = (model_identity(model, weights_dir), str(weights_dir), device, precision)
         key = next((key for key in ((model_key, None), (model_key, hyper)) if key in self._networks), None)
         if key is None:
             while len(self._networks) >= self.capacity:
@@ -65,11 +66,24 @@ def _is_for_one_value(network: nn.Module, entry: ModelEntry) -> bool:
     return supports_hyper(entry) and not hyperparameter_count(network)
 
 
-def model_identity(model: str | Path) -> Hashable:
-    """Changes when the catalogue's entry or the file of this name does."""
+def model_identity(model: str | Path, weights_dir: Path | None = None) -> Hashable:
+    """Changes when the catalogue's entry or the file that is used changes.
+
+    Args:
+        model: id of the catalogue or a weights file.
+        weights_dir: folder that is searched before that of the downloads.
+    """
     entry = load_catalogue().get(str(model)) if isinstance(model, str) else None
-    path = Path(model)
-    if entry is not None or not path.is_file():
-        return entry or str(model)
+    if entry is None:
+        return _file_state(Path(model)) or str(model)
+    if entry.sha256 is not None or entry.file is None:
+        return entry
+    folders = [default_cache_folder()] if weights_dir is None else [Path(weights_dir), default_cache_folder()]
+    return entry, tuple(_file_state(folder / entry.file) for folder in folders)
+
+
+def _file_state(path: Path) -> Hashable | None:
+    if not path.is_file():
+        return None
     state = path.stat()
     return str(path.resolve()), state.st_mtime_ns, state.st_size

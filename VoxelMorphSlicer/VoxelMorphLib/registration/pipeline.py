@@ -85,7 +85,7 @@ def register(
     with job.stage("affine", 0.05, 0.2):
         start = job.start(cache.starts)
     with job.stage("network", 0.2, 0.8):
-        alignment = job.align(matcher, start, model_identity(model or DEFAULT_MODEL), cache.alignments)
+        alignment = job.align(matcher, start, model_identity(model or DEFAULT_MODEL, weights_dir), cache.alignments)
         forward, inverse = alignment.forward, alignment.inverse
     with job.stage("resample", 0.8, 0.9):
         moved = forward.resample(moving, fixed.geometry, options.interpolation, options.background)
