@@ -311,3 +311,9 @@ def test_damaged_headers_give_a_result_or_a_sentence(
     assert printed.count("\n") == (1 if code else 0)
     (folder / "out.nii.gz").unlink(missing_ok=True)
     assert {item.name for item in folder.iterdir()} <= {"good.nii.gz", "fuzzed.nii", ".hypothesis"}
+
+
+@pytest.mark.parametrize("seed", ["-1", "2147483648"])
+def test_a_seed_that_nothing_can_draw_with_is_told(folder, capsys, seed):
+    printed = refused(folder, capsys, "--seed", seed, "--affine", "rigid")
+    assert f"seed is {seed}; choose a number from 0 to 2147483647." in printed

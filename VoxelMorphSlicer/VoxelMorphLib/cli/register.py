@@ -51,7 +51,7 @@ def _parser() -> Parser:
     )
     add("--smoothness", type=float, default=default.smoothness, help="regularity of an optimised registration")
     add("--hyper", type=float, default=default.hyper, help="0 to 1, regularity of models trained for all values of it")
-    add("--seed", type=int, default=default.seed, help="of everything random")
+    add("--seed", type=int, default=default.seed, help="of everything random, 0 to 2147483647")
     add("--listModels", action="store_true", help="print the models and stop")
     add("--listDevices", action="store_true", help="print the devices and stop")
     return parser

@@ -18,6 +18,8 @@ INTERPOLATIONS = ("linear", "nearest", "cubic")
 PRECISIONS = ("float32", "bfloat16")
 CENTRINGS = ("image", "foreground")
 INTENSITY_RULES = ("minmax", "percentile", "freesurfer")
+#: Everything that draws numbers takes a seed of 31 bits.
+LARGEST_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,13 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise ConfigError unless `value` is a number from `low` to `high`, both included."""
     if not isinstance(value, (int, float)) or math.isnan(value) or not low <= value <= high:
-        raise ConfigError(f"{name} is {value!r}; choose a number from {low:g} to {high:g}.")
+        raise ConfigError(f"{name} is {value!r}; choose a number from {low:.10g} to {high:.10g}.")
+
+
+def check_whole(name: str, value: int) -> None:
+    """Raise ConfigError unless `value` is a whole number."""
+    if not isinstance(value, int):
+        raise ConfigError(f"{name} is {value!r}; give a whole number.")
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ class RegistrationOptions(Settings):
         smoothness: weight of the gradient penalty of an optimised registration.
         hyper: regularity of a model that was trained for all values of it: 0 follows the images, 1 is smoothest. Other
             models ignore it.
-        seed: of everything random.
+        seed: of everything random, 0 to 2147483647.
     """
 
     affine: str = "auto"
@@ -135,5 +143,7 @@ class RegistrationOptions(Settings):
         check_range("budget_s", self.budget_s, 1, 86400)
         check_range("smoothness", self.smoothness, 0, 1000)
         check_range("hyper", self.hyper, 0, 1)
+        check_range("seed", self.seed, 0, LARGEST_SEED)
+        check_whole("seed", self.seed)
         if self.background is not None:
             check_range("background", self.background, -1e9, 1e9)

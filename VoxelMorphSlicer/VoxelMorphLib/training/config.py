@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..core.config import CENTRINGS, INTENSITY_RULES, PRECISIONS, NetworkSpace, Settings, check_choice, check_range
+from ..core.config import (
+    CENTRINGS,
+    INTENSITY_RULES,
+    LARGEST_SEED,
+    PRECISIONS,
+    NetworkSpace,
+    Settings,
+    check_choice,
+    check_range,
+    check_whole,
+)
 from ..core.errors import ConfigError
 
 IMAGE_LOSSES = ("ncc", "mse", "mi", "mind", "tukey")
@@ -206,12 +216,6 @@ class TrainingConfig(Settings):
         )
 
 
-def check_whole(name: str, value: int) -> None:
-    """Raise ConfigError unless `value` is a whole number."""
-    if not isinstance(value, int):
-        raise ConfigError(f"{name} is {value!r}; give a whole number.")
-
-
 _CHOICES = {
     "image_loss": IMAGE_LOSSES,
     "ncc_form": NCC_FORMS,
@@ -267,5 +271,5 @@ _RANGES = {
     "devices": (1, 1024),
     "nodes": (1, 1024),
     "workers": (0, 256),
-    "seed": (0, 2**31 - 1),
+    "seed": (0, LARGEST_SEED),
 }

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...core.config import check_range
+from ...core.config import check_range, check_whole
 from ...core.errors import ConfigError
-from ..config import TrainingConfig, check_whole
+from ..config import TrainingConfig
 
 
 @dataclass(frozen=True)
