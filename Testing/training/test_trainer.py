@@ -7,6 +7,7 @@ import torch
 from support.tiny_training import assert_same_weights, tiny_trainer
 from VoxelMorphLib.core.errors import Cancelled
 from VoxelMorphLib.training.checkpoint import load_checkpoint, trained_weights
+from VoxelMorphLib.training.monitors.curves import read_curves
 from VoxelMorphLib.training.monitors.monitor import Monitor
 
 
@@ -38,7 +39,7 @@ def test_the_loss_falls_and_the_overlap_rises(a_config):
 @pytest.mark.parametrize("values", [{}, {"ema": 0.9, "schedule": "cosine", "clip": 0.01, "accumulate": 2}])
 @pytest.mark.parametrize("stop", [2, 4, 7])
 def test_a_stopped_training_resumes_as_if_it_had_not_stopped(a_config, values, stop):
-    whole = tiny_trainer(a_config("whole", **values))
+    whole = tiny_trainer(a_config("whole", **values), curves=True)
     expected = whole.run()
 
     def stopper(fraction, _text):
@@ -46,12 +47,18 @@ def test_a_stopped_training_resumes_as_if_it_had_not_stopped(a_config, values, s
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled, match=f"after step {stop} of 12"):
-        tiny_trainer(a_config("parts", **values), progress=stopper).run()
-    second = tiny_trainer(a_config("parts", **values), resume=True)
+        tiny_trainer(a_config("parts", **values), progress=stopper, curves=True).run()
+    second = tiny_trainer(a_config("parts", **values), resume=True, curves=True)
     result = second.run()
     assert_same_weights(weights(second), weights(whole))
     assert result.losses == expected.losses
     assert (result.best_value, result.best_step) == (expected.best_value, expected.best_step)
+    rows, expected_rows = (read_curves(trainer.folder / "curves.csv") for trainer in (second, whole))
+    assert [without_times(row) for row in rows] == [without_times(row) for row in expected_rows]
+
+
+def without_times(row):
+    return {name: value for name, value in row.items() if name != "seconds"}
 
 
 def test_patience_ends_a_training_that_gets_no_better(a_config):

@@ -43,8 +43,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint on the CPU; nothing in the file is executed.
 
     Returns:
-        "format" 1; "recipe", its name; "config", its values; "step", how many are done; "network", the tensors by name;
-        "optimiser" and "schedule", their states; "ema", the running mean of the network's tensors, or None; "best", the
+        "format" 1; "recipe", its name; "config", its values; "step", how many are done; "rate", the learning rate of
+        the last one, which older files lack; "network", the tensors by name; "optimiser" and "schedule", their states; "ema", the running mean of the network's tensors, or None; "best", the
         best validation so far; "facts": shape, channels, labels and attributes of the data; "epoch", the sums of an
         epoch that is not over.
 

@@ -93,6 +93,7 @@ class Trainer:
         self.optimisation.losses.load(checkpoint["epoch"], self.fabric.device)
         self.best.load(checkpoint["best"])
         self.step = checkpoint["step"]
+        self._rate = checkpoint.get("rate", self.optimisation.rate)  # older checkpoints do not tell
 
     def run(self) -> TrainingResult:
         """Train to the last epoch, or until the patience ends.
@@ -238,6 +239,7 @@ class Trainer:
             "recipe": self.config.recipe,
             "config": self.config.to_dict(),
             "step": self.step,
+            "rate": self._rate,
             **self.optimisation.state(),
             "best": self.best.state(),
             "facts": plain_facts(self.task.facts),
