@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from support.made_up_training import SHAPE, a_scan, a_task
-from VoxelMorphLib.core.errors import ConfigError, WeightsError
+from VoxelMorphLib.core.errors import ConfigError, ImageError, WeightsError
 from VoxelMorphLib.core.io.images import read_image
 from VoxelMorphLib.training.checkpoint import plain_facts, save_checkpoint
 from VoxelMorphLib.training.export import ModelFacts, export, export_images
@@ -142,6 +143,37 @@ def test_a_learned_template_is_written_in_the_training_space(tmp_path):
     assert file.name == "template.nii.gz"
     assert image.geometry.spacing == pytest.approx([2, 2, 2])
     assert torch.allclose(torch.from_numpy(image.array), task.images()["template"][0], atol=1e-6)
+
+
+@pytest.fixture
+def known_intensities(tmp_path):
+    """Writes what is known of the intensities of some labels; returns the file's name."""
+
+    def write(*means: float) -> str:
+        np.savez(tmp_path / "known.npz", init_mu=means, init_sigma=[0.1] * len(means))
+        return str(tmp_path / "known.npz")
+
+    return write
+
+
+def test_known_intensities_are_exported_without_their_file(tmp_path, known_intensities):
+    path, _ = a_checkpoint(tmp_path, "atlas-segmentation", init_stat=known_intensities(0.1, 0.5, 0.9))
+    known_intensities(0.2, 0.2, 0.2)
+    entry = export(path, tmp_path / "m.safetensors")
+    assert entry.arguments["means"] == pytest.approx([0.1, 0.5, 0.9])
+    (tmp_path / "known.npz").unlink()
+    assert export(path, tmp_path / "m.safetensors") == entry
+
+
+def test_an_older_checkpoint_needs_the_file_of_known_intensities(tmp_path, known_intensities):
+    path, _ = a_checkpoint(tmp_path, "atlas-segmentation", init_stat=known_intensities(0.1, 0.5, 0.9))
+    content = torch.load(path, weights_only=True)
+    del content["facts"]["intensities"]
+    save_checkpoint(path, content)
+    assert export(path, tmp_path / "m.safetensors").arguments["means"] == pytest.approx([0.1, 0.5, 0.9])
+    (tmp_path / "known.npz").unlink()
+    with pytest.raises(ImageError, match=r"known\.npz does not exist"):
+        export(path, tmp_path / "m.safetensors")
 
 
 @pytest.mark.parametrize("recipe", ["pairwise", "atlas-segmentation"])

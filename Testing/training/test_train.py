@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from support.tiny_training import assert_same_weights
 from support.training_files import write_cases
-from VoxelMorphLib.core.errors import Cancelled, DependencyError, DeviceError, WeightsError
+from VoxelMorphLib.core.errors import Cancelled, ConfigError, DependencyError, DeviceError, ImageError, WeightsError
 from VoxelMorphLib.training import launch
 from VoxelMorphLib.training.assembly import assemble
-from VoxelMorphLib.training.checkpoint import load_checkpoint
+from VoxelMorphLib.training.checkpoint import load_checkpoint, save_checkpoint
+from VoxelMorphLib.training.config import TrainingConfig
 from VoxelMorphLib.training.export import export
 from VoxelMorphLib.training.monitors.curves import read_curves
 from VoxelMorphLib.training.table import make_config
@@ -53,6 +55,38 @@ def test_a_stopped_training_on_files_resumes_to_identical_weights(a_file_config)
     rows = read_curves(resumed.folder / "curves.csv")
     assert [row["epoch"] for row in rows] == [1, 2]
     assert (resumed.folder / "summary.html").is_file()
+
+
+def test_known_intensities_are_kept_for_whoever_resumes(a_file_config, tmp_path):
+    file = tmp_path / "known.npz"
+    np.savez(file, init_mu=[0.1, 0.3, 0.5, 0.7], init_sigma=[0.1] * 4)
+    config = replace(a_segmentation(a_file_config), init_stat=str(file))
+    result = train(config)
+    np.savez(file, init_mu=[0.1, 0.3, 0.5, 0.8], init_sigma=[0.1] * 4)
+    with pytest.raises(ConfigError, match=r"data have changed .* intensities \(was .*0\.7.*, is .*0\.8"):
+        train(replace(config, epochs=3), resume=True)
+    file.unlink()
+    assert train(replace(config, epochs=3), resume=True).epoch == 3
+    forget(result.last, "intensities")
+    with pytest.raises(ImageError, match=r"known\.npz does not exist"):
+        train(replace(config, epochs=4), resume=True)
+
+
+def a_segmentation(a_file_config) -> TrainingConfig:
+    values = {**a_file_config().to_dict(), "validation_pairs": 0, "stat_post_warp": False}
+    return make_config("atlas-segmentation", values)
+
+
+def forget(checkpoint: Path, fact: str) -> None:
+    """Make a checkpoint of an earlier version."""
+    content = load_checkpoint(checkpoint)
+    del content["facts"][fact], content["rate"]
+    save_checkpoint(checkpoint, content)
+
+
+def test_a_checkpoint_of_an_earlier_version_is_resumed(a_file_config):
+    forget(train(a_file_config(epochs=1)).last, "intensities")
+    assert train(a_file_config(epochs=2), resume=True).epoch == 2
 
 
 def test_resuming_where_nothing_is_begins(a_file_config):

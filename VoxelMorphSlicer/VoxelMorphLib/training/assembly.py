@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
@@ -10,14 +11,19 @@ from ..core.errors import ConfigError, WeightsError
 from ..weights.load import load_network
 from .checkpoint import fill, load_checkpoint, trained_weights
 from .config import TrainingConfig
+from .data.facts import Intensities
 from .data.training_data import TrainingData
 from .memory import free_memory, in_words
 from .table import make_task, task_class
 from .task import Task
 
 
-def assemble(config: TrainingConfig) -> tuple[Task, TrainingData]:
+def assemble(config: TrainingConfig, intensities: Intensities | None = None) -> tuple[Task, TrainingData]:
     """Read the lists, look at the images and build the network that fits them, always the same for one seed.
+
+    Args:
+        config: of the training.
+        intensities: of `DataFacts`, as a checkpoint of this training keeps them, in case their file is gone.
 
     Raises:
         ConfigError: the data lack what the recipe needs, or do not fit into the memory that is to keep them.
@@ -27,7 +33,7 @@ def assemble(config: TrainingConfig) -> tuple[Task, TrainingData]:
     kind = task_class(config.recipe)
     data = TrainingData(config, 2 ** len(config.encoder), kind.samples)
     check_cache(config, data.bytes_in_memory)
-    facts = data.facts(kind.needs_mean)
+    facts = dataclasses.replace(data.facts(kind.needs_mean), intensities=intensities)
     torch.manual_seed(config.seed)
     task = make_task(config, facts)
     if kind.derive is not Task.derive:

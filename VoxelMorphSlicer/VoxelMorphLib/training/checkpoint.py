@@ -44,9 +44,9 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
     Returns:
         "format" 1; "recipe", its name; "config", its values; "step", how many are done; "rate", the learning rate of
-        the last one, which older files lack; "network", the tensors by name; "optimiser" and "schedule", their states; "ema", the running mean of the network's tensors, or None; "best", the
-        best validation so far; "facts": shape, channels, labels and attributes of the data; "epoch", the sums of an
-        epoch that is not over.
+        the last one; "network", the tensors by name; "optimiser" and "schedule", their states; "ema", the running mean
+        of the network's tensors, or None; "best", the best validation so far; "facts", see `plain_facts`; "epoch", the
+        sums of an epoch that is not over. Files of earlier versions lack "rate", and "intensities" in "facts".
 
     Raises:
         WeightsError: the file is missing, torn or no checkpoint.
@@ -70,7 +70,7 @@ def trained_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def plain_facts(facts: DataFacts) -> dict[str, Any]:
     """What a checkpoint keeps of the facts about the data."""
-    return {"shape": facts.shape, "channels": facts.channels, "labels": facts.labels, "attributes": facts.attributes}
+    return {name: getattr(facts, name) for name in ("shape", "channels", "labels", "attributes", "intensities")}
 
 
 def check_same_training(path: Path, checkpoint: Mapping[str, Any], config: TrainingConfig, facts: DataFacts) -> None:
@@ -94,7 +94,9 @@ def check_same_training(path: Path, checkpoint: Mapping[str, Any], config: Train
             "folder."
         )
     before, now = _plain(checkpoint["facts"]), _plain(plain_facts(facts))
-    changed = [f"{name} (was {before[name]}, is {now[name]})" for name in now if before.get(name) != now[name]]
+    changed = [
+        f"{name} (was {before[name]}, is {now[name]})" for name in now if before.get(name, now[name]) != now[name]
+    ]
     if changed:
         raise ConfigError(
             f"The data have changed since {path} was written: {', '.join(changed)}. Restore them, or train anew in "

@@ -13,12 +13,15 @@ from .data.facts import DataFacts
 def detached(config: TrainingConfig, facts: DataFacts, atlas_labels: int) -> tuple[TrainingConfig, DataFacts]:
     """The same configuration and facts with a flat atlas in place of `prob_atlas`, and no `init_weights`.
 
+    What `init_stat` holds is read again only where the facts do not keep it, as in old checkpoints.
+
     Args:
         config: of the training.
         facts: about its data.
         atlas_labels: channels of the probabilistic atlas; without meaning where the configuration names none.
     """
-    names = {field.name for field in dataclasses.fields(config)} & {"prob_atlas", "init_weights"}
+    files = {"prob_atlas", "init_weights"} | ({"init_stat"} if facts.intensities else set())
+    names = files & {field.name for field in dataclasses.fields(config)}
     if getattr(config, "prob_atlas", ""):
         flat = torch.full((atlas_labels, *facts.shape), 1 / atlas_labels)
         facts = dataclasses.replace(facts, label_mean=flat, atlas_labels=None)

@@ -132,6 +132,7 @@ def _task(path: Path, content: dict[str, Any], config: TrainingConfig) -> Task:
         label_mean=torch.full((1 + len(labels), *shape), 1 / (1 + len(labels))),
         atlas=blank,
         atlas_labels=no_labels,
+        intensities=known.get("intensities"),
     )
     weights = trained_weights(content)
     task = make_task(*detached(config, facts, len(weights["atlas"]) if "atlas" in weights else 1))

@@ -287,10 +287,12 @@ def train(config: TrainingConfig, resume: bool = False, progress: Progress = sil
 
 def _trainer(config: TrainingConfig, fabric: Any, progress: Progress) -> Trainer:
     """With everything a configuration names, at the last checkpoint where there is one."""
-    task, data = assemble(config)
+    last = Path(config.output_dir) / FOLDER / LAST
+    kept = load_checkpoint(last)["facts"] if last.is_file() else {}
+    task, data = assemble(config, kept.get("intensities"))
     check_fits(config, task.facts, str(fabric.device))
     monitors = make_monitors(config, task.facts.shape, data.skipped) if fabric.is_global_zero else ()
     trainer = Trainer(task, data, config, fabric, monitors, progress)
-    if trainer.last.is_file():
+    if kept:
         trainer.resume()
     return trainer

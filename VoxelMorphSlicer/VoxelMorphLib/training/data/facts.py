@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+#: Means and standard deviations, one of each per label.
+Intensities = tuple[tuple[float, ...], tuple[float, ...]]
+
 
 @dataclass(frozen=True)
 class DataFacts:
@@ -22,6 +25,8 @@ class DataFacts:
             `mean`, and None without label maps.
         atlas: (C, *shape), or None.
         atlas_labels: (1, *shape), int16, or None.
+        intensities: means and standard deviations of the intensities of an atlas's labels; None where nobody knows
+            them.
     """
 
     shape: tuple[int, ...]
@@ -33,3 +38,4 @@ class DataFacts:
     label_mean: Tensor | None = None
     atlas: Tensor | None = None
     atlas_labels: Tensor | None = None
+    intensities: Intensities | None = None

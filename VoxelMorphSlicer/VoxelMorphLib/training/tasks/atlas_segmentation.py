@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from ...networks.atlas_segmentation import ProbAtlasSegmentation
 from ..data.batch import Batch
 from ..data.facts import DataFacts
 from ..recipes.atlas_segmentation import AtlasSegmentationConfig
-from .prob_atlas import estimated_statistics, known_statistics, prob_atlas
+from .prob_atlas import estimated_statistics, known_intensities, prob_atlas
 from .registration import RegistrationTask
 from .terms import weighted
 
@@ -38,26 +39,24 @@ class AtlasSegmentationTask(RegistrationTask):
                 f"The recipe atlas-segmentation knows images of one channel, these have {facts.channels}. Choose one."
             )
         self.atlas = prob_atlas(config, facts)
-        super().__init__(config, facts)
+        known = known_intensities(config, facts, len(self.atlas))
+        super().__init__(config, dataclasses.replace(facts, intensities=known))
 
     def arguments(self) -> dict[str, Any]:
-        config, labels = self.config, len(self.atlas)
-        known = {}
-        if config.init_stat:
-            known = dict(zip(("means", "sigmas"), known_statistics(config.init_stat, labels)))
+        known = zip(("means", "sigmas"), map(list, self.facts.intensities or ()))
         return {
             **{name: value for name, value in super().arguments().items() if name not in _OWN},
-            "labels": labels,
+            "labels": len(self.atlas),
             "atlas_shape": list(self.facts.shape),
-            "warp_atlas": config.warp_atlas,
-            "stats_after_warp": config.stat_post_warp,
-            **known,
+            "warp_atlas": self.config.warp_atlas,
+            "stats_after_warp": self.config.stat_post_warp,
+            **dict(known),
         }
 
     def build(self) -> nn.Module:
         network = super().build()
         network.start_from(self.atlas)
-        if self.facts.mean is not None and not self.config.init_stat:
+        if self.facts.mean is not None and not self.facts.intensities:
             means, sigmas = estimated_statistics(self.facts.mean, self.atlas)
             with torch.no_grad():
                 network.mean_head.bias.copy_(means)

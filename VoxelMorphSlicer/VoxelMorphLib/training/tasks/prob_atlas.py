@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
 from ...core.errors import ConfigError
 from ...core.io.npz import read_npz
 from ...core.smoothing import gaussian
-from ..data.facts import DataFacts
+from ..data.facts import DataFacts, Intensities
 from ..recipes.atlas_segmentation import AtlasSegmentationConfig
 from .labels import one_hot
 
@@ -49,7 +51,19 @@ def atlas_labels(path: str) -> int:
     return read_npz(path)[0].shape[-1]
 
 
-def known_statistics(path: str, labels: int) -> tuple[list[float], list[float]]:
+def known_intensities(config: AtlasSegmentationConfig, facts: DataFacts, labels: int) -> Intensities | None:
+    """What `init_stat` holds, or what the facts keep of it where the file is gone; None where nothing is known.
+
+    Raises:
+        ConfigError: the file fits another number of labels.
+        ImageError: the file cannot be read.
+    """
+    if not config.init_stat or (facts.intensities and not Path(config.init_stat).is_file()):
+        return facts.intensities
+    return known_statistics(config.init_stat, labels)
+
+
+def known_statistics(path: str, labels: int) -> Intensities:
     """Means and standard deviations of the labels' intensities.
 
     Args:
@@ -60,7 +74,7 @@ def known_statistics(path: str, labels: int) -> tuple[list[float], list[float]]:
         ConfigError: another number of them.
         ImageError: the file cannot be read.
     """
-    means, sigmas = (read_npz(path, (key,))[0].ravel().tolist() for key in ("init_mu", "init_sigma"))
+    means, sigmas = (tuple(read_npz(path, (key,))[0].ravel().tolist()) for key in ("init_mu", "init_sigma"))
     if len(means) != labels or len(sigmas) != labels:
         raise ConfigError(
             f"{path} knows {len(means)} means and {len(sigmas)} standard deviations, but the atlas has {labels} "
