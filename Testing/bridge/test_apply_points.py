@@ -70,7 +70,7 @@ def test_forward_and_back_returns_every_point(registered):
 
 def test_the_explicit_inverse_is_used_without_a_warning(registered):
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         result = apply_transform(add_markups(POINTS), Application(registered["forward"]))
     expected = map_from_world(registered["inverse"], POINTS)
     assert np.abs(positions(result) - expected).max() < 1e-6
@@ -87,7 +87,7 @@ def test_a_linear_transform_is_inverted_exactly_and_silently(scene):
     matrix = a_rigid_matrix(30, (4, 5, 6))
     node = transform_to_node(AffineTransform(matrix), name="rigid")
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         result = apply_transform(add_markups(POINTS), Application(node))
     expected = AffineTransform(np.linalg.inv(matrix)).apply_to_points(POINTS)
     assert np.abs(positions(result) - expected).max() < 1e-9

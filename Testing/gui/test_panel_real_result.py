@@ -139,7 +139,7 @@ def series_ready(sequences, ready, scene):
 def test_a_worker_that_is_killed_during_a_sequence(series_ready, scene, real):
     before = content(scene)
     series_ready.click("registerSequenceButton")
-    series_ready.wait(lambda: "Frame 3" in series_ready.ui.statusLabel.text, 90)
+    series_ready.wait(lambda: "Frame 2" in series_ready.ui.statusLabel.text, 90)
     os.kill(real.pid, signal.SIGKILL)
     series_ready.wait(lambda: is_idle(series_ready))
     assert "worker process ended unexpectedly (signal 9" in the_sentence(series_ready)
@@ -178,7 +178,7 @@ def test_a_worker_that_falls_silent_between_two_frames(series_ready, scene):
     silent = WorkerClient(patched_command(_MUTE), environment=ONE_THREAD, silence_s=8)
     give(series_ready, silent)
     series_ready.click("registerSequenceButton")
-    series_ready.wait(lambda: "Frame 3" in series_ready.ui.statusLabel.text, 90)
+    series_ready.wait(lambda: "Frame 2" in series_ready.ui.statusLabel.text, 90)
     series_ready.wait(lambda: is_idle(series_ready), 60)
     assert "has not answered for 8 s" in the_sentence(series_ready)
     assert content(scene) == before

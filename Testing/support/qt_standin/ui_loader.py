@@ -29,9 +29,9 @@ class QUiLoader(QtUiTools.QUiLoader):
         """Called by Qt for every widget; Qt would go on without one that fails."""
         try:
             widget = _widget_class(class_name, name)(*([parent] if parent is not None else []))
-        except Exception as error:
+        except Exception as error:  # PySide6 would make of it what the version of Python makes of errors in C++
             self._errors.append(error)
-            raise
+            widget = strict(QtWidgets.QWidget)(*([parent] if parent is not None else []))
         QtCore.QObject.setObjectName(widget, name)
         return keep(widget)
 
