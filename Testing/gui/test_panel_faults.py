@@ -15,7 +15,7 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
 import vtk
-from support.panel_runs import SMALL, a_process, give, is_idle, sentence_after_register, the_sentence
+from support.panel_runs import SMALL, a_process, give, import_weights, is_idle, sentence_after_register, the_sentence
 from support.qt_standin.panel import spin
 from support.scene_content import content
 from VoxelMorphLib.bridge.worker import WorkerClient
@@ -81,7 +81,7 @@ def test_weights_that_are_damaged(ready, scene, tmp_path, monkeypatch, real):
     monkeypatch.setenv("VXM_CACHE", str(tmp_path))
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"this is no network" * 100)
-    ready.widget.panel.models.importFile(str(broken))
+    import_weights(ready, broken)
     before = content(scene)
     text = sentence_after_register(ready, 90)
     assert "broken.safetensors" in text

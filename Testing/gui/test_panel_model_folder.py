@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
+from support.panel_runs import import_weights
 from support.workers import write_tiny_network
 from VoxelMorphLib.weights.own_models import add_to_catalogue
 from VoxelMorphLib.weights.safetensors_file import read_model
@@ -75,7 +76,7 @@ def test_imports_of_one_name_stay_apart(a_module_widget, cache, tmp_path):
         folder.mkdir(exist_ok=True)
         files.append(folder / "net.h5")
         files[-1].write_bytes(bytes([number]))
-        panel.widget.panel.models.importFile(str(files[-1]))
+        import_weights(panel, files[-1])
     kept = {path.name: path.read_bytes() for path in (cache / "imported").iterdir()}
     assert kept == {"net.h5": b"\x01", "net-2.h5": b"\x02"}
     assert Path(panel.widget.panel.parameters.model).name == "net-2.h5"

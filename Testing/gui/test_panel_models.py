@@ -8,6 +8,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
+from support.panel_runs import import_weights, is_idle
 
 DOWNLOADED, OPTIMISE = "vxm-dense-brain-T1-mse", "optimise"
 
@@ -123,6 +124,7 @@ def test_a_downloaded_model_is_deleted_after_a_question(panel, section, a_downlo
 def test_own_weights_are_copied_chosen_and_stored(panel, section, own_weights, cache, dialogs):
     dialogs.answer(str(own_weights))
     panel.click("importModelButton")
+    panel.wait(lambda: is_idle(panel))
     copy = cache / "imported" / "my network.h5"
     assert copy.read_bytes() == b"weights"
     assert own_weights.exists()
@@ -139,7 +141,7 @@ def test_closing_the_file_dialog_imports_nothing(panel, cache, dialogs):
 
 
 def test_a_deleted_import_gives_way_to_the_default(panel, section, own_weights, cache, dialogs):
-    section.importFile(str(own_weights))
+    import_weights(panel, own_weights)
     dialogs.answer(True)
     panel.click("deleteModelButton")
     assert list((cache / "imported").iterdir()) == []
@@ -149,15 +151,15 @@ def test_a_deleted_import_gives_way_to_the_default(panel, section, own_weights, 
 @pytest.mark.parametrize("name", ["notes.txt", "missing.h5"])
 def test_a_file_that_is_no_weights_is_refused(panel, section, tmp_path, name):
     (tmp_path / "notes.txt").write_text("hello", encoding="utf-8")
-    section.importFile(str(tmp_path / name))
+    import_weights(panel, tmp_path / name)
     assert "is no weight file. Choose a file that ends in .h5, .pt, .safetensors" in panel.ui.statusLabel.text
     assert panel.widget.panel.parameters.model == OPTIMISE
 
 
 def test_a_folder_that_cannot_be_written_is_reported(panel, section, own_weights, cache):
     cache.write_text("a file where the folder should be", encoding="utf-8")
-    section.importFile(str(own_weights))
-    assert "cannot be written" in panel.ui.statusLabel.text
+    import_weights(panel, own_weights)
+    assert "cannot be read or written" in panel.ui.statusLabel.text
     assert panel.ui.statusIconLabel.isVisibleTo(panel.frame)
     panel.click("openModelFolderButton")
     assert "cannot be opened" in panel.ui.statusLabel.text

@@ -8,7 +8,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 from support.http_server import Page, serve
-from support.panel_runs import a_weight_file, give, registers, sentence_after_register, write_catalogue
+from support.panel_runs import a_weight_file, give, import_weights, registers, sentence_after_register, write_catalogue
 from support.scene_content import content
 from support.workers import ONE_THREAD, patched_command
 from VoxelMorphLib.bridge.worker import WorkerClient
@@ -162,7 +162,7 @@ def test_a_truncated_bundled_file_is_told(ready, scene, cache, weights, tmp_path
 def test_a_truncated_imported_file_is_told(ready, scene, real, cache, weights, tmp_path, kept):
     path = tmp_path / "mine.safetensors"
     path.write_bytes(weights)
-    ready.widget.panel.models.importFile(str(path))
+    import_weights(ready, path)
     (cache / "imported" / path.name).write_bytes(weights[: int(kept * len(weights))])
     before = content(scene)
     text = sentence_after_register(ready, 90)

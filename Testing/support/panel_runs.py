@@ -135,6 +135,12 @@ def registers(panel, timeout_s: float = 90) -> bool:
     return panel.ui.statusLabel.text.startswith("Done")
 
 
+def import_weights(panel, path: Path) -> None:
+    """Import a weight file, and wait for the end of it."""
+    panel.widget.panel.models.importFile(str(path))
+    panel.wait(lambda: is_idle(panel))
+
+
 def the_sentence(panel) -> str:
     """What went wrong, on a panel that is usable again."""
     assert panel.ui.statusIconLabel.isVisibleTo(panel.frame)

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
-import shutil
+import threading
+import time
 from itertools import chain, count
 from pathlib import Path
 
+from slicer.i18n import tr as _
+
 from ...core.errors import OutputError, WeightsError
+from ...core.progress import Progress, silent
 from ...weights.folders import default_cache_folder
+from ..steps import Steps
+from .model_texts import size_text
 
 SUFFIXES = (".h5", ".pt", ".safetensors")
+#: Seconds that a thread copies before the progress is told.
+PIECE_S = 0.2
+_CHUNK = 1 << 20
 
 
 def imported_folder() -> Path:
@@ -39,28 +48,29 @@ def imported_files() -> list[Path]:
         ) from error
 
 
-def import_file(source: str | Path) -> Path:
+def import_steps(source: str | Path, progress: Progress = silent) -> Steps:
     """Copy a weight file into the folder of models; another one of the same name stays, and the copy gets a number.
+
+    Args:
+        source: the file.
+        progress: called between the steps with the copied fraction and a text.
+
+    Returns:
+        Steps that give the copy; whoever closes them earlier finds none.
 
     Raises:
         WeightsError: `source` is no weight file.
-        OutputError: the folder cannot be written.
+        OutputError: it cannot be copied.
     """
     source = Path(source)
     if source.suffix.lower() not in SUFFIXES or not source.is_file():
         raise WeightsError(f"{source} is no weight file. Choose a file that ends in {', '.join(SUFFIXES)}.")
-    target = _place_of(source)
-    partial = target.with_name(f".{target.name}.part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, partial)
-        partial.replace(target)
+        target = yield lambda: _place_of(source)
+        if not target.exists():
+            yield from _copying(source, target, progress)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise OutputError(
-            f"{target} cannot be written ({error.strerror}). Free space or allow writing there."
-        ) from error
+        raise _not_copied(source, error) from error
     return target
 
 
@@ -70,6 +80,48 @@ def _place_of(source: Path) -> Path:
     names = chain([source.stem], (f"{source.stem}-{number}" for number in count(2)))
     places = (folder / f"{name}{suffix}" for name in names)
     return next(place for place in places if not place.exists() or filecmp.cmp(source, place, shallow=False))
+
+
+def _copying(source: Path, target: Path, progress: Progress) -> Steps:
+    """Copy under another name, piece by piece, so that `target` is complete or absent."""
+    partial, stopped, size = target.with_name(f".{target.name}.part"), threading.Event(), source.stat().st_size
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial.unlink(missing_ok=True)
+    try:
+        while not (yield lambda: _copy_piece(source, partial, stopped)):
+            copied = partial.stat().st_size
+            text = _("Copying {name}: {done} of {size}")
+            progress(copied / size, text.format(name=source.name, done=size_text(copied), size=size_text(size)))
+        partial.replace(target)
+    finally:
+        stopped.set()
+        _remove_quietly(partial)
+
+
+def _copy_piece(source: Path, partial: Path, stopped: threading.Event) -> bool:
+    """Append to a copy for `PIECE_S`; returns whether it is complete. Whoever stops it does not wait for it."""
+    end, chunk = time.monotonic() + PIECE_S, b""
+    with source.open("rb") as file, partial.open("ab") as copy:
+        file.seek(copy.tell())
+        while not stopped.is_set() and (chunk := file.read(_CHUNK)):
+            copy.write(chunk)
+            if time.monotonic() > end:
+                break
+    if stopped.is_set():
+        _remove_quietly(partial)
+    return not chunk
+
+
+def _remove_quietly(partial: Path) -> None:
+    with contextlib.suppress(OSError):  # on Windows one that a thread still writes, which removes it then
+        partial.unlink(missing_ok=True)
+
+
+def _not_copied(source: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"{source} cannot be copied into the folder of models: {error.filename or imported_folder()} cannot be read or "
+        f"written ({error.strerror or error}). Free space, or allow reading and writing there."
+    )
 
 
 def remove_imported(path: Path) -> None:

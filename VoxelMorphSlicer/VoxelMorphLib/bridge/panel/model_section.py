@@ -16,9 +16,11 @@ from ...weights.folders import BUNDLED_FOLDER, default_cache_folder
 from ...weights.hyper import supports_hyper
 from ...weights.own_models import is_own, remove_from_catalogue
 from ...weights.store import delete_downloaded, downloaded_files, state, unfinished_bytes
+from ..steps import Steps
 from .choices import ChoiceBox
-from .model_files import SUFFIXES, import_file, imported_files, remove_imported
+from .model_files import SUFFIXES, import_steps, imported_files, remove_imported
 from .model_texts import facts_of, licence_question, title_of
+from .progress_section import ProgressSection
 
 #: Setting under which the licences that a person agreed to are kept, as ids of models.
 APPROVED_KEY = "VoxelMorph/ApprovedLicences"
@@ -33,11 +35,14 @@ class ModelSection:
     Args:
         ui: the widgets by name.
         onChosen: called with the id, or the path of an imported file, when a person chooses another model.
-        say: shows a sentence; called with the text and whether it is an error.
+        progress: shows how far an import is, and sentences.
+        work: does steps while the panel stays usable; called with what to say meanwhile and the steps.
     """
 
-    def __init__(self, ui, onChosen: Callable[[str], None], say: Callable[..., None]):
-        self.ui, self._onChosen, self._say = ui, onChosen, say
+    def __init__(
+        self, ui, onChosen: Callable[[str], None], progress: ProgressSection, work: Callable[[str, Steps], None]
+    ):
+        self.ui, self._onChosen, self._progress, self._work = ui, onChosen, progress, work
         self.entries: dict[str, ModelEntry] = {}
         self._box = ChoiceBox(ui.modelComboBox, {}, self._choose)
         ui.importModelButton.connect("clicked(bool)", self.onImport)
@@ -61,14 +66,14 @@ class ModelSection:
         try:
             entries = load_catalogue()
         except VoxelMorphError as error:  # of the user's own catalogue, or no place for one
-            self._say(str(error), error=True)
+            self._progress.say(str(error), error=True)
             entries = self.entries or load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME)
         self.entries = {name: entry for name, entry in entries.items() if entry.available}
         choices = {name: title_of(entry, self._state(entry)) for name, entry in self.entries.items()}
         try:
             choices.update((str(path), _("{name} (imported)").format(name=path.name)) for path in imported_files())
         except VoxelMorphError as error:  # a folder that cannot be used does not take the other models away
-            self._say(str(error), error=True)
+            self._progress.say(str(error), error=True)
         self._box.setChoices(choices)
         self._describe()
 
@@ -104,16 +109,15 @@ class ModelSection:
             self.importFile(path)
 
     def importFile(self, path: str) -> None:
-        """Copy a weight file into the folder of models and choose it."""
-        try:
-            target = str(import_file(path))
-        except VoxelMorphError as error:
-            self._say(str(error), error=True)
-            return
+        """Copy a weight file into the folder of models, which may take minutes, and choose it."""
+        self._work(_("Copying {name}").format(name=Path(path).name), self._importing(path))
+
+    def _importing(self, path: str) -> Steps:
+        target = yield from import_steps(path, self._progress.progress)
         self.refresh()
-        self._box.show(target)
-        self._choose(target)
-        self._say(_("{name} was imported").format(name=Path(target).name))
+        self._box.show(str(target))
+        self._choose(str(target))
+        return _("{name} was imported").format(name=target.name)
 
     def onDelete(self) -> None:
         """Remove the chosen model's file after a question."""
@@ -126,12 +130,12 @@ class ModelSection:
         try:
             self._remove(model)
         except VoxelMorphError as error:
-            self._say(str(error), error=True)
+            self._progress.say(str(error), error=True)
             return
         self.refresh()
         if self.value != model:
             self._choose(self.value)
-        self._say(_("The file was removed"))
+        self._progress.say(_("The file was removed"))
 
     def onOpenFolder(self) -> None:
         """Show the folder of models in the file manager."""
@@ -139,7 +143,7 @@ class ModelSection:
             folder = default_cache_folder()
             folder.mkdir(parents=True, exist_ok=True)
         except (VoxelMorphError, OSError) as error:
-            self._say(_("The folder of models cannot be opened: {error}").format(error=error), error=True)
+            self._progress.say(_("The folder of models cannot be opened: {error}").format(error=error), error=True)
             return
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder)))
 

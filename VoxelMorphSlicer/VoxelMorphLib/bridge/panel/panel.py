@@ -8,6 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...core.errors import DeviceError, OutputError
+from ..steps import Steps
 from .apply_section import ApplySection
 from .choices import ChoiceBox
 from .device_section import AUTOMATIC, DeviceSection
@@ -36,7 +37,7 @@ class Panel:
         self.parameters = None
         self._updating = self._showsTable = self._preparing = False
         self.progress = ProgressSection(ui)
-        self.models = ModelSection(ui, lambda model: self._store("model", model), self.progress.say)
+        self.models = ModelSection(ui, lambda model: self._store("model", model), self.progress, self._work)
         self.devices = DeviceSection(
             ui, lambda device: self._store("device", device), self._onDevicesFound, self.progress.say
         )
@@ -95,9 +96,7 @@ class Panel:
 
     def onApply(self) -> None:
         """Carry the chosen node or folder along."""
-        self.progress.start(_("Applying the transform"))
-        self.run.startSteps(self.parameters, self.apply.steps(self.parameters, self.progress.progress))
-        self.update()
+        self._work(_("Applying the transform"), self.apply.steps(self.parameters, self.progress.progress))
 
     def onCancel(self) -> None:
         """Stop what runs."""
@@ -120,6 +119,11 @@ class Panel:
             self.progress.finish(sentence_of(error), error=True)
         finally:
             self._preparing = False
+        self.update()
+
+    def _work(self, text: str, steps: Steps) -> None:
+        self.progress.start(text)
+        self.run.startSteps(self.parameters, steps)
         self.update()
 
     def _onEnd(self, text: str, error: Exception | None) -> None:
@@ -177,9 +181,7 @@ class Panel:
         if chosen.forwardTransform is None or chosen.fixedVolume is None:
             self.progress.say(_("There is no result to draw a Jacobian map of. Register first."), error=True)
             return
-        self.progress.start(_("Jacobian map"))
-        self.run.startSteps(chosen, jacobian_map(chosen, self.logic))
-        self.update()
+        self._work(_("Jacobian map"), jacobian_map(chosen, self.logic))
 
     def _showChoices(self) -> None:
         chosen = self.parameters
@@ -211,6 +213,7 @@ class Panel:
         missing = _("A registration or an installation is running.") if busy else missing_for_register(self.parameters)
         self.ui.registerButton.enabled = not missing
         self.ui.registerButton.toolTip = missing or _("Align the moving volume with the fixed one")
+        self.ui.importModelButton.enabled = self.parameters is not None
         self.ui.cancelButton.enabled = self.run.busy
         for name in ("parameterNodeSelector", "inputsSection", "modelSection", "settingsSection", "outputsSection"):
             getattr(self.ui, name).enabled = not busy
