@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from support.training_files import a_data_config, write_cases
 from VoxelMorphLib.core.errors import ConfigError
@@ -25,10 +27,8 @@ def some_files(tmp_path_factory):
 
 @pytest.fixture
 def a_file_config(some_files):
-    def make(**values):
-        return make_config(
-            "pairwise", {**some_files, "encoder": (4, 4), "decoder": (4, 4), "shape": (16,) * 3, **values}
-        )
+    def make(recipe="pairwise", **values):
+        return make_config(recipe, {**some_files, "encoder": (4, 4), "decoder": (4, 4), "shape": (16,) * 3, **values})
 
     return make
 
@@ -58,4 +58,34 @@ def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_loaded(
 def test_what_fits_or_is_not_kept_is_trained_on(a_file_config, has_free, free, values):
     has_free(free)
     _task, data = assemble(a_file_config(**values))
-    assert data.bytes_in_memory == SIZE
+    assert data.bytes_in_memory() == SIZE
+
+
+def test_all_that_is_kept_of_the_cases_is_counted(some_files, a_file_config):
+    image = Path(some_files["image_list"]) / "case0.nii.gz"
+    _task, data = assemble(a_file_config(atlas=str(image), validation_pairs=1))
+    assert len(data.cases) == 2
+    assert data.bytes_in_memory() == SIZE + 4 * 16**3
+    assert data.bytes_in_memory(extras=10) == SIZE + 4 * 16**3 + 3 * 10
+
+
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_what_a_recipe_keeps_beside_the_images_is_counted(a_file_config, has_free, share):
+    config = a_file_config("surfaces", surf_points=50, sdt_resize=share)
+    task, data = assemble(config)
+    prepared = data.store.load(data.cases[0])
+    extras = sum(tensor.nbytes for tensor in prepared.extras.values())
+    assert task.derived_bytes(config, data.shape, data.store.space.labels) == extras > 0
+    has_free(SIZE + 3 * extras - 1)
+    with pytest.raises(ConfigError, match="The prepared images take"):
+        assemble(config)
+    has_free(SIZE + 3 * extras)
+    assemble(config)
+
+
+def test_the_processes_of_torchrun_keep_the_images_too(a_file_config, has_free, monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "a", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    has_free(2 * SIZE - 1)
+    with pytest.raises(ConfigError, match=r"in 2 process\(es\)"):
+        assemble(a_file_config())

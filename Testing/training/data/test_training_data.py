@@ -55,7 +55,7 @@ def test_facts_tell_shape_labels_and_mean(a_folder):
     assert facts.label_mean.shape == (4, 16, 16, 16)
     assert torch.allclose(facts.label_mean.sum(dim=0), torch.ones(16, 16, 16))
     assert (facts.atlas, facts.attributes) == (None, 0)
-    assert data.bytes_in_memory == 6 * 16**3 * 6
+    assert data.bytes_in_memory() == 6 * 16**3 * 6
     assert TrainingData(a_data_config(a_folder, shape=(12, 12, 16)), 8).facts().shape == (12, 12, 16)
 
 

@@ -13,6 +13,7 @@ from .checkpoint import fill, load_checkpoint, trained_weights
 from .config import TrainingConfig
 from .data.facts import Intensities
 from .data.training_data import TrainingData
+from .launch import asked_processes
 from .memory import free_memory, in_words
 from .table import make_task, task_class
 from .task import Task
@@ -32,7 +33,7 @@ def assemble(config: TrainingConfig, intensities: Intensities | None = None) -> 
     """
     kind = task_class(config.recipe)
     data = TrainingData(config, 2 ** len(config.encoder), kind.samples)
-    check_cache(config, data.bytes_in_memory)
+    check_cache(config, data.bytes_in_memory(kind.derived_bytes(config, data.shape, data.store.space.labels)))
     facts = dataclasses.replace(data.facts(kind.needs_mean), intensities=intensities)
     torch.manual_seed(config.seed)
     task = make_task(config, facts)
@@ -48,15 +49,16 @@ def check_cache(config: TrainingConfig, size: int) -> None:
 
     Args:
         config: of the training; each of its processes on this machine keeps all images.
-        size: bytes of all images.
+        size: bytes of all images and of what the recipe derives of them.
 
     Raises:
         ConfigError: they need more than is free.
     """
-    needed, free = size * config.devices, free_memory("cpu")
+    processes, _machines = asked_processes(config)
+    needed, free = size * processes, free_memory("cpu")
     if config.cache == "memory" and free is not None and needed > free:
         raise ConfigError(
-            f"The prepared images take {in_words(needed)} of memory in {config.devices} process(es) and "
+            f"The prepared images take {in_words(needed)} of memory in {processes} process(es) and "
             f'{in_words(free)} is free. Set cache to "disk" or "none".'
         )
 

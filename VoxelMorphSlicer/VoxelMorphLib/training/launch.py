@@ -63,7 +63,7 @@ def start_fabric(config: TrainingConfig) -> Fabric:
     """
     fabric_class = _fabric_class()
     kind, _, index = resolve_device(config.device).partition(":")
-    devices, nodes = _processes(config)
+    devices, nodes = asked_processes(config)
     several = devices * nodes > 1
     torch.backends.cudnn.benchmark = True  # all batches have one shape; the processor's results do not depend on it
     try:
@@ -101,8 +101,12 @@ def _averaging(kind: str) -> Any:
     return DDPStrategy(find_unused_parameters=True, process_group_backend="gloo" if kind == "cpu" else None)
 
 
-def _processes(config: TrainingConfig) -> tuple[int, int]:
-    """Processes per machine and machines; those that were started count when the configuration names none."""
+def asked_processes(config: TrainingConfig) -> tuple[int, int]:
+    """Processes per machine and machines; those that were started count when the configuration names none.
+
+    Raises:
+        ConfigError: others were started than the configuration names.
+    """
     launcher, started, nodes = _started()
     asked = config.devices * config.nodes
     if started == asked or started == 1:

@@ -67,6 +67,17 @@ class Task(ABC):
         """What a case needs beside image (C, *shape) and labels (1, *shape), computed once when it is loaded."""
         return {}
 
+    @classmethod
+    def derived_bytes(cls, config: TrainingConfig, shape: tuple[int, ...], labels: tuple[int, ...]) -> int:
+        """What `derive` takes of memory for each case, known before any is loaded.
+
+        Args:
+            config: of the recipe's class.
+            shape: of the training space.
+            labels: values of the label maps, without 0.
+        """
+        return 0
+
     def variants(self) -> tuple[str, ...]:
         """What is validated apart, such as the values of a hyperparameter; the best one counts."""
         return ("",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from itertools import chain
 from math import prod
 
 from ...core.errors import ConfigError, ImageError, VoxelMorphError
@@ -75,11 +76,17 @@ class TrainingData:
         """Of the training space."""
         return tuple(self.store.space.space.shape)
 
-    @property
-    def bytes_in_memory(self) -> int:
-        """What all cases of the training take when they are kept in memory, without extras."""
+    def bytes_in_memory(self, extras: int = 0) -> int:
+        """What all cases take when they are kept in memory, those of the validation too.
+
+        Args:
+            extras: bytes of what the recipe derives of each case that is trained on.
+        """
+        trained = [*self.cases, self.atlas] if self.atlas else self.cases
+        every = {case.name: case for case in (*trained, *chain.from_iterable(self.validation_pairs))}
         labelled = bool(self.store.space.labels)
-        return sum(prod(self.shape) * (6 if labelled and case.labels else 4) for case in self.cases)
+        images = sum(prod(self.shape) * (6 if labelled and case.labels else 4) for case in every.values())
+        return images + extras * len(trained)
 
     def facts(self, needs_mean: bool = False) -> DataFacts:
         """What a recipe must know before it builds its network.

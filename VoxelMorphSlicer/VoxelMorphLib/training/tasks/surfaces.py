@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -64,6 +66,12 @@ class SurfacesTask(RegistrationTask):
                 present[channel] = 1
         return {"distance": self._reduced(distance).half(), "points": points, "present": present}
 
+    @classmethod
+    def derived_bytes(cls, config: SurfacesConfig, shape: tuple[int, ...], labels: tuple[int, ...]) -> int:
+        distance = 2 * prod(_reduced_shape(shape, config.sdt_resize))
+        points, present = 4 * len(shape) * config.surf_points, 4
+        return len(labels) * (distance + points + present)
+
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         extras, config = batch.extras, self.config
         channels = self._channels(batch)
@@ -88,7 +96,7 @@ class SurfacesTask(RegistrationTask):
     def _reduced(self, distance: Tensor) -> Tensor:
         if self.config.sdt_resize == 1:
             return distance
-        return resize(distance[None], [max(2, round(n * self.config.sdt_resize)) for n in distance.shape[1:]])[0]
+        return resize(distance[None], _reduced_shape(distance.shape[1:], self.config.sdt_resize))[0]
 
     def _channels(self, batch: Batch) -> Tensor:
         """(B, P): the label of every point, the same number of each label of the step."""
@@ -109,3 +117,8 @@ class SurfacesTask(RegistrationTask):
     def _mean(self, distance: Tensor, weights: Tensor) -> Tensor:
         """Squared distances in units of `dt_sigma`, averaged over the points that count."""
         return ((distance / self.config.dt_sigma).square() * weights).sum() / weights.sum().clamp(min=1)
+
+
+def _reduced_shape(shape: Sequence[int], share: float) -> list[int]:
+    """Of the distances."""
+    return [max(2, round(n * share)) for n in shape]
