@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from VoxelMorphLib.core.errors import WeightsError
+from VoxelMorphLib.training.checkpoint import load_checkpoint
 from VoxelMorphLib.weights.torch_file import network_from_torch
 
 ENCODER, DECODER = [3, 4], [4, 3, 5]
@@ -118,6 +120,23 @@ def test_a_bare_pickle_does_not_run(tmp_path):
     with pytest.raises(WeightsError, match=r"a\.pt (was not opened|is damaged)"):
         network_from_torch(tmp_path / "a.pt")
     assert not (tmp_path / "attacked").exists()
+
+
+@pytest.mark.parametrize("kind", ["TorchScript", "tar archive"])
+def test_containers_that_old_versions_of_torch_unpickle_do_not_reach_it(tmp_path, monkeypatch, kind):
+    save(tmp_path / "a.pt")
+    if kind == "TorchScript":
+        with zipfile.ZipFile(tmp_path / "a.pt", "a") as archive:
+            archive.writestr("a/constants.pkl", pickle.dumps(()))
+    else:
+        (tmp_path / "pickle").write_bytes(pickle.dumps(Attack(tmp_path / "attacked")))
+        with tarfile.open(tmp_path / "a.pt", "w") as archive:
+            archive.add(tmp_path / "pickle", "pickle")
+    monkeypatch.setattr(torch, "load", lambda *_arguments, **_options: pytest.fail("torch reads it"))
+    with pytest.raises(WeightsError, match=f"a.pt was not opened: it .*{kind}.* Choose a file"):
+        network_from_torch(tmp_path / "a.pt")
+    with pytest.raises(WeightsError, match=f"a.pt was not opened: it .*{kind}.* Choose a last.pt"):
+        load_checkpoint(tmp_path / "a.pt")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 20, 500, 4000, -1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ _REMEDY = "Choose a file that the original's torch branch wrote, or a .h5 or .sa
 _NAMES = ((r"^unet_model\.remaining\.", "unet.final."), (r"^unet_model\.", "unet."), (r"\.main\.", ".convolution."))
 #: A zip that unpacks to more than this many times its size is no weight file.
 _LARGEST_EXPANSION = 2
+#: What torch takes for a zip archive begins so.
+_ZIP = b"PK\x03\x04"
 
 
 def network_from_torch(path: str | Path) -> nn.Module:
@@ -64,8 +67,7 @@ def read_torch_file(path: Path, remedy: str) -> Any:
         WeightsError: the file is damaged or holds other objects.
     """
     try:
-        if zipfile.is_zipfile(path):
-            _refuse_bomb(path, remedy)
+        _refuse_programs(path, remedy)
         return torch.load(path, map_location="cpu", weights_only=True)
     except WeightsError:
         raise
@@ -78,9 +80,18 @@ def read_torch_file(path: Path, remedy: str) -> Any:
         raise WeightsError(f"{path} is damaged or no torch file ({_first_line(error)}). Get a fresh copy.") from error
 
 
-def _refuse_bomb(path: Path, remedy: str) -> None:
+def _refuse_programs(path: Path, remedy: str) -> None:
+    """Refuse containers that torch before 2.6 unpickles whatever `weights_only` says (CVE-2025-32434), and bombs."""
+    if tarfile.is_tarfile(path):
+        raise WeightsError(f"{path} was not opened: it is a tar archive, which could run programs. {remedy}")
+    with path.open("rb") as stream:
+        if stream.read(4) != _ZIP:
+            return
     with zipfile.ZipFile(path) as archive:
-        unpacked = sum(item.file_size for item in archive.infolist())
+        items = archive.infolist()
+    if any(item.filename.endswith("constants.pkl") for item in items):
+        raise WeightsError(f"{path} was not opened: it holds a TorchScript program instead of weights. {remedy}")
+    unpacked = sum(item.file_size for item in items)
     if unpacked > _LARGEST_EXPANSION * path.stat().st_size:
         raise WeightsError(f"{path} would unpack to {unpacked / 1e6:.0f} MB, far more than its size. {remedy}")
 

@@ -13,8 +13,9 @@ from typing import Any, Optional
 import torch
 from torch import Tensor
 
-from ...core.errors import OutputError
+from ...core.errors import OutputError, WeightsError
 from ...core.io.files import replacing
+from ...weights.torch_file import read_torch_file
 from ..config import FREE_ON_RESUME, TrainingConfig
 from .case import Case
 from .space import Prepared, TrainingSpace
@@ -105,8 +106,8 @@ class CaseStore:
             return None
         path = self._path(case, options)
         try:
-            return torch.load(path, weights_only=True) if path.is_file() else None
-        except Exception:  # torch has no common error class for damaged files
+            return read_torch_file(path, "") if path.is_file() else None
+        except WeightsError:
             return None
 
     def _write(self, case: Case, content: dict[str, Any], options: dict[str, Any] | None = None) -> None:
