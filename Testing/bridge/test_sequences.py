@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -14,6 +17,7 @@ from support.mrml_nodes import add_linear_parent, add_volume, contents, map_from
 from support.sequences import GRID, a_series, sequences
 from support.volumes import CENTRE, a_blob_image, a_geometry
 from VoxelMorphLib.bridge.nodes import image_from_node, transform_to_node, volume_geometry
+from VoxelMorphLib.bridge.sequences import FrameByFrame, SequenceJob
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import Cancelled, ConfigError, GeometryError, ImageError, WorkerError
 from VoxelMorphLib.core.image import Image
@@ -99,6 +103,36 @@ def test_the_shown_volume_names_its_sequence_and_its_place(logic, scene, series)
         own = map_from_world(transforms.GetNthDataNode(0), POINTS)
         in_world = own @ matrix[:3, :3].T + matrix[:3, 3]
         assert np.abs(in_world - known_forward().apply_to_points(POINTS)).max() < 0.05
+
+
+@pytest.mark.parametrize("is_under", [False, True], ids=["beside it", "under it"])
+def test_the_initial_transform_comes_before_every_frame(logic, scene, series, is_under):
+    initial = transform_to_node(known_forward(0.5), name="rough")
+    _player, proxy = browse(scene, series)
+    proxy.SetAndObserveTransformNodeID(initial.GetID() if is_under else None)
+    fixed, worker = add_volume(a_blob_image(a_geometry("oblique")), "atlas"), MadeUpWorker()
+    logic.registerSequence(proxy, fixed, worker=worker, initialNode=initial)
+    assert len(worker.jobs) == 3
+    for job in worker.jobs:
+        assert job.moving.geometry.matches(GRID)
+        assert np.abs(job.initial.apply_to_points(POINTS) - map_from_world(initial, POINTS)).max() < 0.05
+
+
+def test_the_warnings_of_single_frames_are_kept(sequences, scene):
+    series = FrameByFrame(SequenceJob(a_series(scene, [a_blob_image(GRID, seed) for seed in range(6)]), 0))
+    for index in range(6):
+        job = series.frame_job(index)
+        if job is not None:
+            result = known_result(job)
+            warnings = () if index == 1 else (f"Warning {index}.", "And more.")
+            report = replace(result.report, warnings=warnings)
+            series.take(index, SimpleNamespace(**{**vars(result), "report": report}))
+    assert series.write().warnings == (
+        "Frame 3 of 6 (time 3 s): Warning 2. And more.",
+        "Frame 4 of 6 (time 4.5 s): Warning 3. And more.",
+        "Frame 5 of 6 (time 6 s): Warning 4. And more.",
+        "1 more frame gave warnings, which stand on their transforms.",
+    )
 
 
 def test_registering_in_this_process_aligns_the_frames(logic, scene, sequences):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,9 +25,13 @@ from VoxelMorphLib.core.image import LabelMap
 class FrameWorker(ScriptedWorker):
     """Answers with a known warp, one frame each time the test says so."""
 
+    warnings: tuple[str, ...] = ()
+
     def finish(self) -> None:
         job, on_done = self.jobs[-1], self._callbacks[1]
-        self._answers.append(lambda: on_done(known_result(job)))
+        result = known_result(job)
+        result.report = replace(result.report, warnings=self.warnings)
+        self._answers.append(lambda: on_done(result))
 
 
 @pytest.fixture
@@ -115,6 +121,24 @@ def test_the_fixed_volume_is_the_reference_and_its_mask_goes_along(ready, worker
     answer_all(ready, worker, 3)
     assert len(worker.jobs) == 3
     assert all(0 < job.fixed_mask.array.mean() < 1 and job.moving_mask is None for job in worker.jobs)
+
+
+@pytest.mark.parametrize("reference", ["volume", "frame"])
+def test_the_initial_transform_is_one_to_the_fixed_volume(ready, scene, worker, reference):
+    initial = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "rough")
+    ready.choose(fixedSelector=add_volume(a_blob_image(GRID, 7), "atlas"), initialTransformSelector=initial)
+    choose_reference(ready, reference)
+    ready.click("registerSequenceButton")
+    assert (worker.jobs[0].initial is not None) == (reference == "volume")
+    ready.click("cancelSequenceButton")
+
+
+def test_warnings_of_frames_stand_behind_done(ready, worker):
+    worker.warnings = ("Half resolution.",)
+    ready.click("registerSequenceButton")
+    answer_all(ready, worker, 2)
+    text = ready.ui.statusLabel.text
+    assert text.startswith("Done: heart registered. Frame 2 of 3 (time 1.5 s): Half resolution. Frame 3 of 3")
 
 
 def test_progress_names_the_frame_and_counts_all(ready, worker):

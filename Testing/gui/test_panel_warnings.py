@@ -10,7 +10,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
-from support.panel_runs import is_idle
+from support.panel_runs import is_idle, sentence_after_register
 
 HALF = "The memory of cuda:0 did not suffice, so the volumes were registered at half their resolution."
 
@@ -85,3 +85,29 @@ def test_without_a_result_there_is_no_map(ready):
     choose_overlay(ready, "jacobian")
     assert ready.ui.statusLabel.text == "There is no result to draw a Jacobian map of. Register first."
     assert is_idle(ready)
+
+
+def test_warnings_are_told_also_where_the_measuring_fails(ready, scripted, scene):
+    table = scene.AddNewNodeByClass("vtkMRMLTableNode", "results")
+    ready.widget.panel.parameters.resultsTable = table
+    ready.click("registerButton")
+    scripted.finish(lambda result: replace(result, report=replace(result.report, warnings=(HALF,))))
+    ready.wait(lambda: ready.widget.panel.run._registered)
+    scene.RemoveNode(table)
+    ready.wait(lambda: is_idle(ready))
+    assert ready.ui.statusLabel.text.startswith("Registered, but: ")
+    assert ready.ui.statusLabel.text.endswith(HALF)
+
+
+def test_what_could_not_be_measured_is_refused_at_the_click(ready, scripted, scene):
+    ready.ui.evaluationSection.collapsed = False
+    points = [scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", f"points {count}") for count in (1, 2)]
+    for count, node in enumerate(points, 1):
+        for index in range(count):
+            node.AddControlPoint(index, 0, 0)
+    ready.choose(fixedLandmarksSelector=points[0], movingLandmarksSelector=points[1])
+    assert "points 1 has 1 placed points and points 2 2" in sentence_after_register(ready)
+    ready.choose(movingLandmarksSelector=None)
+    ready.choose(movingSegmentationSelector=scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "empty"))
+    assert "The segmentation empty has no segments" in sentence_after_register(ready)
+    assert not scripted.jobs

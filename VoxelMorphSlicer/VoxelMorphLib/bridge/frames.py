@@ -7,7 +7,7 @@ import slicer
 
 from ..core.errors import ImageError
 from ..core.image import Image
-from .node_geometry import parent_matrix
+from .node_maps import matrix_to_world
 from .volume_nodes import image_from_node
 
 BROWSER_CLASS = "vtkMRMLSequenceBrowserNode"
@@ -18,20 +18,25 @@ class Frames:
 
     Args:
         node: sequence of scalar volumes, or the volume that shows one frame of it.
+        under: transform that does not count where the shown volume lies under it.
 
     Raises:
         ImageError: no sequence of volumes.
         GeometryError: the shown volume is under a non-linear parent.
     """
 
-    def __init__(self, node: slicer.vtkMRMLSequenceNode | slicer.vtkMRMLScalarVolumeNode):
+    def __init__(
+        self,
+        node: slicer.vtkMRMLSequenceNode | slicer.vtkMRMLScalarVolumeNode,
+        under: slicer.vtkMRMLTransformNode | None = None,
+    ):
         self.sequence, self.proxy = sequence_of(node)
         if not len(self) or not isinstance(self.sequence.GetNthDataNode(0), slicer.vtkMRMLScalarVolumeNode):
             raise ImageError(
                 f"{self.sequence.GetName()} is a sequence without volumes. Choose a sequence of scalar volumes."
             )
         #: (4, 4), own coordinates of the frames -> world.
-        self.to_world = np.eye(4) if self.proxy is None else parent_matrix(self.proxy)
+        self.to_world = np.eye(4) if self.proxy is None else matrix_to_world(self.proxy, under)
 
     def __len__(self) -> int:
         return self.sequence.GetNumberOfDataNodes()

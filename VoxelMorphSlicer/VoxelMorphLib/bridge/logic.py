@@ -227,6 +227,7 @@ class VoxelMorphLogic(TrainingLogic):
         weightsDir: Path | None = None,
         allowFallback: bool = False,
         referenceMaskNode: slicer.vtkMRMLNode | None = None,
+        initialNode: slicer.vtkMRMLTransformNode | None = None,
     ) -> tuple[slicer.vtkMRMLSequenceNode, slicer.vtkMRMLSequenceNode, slicer.vtkMRMLSequenceBrowserNode]:
         """Register every frame of a 4-D series to one frame or volume, and wait.
 
@@ -236,6 +237,7 @@ class VoxelMorphLogic(TrainingLogic):
             progress: called with a fraction and a text that names the frame; may raise `Cancelled`, which keeps
                 nothing.
             referenceMaskNode: segmentation or label map on the reference; only what lies inside is looked at.
+            initialNode: transform under which every frame lies roughly on the reference.
 
         The other arguments are those of `register`.
 
@@ -243,7 +245,8 @@ class VoxelMorphLogic(TrainingLogic):
             The sequence of moved volumes on the grid of the reference, the sequence of their transforms, and the
             browser that shows both together.
         """
-        job = SequenceJob(sequenceOrProxyNode, reference, model, options, weightsDir, allowFallback, referenceMaskNode)
+        scene = referenceMaskNode, initialNode
+        job = SequenceJob(sequenceOrProxyNode, reference, model, options, weightsDir, allowFallback, *scene)
         result = register_sequence(job, JobRunner(worker), progress or silent)
         return result.volumes, result.transforms, result.browser
 
@@ -261,6 +264,7 @@ class VoxelMorphLogic(TrainingLogic):
         weightsDir: Path | None = None,
         allowFallback: bool = False,
         referenceMaskNode: slicer.vtkMRMLNode | None = None,
+        initialNode: slicer.vtkMRMLTransformNode | None = None,
     ) -> SequenceRun:
         """Begin to register a 4-D series and return; `worker.poll()` calls back, `cancel()` of the answer stops it.
 
@@ -272,7 +276,8 @@ class VoxelMorphLogic(TrainingLogic):
 
         The other arguments are those of `registerSequence`.
         """
-        job = SequenceJob(sequenceOrProxyNode, reference, model, options, weightsDir, allowFallback, referenceMaskNode)
+        scene = referenceMaskNode, initialNode
+        job = SequenceJob(sequenceOrProxyNode, reference, model, options, weightsDir, allowFallback, *scene)
         return SequenceRun(job, worker, onProgress, onFinished, onFailed)
 
     def evaluate(

@@ -186,6 +186,11 @@ def into_world(transform: Transform, node: slicer.vtkMRMLTransformNode) -> Trans
     return transform.compose(AffineTransform(space_to_world(node)))
 
 
+def scene_map(node: slicer.vtkMRMLTransformNode, geometry: Geometry) -> Transform:
+    """As `world_map`, without VTK: taken over exactly, or sampled on `geometry`; see `transform_from_node`."""
+    return into_world(transform_from_node(node, geometry), node)
+
+
 def set_initial(node: slicer.vtkMRMLTransformNode, initial: slicer.vtkMRMLTransformNode | None) -> None:
     """Note which transform, None for no one, a forward transform contains already."""
     node.SetNodeReferenceID(INITIAL_ROLE, initial.GetID() if initial is not None else None)

@@ -12,16 +12,14 @@ from ..core.errors import ImageError, OutputError
 from ..core.job import RegistrationJob
 from .jacobian_nodes import write_jacobian
 from .mask_nodes import mask_from_node
-from .node_maps import holders, into_world, is_under, matrix_to_world, set_initial
+from .node_maps import holders, is_under, matrix_to_world, scene_map, set_initial
 from .result_nodes import NEW_NODES, check_class, check_targets, pair_of, set_pair, write_registration
 from .rollback import unchanged_on_failure
-from .transform_nodes import transform_from_node
 from .volume_nodes import image_from_node
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..core.transform import Transform
     from ..registration.result import Registration
 
 #: Output beside those of `write_registration`: the map of local volume changes.
@@ -64,7 +62,7 @@ class SceneJob:
         over_fixed, over_moving = holders(earlier[0]), (initial, *holders(earlier[1]))
         self.fixed = image_from_node(fixed, "fixed", matrix_to_world(fixed, *over_fixed))
         self.moving = image_from_node(moving, "moving", matrix_to_world(moving, *over_moving))
-        self.initial = None if initial is None else self._initial_transform(initial)
+        self.initial = None if initial is None else scene_map(initial, self.fixed.geometry)
         self.fixed_mask = mask_from_node(fixed_mask, self.fixed, "fixed", *over_fixed)
         self.moving_mask = mask_from_node(moving_mask, self.moving, "moving", *over_moving)
 
@@ -151,7 +149,3 @@ class SceneJob:
                 f"The result was dropped because {' and '.join(gone)} left the scene while the registration ran; "
                 "nothing was changed."
             )
-
-    def _initial_transform(self, node: slicer.vtkMRMLTransformNode) -> Transform:
-        """World of the fixed volume -> world of the moving one."""
-        return into_world(transform_from_node(node, self.fixed.geometry), node)

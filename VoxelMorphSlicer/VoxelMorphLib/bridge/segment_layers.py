@@ -44,15 +44,25 @@ def segment_layers(segmentation: slicer.vtkSegmentation, to_world: np.ndarray, n
         yield Layer(labels, tuple(segmentation.GetSegmentIDsForLayer(index, BINARY)))
 
 
+def check_segments(node: slicer.vtkMRMLSegmentationNode) -> None:
+    """Refuse a segmentation without content.
+
+    Raises:
+        ImageError: no segments.
+    """
+    segmentation = node.GetSegmentation()
+    if segmentation is None or segmentation.GetNumberOfSegments() == 0:
+        raise ImageError(f"The segmentation {node.GetName()} has no segments. Add or load some first.")
+
+
 def binary_segmentation(node: slicer.vtkMRMLSegmentationNode) -> slicer.vtkSegmentation:
     """The segmentation with label maps: the node's own, or a converted copy where it holds surfaces.
 
     Raises:
         ImageError: no segments, or they cannot be turned into label maps.
     """
+    check_segments(node)
     segmentation = node.GetSegmentation()
-    if segmentation is None or segmentation.GetNumberOfSegments() == 0:
-        raise ImageError(f"The segmentation {node.GetName()} has no segments. Add or load some first.")
     if segmentation.GetSourceRepresentationName() == BINARY:
         return segmentation
     copy = slicer.vtkSegmentation()

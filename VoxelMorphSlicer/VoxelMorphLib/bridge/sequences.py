@@ -17,7 +17,7 @@ from ..core.transform import AffineTransform, Transform
 from .frames import BROWSER_CLASS, Frames
 from .hierarchy import place_beside
 from .mask_nodes import mask_from_node
-from .node_maps import set_space
+from .node_maps import scene_map, set_space
 from .result_nodes import set_provenance
 from .rollback import unchanged_on_failure
 from .transform_nodes import transform_to_node
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 #: What all frames are registered to: the number of a frame, counted from 0, or a volume.
 Reference = Union[int, "slicer.vtkMRMLScalarVolumeNode"]
 
+#: Frames whose warnings are told one by one.
+MOST_WARNED = 3
+
 
 @dataclass(frozen=True, eq=False)
 class SequenceResult:
@@ -41,11 +44,13 @@ class SequenceResult:
         volumes: every frame on the grid of the reference.
         transforms: for every frame the transform under which it lies on the reference.
         browser: shows both together.
+        warnings: sentences about single frames.
     """
 
     volumes: slicer.vtkMRMLSequenceNode
     transforms: slicer.vtkMRMLSequenceNode
     browser: slicer.vtkMRMLSequenceBrowserNode
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +63,8 @@ class SequenceJob:
         model, options, weights_dir, allow_fallback: as of a `RegistrationJob`.
         reference_mask: segmentation or label map on the reference; only what lies inside is looked at. Frames have
             none, because what moves leaves the mask of another moment.
+        initial: transform node under which every frame lies roughly on the reference; frames whose shown volume lies
+            under it already are read where they were before.
     """
 
     node: slicer.vtkMRMLNode
@@ -67,6 +74,7 @@ class SequenceJob:
     weights_dir: Path | None = None
     allow_fallback: bool = False
     reference_mask: slicer.vtkMRMLNode | None = None
+    initial: slicer.vtkMRMLTransformNode | None = None
 
 
 class FrameByFrame:
@@ -82,10 +90,12 @@ class FrameByFrame:
     """
 
     def __init__(self, job: SequenceJob):
-        self.job, self.frames = job, Frames(job.node)
+        self.job, self.frames = job, Frames(job.node, job.initial)
         self.scene = self.frames.sequence.GetScene()
         self.fixed = _reference_image(job.reference, self.frames)
         self.fixed_mask = mask_from_node(job.reference_mask, self.fixed, "fixed")
+        self.initial = None if job.initial is None else scene_map(job.initial, self.fixed.geometry)
+        self._warned: dict[int, tuple[str, ...]] = {}
         name = self.frames.sequence.GetName()
         self.volumes, self.transforms = self.frames.like(f"{name} moved"), self.frames.like(f"{name} transforms")
         self._count = len(self.frames)
@@ -115,6 +125,7 @@ class FrameByFrame:
             self.job.model,
             options,
             self.job.weights_dir,
+            self.initial,
             allow_fallback=self.job.allow_fallback,
             fixed_mask=self.fixed_mask,
         )
@@ -122,6 +133,8 @@ class FrameByFrame:
     def take(self, index: int, registration: Registration) -> None:
         """Keep the answer of one frame, outside of the scene."""
         self._check_present()
+        if registration.report.warnings:
+            self._warned[index] = tuple(registration.report.warnings)
         self._keep(index, registration.moved, registration.forward, registration.report.to_dict())
 
     def named(self, error: VoxelMorphError, index: int) -> VoxelMorphError:
@@ -141,7 +154,16 @@ class FrameByFrame:
         """Add the results to the scene; when that fails the scene is unchanged."""
         self._check_present()
         with unchanged_on_failure(self.scene, []):
-            return _added(self.scene, self.frames, self.volumes, self.transforms)
+            return _added(self.scene, self.frames, self.volumes, self.transforms, self._warnings())
+
+    def _warnings(self) -> tuple[str, ...]:
+        """Of a few frames; the transforms of the others tell theirs."""
+        named = list(self._warned)[:MOST_WARNED]
+        sentences = [f"{self._title(index)}: {' '.join(self._warned[index])}" for index in named]
+        left = len(self._warned) - len(named)
+        if left:
+            sentences.append(f"{left} more frame{'s' * (left > 1)} gave warnings, which stand on their transforms.")
+        return tuple(sentences)
 
     def _keep(self, index: int, moved: Image, forward: Transform, report: dict) -> None:
         sequence = self.frames.sequence
@@ -228,6 +250,7 @@ def _added(
     frames: Frames,
     volumes: slicer.vtkMRMLSequenceNode,
     transforms: slicer.vtkMRMLSequenceNode,
+    warnings: tuple[str, ...],
 ) -> SequenceResult:
     for node in (volumes, transforms):
         node.SetName(scene.GenerateUniqueName(node.GetName()))
@@ -238,4 +261,4 @@ def _added(
     browser.AddSynchronizedSequenceNode(transforms)
     for node in (volumes, transforms, browser):
         place_beside(node, frames.proxy or frames.sequence)
-    return SequenceResult(volumes, transforms, browser)
+    return SequenceResult(volumes, transforms, browser, warnings)

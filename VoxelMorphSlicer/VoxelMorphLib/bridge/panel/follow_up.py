@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 from slicer.i18n import tr as _
 
+from ..landmarks import landmark_pairs
 from ..result_nodes import pair_of, set_pair, warnings_of
+from ..segment_layers import check_segments
 from ..steps import Steps
 from .outputs import forget_earlier
 
@@ -19,6 +21,20 @@ _INPUTS = (
     "fixedLandmarks",
     "movingLandmarks",
 )
+
+
+def check_inputs(chosen) -> None:
+    """Refuse before a registration what cannot be carried along or measured after it.
+
+    Raises:
+        ImageError: landmarks that cannot be paired, or a segmentation without segments.
+    """
+    landmarks = _both(chosen.fixedLandmarks, chosen.movingLandmarks)
+    if None not in landmarks:
+        landmark_pairs(*landmarks)
+    for segmentation in (chosen.fixedSegmentation, chosen.movingSegmentation):
+        if segmentation is not None:
+            check_segments(segmentation)
 
 
 def follow_up(chosen, targets: dict, logic, nodes: dict) -> Steps:

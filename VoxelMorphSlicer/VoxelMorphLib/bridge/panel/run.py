@@ -9,9 +9,10 @@ from slicer.i18n import tr as _
 
 from ...core.config import RegistrationOptions
 from ...core.errors import Cancelled
+from ..result_nodes import warnings_of
 from ..steps import StepRunner, Steps
 from . import outputs
-from .follow_up import follow_up
+from .follow_up import check_inputs, follow_up
 from .progress_section import ProgressSection
 from .sentences import sentence_of
 from .sequence_section import FRAME
@@ -58,6 +59,7 @@ class Run:
         self._targets: dict = {}
         self._steps: StepRunner | None = None
         self._registered = False
+        self._warnings: list[str] = []
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self._poll)
@@ -122,6 +124,7 @@ class Run:
             self._timer.start()
 
     def _startPair(self, parameters) -> Callable[[], None]:
+        check_inputs(parameters)
         self._targets = outputs.targets(parameters)
         handle = self._logic.start(
             parameters.fixedVolume,
@@ -150,6 +153,7 @@ class Run:
             worker=self._worker,
             allowFallback=parameters.allowFallback,
             referenceMaskNode=parameters.fixedMask,
+            initialNode=None if is_frame else parameters.initialTransform,
             onProgress=self._progress.progress,
             onFinished=self._finishSeries,
             onFailed=self._fail,
@@ -165,12 +169,13 @@ class Run:
     def _finish(self, nodes) -> None:
         for output, name in outputs.REGISTERED.items():
             setattr(self._parameters, name, nodes[output])
-        self._registered = True
+        self._registered, self._warnings = True, warnings_of(nodes["forward"])
         self._steps = StepRunner(follow_up(self._parameters, self._targets, self._logic, nodes))
 
     def _finishSeries(self, result) -> None:
         self._parameters.sequenceBrowser = result.browser
-        self._end(_("Done: {name}").format(name=result.browser.GetName()))
+        done = _("Done: {name}").format(name=result.browser.GetName())
+        self._end(" ".join([f"{done}.", *result.warnings]) if result.warnings else done)
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, Cancelled):
@@ -186,7 +191,9 @@ class Run:
             self._end(" ".join([done.value, *self._steps.warnings]))
         except Exception as error:  # the panel must be usable again, whatever a node or VTK does
             text = sentence_of(error)
-            self._end(_("Registered, but: {error}").format(error=text) if self._registered else text, error)
+            if self._registered:
+                text = " ".join([_("Registered, but: {error}").format(error=text), *self._warnings])
+            self._end(text, error)
         else:
             if text:
                 self._progress.progress(1.0, text)
