@@ -201,6 +201,13 @@ def test_the_licence_question_says_where_a_model_comes_from(section, dialogs):
     assert "Source: bundled with this extension" in bundled
 
 
+@pytest.mark.parametrize(("model", "told"), [("synthmorph-shapes", True), ("synthmorph-deform-3", False)])
+def test_the_licence_question_tells_that_a_download_cannot_be_checked(section, dialogs, model, told):
+    dialogs.answer(False)
+    section.approve(model)
+    assert ("Nobody published a checksum of this file" in dialogs.texts[0]) == told
+
+
 def test_models_under_our_own_licence_ask_nothing(section, dialogs):
     assert section.approve(OPTIMISE)
     assert section.approve(DOWNLOADED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
@@ -65,6 +67,18 @@ def test_a_good_download_registers(downloading, scene, cache, weights, server):
     assert "downloaded" in downloading.ui.modelFactsLabel.text
     assert registers(downloading)
     assert server.ranges_asked == [None]
+
+
+def test_a_download_that_nothing_could_check_is_told_once(downloading, cache, weights, server):
+    write_catalogue(cache, weights, server.url(f"/{FILE}"), sha256=None)
+    choose_tiny(downloading)
+    told = (
+        f"Nobody published a checksum of {FILE}, so its first download could not be checked; from now on it must stay"
+    )
+    assert registers(downloading)
+    assert f" {told} {hashlib.sha256(weights).hexdigest()}." in downloading.ui.statusLabel.text
+    assert registers(downloading)
+    assert told not in downloading.ui.statusLabel.text
 
 
 ANSWERS = {

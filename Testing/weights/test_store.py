@@ -12,7 +12,14 @@ from VoxelMorphLib.weights import store
 from VoxelMorphLib.weights.catalogue import load_catalogue
 from VoxelMorphLib.weights.checksum import pin_path, read_pin, sha256_of
 from VoxelMorphLib.weights.entry import ModelEntry
-from VoxelMorphLib.weights.store import delete_downloaded, downloaded_files, locate_weights, state, unfinished_bytes
+from VoxelMorphLib.weights.store import (
+    delete_downloaded,
+    downloaded_files,
+    locate_weights,
+    pin_notice,
+    state,
+    unfinished_bytes,
+)
 
 CONTENT = bytes(range(256)) * 100
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -143,9 +150,12 @@ def test_a_missing_users_folder_is_refused(an_entry, tmp_path):
 
 def test_an_unpublished_checksum_is_kept_at_the_first_download(an_unpublished_checksum, server):
     texts = []
+    assert pin_notice(an_unpublished_checksum) is None
     path = locate_weights(an_unpublished_checksum, progress=lambda _f, text: texts.append(text))
     assert read_pin(path) == SHA256
-    assert f"Nobody published a checksum of model.h5; from now on it must stay {SHA256}" in texts
+    assert texts[-1].startswith("Nobody published a checksum of model.h5, so its first download could not be checked;")
+    assert texts[-1].endswith(f" it must stay {SHA256}.")
+    assert pin_notice(an_unpublished_checksum) == texts[-1]
     path.write_bytes(CONTENT[::-1])
     server.pages["/model.h5"].content = b"another version"
     with pytest.raises(WeightsError, match=f"instead of {SHA256}; it was removed"):
@@ -184,6 +194,7 @@ def test_a_model_without_weights_has_no_file(an_entry):
     assert state(optimise) == "bundled"
     assert not delete_downloaded(optimise)
     assert unfinished_bytes(optimise) == 0
+    assert pin_notice(optimise) is None
     with pytest.raises(ConfigError, match="The model optimise has no weights"):
         locate_weights(optimise)
 

@@ -16,6 +16,7 @@ from ..networks.fields import FieldPair
 from ..weights.catalogue import find_entry, load_catalogue
 from ..weights.entry import ModelEntry
 from ..weights.load import load_network
+from ..weights.store import pin_notice
 from .network_cache import NetworkCache
 from .optimise import VelocityOptimiser, optimiser_space
 
@@ -34,11 +35,13 @@ class Matcher:
         device: that it computes on.
         predict: (moving, fixed, progress, fixed mask, moving mask) -> fields; tensors (1, 1, I, J, K) on `device`, or
             None for no mask.
+        warnings: sentences about its first use.
     """
 
     entry: ModelEntry
     device: str
     predict: Callable[[torch.Tensor, torch.Tensor, Progress, _Mask, _Mask], FieldPair]
+    warnings: tuple[str, ...] = ()
 
     def space(self, fixed: Geometry) -> NetworkSpace:
         """The grid and intensities to encode a pair for."""
@@ -94,5 +97,8 @@ def load_matcher(
         optimiser = VelocityOptimiser(options.smoothness, options.budget_s)
         return Matcher(find_entry(name), device, optimiser.fields)
     load = networks.load if networks is not None else load_network
+    told = pin_notice(known_entry(name))
     network, entry = load(model, weights_dir, device, options.precision, progress, options.hyper)
-    return Matcher(entry, device, lambda moving, fixed, _progress, *_masks: network.fields(moving, fixed))
+    notice = pin_notice(entry)
+    said = (notice,) if notice and notice != told else ()
+    return Matcher(entry, device, lambda moving, fixed, _progress, *_masks: network.fields(moving, fixed), said)

@@ -92,7 +92,7 @@ def register(
     with job.stage("measure", 0.9, 1.0):
         figures = measure(fixed, moving, moved, job.initial, forward, inverse)
     progress(1.0, "Done")
-    return Registration(moved, forward, inverse, job.report(matcher, figures, alignment.warnings))
+    return Registration(moved, forward, inverse, job.report(matcher, figures, matcher.warnings + alignment.warnings))
 
 
 class _Job:

@@ -75,6 +75,14 @@ def downloaded_files(entry: ModelEntry) -> list[Path]:
     return [file for file in (path, pin_path(path), part_path(path), tag_path(path)) if file.is_file()]
 
 
+def pin_notice(entry: ModelEntry | None) -> str | None:
+    """What to tell at the first use of a model whose authors publish no checksum; None where nothing was kept."""
+    if entry is None or entry.file is None or entry.sha256 is not None:
+        return None
+    path = default_cache_folder() / entry.file
+    return _notice(path, read_pin(path)) if pin_path(path).is_file() else None
+
+
 def delete_downloaded(entry: ModelEntry) -> bool:
     """Remove a model from the cache, unfinished downloads included; the extension's and user's folders stay.
 
@@ -147,4 +155,11 @@ def _fetch(entry: ModelEntry, progress: Progress) -> Path:
 
 def _pin(entry: ModelEntry, path: Path, sha256: str, progress: Progress) -> None:
     write_pin(path, sha256, entry.url)
-    progress(1.0, f"Nobody published a checksum of {path.name}; from now on it must stay {sha256}")
+    progress(1.0, _notice(path, sha256))
+
+
+def _notice(path: Path, sha256: str | None) -> str:
+    return (
+        f"Nobody published a checksum of {path.name}, so its first download could not be checked; from now on it must "
+        f"stay {sha256}."
+    )

@@ -65,8 +65,12 @@ def licence_question(entry: ModelEntry) -> str:
     terms = text.format(title=entry.title, licence=entry.licence or _("not stated by its authors"))
     source = _("Source: {source}").format(source=_("bundled with this extension") if bundled else entry.url)
     citation = _("Cite: {citation}").format(citation=entry.citation or _("not stated"))
+    unchecked = _(
+        "Nobody published a checksum of this file: the first download cannot be checked, and later ones must equal it."
+    )
+    remarks = "" if bundled or entry.sha256 else f"\n\n{unchecked}"
     answer = _("Do you agree to use it under these terms? You are asked once per model.")
-    return f"{terms}\n\n{source}\n{citation}\n\n{answer}"
+    return f"{terms}\n\n{source}\n{citation}{remarks}\n\n{answer}"
 
 
 def _availability(entry: ModelEntry, state: str, unfinished: int) -> str:
