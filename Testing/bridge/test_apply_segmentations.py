@@ -21,6 +21,7 @@ from VoxelMorphLib.bridge.steps import finish
 from VoxelMorphLib.core.errors import GeometryError, ImageError, OutputError
 from VoxelMorphLib.core.image import LabelMap
 from VoxelMorphLib.core.transform import IDENTITY
+from vtk.util.numpy_support import vtk_to_numpy
 
 TERMINOLOGY = (
     "Segmentation category and type~SCT^123037004^Anatomical Structure~SCT^10200004^Liver~^^~Anatomic codes~^^~^^"
@@ -48,6 +49,28 @@ def overlapping(volumes):
     liver.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), TERMINOLOGY)
     liver.SetTag("Reviewed", "yes")
     return node
+
+
+def test_layers_take_no_more_than_what_they_hold(overlapping, volumes):
+    shift = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "shift")
+    grid = add_volume(a_blob_image(a_geometry("oblique", (60, 58, 56), 1.0)), "large")
+    result = apply_transform(overlapping, Application(shift, reference=grid)).GetSegmentation()
+    for segment_id, most in (("zone_a", 26), ("whole", 20)):
+        data = result.GetSegment(segment_id).GetRepresentation(BINARY)
+        assert max(data.GetDimensions()) <= most
+        array = vtk_to_numpy(data.GetPointData().GetScalars()).reshape(data.GetDimensions()[::-1])
+        for axis in range(3):
+            assert array.take(0, axis).any() and array.take(-1, axis).any()
+
+
+def test_what_leaves_the_grid_leaves_an_empty_segment(overlapping, volumes):
+    shift = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "shift")
+    matrix = np.eye(4)
+    matrix[0, 3] = 500
+    shift.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+    result = apply_transform(overlapping, Application(shift, reference=volumes[0]))
+    assert result.GetSegmentation().GetNumberOfSegments() == 3
+    assert not segment_voxels(result, "whole").any()
 
 
 def test_everything_known_about_segments_is_kept(overlapping, registered, volumes):

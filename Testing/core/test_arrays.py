@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from VoxelMorphLib.core.arrays import pad_centred, zoom_nearest
+from VoxelMorphLib.core.arrays import bounding_box, pad_centred, zoom_nearest
 from VoxelMorphLib.core.errors import GeometryError
 
 
@@ -26,3 +26,10 @@ def test_zooming_repeats_voxels():
     assert zoomed.shape == (4, 6) and set(zoomed.flat) <= set(labels.flat)
     assert zoomed[0, 0] == labels[0, 0] and zoomed[-1, -1] == labels[-1, -1]
     assert zoom_nearest(labels, (1, 2)).shape == (2, 6)
+
+
+def test_the_bounding_box_holds_all_that_is_set_and_no_more():
+    mask = np.zeros((6, 7, 8), bool)
+    assert mask[bounding_box(mask)].size == 0
+    mask[1, 2, 7] = mask[4, 2, 3] = True
+    assert bounding_box(mask) == (slice(1, 5), slice(2, 3), slice(3, 8))

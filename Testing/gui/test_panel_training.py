@@ -231,6 +231,9 @@ def test_a_training_shows_progress_and_curves(ready, behave, scene, tmp_path):
     pick(ready, "trainingCurvesComboBox", "dice")
     ready.click("showCurvesButton")
     assert slicer.app.applicationLogic().GetSelectionNode().GetActivePlotChartID() == charts.GetItemAsObject(1).GetID()
+    scene.RemoveNode(scene.GetFirstNodeByName("out loss table"))
+    ready.click("showCurvesButton")
+    assert charts.GetItemAsObject(0).GetNthPlotSeriesNode(0).GetTableNode().GetName() == "out loss table"
     assert not ready.ui.trainingEpochsSpinBox.enabled
     ready.click("cancelTrainingButton")
     assert ready.ui.trainingStatusLabel.text.startswith("Stopping after the current step (0:")

@@ -50,6 +50,24 @@ def test_the_folder_of_label_maps_is_chosen_by_a_button(panel, dialogs):
     assert kept(panel)["label_list"] == "/data/labels"
 
 
+def test_what_cannot_be_used_stays_to_be_corrected(panel):
+    edit = panel.ui.trainingRateEdit
+    edit.text = "fast"
+    panel.ui.trainingEpochsSpinBox.value = 7
+    assert (edit.text, kept(panel)["epochs"]) == ("fast", 7)
+    assert panel.ui.trainButton.toolTip == panel.ui.trainingProblemLabel.text == "lr: 'fast' is not a number."
+    edit.text = "0.01"
+    assert panel.ui.trainButton.enabled
+    assert kept(panel)["lr"] == 0.01
+
+
+def test_another_recipe_begins_with_values_that_can_be_used(panel):
+    panel.ui.trainingRateEdit.text = "fast"
+    activate(panel.ui.trainingRecipeComboBox, "pairwise")
+    assert panel.ui.trainButton.enabled
+    assert float(panel.ui.trainingRateEdit.text) == section(panel).config.lr
+
+
 def test_the_folder_of_label_maps_is_locked_where_a_recipe_has_none(panel):
     activate(panel.ui.trainingRecipeComboBox, "pairwise")
     assert panel.ui.trainingLabelFolderButton.enabled == hasattr(section(panel).config, "label_list")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import slicer
 from VoxelMorphLib.core.image import LabelMap
+from vtk import vtkMatrix4x4
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 BINARY = "Binary labelmap"
@@ -32,11 +33,35 @@ def add_segmentation(name: str, layers: Sequence[LabelMap], segments: Sequence[t
 
 
 def segment_voxels(node, segment_id: str) -> np.ndarray:
-    """(I, J, K), bool, the voxels of one segment on the grid of its layer."""
+    """(I, J, K), bool, the voxels of one segment on the reference grid of the node, or on that of its layer."""
     segment = node.GetSegmentation().GetSegment(segment_id)
     image = segment.GetRepresentation(BINARY)
     array = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1]).transpose(2, 1, 0)
-    return array == segment.GetLabelValue()
+    filled, grid = array == segment.GetLabelValue(), _reference_grid(node)
+    if grid is None:
+        return filled
+    first = np.linalg.solve(_affine(grid), _affine(image) @ [*image.GetExtent()[::2], 1])[:3]
+    np.testing.assert_allclose(first, np.round(first), atol=1e-3)
+    whole = np.zeros(grid.GetDimensions(), bool)
+    whole[tuple(slice(int(low), int(low) + n) for low, n in zip(np.round(first), filled.shape))] = filled
+    return whole
+
+
+def _reference_grid(node):
+    """Voxelless image of the grid that the segment editor works on."""
+    if not node.GetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole()):
+        return None
+    name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+    text = node.GetSegmentation().GetConversionParameter(name)
+    grid = slicer.vtkOrientedImageData()
+    slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, grid, False)
+    return grid
+
+
+def _affine(image) -> np.ndarray:
+    matrix = vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
 
 
 def _oriented_image(labels: LabelMap):

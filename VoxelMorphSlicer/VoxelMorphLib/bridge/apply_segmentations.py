@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import slicer
 
+from ..core.arrays import bounding_box
 from ..core.errors import OutputError
 from ..core.geometry import Geometry
 from ..core.image import LabelMap
@@ -50,7 +53,7 @@ def segmentation_steps(
     for layer in segment_layers(source, to_world, node.GetName()):
         layers.append(layer)
         yield None
-    labels = yield lambda: [i_fastest(transform.resample(_voxels_of(layer), geometry)) for layer in layers]
+    labels = yield lambda: [trimmed(transform.resample(_voxels_of(layer), geometry)) for layer in layers]
     moved = slicer.vtkSegmentation()
     moved.SetSourceRepresentationName(BINARY)
     images = {}
@@ -67,6 +70,14 @@ def segmentation_steps(
 def _voxels_of(layer: Layer) -> LabelMap:
     """The label map of a layer; one empty voxel where it has none."""
     return layer.labels or LabelMap(np.zeros((1, 1, 1), np.uint8), Geometry((1, 1, 1), np.eye(4)))
+
+
+def trimmed(labels: LabelMap) -> LabelMap:
+    """What is filled, in VTK's order in memory; Slicer keeps its layers so, and one per segment where all overlap."""
+    box = bounding_box(labels.array != 0)
+    array = labels.array[box] if labels.array[box].size else np.zeros((1, 1, 1), labels.array.dtype)
+    place = labels.geometry.shifted([part.start for part in box], array.shape)
+    return i_fastest(replace(labels, array=array, geometry=place))
 
 
 def _described(example: slicer.vtkSegment) -> slicer.vtkSegment:

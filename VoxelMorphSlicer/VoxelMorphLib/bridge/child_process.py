@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..weights.folders import default_cache_folder
+
 LIBRARY_FOLDER = Path(__file__).resolve().parents[2]
 
 
@@ -31,6 +33,8 @@ def child_options(environment: Mapping[str, str]) -> dict[str, Any]:
     python = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"}
     # Slicer names a plug-in there that reads images from its own scene; other processes would load MRML and VTK by it.
     python["ITK_AUTOLOAD_PATH"] = ""
+    if os.environ.get("VXM_CACHE"):  # may be relative to this process's folder
+        python["VXM_CACHE"] = str(default_cache_folder().absolute())
     # The working folder comes first on sys.path of `python -m`: it must hold nothing but the library.
     return {"cwd": LIBRARY_FOLDER, "env": {**os.environ, **python, **environment}, **_own_group()}
 

@@ -107,6 +107,8 @@ class Curves:
             chart.SetXAxisTitle("Epoch")
             chart.SetYAxisTitle(KINDS[kind].name)
         known = {series.GetYColumnName() for series in _series(chart)}
+        for series in _series(chart):
+            series.SetAndObserveTableNodeID(table.GetID())  # the one before may have been deleted
         for column in columns:
             if column not in known:
                 series = self._add("vtkMRMLPlotSeriesNode", kind, _label(column))

@@ -10,6 +10,7 @@ from typing import Optional
 import numpy as np
 import slicer
 
+from ..core.arrays import bounding_box
 from ..core.errors import OutputError
 from ..core.geometry import Geometry
 from ..core.image import Image
@@ -197,7 +198,7 @@ def _overlap(seen: _Seen) -> Iterator[Row]:
 
 def _compare(truth: np.ndarray, mask: np.ndarray, spacing: np.ndarray) -> tuple[float | None, ...]:
     """Dice, HD95 and mean surface distance; None where a structure has no voxel to measure from."""
-    box = _bounding_box(truth | mask)
+    box = bounding_box(truth | mask)  # both surfaces lie inside, so distances there are those of the whole grid
     truth, mask = truth[box], mask[box]
     if not truth.any():
         return None, None, None
@@ -206,15 +207,6 @@ def _compare(truth: np.ndarray, mask: np.ndarray, spacing: np.ndarray) -> tuple[
         return overlap, None, None
     distances = surface_distances(truth, mask, spacing)
     return overlap, distances.percentile95, distances.mean
-
-
-def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
-    """Both surfaces lie inside, so distances within the box are those of the whole grid."""
-    extents = []
-    for axis in range(3):
-        filled = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
-        extents.append(slice(filled[0], filled[-1] + 1) if filled.size else slice(0, 0))
-    return tuple(extents)
 
 
 def _unmatched(structure: Structure, missing_in: slicer.vtkMRMLNode) -> Row:

@@ -1,4 +1,4 @@
-"""Arrays brought to another extent without interpolation: padded around their centre, or with repeated voxels."""
+"""Arrays brought to another extent without interpolation: padded, trimmed, or with repeated voxels."""
 
 from __future__ import annotations
 
@@ -27,3 +27,12 @@ def zoom_nearest(array: np.ndarray, factors: float | Sequence[float]) -> np.ndar
     from scipy.ndimage import zoom
 
     return zoom(array, factors, order=0)
+
+
+def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
+    """The smallest part of an array that holds all that is set: (I, J, K) bool -> slices, empty where nothing is."""
+    box = []
+    for axis in range(mask.ndim):
+        filled = np.flatnonzero(mask.any(axis=tuple(set(range(mask.ndim)) - {axis})))
+        box.append(slice(int(filled[0]), int(filled[-1]) + 1) if filled.size else slice(0, 0))
+    return tuple(box)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.arrays import bounding_box
 from ..core.image import Image
 from ..core.transform import AffineTransform, Transform
 from .measures import foreground
@@ -90,14 +91,9 @@ def _view(slice_: Slice, images: dict[str, Image], windows: dict[str, Window], f
 
 def _content_box(image: Image) -> tuple[slice, ...]:
     """The voxels around what an image shows, with a margin of 12 mm; air around a head only makes pictures small."""
-    inside = foreground(image)
-    box = []
-    for axis, spacing in enumerate(image.geometry.spacing):
-        others = tuple(other for other in range(3) if other != axis)
-        found = np.flatnonzero(inside.any(axis=others))
-        margin = math.ceil(_MARGIN_MM / spacing)
-        box.append(slice(max(int(found[0]) - margin, 0), int(found[-1]) + margin + 1))
-    return tuple(box)
+    margins = [math.ceil(_MARGIN_MM / spacing) for spacing in image.geometry.spacing]
+    box = zip(bounding_box(foreground(image)), margins)
+    return tuple(slice(max(part.start - margin, 0), part.stop + margin) for part, margin in box)
 
 
 def _crop(image: Image, box: tuple[slice, ...]) -> Image:

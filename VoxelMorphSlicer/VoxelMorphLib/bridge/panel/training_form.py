@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Callable
 
 import qt
@@ -80,16 +81,17 @@ class TrainingForm:
         """Offer these devices."""
         self._boxes["device"].setChoices(choices)
 
-    def show(self, config: TrainingConfig, keepText: bool = False) -> None:
+    def show(self, config: TrainingConfig, keepText: bool = False, wrong: Collection[str] = ()) -> None:
         """Show a configuration.
 
         Args:
             config: what is shown.
             keepText: leave the text under "More options" as it was typed.
+            wrong: options whose widgets hold what cannot be used, which stays to be corrected.
         """
         self._showing = True
         try:
-            self._show(config)
+            self._show(config, wrong)
             if not keepText:
                 self.ui.trainingOptionsEdit.plainText = config_json(config)
         finally:
@@ -112,7 +114,7 @@ class TrainingForm:
     def _matters(self, config: TrainingConfig | None, name: str) -> bool:
         return not name.startswith("ncc_") or (config is not None and config.image_loss == "ncc")
 
-    def _show(self, config: TrainingConfig) -> None:
+    def _show(self, config: TrainingConfig, wrong: Collection[str]) -> None:
         for name, box in self._boxes.items():
             value = getattr(config, name)
             if not box.show(value):
@@ -123,9 +125,11 @@ class TrainingForm:
             if edit.currentPath != value:
                 edit.currentPath = value
         for name, widget in WHOLES.items():
-            getattr(self.ui, widget).value = getattr(config, name)
+            if name not in wrong:
+                getattr(self.ui, widget).value = getattr(config, name)
         for name, widget in TEXTS.items():
-            self._showText(getattr(self.ui, widget), config, name)
+            if name not in wrong:
+                self._showText(getattr(self.ui, widget), config, name)
 
     def _showText(self, edit, config: TrainingConfig, name: str) -> None:
         """Leave what was typed where it means the value already: "1e-4" stays "1e-4"."""

@@ -205,6 +205,8 @@ class TrainingSection:
             self._problems[name] = str(error)
         else:
             self._problems.pop(name, None)
+            if name == "recipe":  # all widgets show what it begins with
+                self._problems.clear()
             self._keep(config)
         self._showButtons()
 
@@ -220,7 +222,7 @@ class TrainingSection:
 
     def _keep(self, config: TrainingConfig, keepText: bool = False) -> None:
         self.config = config
-        self.form.show(config, keepText)
+        self.form.show(config, keepText, self._problems)
         self._stored = settings.settings_text(config)
         if self.parameters is not None:
             self.parameters.training = self._stored
