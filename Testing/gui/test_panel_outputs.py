@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
@@ -113,3 +114,14 @@ def test_a_node_that_was_chosen_to_receive_the_map_stays_chosen(panel):
     wanted = chosen(panel).jacobianVolume
     register_and_cancel(panel)
     assert chosen(panel).jacobianVolume is wanted
+
+
+def test_without_deformation_the_transforms_are_linear(panel):
+    chosen(panel).model, chosen(panel).affine = "linear", "rigid"
+    assert not panel.ui.smoothnessSlider.enabled
+    nodes = register(panel)
+    forward, inverse = nodes["forwardTransform"], nodes["inverseTransform"]
+    assert {forward.GetClassName(), inverse.GetClassName()} == {"vtkMRMLLinearTransformNode"}
+    product = slicer.util.arrayFromTransformMatrix(forward) @ slicer.util.arrayFromTransformMatrix(inverse)
+    assert product == pytest.approx(np.eye(4), abs=1e-6)
+    assert slicer.util.arrayFromVolume(nodes["jacobianVolume"]) == pytest.approx(1, abs=1e-4)

@@ -68,6 +68,34 @@ def test_a_large_motion_comes_back_with_the_default_start(a_fixed_image: Image, 
     assert error_mm(result, truth, a_fixed_image) < 0.7
 
 
+@pytest.mark.parametrize("name", ["LPS", "left-handed oblique"])
+@pytest.mark.parametrize("kind", ["rigid", "affine"])
+def test_without_deformation_the_start_is_all(a_fixed_image: Image, kind: str, name: str) -> None:
+    truth = motion((6.0, -4.0, 3.0), 12)
+    moving = seen_through(truth, a_moving_grid(name))
+    result = register(a_fixed_image, moving, "linear", RegistrationOptions(affine=kind))
+    assert error_mm(result, truth, a_fixed_image) < 0.7
+    matrix = result.forward.as_matrix()
+    np.testing.assert_allclose(matrix @ result.inverse.as_matrix(), np.eye(4), atol=1e-9)
+    if kind == "rigid":
+        np.testing.assert_allclose(matrix[:3, :3] @ matrix[:3, :3].T, np.eye(3), atol=1e-6)
+    assert (result.report.model, result.report.affine, result.report.device) == ("linear", kind, "cpu")
+    assert result.report.folded_percent == 0
+
+
+def test_without_deformation_an_initial_transform_is_a_part(a_fixed_image: Image) -> None:
+    truth = motion((6.0, -4.0, 3.0), 12)
+    moving = seen_through(truth, a_moving_grid("LPS"))
+    options = RegistrationOptions(affine="rigid")
+    result = register(a_fixed_image, moving, "linear", options, initial=motion((4.0, -3.0, 2.0), 9))
+    assert error_mm(result, truth, a_fixed_image) < 0.7
+
+
+def test_without_deformation_and_start_there_is_nothing_to_do(a_fixed_image: Image) -> None:
+    with pytest.raises(ConfigError, match="linear does nothing without a start"):
+        register(a_fixed_image, a_fixed_image, "linear", QUICK)
+
+
 def test_equal_images_stay_aligned(a_fixed_image: Image) -> None:
     result = register(a_fixed_image, a_fixed_image, options=QUICK)
     assert error_mm(result, AffineTransform(np.eye(4)), a_fixed_image) < 0.1

@@ -69,9 +69,11 @@ def test_shipped_files_have_allowed_addresses_and_their_own_names():
             assert entry.url.endswith(f"/{entry.file}")
 
 
-def test_optimise_needs_no_weights_and_brings_any_pair_together_first():
-    entry = load_catalogue()["optimise"]
-    assert (entry.architecture, entry.file, entry.url, entry.modality) == ("optimise", None, None, "any")
+@pytest.mark.parametrize("name", ["optimise", "linear"])
+def test_what_needs_no_weights_brings_any_pair_together_first(name):
+    entry = load_catalogue()[name]
+    assert (entry.architecture, entry.file, entry.url, entry.modality) == (name, None, None, "any")
+    assert entry.affine_start == "affine"
     assert entry.available
     assert entry.requires_affine
     assert not entry.requires_skull_strip
@@ -152,7 +154,7 @@ WRONG_ROWS = [
     ({"architecture": "VxmDense"}, "architecture of the keys class and arguments"),
     ({"architecture": {"class": "VxmDense"}}, "architecture of the keys class and arguments"),
     ({"architecture": {"class": "VxmDense", "arguments": []}}, r"has \[\] of the wrong type as arguments"),
-    ({"file": None}, "needs a file, unless its architecture is optimise"),
+    ({"file": None}, "needs a file, unless its architecture is optimise or linear"),
     ({"file": "../../etc/passwd"}, "plain name without folders"),
     ({"file": ".."}, "plain name without folders"),
     ({"format": "pickle"}, "'pickle'; choose one of keras, safetensors, torch"),

@@ -1,4 +1,4 @@
-"""Matcher: whatever turns two encoded images into displacement fields, be it a network or an optimisation."""
+"""Matcher: whatever turns two encoded images into displacement fields: a network, an optimisation, or nothing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..core.devices import resolve_device
 from ..core.geometry import Geometry
 from ..core.progress import Progress
 from ..networks.fields import FieldPair
+from ..weights.architectures import LINEAR
 from ..weights.catalogue import find_entry, load_catalogue
 from ..weights.entry import ModelEntry
 from ..weights.load import load_network
@@ -34,13 +35,13 @@ class Matcher:
         entry: what the catalogue or the file says about it.
         device: that it computes on.
         predict: (moving, fixed, progress, fixed mask, moving mask) -> fields; tensors (1, 1, I, J, K) on `device`, or
-            None for no mask.
+            None for no mask. None where nothing comes after the start.
         warnings: sentences about its first use.
     """
 
     entry: ModelEntry
     device: str
-    predict: Callable[[torch.Tensor, torch.Tensor, Progress, _Mask, _Mask], FieldPair]
+    predict: Callable[[torch.Tensor, torch.Tensor, Progress, _Mask, _Mask], FieldPair] | None
     warnings: tuple[str, ...] = ()
 
     def space(self, fixed: Geometry) -> NetworkSpace:
@@ -96,8 +97,11 @@ def load_matcher(
     if name == DEFAULT_MODEL:
         optimiser = VelocityOptimiser(options.smoothness, options.budget_s)
         return Matcher(find_entry(name), device, optimiser.fields)
+    listed = known_entry(name)
+    if listed is not None and listed.architecture == LINEAR:
+        return Matcher(listed, "cpu", None)  # where every start is found
     load = networks.load if networks is not None else load_network
-    told = pin_notice(known_entry(name))
+    told = pin_notice(listed)
     network, entry = load(model, weights_dir, device, options.precision, progress, options.hyper)
     notice = pin_notice(entry)
     said = (notice,) if notice and notice != told else ()

@@ -12,11 +12,12 @@ import numpy as np
 
 from ..core.config import RegistrationOptions
 from ..core.devices import resolve_device
-from ..core.errors import GeometryError
+from ..core.errors import ConfigError, GeometryError
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap, check_registrable
 from ..core.progress import Progress, silent, span
 from ..core.transform import IDENTITY, AffineTransform, Transform
+from ..weights.architectures import LINEAR
 from ..weights.entry import ModelEntry
 from .affine_start import MAX_VOXELS, affine_start
 from .alignment import Alignment, align
@@ -123,6 +124,11 @@ class _Job:
         if wanted == "auto" and entry is None:
             return  # a file that was not read yet
         self.affine = entry.affine_start if wanted == "auto" else wanted
+        if entry is not None and entry.architecture == LINEAR and self.affine == "none":
+            raise ConfigError(
+                f"The model {entry.id} does nothing without a start, and the start is none. Choose centre, rigid or "
+                "affine, or another model."
+            )
         chosen = wanted not in ("auto", "none") or self.affine in ("grid", "centre")
         if not chosen and not meets(self.fixed.geometry, self.moving.geometry, self.initial):
             raise GeometryError(
@@ -165,6 +171,8 @@ class _Job:
         return alignments.recall(lambda: self._find_alignment(matcher, start), *inputs)
 
     def _find_alignment(self, matcher: Matcher, start: Transform) -> Alignment:
+        if matcher.predict is None:
+            return Alignment(start, start.inverse())
         return align(self.fixed, self.moving, start, matcher, self._progress, self.fixed_mask, self.moving_mask)
 
     def report(self, matcher: Matcher, figures: Figures, warnings: tuple[str, ...]) -> RegistrationReport:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 #: The registration that optimises one pair instead of running a network; it has no weights.
 OPTIMISE = "optimise"
+#: Nothing after the start: a rigid or affine registration.
+LINEAR = "linear"
+#: What needs no file of weights.
+WITHOUT_WEIGHTS = (OPTIMISE, LINEAR)
 
 #: Module in `networks` of every class; names only, so that listing models does not import torch.
 ARCHITECTURES = {

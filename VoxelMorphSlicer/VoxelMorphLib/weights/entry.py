@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.config import NetworkSpace
 from ..core.errors import ConfigError
-from .architectures import ARCHITECTURES, OPTIMISE
+from .architectures import ARCHITECTURES, WITHOUT_WEIGHTS
 from .keras_synthmorph import DETECTOR, JOINT
 
 FORMATS = ("keras", "safetensors", "torch")
@@ -29,7 +29,7 @@ class ModelEntry:
         id: what `--model` and scenes store.
         title: what a person chooses from a list.
         description: one line on what it is good for and what it needs.
-        architecture: class name of the network, or "optimise".
+        architecture: class name of the network, "optimise", or "linear".
         arguments: of the class, by name.
         file: plain name of the weight file, in the extension, the cache or the user's folder.
         url: where the file can be fetched; None for files that are bundled or the user's own.
@@ -78,7 +78,7 @@ class ModelEntry:
     @property
     def available(self) -> bool:
         """Whether this version can run the model."""
-        return self.architecture == OPTIMISE or self.architecture in ARCHITECTURES
+        return self.architecture in WITHOUT_WEIGHTS or self.architecture in ARCHITECTURES
 
     @property
     def affine_start(self) -> str:
@@ -160,8 +160,8 @@ def _value_problem(entry: ModelEntry) -> str | None:
         return "needs an id of letters, digits, points, dashes and underscores"
     if not entry.title.strip() or not entry.description.strip() or "\n" in entry.description:
         return "needs a title and a description of one line"
-    if (entry.file is None) != (entry.architecture == OPTIMISE):
-        return f"needs a file, unless its architecture is {OPTIMISE}"
+    if (entry.file is None) != (entry.architecture in WITHOUT_WEIGHTS):
+        return f"needs a file, unless its architecture is {' or '.join(WITHOUT_WEIGHTS)}"
     if entry.file in ("", "..") or (entry.file and PureWindowsPath(entry.file).name != entry.file):
         return f"has the file {entry.file!r}; give a plain name without folders"
     if entry.format not in FORMATS and entry.file is not None:
