@@ -126,6 +126,28 @@ def test_the_versions_are_those_of_the_requirements_file():
     assert listed == {package.requirement for package in (NIBABEL, H5PY, SAFETENSORS, MATPLOTLIB, LIGHTNING)}
 
 
+@pytest.mark.parametrize("testing", [True, False])
+def test_slicers_own_agreement_in_testing_mode_counts_for_nothing(monkeypatch, testing):
+    app = SimpleNamespace(testingEnabled=lambda: testing)
+    monkeypatch.setitem(sys.modules, "slicer", SimpleNamespace(app=app))
+    assert Installer().is_attended() == (not testing)
+    python = MadeUpPython()
+    person, installer = Person(True), MadeUpInstaller(python)
+    if not testing:
+        ensure((H5PY,), person, installer, python)
+    else:
+        with pytest.raises(DependencyError, match=r"Nothing was installed\. Without h5py"):
+            ensure((H5PY,), person, installer, python)
+    assert bool(installer.log) == bool(person.questions) == (not testing)
+
+
+def test_without_an_application_the_caller_answers(monkeypatch):
+    monkeypatch.setitem(sys.modules, "slicer", SimpleNamespace())
+    assert Installer().is_attended()
+    monkeypatch.setitem(sys.modules, "slicer", None)
+    assert Installer().is_attended()
+
+
 def test_what_is_there_is_not_asked_for():
     person, python = Person(False), MadeUpPython(**FRESH)
     installer = MadeUpInstaller(python)

@@ -209,7 +209,7 @@ def test_devices_are_found_in_another_process(panel):
     assert panel.widget.panel.parameters.device == "cpu"
 
 
-def test_missing_packages_that_are_declined(ready, scene, scripted, monkeypatch, dialogs):
+def test_missing_packages_that_are_declined(ready, scene, scripted, monkeypatch, dialogs, attended):
     from VoxelMorphLib.bridge.packages import Installed
 
     monkeypatch.setattr(Installed, "version", lambda _self, _name: None)

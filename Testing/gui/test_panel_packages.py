@@ -69,12 +69,18 @@ class FakeInstaller(Installer):
 
 
 @pytest.fixture
-def installer(monkeypatch):
-    """What installs, in an environment without any package."""
+def unattended(monkeypatch):
+    """What installs, in an environment without any package, in testing mode."""
     installer = FakeInstaller(FakePython())
     monkeypatch.setattr(dependencies, "Installer", lambda: installer)
     monkeypatch.setattr(dependencies, "Installed", lambda: installer.python)
     return installer
+
+
+@pytest.fixture
+def installer(attended, unattended):
+    """The same with a person who answers."""
+    return unattended
 
 
 def test_agreeing_installs_and_registers(ready, scripted, dialogs, installer):
@@ -152,6 +158,13 @@ def test_the_question_names_the_missing_extension(ready, scripted, dialogs, inst
     assert "Nothing was installed. Without torch this cannot be done." in sentence_after_register(ready)
     assert "- the PyTorch extension, which chooses the PyTorch that fits this computer" in dialogs.texts[0]
     assert installer.asked == []
+
+
+def test_in_testing_mode_nothing_is_installed(ready, scene, scripted, dialogs, unattended):
+    before = content(scene)
+    assert "Nothing was installed. Without torch this cannot be done." in sentence_after_register(ready)
+    assert dialogs.asked == [] and unattended.asked == [] and scripted.jobs == []
+    assert content(scene) == before
 
 
 def test_after_a_failed_installation_the_next_click_asks_again(ready, scripted, dialogs, installer):

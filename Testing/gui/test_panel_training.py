@@ -289,7 +289,7 @@ def test_a_command_that_does_not_start_is_told(ready, dialogs, tmp_path):
     assert is_idle(ready) and "could not be started" in dialogs.texts[0]
 
 
-def test_missing_packages_are_asked_for_at_the_click(ready, behave, dialogs, monkeypatch):
+def test_missing_packages_are_asked_for_at_the_click(ready, behave, dialogs, monkeypatch, attended):
     monkeypatch.setattr("VoxelMorphLib.bridge.packages.Installed.version", lambda _self, _name: None)
     behave("finish")
     dialogs.answer(False)

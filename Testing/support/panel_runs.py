@@ -68,6 +68,12 @@ def during(ready, scripted, monkeypatch):
 
 
 @pytest.fixture
+def attended(monkeypatch):
+    """A person sits in front of the application, which is in testing mode otherwise, and may agree to installations."""
+    monkeypatch.setattr("VoxelMorphLib.bridge.dependencies.Installer.is_attended", lambda _self: True)
+
+
+@pytest.fixture
 def the_library():
     """Other tests keep the modules of the library that they imported."""
     before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "VoxelMorphLib"}
