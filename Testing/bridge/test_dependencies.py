@@ -28,6 +28,12 @@ from VoxelMorphLib.core.errors import UNLOADABLE_TORCH, ConfigError, DependencyE
 from VoxelMorphLib.weights.catalogue import load_catalogue
 
 
+@pytest.fixture(autouse=True)
+def no_application(monkeypatch):
+    """Other tests may have left one in testing mode, which installs nothing."""
+    monkeypatch.setitem(sys.modules, "slicer", SimpleNamespace())
+
+
 class MadeUpPython(Installed):
     """An environment that is a dictionary: version by name, None for files that are gone, "loaded" names apart."""
 
