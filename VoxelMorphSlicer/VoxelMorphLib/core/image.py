@@ -77,9 +77,9 @@ def check_registrable(image: Image, role: str) -> None:
     array, name = image.array, f"The {role} volume {image.name}"
     if min(array.shape) < 2:
         raise ImageError(f"{name} has shape {array.shape}: one axis has a single voxel. Choose a 3-D volume.")
-    bad = int(array.size - np.isfinite(array).sum())
-    if bad:
+    low, high = array.min(), array.max()  # tell NaN and infinity too, and are much faster than looking at every voxel
+    if not (np.isfinite(low) and np.isfinite(high)):
+        bad = int(array.size - np.isfinite(array).sum())
         raise ImageError(f"{name} holds {bad} NaN or infinite voxels. Replace them, e.g. by 0, and try again.")
-    low, high = array.min(), array.max()
     if low == high:
         raise ImageError(f"{name} is empty or constant (every voxel is {low}). Choose a volume with content.")
