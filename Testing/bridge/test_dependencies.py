@@ -168,6 +168,10 @@ def test_missing_old_and_broken_packages_are_told_apart():
     assert check((TORCH,), MadeUpPython(torch="2.1")) == check((TORCH,), MadeUpPython(torch="2.10.0a1")) == []
 
 
+def test_the_last_torch_for_intel_macs_is_not_too_old():
+    assert check((TORCH,), MadeUpPython(torch="2.2.2")) == []
+
+
 def test_this_python_is_read_without_importing_anything():
     installed = Installed()
     assert installed.version("numpy") == importlib.metadata.version("numpy")

@@ -37,6 +37,8 @@ class Package:
         return f"{self.name}>={self.minimum}"
 
 
+#: Slicer for the Mac is an Intel program, for which torch ends with 2.2; what torch before 2.6 would run in a file of
+#: weights (CVE-2025-32434) is refused before torch opens it.
 TORCH = Package(
     "torch", "2.1", "to register volumes", "about 200 MB, up to 3 GB with support for NVIDIA graphics processors"
 )
