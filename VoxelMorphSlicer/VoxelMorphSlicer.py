@@ -126,10 +126,6 @@ class VoxelMorphSlicerParameterNode:
     applyInverse: bool = False
     training: str = ""
 
-    def isEmpty(self):
-        """Whether no node was chosen yet."""
-        return all(not isinstance(getattr(self, name), slicer.vtkMRMLNode) for name in self.allParameters)
-
 
 class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel's life in the application; what it does is in VoxelMorphLib.bridge.panel."""
@@ -203,11 +199,13 @@ class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneEndImport(self, _caller, _event):
         """Show the configuration that a scene file brought, instead of the empty one that closing the scene left."""
-        empty = self._parameterNode.parameterNode if self._parameterNode is not None else None
-        others = [node for node in self.logic.getAllParameterNodes() if node is not empty]
-        if others and empty is not None and self._parameterNode.isEmpty():
+        from VoxelMorphLib.bridge.panel.configuration import is_untouched
+
+        shown = self._parameterNode.parameterNode if self._parameterNode is not None else None
+        others = [node for node in self.logic.getAllParameterNodes() if node is not shown]
+        if others and shown is not None and is_untouched(shown, VoxelMorphSlicerParameterNode):
             self.setParameterNode(others[0])
-            slicer.mrmlScene.RemoveNode(empty)
+            slicer.mrmlScene.RemoveNode(shown)
 
     def setEditedNode(self, node, role="", context=""):
         """Open a configuration that was double-clicked in the data tree."""

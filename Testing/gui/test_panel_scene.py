@@ -92,6 +92,22 @@ def test_everything_comes_back_with_the_scene(panel, scene, two_volumes, tmp_pat
     assert panel.ui.affineComboBox.currentData == "rigid"
 
 
+@pytest.mark.parametrize("is_touched", [False, True], ids=["untouched", "touched"])
+def test_an_imported_configuration_takes_the_place_of_an_untouched_one_only(panel, scene, tmp_path, is_touched):
+    panel.ui.smoothnessSlider.value = 1.25
+    scene.SetURL(str(tmp_path / "scene.mrml"))
+    scene.Commit()
+    scene.Clear(0)
+    here = parameters(panel).parameterNode
+    if is_touched:
+        panel.ui.trainingSection.collapsed = False
+        panel.ui.trainingEpochsSpinBox.value = 7
+    scene.Import()
+    assert len(configurations(scene)) == (2 if is_touched else 1)
+    assert (parameters(panel).parameterNode is here) == is_touched
+    assert panel.ui.smoothnessSlider.value == pytest.approx(0.5 if is_touched else 1.25)
+
+
 def test_a_scene_of_an_older_version_gets_the_defaults(panel, scene):
     old = panel.logic.createParameterNode()
     old.SetParameter("smoothness", "0.8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+import slicer
 from slicer.i18n import tr as _
 
 
@@ -27,6 +28,23 @@ def without_unreadable(node, wrapper: type) -> str:
     values = ", ".join(f'{name} "{text}"' for name, text in unreadable.items())
     sentence = _("{node} holds values that cannot be used ({values}); the defaults are used instead")
     return sentence.format(node=node.GetName(), values=values) if unreadable else ""
+
+
+def is_untouched(node, wrapper: type) -> bool:
+    """Whether nobody has chosen anything in a configuration yet.
+
+    Args:
+        node: vtkMRMLScriptedModuleNode of a configuration.
+        wrapper: class decorated with `parameterNodeWrapper`.
+    """
+    roles: list[str] = []
+    node.GetNodeReferenceRoles(roles)
+    if any(node.GetNodeReferenceID(role) for role in roles):
+        return False
+    new = slicer.vtkMRMLScriptedModuleNode()
+    wrapper(new)  # gives it the defaults
+    names = {*new.GetParameterNames(), *node.GetParameterNames()}
+    return all(node.GetParameter(name) == new.GetParameter(name) for name in names)
 
 
 def _rename_sequence(node) -> None:
