@@ -302,15 +302,19 @@ class VoxelMorphSlicerTest(ScriptedLoadableModuleTest):
         self.logic = VoxelMorphSlicerLogic()
 
     def test_optimisation_aligns_a_shifted_ball(self):
+        from VoxelMorphLib.bridge.worker import WorkerClient
         from VoxelMorphLib.core.config import RegistrationOptions
 
         if importlib.util.find_spec("torch") is None:
             self.skipTest("PyTorch is not installed")
         fixed, moving = _ball("fixed", (12, 12, 12)), _ball("moving", (14, 12, 11))
-        nodes = self.logic.register(fixed, moving, "optimise", RegistrationOptions(budget_s=10))
-        target, start, end = (slicer.util.arrayFromVolume(node) for node in (fixed, moving, nodes["moved"]))
-        self.assertLess(abs(end - target).mean(), 0.3 * abs(start - target).mean())
-        self.assertTrue(nodes["inverse"].IsA("vtkMRMLTransformNode"))
+        worker = WorkerClient(temporary_folder=Path(slicer.app.temporaryPath))
+        self.addCleanup(worker.shutdown)
+        for process in (None, worker):
+            nodes = self.logic.register(fixed, moving, "optimise", RegistrationOptions(budget_s=10), worker=process)
+            target, start, end = (slicer.util.arrayFromVolume(node) for node in (fixed, moving, nodes["moved"]))
+            self.assertLess(abs(end - target).mean(), 0.3 * abs(start - target).mean())
+            self.assertTrue(nodes["inverse"].IsA("vtkMRMLTransformNode"))
 
     def test_a_transform_carries_a_volume_and_its_landmarks(self):
         reference, moving = _ball("reference", (12, 12, 12)), _ball("moving", (14, 12, 12))
