@@ -11,10 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from support import tiny_training
+from support import failing_training, tiny_training
 from support.tiny_training import TinyConfig, tiny_trainer
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.training import launch
+from VoxelMorphLib.training import launch, processes
 from VoxelMorphLib.training.checkpoint import load_checkpoint
 from VoxelMorphLib.training.launch import launched, start_fabric
 from VoxelMorphLib.training.monitors.curves import read_curves
@@ -23,13 +23,18 @@ ROOT = Path(__file__).resolve().parents[2]
 THREADS = Path("/proc/self/task")
 
 
-def torchrun(config, processes: int = 2) -> subprocess.CompletedProcess[str]:
-    """Train with several processes on this machine."""
+def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script that knows library and tests."""
     path = os.pathsep.join([str(ROOT / "VoxelMorphSlicer"), str(ROOT / "Testing")])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    command = [*launcher, tiny_training.__file__, config.to_json()]
+    command = [sys.executable, *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110)
+
+
+def torchrun(config, processes: int = 2) -> subprocess.CompletedProcess[str]:
+    """Train with several processes on this machine."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    return run_python(*launcher, tiny_training.__file__, config.to_json())
 
 
 @pytest.mark.slow
@@ -48,6 +53,47 @@ def test_two_processes_train_like_one_with_twice_the_batch(a_config):
     for part, weights in (("network", one.task.network), ("ema", one.optimisation.network)):
         for name, tensor in weights.state_dict().items():
             assert torch.allclose(checkpoint[part][name], tensor, atol=1e-5), name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch knows no processes")
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("loading 0", "b.nii.gz cannot be read. Copy it again."),
+        ("loading 1", "b.nii.gz cannot be read. Copy it again."),
+        ("table", "No space left for curves.csv. Free some space."),
+    ],
+)
+def test_a_process_that_fails_ends_the_others_and_one_sentence_says_why(a_config, fault, sentence):
+    result = run_python(failing_training.__file__, fault, a_config(devices=2, epochs=100).to_json())
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    errors = sorted(line for line in result.stderr.splitlines() if line.startswith("Error: "))
+    assert len(errors) == 2
+    assert f"Error: {sentence}" in errors
+    assert any(line.startswith("Error: Another process of this training has failed") for line in errors)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch knows no processes")
+def test_a_stopped_training_of_several_processes_finishes_its_page(a_config):
+    config = a_config(devices=2, epochs=100)
+    result = run_python(failing_training.__file__, "stopped", config.to_json())
+    assert result.returncode == 130, result.stderr
+    assert result.stderr.count("Stopped after step 20 of 400") == 2
+    assert (Path(config.output_dir) / failing_training.PAGE).is_file()
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch knows no processes")
+def test_processes_that_wait_for_one_that_has_failed_are_ended(group_of_one, monkeypatch):
+    monkeypatch.setattr(processes, "GRACE_S", 0.1)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
+    group_of_one.append(child)
+    with pytest.raises(ValueError, match="a fault"), launched(TinyConfig()):
+        raise ValueError("a fault")
+    assert child.wait(10) != 0
+    assert group_of_one == []
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch knows no processes")
@@ -81,14 +127,16 @@ def average_and(error: Exception | None) -> None:
 
 @pytest.fixture
 def group_of_one(tmp_path, monkeypatch):
-    """Lets a Fabric of two processes start with this one alone, which is all that its end needs."""
+    """Lets a Fabric of two processes start with this one alone; returns the list of the processes it started."""
     launch._fabric_class()  # brings the parts of torch that keep a group for ever if it is there before them
 
     def start(_config):
         torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
-        return SimpleNamespace(world_size=2)
+        return SimpleNamespace(world_size=2, strategy=SimpleNamespace(launcher=SimpleNamespace(procs=started)))
 
+    started: list[subprocess.Popen] = []
     monkeypatch.setattr(launch, "start_fabric", start)
+    return started
 
 
 def test_processes_that_do_not_fit_the_configuration_are_refused(a_config, monkeypatch):

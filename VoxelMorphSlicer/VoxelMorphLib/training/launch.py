@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import os
-import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +12,7 @@ import torch
 from ..core.devices import resolve_device
 from ..core.errors import ConfigError, DependencyError
 from .config import TrainingConfig
+from .processes import parting
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -23,30 +22,10 @@ _PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 @contextmanager
 def launched(config: TrainingConfig) -> Iterator[Fabric]:
-    """A started Fabric whose processes part in order at the end; see `start_fabric` for what is raised.
-
-    The caller must not keep what trained with it: gloo's threads give back tensors of Python, so a process group that
-    is taken down with the interpreter aborts it now and then, and one that is taken down by the averaging network,
-    which holds Python's lock, can wait for itself for ever.
-    """
+    """A started Fabric, whose processes part in order at the end; see `start_fabric` and `parting`."""
     fabric = start_fabric(config)
-    try:
+    with parting(fabric) if fabric.world_size > 1 else nullcontext():
         yield fabric
-    except BaseException as error:
-        if fabric.world_size > 1:
-            _let_go(error)
-        raise
-    finally:
-        if fabric.world_size > 1:
-            gc.collect()  # the averaging network, so that the group goes last and without Python's lock
-            torch.distributed.destroy_process_group()
-
-
-def _let_go(error: BaseException | None) -> None:
-    """Forget what the functions that an error has left were working with."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
 
 
 def start_fabric(config: TrainingConfig) -> Fabric:

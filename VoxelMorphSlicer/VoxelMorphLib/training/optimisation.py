@@ -15,6 +15,7 @@ from torch.optim import Adam
 from .averaging import LossMeans, weight_average
 from .config import TrainingConfig
 from .data.batch import Batch
+from .processes import gather
 from .schedule import make_schedule
 from .task import Task
 
@@ -123,8 +124,6 @@ class Optimisation:
         return (asked, *min(self._gathered(guilty)))
 
     def _gathered(self, guilty: list) -> list:
-        from .validation import gather
-
         first: dict[int, tuple[str, ...]] = {}
         for number, names in gather(self.fabric, guilty):
             first[number] = first.get(number, ()) + names

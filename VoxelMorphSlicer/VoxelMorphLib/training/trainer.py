@@ -32,10 +32,11 @@ from .memory import check_fits
 from .monitors.monitor import Monitor
 from .monitors.table import make_monitors
 from .optimisation import LOOK_EVERY, Optimisation
+from .processes import in_first
 from .result import TrainingResult
 from .stopping import Best, StopRequest
 from .task import Task
-from .validation import Pictures, Validator, gather
+from .validation import Pictures, Validator
 
 
 class Trainer:
@@ -105,8 +106,7 @@ class Trainer:
             TrainingError: a loss or a gradient became NaN or infinite; older checkpoints are intact.
         """
         self._make_folder()
-        for monitor in self.monitors:
-            monitor.begin(self.epoch, self.config.epochs)
+        self._tell("begin", self.epoch, self.config.epochs)
         try:
             with self._stop:
                 self._train()
@@ -205,8 +205,7 @@ class Trainer:
         last_epoch, pictures = self.epoch == self.config.epochs, Pictures()
         if last_epoch or self.epoch % self.config.validate_every == 0:
             pictures = self._validate(row)
-        for monitor in self.monitors:
-            monitor.epoch(row, pictures)
+        self._tell("epoch", row, pictures)
         if last_epoch or self.best.exhausted or self.epoch % self.config.save_every == 0:
             self._save(self.last)
         self._epoch_started = time.perf_counter()
@@ -224,14 +223,16 @@ class Trainer:
 
     def _save(self, path: Path) -> None:
         self.optimisation.losses.reduce(self.fabric)
-        failure = None
-        if self.fabric.is_global_zero:
-            try:
-                save_checkpoint(path, self._checkpoint())
-            except OutputError as error:
-                failure = error
-        if any(gather(self.fabric, [failure is not None])):  # or else the others would wait for the first for ever
-            raise failure or OutputError(f"The first process could not write {path}.")
+        in_first(self.fabric, lambda: save_checkpoint(path, self._checkpoint()))
+
+    def _tell(self, event: str, *values: Any) -> None:
+        """Call a method of the monitors, which the first process alone has."""
+
+        def tell() -> None:
+            for monitor in self.monitors:
+                getattr(monitor, event)(*values)
+
+        in_first(self.fabric, tell)
 
     def _checkpoint(self) -> dict[str, Any]:
         return {

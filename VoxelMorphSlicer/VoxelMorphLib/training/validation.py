@@ -15,6 +15,7 @@ from ..core.jacobian import jacobian_determinant
 from ..core.metrics import folding, overlap
 from ..core.spatial import warp
 from .data.batch import Batch
+from .processes import gather
 from .task import Task
 from .tasks.terms import image_term
 
@@ -175,15 +176,6 @@ class Validator:
         moved = warp(batch.moving_labels.float(), displacement, interpolation="nearest")
         labels = self.task.facts.labels or None
         return dict(overlap(array_of(batch.fixed_labels), array_of(moved), labels).by_label)
-
-
-def gather(fabric: Any, values: list) -> list:
-    """The lists of all processes, one after the other, in every process."""
-    if fabric.world_size == 1:
-        return values
-    parts: list[Any] = [None] * fabric.world_size
-    torch.distributed.all_gather_object(parts, values)
-    return [value for part in parts for value in part]
 
 
 def array_of(tensor: Tensor) -> np.ndarray:

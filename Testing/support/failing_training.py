@@ -1,0 +1,70 @@
+"""Two processes that train together and do not finish: `python failing_training.py table '{"devices": 2}'`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from VoxelMorphLib.cli.common import run
+from VoxelMorphLib.core.errors import Cancelled, ImageError, OutputError
+from VoxelMorphLib.training.launch import launched
+from VoxelMorphLib.training.monitors.monitor import Monitor
+from VoxelMorphLib.training.trainer import Trainer
+
+from support.tiny_training import TinyConfig, tiny_trainer
+
+#: Seconds that the last page of a stopped training takes, more than Fabric lets pass between two looks at the others.
+PAGE_S = 6.0
+#: Written with the last page.
+PAGE = "page.txt"
+
+
+class FullDisk(Monitor):
+    """Cannot write the row of an epoch."""
+
+    def epoch(self, row: Any, pictures: Any) -> None:
+        raise OutputError("No space left for curves.csv. Free some space.")
+
+
+class SlowPage(Monitor):
+    """Takes long to draw its last page."""
+
+    def __init__(self, folder: str):
+        self.folder = folder
+
+    def end(self) -> None:
+        time.sleep(PAGE_S)
+        (Path(self.folder) / PAGE).touch()
+
+
+def _unreadable(*_place: int) -> Iterator:
+    raise ImageError("b.nii.gz cannot be read. Copy it again.")
+    yield
+
+
+def _stop(_fraction: float, _text: str) -> None:
+    raise Cancelled("enough")
+
+
+def command(argv: Sequence[str]) -> None:
+    """Train until one process fails to load ("loading 1"), the first to write ("table"), or all are "stopped"."""
+    torch.set_num_threads(1)
+    config = TinyConfig.from_json(argv[1])
+    with launched(config) as fabric:
+        _trainer(argv[0], config, fabric).run()
+
+
+def _trainer(fault: str, config: TinyConfig, fabric: Any) -> Trainer:
+    monitors = {"table": [FullDisk()], "stopped": [SlowPage(config.output_dir)]}.get(fault, [])
+    trainer = tiny_trainer(config, fabric=fabric, monitors=monitors, progress=_stop if fault == "stopped" else None)
+    if fault == f"loading {fabric.global_rank}":
+        trainer.data.batches = _unreadable
+    return trainer
+
+
+if __name__ == "__main__":
+    sys.exit(run(command, None))
