@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from dataclasses import replace
 from typing import ClassVar
 
@@ -107,6 +108,16 @@ def test_a_damaged_file_is_made_anew(tmp_path, a_case):
     path.write_bytes(path.read_bytes()[:100])
     assert torch.equal(CaseStore(config, SPACE).load(a_case).image, SPACE.prepare(a_case).image)
     assert torch.load(path, weights_only=True)["image"].shape == (1, 16, 16, 16)
+
+
+def test_a_file_with_a_program_in_it_is_made_anew(tmp_path, a_case):
+    config = a_data_config(tmp_path, cache="disk")
+    CaseStore(config, SPACE).load(a_case)
+    (path,) = (tmp_path / "out" / FOLDER).iterdir()
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("archive/constants.pkl", b"")  # of TorchScript, which old versions of torch execute
+    assert torch.equal(CaseStore(config, SPACE).load(a_case).image, SPACE.prepare(a_case).image)
+    assert "archive/constants.pkl" not in zipfile.ZipFile(path).namelist()
 
 
 def test_a_full_disk_costs_only_the_cache(tmp_path, a_case, monkeypatch):
