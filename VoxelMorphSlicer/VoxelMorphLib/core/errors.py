@@ -49,7 +49,7 @@ class MemoryShortError(DeviceError):
 
 
 class TrainingError(VoxelMorphError, ArithmeticError):
-    """The numbers of a training went out of bounds, so that it cannot go on."""
+    """A training cannot go on: its numbers went out of bounds, or another of its processes failed."""
 
 
 #: How the worker's error begins when torch is there but does not load.

@@ -48,7 +48,7 @@ def measure(
     reference = _at(fixed, grid)
     before, after = initial.resample(moving, grid).array, _at(moved, grid)
     field = deformable_part(forward, grid)
-    folds = folding(field.jacobian_determinant().array)
+    folds = folding(volume_ratio(forward, grid))
     residual = _round_trip(grid, forward, inverse)
     length = np.sqrt(np.einsum("...i,...i", field.array, field.array))  # many times faster than numpy's norm
     return Figures(
@@ -71,6 +71,17 @@ def deformable_part(transform: Transform, grid: Geometry) -> DisplacementField:
     """The displacement field that a forward transform begins with, or on `grid` what an affine map amounts to."""
     first = transform.transforms[0] if isinstance(transform, CompositeTransform) else transform
     return first if isinstance(first, DisplacementField) else transform.to_displacement(grid)
+
+
+def volume_ratio(transform: Transform, grid: Geometry) -> np.ndarray:
+    """(I, J, K), Jacobian determinant of the whole map, its affine part included, on the grid of `deformable_part`."""
+    field = deformable_part(transform, grid)
+    is_first = isinstance(transform, CompositeTransform) and transform.transforms[0] is field
+    matrices = [part.as_matrix() for part in transform.transforms[1:]] if is_first else []
+    if any(matrix is None for matrix in matrices):
+        return transform.to_displacement(field.geometry).jacobian_determinant().array
+    scale = np.prod([np.linalg.det(matrix[:3, :3]) for matrix in matrices])
+    return field.jacobian_determinant().array * np.float32(scale)
 
 
 def _round_trip(grid: Geometry, forward: Transform, inverse: Transform) -> np.ndarray:

@@ -26,7 +26,8 @@ class RegistrationReport(Settings):
         similarity_before, similarity_after: correlation of the intensities of fixed and moving (moved) image, -1 to 1.
         mutual_information_before, mutual_information_after: nats.
         folded_voxels, folded_percent: fixed voxels whose Jacobian determinant is not positive.
-        jacobian_min, jacobian_max: extremes of the determinant; 1 keeps the volume.
+        jacobian_min, jacobian_max: extremes of the determinant of the whole map, affine part included; 1 keeps the
+            volume.
         displacement_mean_mm, displacement_max_mm: of the deformable part.
         inverse_residual_mm, inverse_residual_p99_mm: mean and 99th percentile of the distances of fixed voxels from
             where forward and inverse bring them back to.

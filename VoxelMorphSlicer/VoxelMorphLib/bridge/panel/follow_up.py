@@ -10,7 +10,7 @@ from ..landmarks import landmark_pairs
 from ..result_nodes import pair_of, set_pair, warnings_of
 from ..segment_layers import check_segments
 from ..steps import Steps
-from .outputs import forget_earlier
+from .outputs import forget_earlier, holds_other_pair
 
 #: Parameters whose nodes are read from.
 _INPUTS = (
@@ -50,7 +50,7 @@ def follow_up(chosen, targets: dict, logic, nodes: dict) -> Steps:
         The sentence that remains.
     """
     # Read at once: a configuration forgets what leaves the scene, so that nobody could say later what is gone.
-    inputs = SimpleNamespace(**{name: getattr(chosen, name) for name in _INPUTS})
+    inputs = _inputs_of(chosen)
     inputs.jacobian = chosen.jacobianVolume is not None or chosen.overlay == "jacobian"
     forget_earlier(chosen)
     return _following(chosen, inputs, targets, logic, nodes)
@@ -68,29 +68,51 @@ def _following(chosen, inputs, targets: dict, logic, nodes: dict) -> Steps:
             inputs.movingSegmentation, forward, fixed, target=targets["movedSegmentation"]
         )
         set_pair(chosen.movedSegmentation, fixed, moving)
-    yield _("Measuring")
-    table = yield from logic.evaluateSteps(
-        fixed,
-        moving,
-        nodes["moved"],
-        forward,
-        *_both(inputs.fixedSegmentation, inputs.movingSegmentation),
-        *_both(inputs.fixedLandmarks, inputs.movingLandmarks),
-        targets["resultsTable"],
-        isFresh=True,
-    )
-    set_pair(table, fixed, moving)
-    chosen.resultsTable = table  # complete, so that the view fits its columns to what they hold
+    yield from _measuring(chosen, inputs, (fixed, moving), nodes, targets["resultsTable"], logic, isFresh=True)
     done = _("Done: {name}").format(name=chosen.movedVolume.GetName() if chosen.movedVolume else "")
     return " ".join([f"{done}.", *said]) if (said := warnings_of(forward)) else done
 
 
+def measured_again(chosen, logic) -> Steps:
+    """Measure a result with what was drawn or chosen after it; see `Steps`.
+
+    Raises:
+        ImageError: as `check_inputs`.
+    """
+    check_inputs(chosen)
+    pair, moved, table = result_pair(chosen), chosen.movedVolume, chosen.resultsTable
+    nodes = {"forward": chosen.forwardTransform}
+    nodes["moved"] = None if moved is None or pair_of(moved) != pair else moved
+    target = None if table is None or holds_other_pair(table, pair) else table
+    return _again(chosen, _inputs_of(chosen), pair, nodes, target, logic)
+
+
+def _again(chosen, inputs, pair: tuple, nodes: dict, target, logic) -> Steps:
+    yield from _measuring(chosen, inputs, pair, nodes, target, logic, isFresh=False)
+    return _("Done: {name}").format(name=chosen.resultsTable.GetName())
+
+
+def _measuring(chosen, inputs, pair: tuple, nodes: dict, target, logic, isFresh: bool) -> Steps:
+    yield _("Measuring")
+    drawn = (
+        *_both(inputs.fixedSegmentation, inputs.movingSegmentation),
+        *_both(inputs.fixedLandmarks, inputs.movingLandmarks),
+    )
+    table = yield from logic.evaluateSteps(*pair, nodes["moved"], nodes["forward"], *drawn, target, isFresh=isFresh)
+    set_pair(table, *pair)
+    chosen.resultsTable = table  # complete, so that the view fits its columns to what they hold
+
+
+def result_pair(chosen) -> tuple:
+    """Fixed and moving volume of the forward transform: those of its registration, else those that are chosen."""
+    fixed, moving = pair_of(chosen.forwardTransform)  # other volumes may be chosen by now
+    return fixed or chosen.fixedVolume, moving or chosen.movingVolume
+
+
 def jacobian_map(chosen, logic) -> Steps:
     """Make the map of a result that was registered without one; see `Steps`."""
-    fixed, moving = pair_of(chosen.forwardTransform)  # other volumes may be chosen by now
-    fixed = fixed or chosen.fixedVolume
-    pair = fixed, moving or chosen.movingVolume or fixed
-    return _mapping(chosen, chosen.forwardTransform, pair, logic)
+    fixed, moving = result_pair(chosen)
+    return _mapping(chosen, chosen.forwardTransform, (fixed, moving or fixed), logic)
 
 
 def _mapping(chosen, forward, pair: tuple, logic) -> Steps:
@@ -99,6 +121,10 @@ def _mapping(chosen, forward, pair: tuple, logic) -> Steps:
     set_pair(jacobian, *pair)
     chosen.jacobianVolume = jacobian
     return _("Done: {name}").format(name=jacobian.GetName())
+
+
+def _inputs_of(chosen) -> SimpleNamespace:
+    return SimpleNamespace(**{name: getattr(chosen, name) for name in _INPUTS})
 
 
 def _both(fixed, moving) -> tuple:

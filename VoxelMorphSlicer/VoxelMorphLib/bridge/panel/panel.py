@@ -7,14 +7,14 @@ from typing import Callable
 import slicer
 from slicer.i18n import tr as _
 
-from ...core.errors import DeviceError, OutputError
+from ...core.errors import DeviceError, OutputError, VoxelMorphError
 from ..steps import Steps
 from .apply_section import ApplySection
 from .choices import ChoiceBox
 from .device_section import AUTOMATIC, DeviceSection
-from .follow_up import jacobian_map
+from .follow_up import jacobian_map, measured_again
 from .model_section import OPTIMISE, ModelSection
-from .parameters_check import missing_for_register
+from .parameters_check import missing_for_measure, missing_for_register
 from .progress_section import ProgressSection
 from .result_section import ResultSection
 from .run import Run
@@ -50,6 +50,7 @@ class Panel:
         self.training = TrainingSection(ui, logic, _askToInstall, self._onModelAdded, self.update)
         self._boxes = self._makeBoxes()
         ui.registerButton.connect("clicked(bool)", self.onRegister)
+        ui.measureButton.connect("clicked(bool)", self.onMeasure)
         for button in (ui.cancelButton, ui.cancelApplyButton):
             button.connect("clicked(bool)", self.onCancel)
         self.update()
@@ -97,6 +98,17 @@ class Panel:
     def onApply(self) -> None:
         """Carry the chosen node or folder along."""
         self._work(_("Applying the transform"), self.apply.steps(self.parameters, self.progress.progress))
+
+    def onMeasure(self) -> None:
+        """Measure the result with what was drawn or chosen after it."""
+        try:
+            steps = measured_again(self.parameters, self.logic)
+        except VoxelMorphError as error:
+            self.progress.say(sentence_of(error), error=True)
+            return
+        self.progress.start(_("Measuring"))
+        self.run.startSteps(self.parameters, steps)
+        self.update()
 
     def onCancel(self) -> None:
         """Stop what runs."""
@@ -218,6 +230,9 @@ class Panel:
         for name in ("parameterNodeSelector", "inputsSection", "modelSection", "settingsSection", "outputsSection"):
             getattr(self.ui, name).enabled = not busy
         self.ui.evaluationSection.enabled = not busy
+        missing = _("A registration or an installation is running.") if busy else missing_for_measure(self.parameters)
+        self.ui.measureButton.enabled = not missing
+        self.ui.measureButton.toolTip = missing or _("Fill the table anew, with what was drawn or chosen since")
         self.sequence.update(self.parameters, busy)
         self.apply.update(self.parameters, busy)
 

@@ -6,6 +6,7 @@ from slicer.i18n import tr as _
 
 from ...core.errors import ImageError
 from ..frames import sequence_of
+from .follow_up import result_pair
 
 OUTPUTS = ("movedVolume", "forwardTransform", "inverseTransform", "jacobianVolume", "movedSegmentation")
 _INPUTS = (
@@ -27,6 +28,17 @@ def missing_for_register(parameters) -> str:
     if not parameters.model:
         return _("Choose a model.")
     return _clash(parameters)
+
+
+def missing_for_measure(parameters) -> str:
+    """Why there is no result to be measured, "" when there is one."""
+    if parameters is None:
+        return _("Open the panel again: the scene was closed.")
+    if parameters.forwardTransform is None:
+        return _("There is no result to measure. Register first.")
+    if None in result_pair(parameters):
+        return _("Choose the fixed and the moving volume of the result.")
+    return ""
 
 
 def missing_for_sequence(parameters) -> str:
