@@ -36,6 +36,7 @@ def test_a_weaker_attempt_is_told_at_the_end_and_in_the_table(ready, registered)
     registered(HALF)
     assert ready.ui.statusLabel.text == f"Done: volume 2 moved. {HALF}"
     assert ("Warning", HALF) in table_rows(ready)
+    assert 60 < ready.ui.resultsTableView.columnWidth(3) <= 160
 
 
 def test_without_warnings_there_is_nothing_to_tell(ready, registered):

@@ -106,9 +106,7 @@ class Panel:
         except VoxelMorphError as error:
             self.progress.say(sentence_of(error), error=True)
             return
-        self.progress.start(_("Measuring"))
-        self.run.startSteps(self.parameters, steps)
-        self.update()
+        self._work(_("Measuring"), steps)
 
     def onCancel(self) -> None:
         """Stop what runs."""

@@ -10,6 +10,8 @@ from .outputs import holds_other_pair
 GRID_SPACING_MM = 10.0
 #: Ratios of volume that have the strongest colours of a Jacobian map.
 JACOBIAN_RANGE = (0.5, 1.5)
+#: In pixels; sentences among the values would push the units out of sight.
+WIDEST_COLUMN = 160
 GREY, BLUE_TO_RED = "vtkMRMLColorTableNodeGrey", "vtkMRMLColorTableNodeFileDivergingBlueRed.txt"
 #: Parameter of each overlay.
 _OVERLAYS = {"moved": "movedVolume", "moving": "movingVolume", "jacobian": "jacobianVolume"}
@@ -42,9 +44,13 @@ class ResultSection:
         self._show_grid(parameters)
 
     def _show_table(self, table) -> None:
-        if self.ui.resultsTableView.mrmlTableNode() is not table:
-            self.ui.resultsTableView.setMRMLTableNode(table)
-            self.ui.resultsTableView.resizeColumnsToContents()
+        view = self.ui.resultsTableView
+        if view.mrmlTableNode() is table:
+            return
+        view.setMRMLTableNode(table)
+        view.resizeColumnsToContents()
+        for column in range(table.GetNumberOfColumns() if table is not None else 0):
+            view.setColumnWidth(column, min(view.columnWidth(column), WIDEST_COLUMN))
 
     def _show_layers(self, parameters) -> None:
         if _is_of_another_pair(parameters):
