@@ -21,8 +21,8 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-#: What marks the part of a volume that is looked at.
-Mask = Union[slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLLabelMapVolumeNode, None]
+#: What marks parts of a volume.
+Labels = Union[slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLLabelMapVolumeNode, None]
 #: What the section "Apply a transform" takes; abstract classes cannot be named here.
 Transformable = Union[
     slicer.vtkMRMLScalarVolumeNode,
@@ -90,10 +90,10 @@ class VoxelMorphSlicerParameterNode:
     fixedVolume: slicer.vtkMRMLScalarVolumeNode
     movingVolume: slicer.vtkMRMLScalarVolumeNode
     initialTransform: slicer.vtkMRMLTransformNode
-    fixedMask: Mask
-    movingMask: Mask
-    fixedSegmentation: slicer.vtkMRMLSegmentationNode
-    movingSegmentation: slicer.vtkMRMLSegmentationNode
+    fixedMask: Labels
+    movingMask: Labels
+    fixedSegmentation: Labels
+    movingSegmentation: Labels
     fixedLandmarks: slicer.vtkMRMLMarkupsFiducialNode
     movingLandmarks: slicer.vtkMRMLMarkupsFiducialNode
     model: str = "optimise"
@@ -109,7 +109,7 @@ class VoxelMorphSlicerParameterNode:
     forwardTransform: slicer.vtkMRMLTransformNode
     inverseTransform: slicer.vtkMRMLTransformNode
     jacobianVolume: slicer.vtkMRMLScalarVolumeNode
-    movedSegmentation: slicer.vtkMRMLSegmentationNode
+    movedSegmentation: Labels
     resultsTable: slicer.vtkMRMLTableNode
     showResult: bool = True
     overlay: str = "moved"

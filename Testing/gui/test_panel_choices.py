@@ -15,7 +15,7 @@ SELECTORS = {
     "fixedMask": ("fixedMaskSelector", "vtkMRMLSegmentationNode"),
     "movingMask": ("movingMaskSelector", "vtkMRMLLabelMapVolumeNode"),
     "fixedSegmentation": ("fixedSegmentationSelector", "vtkMRMLSegmentationNode"),
-    "movingSegmentation": ("movingSegmentationSelector", "vtkMRMLSegmentationNode"),
+    "movingSegmentation": ("movingSegmentationSelector", "vtkMRMLLabelMapVolumeNode"),
     "fixedLandmarks": ("fixedLandmarksSelector", "vtkMRMLMarkupsFiducialNode"),
     "movingLandmarks": ("movingLandmarksSelector", "vtkMRMLMarkupsFiducialNode"),
     "movedVolume": ("movedVolumeSelector", "vtkMRMLScalarVolumeNode"),

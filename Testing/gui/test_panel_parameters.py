@@ -55,7 +55,7 @@ CLASSES = {
     "fixedMask": "vtkMRMLSegmentationNode",
     "movingMask": "vtkMRMLLabelMapVolumeNode",
     "fixedSegmentation": "vtkMRMLSegmentationNode",
-    "movingSegmentation": "vtkMRMLSegmentationNode",
+    "movingSegmentation": "vtkMRMLLabelMapVolumeNode",
     "fixedLandmarks": "vtkMRMLMarkupsFiducialNode",
     "movingLandmarks": "vtkMRMLMarkupsFiducialNode",
     "forwardTransform": "vtkMRMLLinearTransformNode",

@@ -254,6 +254,25 @@ def test_segmentation_and_table_follow_the_registration(ready, volumes, worker):
     assert any("ball" in text for text in cells(parameters(ready).resultsTable))
 
 
+def test_label_maps_follow_the_registration_too(ready, scene, volumes, worker):
+    """FreeSurfer's segmentations, for one; a segmentation that was to receive the result is left alone."""
+    for volume, role in zip(volumes, ("fixed", "moving")):
+        image = image_from_node(volume)
+        ball = LabelMap((image.array > 40).astype(np.uint8) * 17, image.geometry)
+        node = add_volume(ball, f"{role} labels", "vtkMRMLLabelMapVolumeNode")
+        ready.choose(**{f"{role}SegmentationSelector": node})
+    empty = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "empty")
+    ready.choose(movedSegmentationSelector=empty)
+    ready.click("registerButton")
+    finish(ready, worker)
+    assert ready.ui.statusLabel.text == "Done: moving moved"
+    moved = ready.ui.movedSegmentationSelector.currentNode()
+    assert moved.GetClassName() == "vtkMRMLLabelMapVolumeNode"
+    assert set(np.unique(slicer.util.arrayFromVolume(moved))) == {0, 17}
+    assert empty.GetSegmentation().GetNumberOfSegments() == 0
+    assert "label 17" in cells(parameters(ready).resultsTable)
+
+
 def test_closing_the_module_ends_the_worker(ready, worker):
     ready.click("registerButton")
     ready.widget.cleanup()

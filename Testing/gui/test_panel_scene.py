@@ -120,6 +120,17 @@ def test_a_scene_of_an_older_version_gets_the_defaults(panel, scene):
     assert parameters(panel).fade == 0.5
 
 
+@pytest.mark.parametrize("name", ["fixedSegmentation", "movingSegmentation", "movedSegmentation"])
+def test_the_segmentations_of_an_older_scene_are_found(panel, scene, name):
+    segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "old")
+    old = scene.AddNode(panel.logic.createParameterNode())
+    old.SetParameter(name, "")
+    old.SetNodeReferenceID(name, segmentation.GetID())
+    panel.choose(parameterNodeSelector=old)
+    assert getattr(panel.ui, f"{name}Selector").currentNode() is segmentation
+    assert getattr(parameters(panel), name) is segmentation
+
+
 @pytest.mark.parametrize(
     ("name", "value", "default"),
     [

@@ -7,6 +7,9 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import slicer
 from slicer.i18n import tr as _
 
+#: Parameters that took nodes of their first class alone once.
+_OF_SEVERAL_CLASSES = ("sequence", "fixedSegmentation", "movingSegmentation", "movedSegmentation")
+
 
 def without_unreadable(node, wrapper: type) -> str:
     """Remove numbers that cannot be read, so that the wrapper gives them their defaults.
@@ -18,7 +21,7 @@ def without_unreadable(node, wrapper: type) -> str:
     Returns:
         What was removed, as a sentence; "" where everything is fine.
     """
-    _rename_sequence(node)
+    _rename(node)
     hints = get_type_hints(wrapper, include_extras=True)
     numbers = {name: hint for name, hint in hints.items() if get_origin(hint) is Annotated and node.HasParameter(name)}
     texts = {name: node.GetParameter(name) for name in numbers}
@@ -47,14 +50,15 @@ def is_untouched(node, wrapper: type) -> bool:
     return all(node.GetParameter(name) == new.GetParameter(name) for name in names)
 
 
-def _rename_sequence(node) -> None:
-    """Scenes of before hold the sequence under the name that a parameter of one class alone has."""
-    sequence = node.GetNodeReferenceID("sequence")
-    if sequence is not None:
-        node.SetParameter("sequence.0", "")  # marks a reference that has a value
-        node.SetNodeReferenceID("sequence.0", sequence)
-        node.UnsetParameter("sequence")
-        node.RemoveNodeReferenceIDs("sequence")
+def _rename(node) -> None:
+    """Scenes of before hold nodes under the names that parameters of one class alone have."""
+    for name in _OF_SEVERAL_CLASSES:
+        reference = node.GetNodeReferenceID(name)
+        if reference is not None:
+            node.SetParameter(f"{name}.0", "")  # marks a reference that has a value
+            node.SetNodeReferenceID(f"{name}.0", reference)
+            node.UnsetParameter(name)
+            node.RemoveNodeReferenceIDs(name)
 
 
 def _is_number(text: str, hint: Any) -> bool:

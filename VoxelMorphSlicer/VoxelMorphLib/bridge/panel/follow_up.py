@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import slicer
 from slicer.i18n import tr as _
 
 from ..landmarks import landmark_pairs
@@ -33,7 +34,7 @@ def check_inputs(chosen) -> None:
     if None not in landmarks:
         landmark_pairs(*landmarks)
     for segmentation in (chosen.fixedSegmentation, chosen.movingSegmentation):
-        if segmentation is not None:
+        if isinstance(segmentation, slicer.vtkMRMLSegmentationNode):
             check_segments(segmentation)
 
 
@@ -64,9 +65,10 @@ def _following(chosen, inputs, targets: dict, logic, nodes: dict) -> Steps:
         set_pair(chosen.jacobianVolume, fixed, moving)
     if inputs.movingSegmentation is not None:
         yield _("Moving the segmentation")
-        chosen.movedSegmentation = yield from logic.applySteps(
-            inputs.movingSegmentation, forward, fixed, target=targets["movedSegmentation"]
-        )
+        source, target = inputs.movingSegmentation, targets["movedSegmentation"]
+        if target is not None and target.GetClassName() != source.GetClassName():
+            target = None  # segmentations do not go into label maps, nor the other way
+        chosen.movedSegmentation = yield from logic.applySteps(source, forward, fixed, target=target)
         set_pair(chosen.movedSegmentation, fixed, moving)
     yield from _measuring(chosen, inputs, (fixed, moving), nodes, targets["resultsTable"], logic, isFresh=True)
     done = _("Done: {name}").format(name=chosen.movedVolume.GetName() if chosen.movedVolume else "")
