@@ -175,12 +175,12 @@ worker.read_job = mute
 
 def test_a_worker_that_falls_silent_between_two_frames(series_ready, scene):
     before = content(scene)
-    silent = WorkerClient(patched_command(_MUTE), environment=ONE_THREAD, silence_s=8)
+    silent = WorkerClient(patched_command(_MUTE), environment=ONE_THREAD, silence_s=4)
     give(series_ready, silent)
     series_ready.click("registerSequenceButton")
     series_ready.wait(lambda: "Frame 2" in series_ready.ui.statusLabel.text, 90)
     series_ready.wait(lambda: is_idle(series_ready), 60)
-    assert "has not answered for 8 s" in the_sentence(series_ready)
+    assert "has not answered for 4 s" in the_sentence(series_ready)
     assert content(scene) == before
     assert silent.pid is None
 

@@ -137,12 +137,12 @@ def test_limits_and_choices_come_from_the_parameters(panel):
 
 
 def test_a_disconnected_widget_changes_nothing(panel, parameters):
-    parameters.disconnectGui(panel.widget.guiTag)
+    panel.widget.gui.close()
     panel.ui.strengthSlider.value = 9
     assert parameters.strength == 2.5
     parameters.count = 5
     assert panel.ui.countSpinBox.value == 3
-    panel.widget.guiTag = parameters.connectGui(panel.ui)
+    panel.widget.gui = type(panel.widget.gui)(parameters, panel.ui)
     assert panel.ui.countSpinBox.value == 5
 
 

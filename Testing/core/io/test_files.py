@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from pathlib import Path
 
@@ -80,7 +79,7 @@ def test_a_disk_that_fills_up_leaves_the_older_file(tmp_path, monkeypatch, exten
     def fail(*_arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", fail)
+    monkeypatch.setattr(Path, "replace", fail)  # Python 3.10 keeps os.replace where no test reaches it
     with pytest.raises(OutputError, match=r"could not be written: No space left on device. Free some space"):
         write_image(a_blob_image(a_geometry("LPS")), path)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before

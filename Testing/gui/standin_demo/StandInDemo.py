@@ -16,6 +16,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+from VoxelMorphLib.bridge.panel.configuration import GuiConnection
 
 
 class StandInDemo(ScriptedLoadableModule):
@@ -53,7 +54,7 @@ class StandInDemoWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.logic = None
         self.calls = []
-        self.parameters = self.guiTag = None
+        self.parameters = self.gui = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -91,13 +92,13 @@ class StandInDemoWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def connectParameters(self):
         self.parameters = StandInDemoParameterNode(self.logic.getParameterNode())
-        self.guiTag = self.parameters.connectGui(self.ui)
+        self.gui = GuiConnection(self.parameters, self.ui)
         self.addObserver(self.parameters, vtk.vtkCommand.ModifiedEvent, self.updateButtons)
         self.updateButtons()
 
     def disconnectParameters(self):
         if self.parameters is not None:
-            self.parameters.disconnectGui(self.guiTag)
+            self.gui.close()  # also what Slicer 5.10 would leave behind
             self.removeObserver(self.parameters, vtk.vtkCommand.ModifiedEvent, self.updateButtons)
             self.parameters = None
 
