@@ -107,18 +107,17 @@ class Curves:
             chart.SetXAxisTitle("Epoch")
             chart.SetYAxisTitle(KINDS[kind].name)
         known = {series.GetYColumnName() for series in _series(chart)}
-        for series in _series(chart):
-            series.SetAndObserveTableNodeID(table.GetID())  # the one before may have been deleted
         for column in columns:
             if column not in known:
                 series = self._add("vtkMRMLPlotSeriesNode", kind, _label(column))
-                series.SetAndObserveTableNodeID(table.GetID())
                 series.SetXColumnName("epoch")
                 series.SetYColumnName(column)
                 series.SetPlotType(series.PlotTypeScatter)  # points joined by lines
                 series.SetMarkerStyle(series.MarkerStyleCircle if len(columns) < 3 else series.MarkerStyleNone)
                 series.SetUniqueColor()
                 chart.AddAndObservePlotSeriesNodeID(series.GetID())
+        for series in _series(chart):  # also the earlier ones, whose table may have been deleted
+            series.SetAndObserveTableNodeID(table.GetID())
         chart.Modified()  # views may stay empty without it, see slicer.util.plot
 
     def _name(self, kind: str) -> str:

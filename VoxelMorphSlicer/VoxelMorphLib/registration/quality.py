@@ -48,7 +48,7 @@ def measure(
     reference = _at(fixed, grid)
     before, after = initial.resample(moving, grid).array, _at(moved, grid)
     field = deformable_part(forward, grid)
-    folds = folding(volume_ratio(forward, grid))
+    folds = folding(volume_ratio(forward, field))
     residual = _round_trip(grid, forward, inverse)
     length = np.sqrt(np.einsum("...i,...i", field.array, field.array))  # many times faster than numpy's norm
     return Figures(
@@ -73,9 +73,13 @@ def deformable_part(transform: Transform, grid: Geometry) -> DisplacementField:
     return first if isinstance(first, DisplacementField) else transform.to_displacement(grid)
 
 
-def volume_ratio(transform: Transform, grid: Geometry) -> np.ndarray:
-    """(I, J, K), Jacobian determinant of the whole map, its affine part included, on the grid of `deformable_part`."""
-    field = deformable_part(transform, grid)
+def volume_ratio(transform: Transform, field: DisplacementField) -> np.ndarray:
+    """(I, J, K), Jacobian determinant of the whole map, its affine part included, on the grid of its deformable part.
+
+    Args:
+        transform: the map.
+        field: its `deformable_part`.
+    """
     is_first = isinstance(transform, CompositeTransform) and transform.transforms[0] is field
     matrices = [part.as_matrix() for part in transform.transforms[1:]] if is_first else []
     if any(matrix is None for matrix in matrices):

@@ -10,6 +10,7 @@ from ...core.progress import Progress
 from ..steps import Steps
 from .folder_choice import FolderChoice
 from .parameters_check import missing_for_apply
+from .sentences import done
 
 
 class ApplySection:
@@ -49,4 +50,4 @@ class ApplySection:
             progress=progress,
         )
         names = [node.GetName() for node in result] if isinstance(result, list) else [result.GetName()]
-        return _("Done: {name}").format(name=", ".join(names))
+        return done(", ".join(names))

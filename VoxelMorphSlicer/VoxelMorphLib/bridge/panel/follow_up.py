@@ -12,6 +12,7 @@ from ..result_nodes import pair_of, set_pair, warnings_of
 from ..segment_layers import check_segments
 from ..steps import Steps
 from .outputs import forget_earlier, holds_other_pair
+from .sentences import done
 
 #: Parameters whose nodes are read from.
 _INPUTS = (
@@ -71,8 +72,7 @@ def _following(chosen, inputs, targets: dict, logic, nodes: dict) -> Steps:
         chosen.movedSegmentation = yield from logic.applySteps(source, forward, fixed, target=target)
         set_pair(chosen.movedSegmentation, fixed, moving)
     yield from _measuring(chosen, inputs, (fixed, moving), nodes, targets["resultsTable"], logic, isFresh=True)
-    done = _("Done: {name}").format(name=chosen.movedVolume.GetName() if chosen.movedVolume else "")
-    return " ".join([f"{done}.", *said]) if (said := warnings_of(forward)) else done
+    return done(chosen.movedVolume.GetName() if chosen.movedVolume else "", warnings_of(forward))
 
 
 def measured_again(chosen, logic) -> Steps:
@@ -91,7 +91,7 @@ def measured_again(chosen, logic) -> Steps:
 
 def _again(chosen, inputs, pair: tuple, nodes: dict, target, logic) -> Steps:
     yield from _measuring(chosen, inputs, pair, nodes, target, logic, isFresh=False)
-    return _("Done: {name}").format(name=chosen.resultsTable.GetName())
+    return done(chosen.resultsTable.GetName())
 
 
 def _measuring(chosen, inputs, pair: tuple, nodes: dict, target, logic, isFresh: bool) -> Steps:
@@ -122,7 +122,7 @@ def _mapping(chosen, forward, pair: tuple, logic) -> Steps:
     jacobian = yield from logic.jacobianSteps(forward, pair[0])
     set_pair(jacobian, *pair)
     chosen.jacobianVolume = jacobian
-    return _("Done: {name}").format(name=jacobian.GetName())
+    return done(jacobian.GetName())
 
 
 def _inputs_of(chosen) -> SimpleNamespace:

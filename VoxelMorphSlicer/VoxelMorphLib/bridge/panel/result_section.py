@@ -128,6 +128,5 @@ def _draw_grid(transform, region) -> None:
 
 
 def _set_visible(display, visible: bool) -> None:
-    with slicer.util.NodeModify(display):
-        display.SetVisibility(visible)
-        display.SetVisibility2D(visible)
+    display.SetVisibility(visible)
+    display.SetVisibility2D(visible)

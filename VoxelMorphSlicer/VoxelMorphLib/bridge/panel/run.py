@@ -14,7 +14,7 @@ from ..steps import StepRunner, Steps
 from . import outputs
 from .follow_up import check_inputs, follow_up
 from .progress_section import ProgressSection
-from .sentences import sentence_of
+from .sentences import done, sentence_of
 from .sequence_section import FRAME
 
 #: How often the worker is asked for news.
@@ -174,8 +174,7 @@ class Run:
 
     def _finishSeries(self, result) -> None:
         self._parameters.sequenceBrowser = result.browser
-        done = _("Done: {name}").format(name=result.browser.GetName())
-        self._end(" ".join([f"{done}.", *result.warnings]) if result.warnings else done)
+        self._end(done(result.browser.GetName(), result.warnings))
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, Cancelled):
@@ -187,8 +186,8 @@ class Run:
         """One part of the work, so that the application stays responsive between the parts."""
         try:
             text = self._steps.poll(WAIT_S)
-        except StopIteration as done:
-            self._end(" ".join([done.value, *self._steps.warnings]))
+        except StopIteration as end:
+            self._end(" ".join([end.value, *self._steps.warnings]))
         except Exception as error:  # the panel must be usable again, whatever a node or VTK does
             text = sentence_of(error)
             if self._registered:

@@ -1,13 +1,20 @@
-"""Errors of any kind -> one sentence for the user, and for the log what helps to find the cause."""
+"""What remains to be read of finished work; of errors one sentence, and for the log what helps to find the cause."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from slicer.i18n import tr as _
 
 from ...core.errors import MemoryShortError, VoxelMorphError
 from ..packages import note_unloadable
+
+
+def done(name: str, warnings: Sequence[str] = ()) -> str:
+    """What is there now, and what was warned of."""
+    text = _("Done: {name}").format(name=name)
+    return " ".join([f"{text}.", *warnings]) if warnings else text
 
 
 def sentence_of(error: Exception) -> str:
