@@ -1,4 +1,4 @@
-"""What a reader of Python sources trips over: long files, long functions, public names without a docstring."""
+"""What a reader of Python sources trips over: public names without a docstring."""
 
 from __future__ import annotations
 
@@ -7,30 +7,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Union
 
-MAXIMUM_FILE_LINES = 350
-MAXIMUM_FUNCTION_LINES = 60
-
 #: Methods by base class that torch and the standard library document.
 DOCUMENTED_OUTSIDE = {"Module": ("forward",), "ArgumentParser": ("error",)}
 
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 Documentable = Union[ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef]
-
-
-def long_files(paths: Iterable[Path]) -> list[str]:
-    """Files of more than MAXIMUM_FILE_LINES."""
-    counted = [(path, len(path.read_text(encoding="utf-8").splitlines())) for path in paths]
-    return [f"{path}: {lines} lines" for path, lines in counted if lines > MAXIMUM_FILE_LINES]
-
-
-def long_functions(paths: Iterable[Path]) -> list[str]:
-    """Functions of more than MAXIMUM_FUNCTION_LINES, their docstring left out."""
-    return [
-        f"{path}:{node.lineno} {node.name}: {_code_lines(node)} lines"
-        for path in paths
-        for node in ast.walk(_tree(path))
-        if isinstance(node, Function) and _code_lines(node) > MAXIMUM_FUNCTION_LINES
-    ]
 
 
 def undocumented(paths: Iterable[Path]) -> list[str]:
@@ -48,11 +29,6 @@ def undocumented(paths: Iterable[Path]) -> list[str]:
 
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def _code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    doc = node.body[0] if ast.get_docstring(node) else None
-    return node.end_lineno - node.lineno + 1 - (doc.end_lineno - doc.lineno + 1 if doc else 0)
 
 
 def _public(owner: ast.Module | ast.ClassDef) -> Iterator[tuple[Documentable, Documentable]]:

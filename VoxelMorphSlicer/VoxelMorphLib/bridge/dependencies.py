@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable
-from typing import Any, Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from ..core.errors import DependencyError
 from .packages import TORCH, Installed, Missing, Package, check, forget_unloadable

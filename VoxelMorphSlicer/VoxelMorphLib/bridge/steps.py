@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Generator
-from typing import Any, Callable, Union
+from collections.abc import Callable, Generator
+from typing import Any, Union
 
 #: A generator that yields functions of plain arrays, whose results it is sent; a text names what comes next, and None
 #: lets the application breathe. Nodes are touched between the yields only, so the functions may run in a thread.

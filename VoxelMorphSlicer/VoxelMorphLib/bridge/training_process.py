@@ -7,9 +7,8 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Callable
 
 from ..cli.common import BAD_INPUT, DONE, INTERRUPTED
 from ..core.errors import Cancelled, VoxelMorphError, WorkerError

@@ -6,10 +6,9 @@ import signal
 import time
 import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
 
 from ..cli.worker_protocol import PROTOCOL
 from ..core.errors import Cancelled, VoxelMorphError, WorkerError

@@ -6,8 +6,8 @@ import argparse
 import re
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import Callable, NoReturn
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from .. import __version__
 from ..core.errors import Cancelled, ConfigError, VoxelMorphError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 #: Called with the finished fraction (0 to 1) and a short text; may raise `Cancelled` to stop the work.
 Progress = Callable[[float, str], None]
