@@ -24,7 +24,7 @@ from VoxelMorphLib.core.losses.gradient import gradient_penalty
 from VoxelMorphLib.core.metrics import folding, overlap
 from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.registration.cache import RegistrationCache
-from VoxelMorphLib.registration.pipeline import register
+from VoxelMorphLib.registration.register import register_pair
 from VoxelMorphLib.training.data.case import Case
 from VoxelMorphLib.training.data.space import TrainingSpace
 from VoxelMorphLib.weights.load import load_network
@@ -138,7 +138,7 @@ def _by_register(
     images = [read_image(case_file("images", case)) for case in (fixed, moving)]
     labels = [read_label_map(case_file("labels", case)) for case in (fixed, moving)]
     started = time.process_time()
-    result = register(*images, model, options, cache=cache)
+    result = register_pair(*images, model, options, cache=cache)
     seconds = time.process_time() - started
     moved = result.forward.resample(labels[1], labels[0].geometry)
     return _dice(labels[0].array, moved.array), result.report.folded_percent, seconds

@@ -15,7 +15,7 @@ import numpy as np
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
-from VoxelMorphLib.registration.pipeline import register
+from VoxelMorphLib.registration.register import register_pair
 from benchmarks.settings import Settings
 from benchmarks.subjects import image_pair
 
@@ -26,7 +26,7 @@ moving, fixed = (
     for image, name in zip(image_pair(Settings(shape=tuple(map(int, shape)))), ("moving", "fixed"))
 )
 began = time.perf_counter()
-register(fixed, moving, model, RegistrationOptions(affine="none", device="cpu", precision=precision))
+register_pair(fixed, moving, model, RegistrationOptions(affine="none", device="cpu", precision=precision))
 seconds = time.perf_counter() - began
 """
 

@@ -13,7 +13,7 @@ from VoxelMorphLib.bridge.worker import WorkerClient
 from VoxelMorphLib.core.config import NetworkSpace, RegistrationOptions
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
-from VoxelMorphLib.core.job import RegistrationJob
+from VoxelMorphLib.registration.request import RegistrationRequest
 from VoxelMorphLib.weights.catalogue import find_entry
 from VoxelMorphLib.weights.safetensors_file import write_model
 
@@ -72,7 +72,7 @@ def measure_warm_click(settings: Settings) -> list[Row]:
     ]
 
 
-def _clicks(settings: Settings, make_job: Callable[[Settings, Path], RegistrationJob]) -> Clicks:
+def _clicks(settings: Settings, make_job: Callable[[Settings, Path], RegistrationRequest]) -> Clicks:
     with tempfile.TemporaryDirectory() as folder:
         job = make_job(settings, Path(folder))
         swapped = replace(job, fixed=job.moving, moving=job.fixed)
@@ -83,21 +83,21 @@ def _clicks(settings: Settings, make_job: Callable[[Settings, Path], Registratio
             client.shutdown()
 
 
-def _job_on_own_grid(settings: Settings, folder: Path) -> RegistrationJob:
+def _job_on_own_grid(settings: Settings, folder: Path) -> RegistrationRequest:
     """A network like the published one that takes images of any grid."""
     entry = replace(find_entry(PUBLISHED), format="safetensors", space=NetworkSpace(multiple=16))
     file = folder / "random.safetensors"
     write_model(published_network(settings)[0], entry, file)
-    return RegistrationJob(*_images(settings), file, RegistrationOptions(affine="none"))
+    return RegistrationRequest(*_images(settings), file, RegistrationOptions(affine="none"))
 
 
-def _published_job(settings: Settings, folder: Path) -> RegistrationJob:
+def _published_job(settings: Settings, folder: Path) -> RegistrationRequest:
     """The published network as users run it, or one of its size where its weights are missing."""
     file = published_file(settings)
     if file is None:
         file = folder / "random.safetensors"
         write_model(published_network(settings)[0], replace(find_entry(PUBLISHED), format="safetensors"), file)
-    return RegistrationJob(*_images(settings), file)
+    return RegistrationRequest(*_images(settings), file)
 
 
 def _images(settings: Settings) -> tuple[Image, Image]:
@@ -110,7 +110,7 @@ def _images(settings: Settings) -> tuple[Image, Image]:
     return fixed, moving
 
 
-def _click(client: WorkerClient, job: RegistrationJob) -> Click:
+def _click(client: WorkerClient, job: RegistrationRequest) -> Click:
     """Submit and poll as a timer would."""
     results: list = []
     longest, began = 0.0, time.perf_counter()

@@ -19,7 +19,7 @@ from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import Cancelled, ConfigError, DeviceError, GeometryError, ImageError, WeightsError
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.transform import AffineTransform, CompositeTransform, DisplacementField
-from VoxelMorphLib.registration.fallback import register_job
+from VoxelMorphLib.registration.register import register
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_the_result_is_that_of_the_same_job_in_this_process(a_client, a_network)
     shift = np.eye(4)
     shift[:3, 3] = 1.0, -0.5, 2.0
     job = a_job(model=a_network, affine="rigid", initial=AffineTransform(shift))
-    there, here = a_client.run(job), register_job(job)
+    there, here = a_client.run(job), register(job)
     np.testing.assert_array_equal(there.moved.array, here.moved.array)
     assert there.moved.array.dtype == job.moving.array.dtype
     assert there.moved.geometry.matches(job.fixed.geometry, 0)
@@ -55,7 +55,7 @@ def test_masks_reach_the_worker(a_client):
     job = a_job(affine="rigid")
     masks = (a_label_map(job.fixed.geometry), a_label_map(a_geometry("oblique", (26, 24, 22))))
     masked = replace(job, fixed_mask=masks[0], moving_mask=masks[1], options=replace(job.options, budget_s=60))
-    there, here = a_client.run(masked), register_job(masked)
+    there, here = a_client.run(masked), register(masked)
     np.testing.assert_allclose(there.moved.array, here.moved.array, atol=0.5)
     empty = replace(masked, moving_mask=masks[1].with_array(np.zeros_like(masks[1].array), "nothing"))
     with pytest.raises(ImageError, match="The moving mask nothing is empty"):
@@ -136,7 +136,7 @@ def test_a_bent_start_is_sent_too(a_client, a_network):
     grid = a_geometry("oblique", (20, 18, 16))
     bent = DisplacementField(a_smooth_field(grid).astype(np.float32), grid)
     job = a_job(model=a_network, initial=bent)
-    there, here = a_client.run(job), register_job(job)
+    there, here = a_client.run(job), register(job)
     np.testing.assert_array_equal(there.moved.array, here.moved.array)
 
 
@@ -215,4 +215,4 @@ def test_the_real_interpreter_of_slicer_is_preferred_to_its_launcher(tmp_path, m
     real = tmp_path / "python-real"
     real.touch(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert worker_command() == [str(real), "-m", "VoxelMorphLib.cli.worker"]
+    assert worker_command() == [str(real), "-m", "VoxelMorphLib.worker.child"]

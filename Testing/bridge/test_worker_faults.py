@@ -150,12 +150,12 @@ def test_a_full_disk_is_told_before_anything_is_sent(new_client, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     client = new_client(command=fake_command("hello()\nprogress(request()['job'], 'working')"))
-    monkeypatch.setattr(worker_process, "write_job", full)
+    monkeypatch.setattr(worker_process, "write_request", full)
     assert "cannot be used (No space left on device). Free some space" in str(failure(client, OutputError))
 
 
 def test_a_job_that_cannot_be_sent_is_told(new_client, monkeypatch):
-    monkeypatch.setattr(worker_process, "write_job", lambda *_arguments: 1 / 0)
+    monkeypatch.setattr(worker_process, "write_request", lambda *_arguments: 1 / 0)
     message = str(failure(new_client(command=fake_command("hello()\ntime.sleep(600)"))))
     assert message.startswith("The job cannot be sent to the worker (ZeroDivisionError: division by zero).")
 
@@ -197,7 +197,7 @@ worker.read_job = noisy
 
 
 def test_a_fault_of_ours_is_told_and_the_process_replaced(new_client):
-    client = new_client(command=patched_command("worker.read_job = lambda folder: 1 / 0"))
+    client = new_client(command=patched_command("child.read_request = lambda folder: 1 / 0"))
     outcome = Outcome(client, a_job())
     pid = client.pid
     error = outcome.wait()

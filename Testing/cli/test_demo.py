@@ -49,7 +49,7 @@ def own_pair(tmp_path):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("VoxelMorphLib.registration.pipeline.register", a_quick_registration)
+    monkeypatch.setattr("VoxelMorphLib.registration.register.register_pair", a_quick_registration)
 
 
 def test_an_own_pair_leaves_four_files_that_can_be_read(own_pair, quick, tmp_path, capsys):

@@ -165,7 +165,7 @@ def test_a_fault_of_ours_is_told_apart_from_bad_input(
     def broken(*_arguments: object, **_options: object) -> None:
         raise ZeroDivisionError("surprise")
 
-    monkeypatch.setattr("VoxelMorphLib.registration.pipeline.register", broken)
+    monkeypatch.setattr("VoxelMorphLib.registration.register.register", broken)
     arguments = ["--fixed", str(a_folder_of_files / "fixed.nii.gz"), "--moving", str(a_folder_of_files / "moving.nrrd")]
     assert main([*arguments, "--moved", str(tmp_path / "moved.nrrd")]) == 1
     assert "please report" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
 from VoxelMorphLib.networks.affine_detector import VxmAffineFeatureDetector
 from VoxelMorphLib.networks.joint import HyperVxmJoint
 from VoxelMorphLib.registration.cache import RegistrationCache
-from VoxelMorphLib.registration.pipeline import register
+from VoxelMorphLib.registration.register import register_pair
 from VoxelMorphLib.weights.catalogue import load_catalogue
 
 SPACE = NetworkSpace(1.5, "LIA", (32, 32, 32), 8, "image", "minmax")
@@ -92,7 +92,7 @@ def test_a_rigid_motion_comes_back_as_an_affine_map(name):
     fixed, truth = seen(a_grid(name), STILL, name), motion()
     moving = seen(a_grid("oblique", 1.4), truth, name)
     network = BallDetector(rigid=True, half_res=False)
-    result = register(fixed, moving, "synthmorph-rigid-1", NO_START, cache=loaded(network, "synthmorph-rigid-1"))
+    result = register_pair(fixed, moving, "synthmorph-rigid-1", NO_START, cache=loaded(network, "synthmorph-rigid-1"))
     assert isinstance(result.forward, AffineTransform)
     assert isinstance(result.inverse, AffineTransform)
     points = fixed.geometry.points()[fixed.array > 20]
@@ -110,7 +110,7 @@ def test_an_affine_motion_comes_back_through_a_start():
     start = AffineTransform(np.array([[1, 0, 0, 1.5], [0, 1, 0, -1], [0, 0, 1, 0], [0, 0, 0, 1]]))
     moving = seen(a_grid("LPS"), truth)
     network = BallDetector(half_res=False)
-    result = register(
+    result = register_pair(
         fixed, moving, "synthmorph-affine-2", NO_START, cache=loaded(network, "synthmorph-affine-2"), initial=start
     )
     assert isinstance(result.forward, AffineTransform)
@@ -127,13 +127,13 @@ def test_volumes_apart_are_centred_for_a_model_that_is_affine_itself():
     moving = Image(near.array, near.geometry.transformed(away), "far away")
     network = BallDetector(rigid=True, half_res=False)
     cache = loaded(network, "synthmorph-rigid-1")
-    result = register(fixed, moving, "synthmorph-rigid-1", cache=cache)
+    result = register_pair(fixed, moving, "synthmorph-rigid-1", cache=cache)
     assert result.report.affine == "centre"
     points = fixed.geometry.points()[fixed.array > 20]
     wanted = truth.compose(AffineTransform(away)).apply_to_points(points)
     assert np.linalg.norm(result.forward.apply_to_points(points) - wanted, axis=-1).max() < 0.5
     with pytest.raises(GeometryError, match="do not overlap in the patient"):
-        register(fixed, moving, "synthmorph-rigid-1", NO_START, cache=cache)
+        register_pair(fixed, moving, "synthmorph-rigid-1", NO_START, cache=cache)
 
 
 def test_a_file_is_centred_as_its_model_is(tmp_path):
@@ -145,11 +145,11 @@ def test_a_file_is_centred_as_its_model_is(tmp_path):
     away[:3, 3] = 400
     moving = Image(fixed.array, fixed.geometry.transformed(away), "far away")
     cache = loaded(BallDetector(rigid=True, half_res=False), "synthmorph-rigid-1")
-    assert register(fixed, moving, path, cache=cache).report.affine == "centre"
+    assert register_pair(fixed, moving, path, cache=cache).report.affine == "centre"
     network, entry = cache.networks.found
     cache.networks.found = network, dataclasses.replace(entry, architecture="VxmDense")
     with pytest.raises(GeometryError, match="do not overlap in the patient"):
-        register(fixed, moving, path, cache=cache)
+        register_pair(fixed, moving, path, cache=cache)
 
 
 def test_a_joint_network_gives_a_field():
@@ -158,7 +158,7 @@ def test_a_joint_network_gives_a_field():
     network.affine = BallDetector(half_res=False, make_dense=False, bidir=True, return_trans_to_mid_space=True)
     fixed, truth = seen(a_grid("LAS"), STILL), motion()
     moving = seen(a_grid("RAS"), truth)
-    result = register(fixed, moving, "synthmorph-deform-3", NO_START, cache=loaded(network, "synthmorph-deform-3"))
+    result = register_pair(fixed, moving, "synthmorph-deform-3", NO_START, cache=loaded(network, "synthmorph-deform-3"))
     assert isinstance(result.forward, DisplacementField)
     points = fixed.geometry.points()[fixed.array > 20]
     error = np.linalg.norm(result.forward.apply_to_points(points) - truth.apply_to_points(points), axis=-1)

@@ -18,7 +18,7 @@ from VoxelMorphLib.registration.affine_start import affine_start
 from VoxelMorphLib.registration.masks import fitted_mask, hide_outside, mask_through
 from VoxelMorphLib.registration.network_space import encode, encode_mask
 from VoxelMorphLib.registration.optimise import Level, VelocityOptimiser
-from VoxelMorphLib.registration.pipeline import register
+from VoxelMorphLib.registration.register import register_pair
 
 GRID = a_geometry("RAS", (32, 28, 24), 1.2)
 #: More time than it needs: a busy machine shall find the same.
@@ -58,8 +58,8 @@ def error_mm(forward, truth, image: Image, radius: float = 8.0) -> float:
 
 def test_an_artefact_spoils_the_result_only_without_masks(a_spoiled_pair) -> None:
     fixed, moving, truth = a_spoiled_pair
-    plain = register(fixed, moving, options=OPTIONS)
-    masked = register(fixed, moving, options=OPTIONS, fixed_mask=a_ball(GRID), moving_mask=a_ball(GRID))
+    plain = register_pair(fixed, moving, options=OPTIONS)
+    masked = register_pair(fixed, moving, options=OPTIONS, fixed_mask=a_ball(GRID), moving_mask=a_ball(GRID))
     assert error_mm(masked.forward, truth, fixed) < 0.6
     assert error_mm(plain.forward, truth, fixed) > 2 * error_mm(masked.forward, truth, fixed)
     assert masked.moved.array.max() > 2000  # the whole moving volume is warped
@@ -69,7 +69,7 @@ def test_an_artefact_spoils_the_result_only_without_masks(a_spoiled_pair) -> Non
 def test_masks_may_lie_on_other_grids(a_spoiled_pair, name: str) -> None:
     fixed, moving, truth = a_spoiled_pair
     masks = [a_ball(a_geometry(name, (60, 64, 30), 1.0)), a_ball(a_geometry("oblique", (30, 30, 30), 1.6))]
-    result = register(fixed, moving, options=OPTIONS, fixed_mask=masks[0], moving_mask=masks[1])
+    result = register_pair(fixed, moving, options=OPTIONS, fixed_mask=masks[0], moving_mask=masks[1])
     assert error_mm(result.forward, truth, fixed) < 0.7
 
 
@@ -80,7 +80,7 @@ def test_one_mask_is_enough_where_one_image_is_spoiled(a_spoiled_pair, only: str
         "fixed_mask": (fixed, a_blob_image(GRID)),
         "moving_mask": (truth.resample(a_blob_image(GRID), GRID), moving),
     }
-    result = register(*clean[only], options=OPTIONS, **{only: a_ball(GRID)})
+    result = register_pair(*clean[only], options=OPTIONS, **{only: a_ball(GRID)})
     assert error_mm(result.forward, truth, fixed) < 0.7
 
 
@@ -88,9 +88,9 @@ def test_networks_see_what_they_would_see_of_stripped_images(a_spoiled_pair, tmp
     fixed, moving, _truth = a_spoiled_pair
     model = write_tiny_network(tmp_path / "tiny.safetensors")
     masks = [fitted_mask(a_ball(GRID, radius), fixed, "fixed") for radius in (12.0, 11.0)]
-    masked = register(fixed, moving, model, OPTIONS, fixed_mask=masks[0], moving_mask=masks[1])
-    stripped = register(hide_outside(fixed, masks[0]), hide_outside(moving, masks[1]), model, OPTIONS)
-    plain = register(fixed, moving, model, OPTIONS)
+    masked = register_pair(fixed, moving, model, OPTIONS, fixed_mask=masks[0], moving_mask=masks[1])
+    stripped = register_pair(hide_outside(fixed, masks[0]), hide_outside(moving, masks[1]), model, OPTIONS)
+    plain = register_pair(fixed, moving, model, OPTIONS)
     np.testing.assert_array_equal(masked.forward.array, stripped.forward.array)
     assert not np.array_equal(masked.forward.array, plain.forward.array)
 
@@ -101,7 +101,7 @@ def test_the_report_names_the_masks(a_spoiled_pair, tmp_path: Path) -> None:
     mask = a_ball(GRID)
     share = 100 * (mask.array > 0).mean()
     for name, other in (("fixed_mask", "moving_mask"), ("moving_mask", "fixed_mask")):
-        report = register(fixed, moving, model, OPTIONS, **{name: mask}).report
+        report = register_pair(fixed, moving, model, OPTIONS, **{name: mask}).report
         assert getattr(report, name) == f"ball, {share:.1f} % of the volume"
         assert getattr(report, other) == ""
 
@@ -114,7 +114,7 @@ def test_what_lies_outside_the_masks_changes_nothing() -> None:
     mask = a_ball(GRID, 9.0)
     optimised = []
     for pair in ((fixed, moving), (with_artefact(fixed, (15, 0, 0)), with_artefact(moving, (-15, 4, 0)))):
-        optimised.append(register(*pair, options=options, fixed_mask=mask, moving_mask=mask))
+        optimised.append(register_pair(*pair, options=options, fixed_mask=mask, moving_mask=mask))
     points = GRID.points()[distance(GRID) < 8]
     first, second = (result.forward.apply_to_points(points) for result in optimised)
     assert np.linalg.norm(first - second, axis=-1).max() < 0.05
@@ -212,7 +212,7 @@ def test_a_mask_smaller_than_a_reduced_voxel_is_not_lost() -> None:
 
 def refused(error: type[Exception], message: str, **masks: LabelMap) -> None:
     with pytest.raises(error, match=message):
-        register(a_blob_image(GRID), a_blob_image(GRID), options=OPTIONS, **masks)
+        register_pair(a_blob_image(GRID), a_blob_image(GRID), options=OPTIONS, **masks)
 
 
 def test_unfit_masks_are_refused() -> None:
@@ -235,8 +235,8 @@ def test_a_moving_mask_that_an_initial_transform_takes_away_is_told() -> None:
     initial = AffineTransform(far)
     image = a_blob_image(GRID)
     with pytest.raises(GeometryError, match="The mask ball holds none of the places that are compared"):
-        register(image, image, options=OPTIONS, initial=initial, moving_mask=corner)
+        register_pair(image, image, options=OPTIONS, initial=initial, moving_mask=corner)
     far[:3, 3] = (60, 0, 0)
     options = RegistrationOptions(affine="rigid", budget_s=1)
     with pytest.raises(GeometryError, match="The mask ball lies far from the fixed volume under the initial transform"):
-        register(image, image, options=options, initial=AffineTransform(far), moving_mask=corner)
+        register_pair(image, image, options=options, initial=AffineTransform(far), moving_mask=corner)

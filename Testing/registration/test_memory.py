@@ -17,7 +17,7 @@ from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
 from VoxelMorphLib.registration import pipeline
 from VoxelMorphLib.registration.cache import RegistrationCache
 from VoxelMorphLib.registration.memory import Memory, fingerprint
-from VoxelMorphLib.registration.pipeline import register
+from VoxelMorphLib.registration.register import register_pair
 
 #: A short optimisation: only the start matters here.
 QUICK = RegistrationOptions(affine="rigid", device="cpu", budget_s=1)
@@ -44,8 +44,8 @@ def a_pair():
 
 def test_the_same_pair_starts_as_before(searches, a_pair):
     cache = RegistrationCache()
-    first = register(*a_pair, options=QUICK, cache=cache)
-    again = register(
+    first = register_pair(*a_pair, options=QUICK, cache=cache)
+    again = register_pair(
         *(replace(image, array=image.array.copy(), name="copy") for image in a_pair), None, QUICK, cache=cache
     )
     assert searches == ["rigid"]
@@ -56,7 +56,7 @@ def test_the_same_pair_starts_as_before(searches, a_pair):
 def test_another_model_or_regularity_keeps_the_start(searches, a_pair):
     cache = RegistrationCache()
     for smoothness in (1.0, 3.0):
-        register(*a_pair, options=replace(QUICK, smoothness=smoothness), cache=cache)
+        register_pair(*a_pair, options=replace(QUICK, smoothness=smoothness), cache=cache)
     assert searches == ["rigid"]
 
 
@@ -87,9 +87,9 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_whatever_decides_about_the_start_is_looked_at(searches, a_pair, change):
     cache = RegistrationCache()
-    register(*a_pair, options=QUICK, cache=cache)
+    register_pair(*a_pair, options=QUICK, cache=cache)
     pair, other = change(*a_pair)
-    register(*pair, **{"options": QUICK, **other}, cache=cache)
+    register_pair(*pair, **{"options": QUICK, **other}, cache=cache)
     assert len(searches) == 2
 
 
@@ -109,9 +109,9 @@ def alignments(monkeypatch):
 
 def test_another_interpolation_or_background_needs_no_new_alignment(alignments, a_pair):
     cache = RegistrationCache()
-    first = register(*a_pair, options=QUICK, cache=cache)
+    first = register_pair(*a_pair, options=QUICK, cache=cache)
     for change in ({"interpolation": "nearest"}, {"background": -5.0}, {}):
-        again = register(*a_pair, options=replace(QUICK, **change), cache=cache)
+        again = register_pair(*a_pair, options=replace(QUICK, **change), cache=cache)
         assert again.report.warnings == first.report.warnings == ("This was hard.",)
         np.testing.assert_array_equal(
             again.inverse.apply_to_points(np.zeros(3)), first.inverse.apply_to_points(np.zeros(3))
@@ -123,17 +123,17 @@ def test_another_interpolation_or_background_needs_no_new_alignment(alignments, 
 @pytest.mark.parametrize("options", [{"smoothness": 1.5}, {"precision": "bfloat16"}, {"hyper": 0.1}, {"seed": 3}])
 def test_other_settings_need_one(alignments, a_pair, options):
     cache = RegistrationCache()
-    register(*a_pair, options=QUICK, cache=cache)
-    register(*a_pair, options=replace(QUICK, **options), cache=cache)
+    register_pair(*a_pair, options=QUICK, cache=cache)
+    register_pair(*a_pair, options=replace(QUICK, **options), cache=cache)
     assert len(alignments) == 2
 
 
 def test_a_changed_file_of_weights_needs_one(alignments, a_pair, tmp_path):
     cache, file = RegistrationCache(), write_tiny_network(tmp_path / "tiny.safetensors")
-    first = register(*a_pair, file, QUICK, cache=cache)
+    first = register_pair(*a_pair, file, QUICK, cache=cache)
     write_tiny_network(file, seed=1)
     os.utime(file, ns=(1, 1))
-    second = register(*a_pair, file, QUICK, cache=cache)
+    second = register_pair(*a_pair, file, QUICK, cache=cache)
     assert len(alignments) == 2 and (first.moved.array != second.moved.array).any()
 
 
@@ -145,13 +145,15 @@ def test_another_folder_of_weights_without_checksum_needs_one(alignments, a_pair
     write_catalogue(tmp_path / "models", files[0].read_bytes(), None, sha256=None)
     cache = RegistrationCache()
     a, b, again = (
-        register(*a_pair, "tiny-model", QUICK, cache=cache, weights_dir=file.parent).moved.array
+        register_pair(*a_pair, "tiny-model", QUICK, cache=cache, weights_dir=file.parent).moved.array
         for file in (*files, files[1])
     )
     assert (a != b).any() and (b == again).all()
     assert len(alignments) == 2
     shutil.copyfile(files[0], files[1])
-    assert (register(*a_pair, "tiny-model", QUICK, cache=cache, weights_dir=files[1].parent).moved.array == a).all()
+    assert (
+        register_pair(*a_pair, "tiny-model", QUICK, cache=cache, weights_dir=files[1].parent).moved.array == a
+    ).all()
 
 
 def make_folder(path):
@@ -163,15 +165,15 @@ def test_large_alignments_are_not_kept(alignments, a_pair, monkeypatch):
     cache = RegistrationCache()
     monkeypatch.setattr(pipeline, "LARGEST_REMEMBERED", 1000)
     for _time in range(2):
-        register(*a_pair, options=QUICK, cache=cache)
+        register_pair(*a_pair, options=QUICK, cache=cache)
     assert len(alignments) == 2
 
 
 def test_what_takes_memory_can_be_freed(alignments, searches, a_pair):
     cache = RegistrationCache()
-    register(*a_pair, options=QUICK, cache=cache)
+    register_pair(*a_pair, options=QUICK, cache=cache)
     cache.clear()
-    register(*a_pair, options=QUICK, cache=cache)
+    register_pair(*a_pair, options=QUICK, cache=cache)
     assert (len(alignments), len(searches)) == (2, 1)
 
 

@@ -18,7 +18,7 @@ from VoxelMorphLib.networks.joint import HyperVxmJoint
 from VoxelMorphLib.registration import network_cache
 from VoxelMorphLib.registration.cache import RegistrationCache
 from VoxelMorphLib.registration.network_cache import NetworkCache
-from VoxelMorphLib.registration.pipeline import register
+from VoxelMorphLib.registration.register import register_pair
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_register_uses_the_cache(loads, a_file):
     networks = NetworkCache()
     image = a_blob_image(a_geometry("RAS", (16, 16, 16)))
     for _click in range(2):
-        register(
+        register_pair(
             image, image, a_file, RegistrationOptions(affine="none", device="cpu"), cache=RegistrationCache(networks)
         )
     assert loads == ["tiny.safetensors"]
@@ -123,7 +123,7 @@ def test_the_regularity_of_the_options_reaches_the_network(loads, tmp_path):
     fields = []
     for value in (0.0, 1.0):
         options = RegistrationOptions(affine="none", device="cpu", hyper=value)
-        result = register(image, image, path, options, cache=RegistrationCache(networks))
+        result = register_pair(image, image, path, options, cache=RegistrationCache(networks))
         fields.append(result.forward.array)
         assert result.report.options["hyper"] == value
     assert loads == ["hyper.safetensors"]

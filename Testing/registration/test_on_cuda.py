@@ -12,8 +12,7 @@ from support.volumes import a_blob_image, a_geometry
 from support.workers import write_tiny_network
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.registration.cache import RegistrationCache
-from VoxelMorphLib.registration.fallback import release_memory
-from VoxelMorphLib.registration.pipeline import register
+from VoxelMorphLib.registration.register import register_pair, release_memory
 
 ON_CUDA = RegistrationOptions(affine="none", device="cuda:0")
 ON_CPU = replace(ON_CUDA, device="cpu")
@@ -32,7 +31,7 @@ def a_file(tmp_path):
 
 @needs_cuda
 def test_a_network_gives_the_transforms_of_the_processor(a_pair, a_file):
-    there, here = (register(*a_pair, a_file, options) for options in (ON_CUDA, ON_CPU))
+    there, here = (register_pair(*a_pair, a_file, options) for options in (ON_CUDA, ON_CPU))
     assert (there.report.device, here.report.device) == ("cuda:0", "cpu")
     points = a_pair[0].geometry.points().reshape(-1, 3)
     for name in ("forward", "inverse"):
@@ -43,25 +42,25 @@ def test_a_network_gives_the_transforms_of_the_processor(a_pair, a_file):
 
 @needs_cuda
 def test_a_pair_is_optimised_there(a_pair):
-    report = register(*a_pair, "optimise", replace(ON_CUDA, budget_s=10)).report
+    report = register_pair(*a_pair, "optimise", replace(ON_CUDA, budget_s=10)).report
     assert report.similarity_after > report.similarity_before + 0.1
     assert report.folded_voxels == 0
 
 
 @needs_cuda
 def test_auto_takes_it(a_pair, a_file):
-    assert register(*a_pair, a_file, replace(ON_CUDA, device="auto")).report.device == "cuda:0"
+    assert register_pair(*a_pair, a_file, replace(ON_CUDA, device="auto")).report.device == "cuda:0"
 
 
 @needs_cuda
 def test_its_memory_is_given_back(a_pair, a_file):
     cache = RegistrationCache()
-    register(*a_pair, a_file, ON_CUDA, cache=cache)
+    register_pair(*a_pair, a_file, ON_CUDA, cache=cache)
     cache.networks.clear()
     release_memory()
     held = torch.cuda.memory_allocated()
     for _ in range(2):
-        register(*a_pair, a_file, ON_CUDA, cache=cache)
+        register_pair(*a_pair, a_file, ON_CUDA, cache=cache)
         cache.networks.clear()
     release_memory()
     assert torch.cuda.memory_allocated() <= held

@@ -11,7 +11,7 @@ from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.transform import IDENTITY, AffineTransform, DisplacementField
 from VoxelMorphLib.registration.overlap import meets, overlap
-from VoxelMorphLib.registration.pipeline import register
+from VoxelMorphLib.registration.register import register_pair
 
 
 def a_box(shape, spacing, centre, direction=None) -> Geometry:
@@ -73,7 +73,7 @@ def test_a_slab_within_a_long_volume_is_registered():
     grids = a_box((16, 16, 90), (32.0, 32.0, 20.0), (0, 0, 0)), a_box((24, 24, 12), (8.0, 8.0, 6.0), (0, 0, 60))
     long, slab = (Image(noise.random(grid.shape), grid, name) for grid, name in zip(grids, ("long", "slab")))
     options = RegistrationOptions(affine="none", budget_s=1, device="cpu")
-    assert register(long, slab, options=options).moved.array.any()
+    assert register_pair(long, slab, options=options).moved.array.any()
     away = Image(long.array, long.geometry.shifted((0, 0, 200), long.array.shape), "away")
     with pytest.raises(GeometryError, match="do not overlap in the patient"):
-        register(long, away, options=options)
+        register_pair(long, away, options=options)

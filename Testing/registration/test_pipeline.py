@@ -1,4 +1,4 @@
-"""register(): known motions in millimetres come back for images of every geometry."""
+"""register_pair(): known motions in millimetres come back for images of every geometry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.transform import IDENTITY, AffineTransform, DisplacementField
 from VoxelMorphLib.registration import pipeline
-from VoxelMorphLib.registration.pipeline import register
+from VoxelMorphLib.registration.register import register_pair
 from VoxelMorphLib.registration.result import Registration, RegistrationReport
 
 #: More time than it needs: a busy machine shall find the same.
@@ -53,7 +53,7 @@ def a_fixed_image() -> Image:
 def test_a_small_motion_comes_back_without_affine_start(a_fixed_image: Image, name: str) -> None:
     truth = motion((1.5, -1.0, 1.2), 4)
     moving = seen_through(truth, a_moving_grid(name))
-    result = register(a_fixed_image, moving, options=QUICK)
+    result = register_pair(a_fixed_image, moving, options=QUICK)
     assert error_mm(result, truth, a_fixed_image) < 0.7
     assert result.report.similarity_after > result.report.similarity_before
     assert result.moved.geometry.matches(a_fixed_image.geometry)
@@ -63,7 +63,7 @@ def test_a_small_motion_comes_back_without_affine_start(a_fixed_image: Image, na
 def test_a_large_motion_comes_back_with_the_default_start(a_fixed_image: Image, name: str) -> None:
     truth = motion((9.0, -7.0, 6.0), 20)
     moving = seen_through(truth, a_moving_grid(name))
-    result = register(a_fixed_image, moving, options=RegistrationOptions(budget_s=60))
+    result = register_pair(a_fixed_image, moving, options=RegistrationOptions(budget_s=60))
     assert result.report.affine == "affine"
     assert error_mm(result, truth, a_fixed_image) < 0.7
 
@@ -73,7 +73,7 @@ def test_a_large_motion_comes_back_with_the_default_start(a_fixed_image: Image, 
 def test_without_deformation_the_start_is_all(a_fixed_image: Image, kind: str, name: str) -> None:
     truth = motion((6.0, -4.0, 3.0), 12)
     moving = seen_through(truth, a_moving_grid(name))
-    result = register(a_fixed_image, moving, "linear", RegistrationOptions(affine=kind))
+    result = register_pair(a_fixed_image, moving, "linear", RegistrationOptions(affine=kind))
     assert error_mm(result, truth, a_fixed_image) < 0.7
     matrix = result.forward.as_matrix()
     np.testing.assert_allclose(matrix @ result.inverse.as_matrix(), np.eye(4), atol=1e-9)
@@ -87,24 +87,24 @@ def test_without_deformation_an_initial_transform_is_a_part(a_fixed_image: Image
     truth = motion((6.0, -4.0, 3.0), 12)
     moving = seen_through(truth, a_moving_grid("LPS"))
     options = RegistrationOptions(affine="rigid")
-    result = register(a_fixed_image, moving, "linear", options, initial=motion((4.0, -3.0, 2.0), 9))
+    result = register_pair(a_fixed_image, moving, "linear", options, initial=motion((4.0, -3.0, 2.0), 9))
     assert error_mm(result, truth, a_fixed_image) < 0.7
 
 
 def test_without_deformation_and_start_there_is_nothing_to_do(a_fixed_image: Image) -> None:
     with pytest.raises(ConfigError, match="linear does nothing without a start"):
-        register(a_fixed_image, a_fixed_image, "linear", QUICK)
+        register_pair(a_fixed_image, a_fixed_image, "linear", QUICK)
 
 
 def test_equal_images_stay_aligned(a_fixed_image: Image) -> None:
-    result = register(a_fixed_image, a_fixed_image, options=QUICK)
+    result = register_pair(a_fixed_image, a_fixed_image, options=QUICK)
     assert error_mm(result, AffineTransform(np.eye(4)), a_fixed_image) < 0.1
     assert result.report.folded_percent == 0
 
 
 def test_forward_and_inverse_cancel_within_a_tenth_of_a_voxel(a_fixed_image: Image) -> None:
     moving = seen_through(motion((4.0, 2.0, -3.0), 9), a_moving_grid("left-handed oblique"))
-    result = register(a_fixed_image, moving, options=RegistrationOptions(budget_s=60))
+    result = register_pair(a_fixed_image, moving, options=RegistrationOptions(budget_s=60))
     tenth = 0.1 * a_fixed_image.geometry.spacing.min()
     assert result.report.inverse_residual_mm < tenth
     points = a_fixed_image.geometry.points()[4:-4, 4:-4, 4:-4]
@@ -114,7 +114,7 @@ def test_forward_and_inverse_cancel_within_a_tenth_of_a_voxel(a_fixed_image: Ima
 
 def test_the_moved_image_is_one_interpolation_of_the_original(a_fixed_image: Image) -> None:
     moving = seen_through(motion((2.0, 0.0, -1.0), 3), a_moving_grid("anisotropic"))
-    result = register(a_fixed_image, moving, options=QUICK)
+    result = register_pair(a_fixed_image, moving, options=QUICK)
     again = result.forward.resample(moving, a_fixed_image.geometry)
     np.testing.assert_array_equal(result.moved.array, again.array)
     assert result.moved.array.dtype == moving.array.dtype
@@ -126,14 +126,14 @@ def test_an_initial_transform_is_part_of_the_result(a_fixed_image: Image) -> Non
     near = AffineTransform(motion((1.0, 0.5, -0.5)).matrix @ truth.matrix)
     for affine in ("none", "rigid"):
         options = RegistrationOptions(affine=affine, budget_s=60)
-        result = register(a_fixed_image, moving, options=options, initial=near)
+        result = register_pair(a_fixed_image, moving, options=options, initial=near)
         assert error_mm(result, truth, a_fixed_image) < 0.7
 
 
 def test_a_bent_initial_transform_is_accepted(a_fixed_image: Image) -> None:
     moving = seen_through(motion((1.0, 0.0, 0.0)), a_moving_grid("RAS"))
     bent = DisplacementField(np.full((*a_fixed_image.geometry.shape, 3), 0.5, np.float32), a_fixed_image.geometry)
-    result = register(a_fixed_image, moving, options=QUICK, initial=bent)
+    result = register_pair(a_fixed_image, moving, options=QUICK, initial=bent)
     assert error_mm(result, motion((1.0, 0.0, 0.0)), a_fixed_image) < 0.7
 
 
@@ -142,13 +142,13 @@ def test_volumes_apart_are_refused_unless_a_start_was_chosen(a_fixed_image: Imag
     moving = seen_through(truth, a_moving_grid("RAS").transformed(truth.matrix))
     for affine in ("auto", "none"):
         with pytest.raises(GeometryError, match=r"do not overlap in the patient\. Choose the start centre"):
-            register(a_fixed_image, moving, options=RegistrationOptions(affine=affine))
-    result = register(a_fixed_image, moving, options=RegistrationOptions(affine="centre", budget_s=60))
+            register_pair(a_fixed_image, moving, options=RegistrationOptions(affine=affine))
+    result = register_pair(a_fixed_image, moving, options=RegistrationOptions(affine="centre", budget_s=60))
     assert error_mm(result, truth, a_fixed_image) < 0.7
 
 
 def test_the_report_is_complete_and_plain(a_fixed_image: Image) -> None:
-    result = register(a_fixed_image, seen_through(motion((1.0, 0, 0)), a_moving_grid("RAS")), options=QUICK)
+    result = register_pair(a_fixed_image, seen_through(motion((1.0, 0, 0)), a_moving_grid("RAS")), options=QUICK)
     report = result.report
     assert RegistrationReport.from_json(report.to_json()) == report
     assert report.model == "optimise"
@@ -163,7 +163,7 @@ def test_the_report_is_complete_and_plain(a_fixed_image: Image) -> None:
 def test_progress_rises_from_start_to_end(a_fixed_image: Image) -> None:
     seen: list[float] = []
     options = RegistrationOptions(affine="affine", budget_s=60)
-    register(a_fixed_image, a_fixed_image, options=options, progress=lambda fraction, _text: seen.append(fraction))
+    register_pair(a_fixed_image, a_fixed_image, options=options, progress=lambda fraction, _text: seen.append(fraction))
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
     assert len(seen) > 20
@@ -176,13 +176,13 @@ def test_cancelling_works_in_every_stage(a_fixed_image: Image, stop_at: float) -
             raise Cancelled(f"at {stop_at}")
 
     with pytest.raises(Cancelled, match=f"at {stop_at}"):
-        register(a_fixed_image, a_fixed_image, options=RegistrationOptions(affine="rigid"), progress=cancel)
+        register_pair(a_fixed_image, a_fixed_image, options=RegistrationOptions(affine="rigid"), progress=cancel)
 
 
 def test_inputs_are_left_as_they_were(a_fixed_image: Image) -> None:
     moving = seen_through(motion((1.0, 0, 0)), a_moving_grid("RAS"))
     copies = a_fixed_image.array.copy(), moving.array.copy()
-    register(a_fixed_image, moving, options=RegistrationOptions(affine="none", budget_s=1))
+    register_pair(a_fixed_image, moving, options=RegistrationOptions(affine="none", budget_s=1))
     np.testing.assert_array_equal(a_fixed_image.array, copies[0])
     np.testing.assert_array_equal(moving.array, copies[1])
 
@@ -202,14 +202,14 @@ def test_volumes_without_contents_are_refused(a_fixed_image: Image, spoil, messa
     bad = Image(array, Geometry(array.shape, a_fixed_image.geometry.affine), "bad")
     for pair in ((a_fixed_image, bad), (bad, a_fixed_image)):
         with pytest.raises(ImageError, match=message):
-            register(*pair)
+            register_pair(*pair)
 
 
 def test_unknown_models_and_devices_are_refused(a_fixed_image: Image) -> None:
     with pytest.raises(ConfigError, match="no-such-model"):
-        register(a_fixed_image, a_fixed_image, "no-such-model", QUICK)
+        register_pair(a_fixed_image, a_fixed_image, "no-such-model", QUICK)
     with pytest.raises(DeviceError, match="no device 'cuda:77'"):
-        register(a_fixed_image, a_fixed_image, options=RegistrationOptions(device="cuda:77"))
+        register_pair(a_fixed_image, a_fixed_image, options=RegistrationOptions(device="cuda:77"))
 
 
 def test_volumes_of_truth_values_are_registered():
@@ -217,7 +217,7 @@ def test_volumes_of_truth_values_are_registered():
         Image(image.array > 30, image.geometry, "mask")
         for image in (a_blob_image(a_geometry("LAS"), seed) for seed in (0, 1))
     ]
-    result = register(*pair, options=RegistrationOptions(budget_s=1, device="cpu"))
+    result = register_pair(*pair, options=RegistrationOptions(budget_s=1, device="cpu"))
     assert result.moved.array.dtype == bool
 
 
@@ -227,7 +227,7 @@ def test_a_start_after_an_initial_transform_looks_at_few_voxels(monkeypatch):
     monkeypatch.setattr(pipeline, "affine_start", lambda fixed, moving, *_rest: seen.append(moving) or IDENTITY)
     image = a_blob_image(a_geometry("oblique", (40, 36, 32), 1.0))
     turned = AffineTransform(np.diag([1.02, 1, 1, 1]))
-    register(image, image, options=RegistrationOptions(affine="rigid", budget_s=1, device="cpu"), initial=turned)
+    register_pair(image, image, options=RegistrationOptions(affine="rigid", budget_s=1, device="cpu"), initial=turned)
     (moving,) = seen
     assert moving.array.size < 2 * 4000
     corners = moving.geometry.world_to_voxel(image.geometry.corners())

@@ -16,15 +16,16 @@ BELOW_INTERFACES = ("core", "networks", "weights", "registration", "report", "tr
 #: For each package of the library the packages that it may import; modules directly in the library may import none.
 LAYERS = {
     **{package: BELOW_INTERFACES[: index + 1] for index, package in enumerate(BELOW_INTERFACES)},
+    "worker": (*BELOW_INTERFACES, "worker"),
     "cli": (*BELOW_INTERFACES, "cli"),
-    "bridge": (*BELOW_INTERFACES, "cli", "bridge"),
+    "bridge": (*BELOW_INTERFACES, "worker", "cli", "bridge"),
 }
 
 #: For each package from outside the modules that may import it, as patterns.
 EXTERNAL = {
     "numpy": ("*",),
     "scipy": ("*",),
-    "torch": ("core.*", "networks.*", "weights.*", "registration.*", "report.*", "training.*", "cli.*"),
+    "torch": ("core.*", "networks.*", "weights.*", "registration.*", "report.*", "training.*", "worker.*", "cli.*"),
     "SimpleITK": ("core.io.*", "registration.affine_start*", "registration.reduced_image"),
     "nibabel": ("core.io.*",),
     "h5py": ("weights.keras*",),
@@ -40,7 +41,15 @@ EXTERNAL = {
 }
 
 #: Modules that are used where torch is not installed.
-WITHOUT_TORCH = ("core.errors", "core.config", "core.geometry", "core.image", "core.progress", "weights.catalogue")
+WITHOUT_TORCH = (
+    "core.errors",
+    "core.config",
+    "core.geometry",
+    "core.image",
+    "core.progress",
+    "registration.request",
+    "weights.catalogue",
+)
 
 
 @dataclass(frozen=True)

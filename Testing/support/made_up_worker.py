@@ -5,13 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from VoxelMorphLib.core.errors import Cancelled
-from VoxelMorphLib.core.job import RegistrationJob
 from VoxelMorphLib.core.progress import silent
+from VoxelMorphLib.registration.request import RegistrationRequest
 
 from support.known_registration import REPORT, known_forward, known_inverse
 
 
-def known_result(job: RegistrationJob) -> SimpleNamespace:
+def known_result(job: RegistrationRequest) -> SimpleNamespace:
     """The known warp as the result of any job."""
     forward = known_forward()
     moved = forward.resample(job.moving, job.fixed.geometry, background=0)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from VoxelMorphLib.core.errors import Cancelled
-from VoxelMorphLib.core.job import RegistrationJob
 from VoxelMorphLib.core.progress import silent
-from VoxelMorphLib.registration.pipeline import register
+from VoxelMorphLib.registration.register import register
+from VoxelMorphLib.registration.request import RegistrationRequest
 
 
 @dataclass(eq=False)
@@ -20,7 +20,7 @@ class ScriptedWorker:
         was_shut_down: whether `shutdown` was called.
     """
 
-    jobs: list[RegistrationJob] = field(default_factory=list)
+    jobs: list[RegistrationRequest] = field(default_factory=list)
     was_shut_down: bool = False
 
     def __post_init__(self) -> None:
@@ -51,8 +51,7 @@ class ScriptedWorker:
     def finish(self, change: Callable = lambda result: result) -> None:
         """The real registration of the last job, or what `change` makes of it, at the next poll."""
         job, on_done = self.jobs[-1], self._callbacks[1]
-        arguments = (job.fixed, job.moving, job.model, job.options, silent, job.weights_dir, job.initial)
-        self._answers.append(lambda: on_done(change(register(*arguments))))
+        self._answers.append(lambda: on_done(change(register(job))))
 
     def fail(self, error: Exception) -> None:
         """An error, at the next poll."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from VoxelMorphLib.bridge.worker import JobHandle, WorkerClient
 from VoxelMorphLib.core.config import RegistrationOptions
-from VoxelMorphLib.core.job import RegistrationJob
+from VoxelMorphLib.registration.request import RegistrationRequest
 from VoxelMorphLib.weights.entry import ModelEntry
 from VoxelMorphLib.weights.safetensors_file import write_model
 
@@ -46,21 +46,21 @@ def fake_command(body: str) -> list[str]:
 
 def patched_command(code: str) -> list[str]:
     """The real worker after `code` has changed something in its process."""
-    return [sys.executable, "-c", f"from VoxelMorphLib.cli import worker\n{code}\nworker.main()"]
+    return [sys.executable, "-c", f"from VoxelMorphLib.worker import child\n{code}\nchild.main()"]
 
 
-def a_job(seconds: float = 1, affine: str = "none", **changes) -> RegistrationJob:
+def a_job(seconds: float = 1, affine: str = "none", **changes) -> RegistrationRequest:
     """Two views of the same blobs on different grids, to be optimised within `seconds`."""
     fixed, moving = (a_blob_image(a_geometry(name, (20, 18, 16))) for name in ("oblique", "LPS"))
     options = RegistrationOptions(affine=affine, budget_s=seconds, device="cpu")
-    return RegistrationJob(**{"fixed": fixed, "moving": moving, "model": "optimise", "options": options, **changes})
+    return RegistrationRequest(**{"fixed": fixed, "moving": moving, "model": "optimise", "options": options, **changes})
 
 
-def an_endless_job(affine: str = "affine") -> RegistrationJob:
+def an_endless_job(affine: str = "affine") -> RegistrationRequest:
     """A job that only its cancellation ends in time."""
     fixed, moving = (a_blob_image(a_geometry(name, (64, 64, 64), 0.6)) for name in ("oblique", "LPS"))
     options = RegistrationOptions(affine=affine, budget_s=3600, device="cpu")
-    return RegistrationJob(fixed, moving, "optimise", options)
+    return RegistrationRequest(fixed, moving, "optimise", options)
 
 
 def write_tiny_network(path: Path, seed: int = 0) -> Path:
@@ -95,7 +95,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 30.0, client: W
 class Outcome:
     """A submitted job and everything that was called back for it."""
 
-    def __init__(self, client: WorkerClient, job: RegistrationJob):
+    def __init__(self, client: WorkerClient, job: RegistrationRequest):
         self.client, self.progress, self.calls = client, [], []
         self.handle: JobHandle = client.submit(
             job, lambda *report: self.progress.append(report), self.calls.append, self.calls.append

@@ -11,7 +11,7 @@ import torch
 from support.made_up_training import a_config, a_task
 from support.small_scans import write_scans
 from VoxelMorphLib.core.io.images import read_image
-from VoxelMorphLib.registration.pipeline import register
+from VoxelMorphLib.registration.register import register_pair
 from VoxelMorphLib.training.assembly import assemble
 from VoxelMorphLib.training.export import export
 from VoxelMorphLib.training.table import RECIPES
@@ -53,7 +53,7 @@ def test_three_steps_make_a_model_that_registers_a_pair(recipe, scans, tmp_path)
     if recipe == "hypermorph":
         assert entry.arguments["default"] == float(result.best_variant)
     fixed, moving = (read_image(scans / "images" / f"scan{number}.nii.gz") for number in (2, 3))
-    registration = register(fixed, moving, str(tmp_path / "model.safetensors"))
+    registration = register_pair(fixed, moving, str(tmp_path / "model.safetensors"))
     assert registration.moved.array.shape == fixed.array.shape
     assert np.isfinite(registration.moved.array).all()
 

@@ -8,7 +8,7 @@ from ..core.progress import Progress, silent
 from .dependencies import load_torch
 
 if TYPE_CHECKING:
-    from ..core.job import RegistrationJob
+    from ..registration.request import RegistrationRequest
     from ..registration.result import Registration
     from .worker import WorkerClient
 
@@ -24,19 +24,19 @@ class JobRunner:
         self.worker = worker
         self._cache = None
 
-    def run(self, job: RegistrationJob, progress: Progress = silent) -> Registration:
+    def run(self, job: RegistrationRequest, progress: Progress = silent) -> Registration:
         """Register and wait for the result.
 
         Raises:
             DependencyError: this process cannot load torch.
-            VoxelMorphError: see `registration.pipeline.register`.
+            VoxelMorphError: see `registration.register.register`.
         """
         if self.worker is not None:
             return self.worker.run(job, progress)
         load_torch()
         from ..registration.cache import RegistrationCache
-        from ..registration.fallback import register_job
         from ..registration.network_cache import NetworkCache
+        from ..registration.register import register
 
         self._cache = self._cache or RegistrationCache(NetworkCache(capacity=1))
-        return register_job(job, progress, self._cache)
+        return register(job, progress, self._cache)

@@ -9,7 +9,7 @@ import slicer
 
 from ..core.config import RegistrationOptions
 from ..core.errors import ImageError, OutputError
-from ..core.job import RegistrationJob
+from ..registration.request import RegistrationRequest
 from .jacobian_nodes import write_jacobian
 from .mask_nodes import mask_from_node
 from .node_maps import holders, is_under, matrix_to_world, scene_map, set_initial
@@ -72,18 +72,18 @@ class SceneJob:
         options: RegistrationOptions | None = None,
         weights_dir: Path | None = None,
         allow_fallback: bool = False,
-    ) -> RegistrationJob:
+    ) -> RegistrationRequest:
         """The job without nodes, for this process or another one."""
-        return RegistrationJob(
+        return RegistrationRequest(
             self.fixed,
             self.moving,
             model,
             options or RegistrationOptions(),
-            weights_dir,
             self.initial,
-            allow_fallback,
             self.fixed_mask,
             self.moving_mask,
+            weights_dir,
+            allow_fallback,
         )
 
     def write(self, registration: Registration) -> dict[str, slicer.vtkMRMLNode]:

@@ -11,9 +11,9 @@ import slicer
 from ..core.config import RegistrationOptions
 from ..core.errors import Cancelled, ConfigError, ImageError, OutputError, VoxelMorphError
 from ..core.image import Image
-from ..core.job import RegistrationJob
 from ..core.progress import Progress, silent, span
 from ..core.transform import AffineTransform, Transform
+from ..registration.request import RegistrationRequest
 from .frames import BROWSER_CLASS, Frames
 from .hierarchy import place_beside
 from .mask_nodes import mask_from_node
@@ -60,7 +60,7 @@ class SequenceJob:
     Args:
         node: sequence of scalar volumes, or the volume that shows it.
         reference: what all frames are registered to.
-        model, options, weights_dir, allow_fallback: as of a `RegistrationJob`.
+        model, options, weights_dir, allow_fallback: as of a `RegistrationRequest`.
         reference_mask: segmentation or label map on the reference; only what lies inside is looked at. Frames have
             none, because what moves leaves the mask of another moment.
         initial: transform node under which every frame lies roughly on the reference; frames whose shown volume lies
@@ -103,7 +103,7 @@ class FrameByFrame:
     def __len__(self) -> int:
         return self._count
 
-    def frame_job(self, index: int) -> RegistrationJob | None:
+    def frame_job(self, index: int) -> RegistrationRequest | None:
         """What to register for one frame; None for the reference frame, which stays as it is.
 
         Raises:
@@ -119,15 +119,15 @@ class FrameByFrame:
         except VoxelMorphError as error:
             raise self.named(error, index) from error
         options = self.job.options or RegistrationOptions()
-        return RegistrationJob(
+        return RegistrationRequest(
             self.fixed,
             moving,
             self.job.model,
             options,
-            self.job.weights_dir,
-            self.initial,
-            allow_fallback=self.job.allow_fallback,
+            initial=self.initial,
             fixed_mask=self.fixed_mask,
+            weights_dir=self.job.weights_dir,
+            allow_fallback=self.job.allow_fallback,
         )
 
     def take(self, index: int, registration: Registration) -> None:
@@ -193,7 +193,7 @@ def register_sequence(job: SequenceJob, runner: JobRunner, progress: Progress = 
         progress: told every frame; may raise `Cancelled`, after which nothing is kept.
 
     Raises:
-        VoxelMorphError: as `FrameByFrame`, and as `registration.pipeline.register` with the name of the frame.
+        VoxelMorphError: as `FrameByFrame`, and as `registration.register.register` with the name of the frame.
     """
     series = FrameByFrame(job)
     for index in range(len(series)):

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..cli.worker_protocol import PROTOCOL
 from ..core.errors import Cancelled, VoxelMorphError, WorkerError
-from ..core.job import RegistrationJob
 from ..core.progress import Progress, silent
+from ..registration.request import RegistrationRequest
 from ..registration.result import Registration
+from ..worker.protocol import PROTOCOL
 from .worker_process import Event, WorkerProcess, worker_command
 
 #: Longest time between two polls that counts as silence of the process, not as absence of the caller.
@@ -28,7 +28,7 @@ class JobHandle:
     """A submitted job; opaque to callers."""
 
     number: int
-    job: RegistrationJob
+    job: RegistrationRequest
     on_progress: Progress
     on_done: Callable[[Registration], None]
     on_error: Callable[[VoxelMorphError], None]
@@ -83,7 +83,7 @@ class WorkerClient:
 
     def submit(
         self,
-        job: RegistrationJob,
+        job: RegistrationRequest,
         on_progress: Progress = silent,
         on_done: Callable[[Registration], None] = lambda _registration: None,
         on_error: Callable[[VoxelMorphError], None] = lambda _error: None,
@@ -124,7 +124,9 @@ class WorkerClient:
         self._running = self._process = None
         _end(self._alive)
 
-    def run(self, job: RegistrationJob, progress: Progress = silent, timeout_s: float | None = None) -> Registration:
+    def run(
+        self, job: RegistrationRequest, progress: Progress = silent, timeout_s: float | None = None
+    ) -> Registration:
         """Register and wait for the result.
 
         Args:
@@ -134,7 +136,7 @@ class WorkerClient:
 
         Raises:
             WorkerError: the process failed, or the time is up.
-            VoxelMorphError: as `registration.pipeline.register`.
+            VoxelMorphError: as `registration.register.register`.
         """
         outcome: list[Registration | VoxelMorphError] = []
         handle = self.submit(job, progress, outcome.append, outcome.append)

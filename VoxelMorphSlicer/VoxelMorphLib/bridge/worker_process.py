@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..cli.job_files import bytes_needed, read_registration, remove_folder, write_job
-from ..cli.worker_protocol import LONGEST_LINE, Message, decode, encode, error_of
 from ..core.errors import OutputError, VoxelMorphError, WorkerError
-from ..core.job import RegistrationJob
+from ..registration.request import RegistrationRequest
 from ..registration.result import Registration
+from ..worker.files import bytes_needed, read_registration, remove_folder, write_request
+from ..worker.protocol import LONGEST_LINE, Message, decode, encode, error_of
 from .child_process import child_options, end_group, python_command
 
 #: Bytes of the process's standard error that are kept.
@@ -45,7 +45,7 @@ class Event:
 
 def worker_command() -> list[str]:
     """How to start the worker."""
-    return [*python_command(), "-m", "VoxelMorphLib.cli.worker"]
+    return [*python_command(), "-m", "VoxelMorphLib.worker.child"]
 
 
 class WorkerProcess:
@@ -95,7 +95,7 @@ class WorkerProcess:
         """The end of what it wrote to its standard error."""
         return self._stderr.decode("utf-8", "replace").strip()
 
-    def send(self, number: int, job: RegistrationJob) -> None:
+    def send(self, number: int, job: RegistrationRequest) -> None:
         """Write a job's files and ask for it, in a thread."""
         self._writer = threading.Thread(target=self._write, args=(number, job), daemon=True)
         self._writer.start()
@@ -121,12 +121,12 @@ class WorkerProcess:
                 "Reinstall the extension or Slicer."
             ) from error
 
-    def _write(self, number: int, job: RegistrationJob) -> None:
+    def _write(self, number: int, job: RegistrationRequest) -> None:
         folder = self.folder / str(number)
         try:
             _check_space(self.folder, bytes_needed(job))
             folder.mkdir()
-            write_job(job, folder)
+            write_request(job, folder)
         except Exception as error:  # in a thread nobody else would hear of it
             if not self.folder.exists():  # the process is leaving and has cleared up; its end is told
                 self.kill()

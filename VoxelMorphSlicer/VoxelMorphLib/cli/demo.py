@@ -48,12 +48,11 @@ def _command(argv: Sequence[str]) -> None:
     pair = _Pair.own(arguments) if arguments.fixed else _Pair.sample()
     for role, image in (("fixed", pair.fixed), ("moving", pair.moving)):
         print(f"{role:7}{image.name}, {image.geometry}", flush=True)
-    from ..registration.pipeline import register
+    from ..registration.register import register_pair
 
     progress = TerminalProgress()
-    result = register(
-        pair.fixed, pair.moving, arguments.model or None, options, progress, weights_dir=arguments.weightsDir
-    )
+    model, folder = arguments.model or None, arguments.weightsDir
+    result = register_pair(pair.fixed, pair.moving, model, options, progress, weights_dir=folder)
     progress.end()
     print("\n".join(_figures(pair, result)), flush=True)
     print("\n".join(_write(arguments.out, pair, result)), flush=True)

@@ -29,13 +29,23 @@ def _parser() -> Parser:
         "--forward", type=Path, help="output: transform fixed to moving, resamples moving volumes (.h5, .nrrd, .nii.gz)"
     )
     add("--inverse", type=Path, help="output: transform moving to fixed")
-    add("--fixedMask", type=Path, help="label map in the space of the fixed volume: only its inside is looked at")
-    add("--movingMask", type=Path, help="label map in the space of the moving volume: only its inside is looked at")
+    add(
+        "--fixedMask",
+        dest="fixed_mask",
+        type=Path,
+        help="label map in the space of the fixed volume: only its inside is looked at",
+    )
+    add(
+        "--movingMask",
+        dest="moving_mask",
+        type=Path,
+        help="label map in the space of the moving volume: only its inside is looked at",
+    )
     add("--movingLabels", type=Path, help="label map in the space of the moving volume")
     add("--movedLabels", type=Path, help="output: the label map on the fixed grid, nearest neighbour")
-    add("--initialTransform", type=Path, help="rough alignment fixed to moving that comes first")
+    add("--initialTransform", dest="initial", type=Path, help="rough alignment fixed to moving that comes first")
     add("--model", default="", help="id of the model list, or a weights file; default: the default model")
-    add("--weightsDir", type=Path, help="folder with downloaded weights, recognised by checksum")
+    add("--weightsDir", dest="weights_dir", type=Path, help="folder with downloaded weights, recognised by checksum")
     add("--report", type=Path, help="output: HTML page with pictures and figures")
     add("--affine", choices=AFFINE_STARTS, default=default.affine, help="alignment before; auto: as the model needs")
     add("--interpolation", choices=INTERPOLATIONS, default=default.interpolation, help="of the moved volume")
@@ -52,6 +62,7 @@ def _parser() -> Parser:
     add("--smoothness", type=float, default=default.smoothness, help="regularity of an optimised registration")
     add("--hyper", type=float, default=default.hyper, help="0 to 1, regularity of models trained for all values of it")
     add("--seed", type=int, default=default.seed, help="of everything random, 0 to 2147483647")
+    add("--allowFallback", dest="allow_fallback", action="store_true", help="short of memory, use half the resolution")
     add("--listModels", action="store_true", help="print the models and stop")
     add("--listDevices", action="store_true", help="print the devices and stop")
     return parser
@@ -60,7 +71,7 @@ def _parser() -> Parser:
 def _command(argv: Sequence[str]) -> None:
     arguments = _parser().parse(argv)
     if arguments.listModels:
-        _list_models(arguments.weightsDir)
+        _list_models(arguments.weights_dir)
     if arguments.listDevices:
         _list_devices()
     if not (arguments.listModels or arguments.listDevices):
@@ -89,25 +100,20 @@ def _register(arguments: argparse.Namespace) -> None:
     )
     _check_files(arguments)
     from ..core.io.files import replacing
-    from ..core.io.images import read_image, read_label_map, write_image
-    from ..core.io.transforms import read_transform, write_transform
-    from ..registration.pipeline import register
+    from ..core.io.images import read_label_map, write_image
+    from ..core.io.transforms import write_transform
+    from ..registration.register import register
+    from ..registration.request import RegistrationRequest
 
-    fixed, moving = read_image(arguments.fixed), read_image(arguments.moving)
+    named = {field.name: getattr(arguments, field.name, None) for field in dataclasses.fields(RegistrationRequest)}
+    request = RegistrationRequest.read(**{**named, "model": arguments.model or None, "options": options})
     labels = read_label_map(arguments.movingLabels) if arguments.movingLabels else None
-    initial = read_transform(arguments.initialTransform) if arguments.initialTransform else None
-    masks = {
-        "fixed_mask": read_label_map(arguments.fixedMask) if arguments.fixedMask else None,
-        "moving_mask": read_label_map(arguments.movingMask) if arguments.movingMask else None,
-    }
-    progress = ConsoleProgress("VoxelMorphRegister")
-    model = arguments.model or None
-    result = register(fixed, moving, model, options, progress, arguments.weightsDir, initial, **masks)
+    result = register(request, ConsoleProgress("VoxelMorphRegister"))
     with ExitStack() as stack:  # a failure leaves none of the files
         if arguments.moved:
             write_image(result.moved, stack.enter_context(replacing(arguments.moved)))
         if arguments.movedLabels:
-            moved_labels = result.forward.resample(labels, fixed.geometry)
+            moved_labels = result.forward.resample(labels, request.fixed.geometry)
             write_image(moved_labels, stack.enter_context(replacing(arguments.movedLabels)))
         for path, transform in ((arguments.forward, result.forward), (arguments.inverse, result.inverse)):
             if path:
@@ -115,7 +121,7 @@ def _register(arguments: argparse.Namespace) -> None:
         if arguments.report:
             from ..report.page import write_report
 
-            write_report(stack.enter_context(replacing(arguments.report)), fixed, moving, result)
+            write_report(stack.enter_context(replacing(arguments.report)), request.fixed, request.moving, result)
     _say(result.report)
 
 

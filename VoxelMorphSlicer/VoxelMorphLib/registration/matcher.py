@@ -9,7 +9,7 @@ from typing import Optional
 
 import torch
 
-from ..core.config import NetworkSpace, RegistrationOptions
+from ..core.config import NetworkSpace
 from ..core.devices import resolve_device
 from ..core.geometry import Geometry
 from ..core.progress import Progress
@@ -21,6 +21,7 @@ from ..weights.load import load_network
 from ..weights.store import pin_notice
 from .network_cache import NetworkCache
 from .optimise import VelocityOptimiser, optimiser_space
+from .request import RegistrationRequest
 
 #: Chosen when the user names no model: it needs no weights and no network connection.
 DEFAULT_MODEL = "optimise"
@@ -73,18 +74,14 @@ def known_entry(model: str | Path | None) -> ModelEntry | None:
 
 
 def load_matcher(
-    model: str | Path | None,
-    options: RegistrationOptions,
-    weights_dir: Path | None,
+    request: RegistrationRequest,
     progress: Progress,
     networks: NetworkCache | None = None,
 ) -> Matcher:
-    """Prepare a model.
+    """Prepare the model of a request.
 
     Args:
-        model: id of the catalogue, a weights file, or None for `DEFAULT_MODEL`.
-        options: give device, precision, regularity and what an optimisation may cost.
-        weights_dir: searched for weight files first.
+        request: names the model, device, precision, regularity and what an optimisation may cost.
         progress: of a download.
         networks: keeps what is loaded for the next call; None loads anew.
 
@@ -93,8 +90,8 @@ def load_matcher(
         WeightsError: the weights cannot be had or read.
         DeviceError: no such device.
     """
+    options, name = request.options, str(request.model or DEFAULT_MODEL)
     device = resolve_device(options.device)
-    name = str(model or DEFAULT_MODEL)
     if name == DEFAULT_MODEL:
         optimiser = VelocityOptimiser(options.smoothness, options.budget_s)
         return Matcher(find_entry(name), device, optimiser.fields)
@@ -103,7 +100,7 @@ def load_matcher(
         return Matcher(listed, "cpu", None)  # where every start is found
     load = networks.load if networks is not None else load_network
     told = pin_notice(listed)
-    network, entry = load(model, weights_dir, device, options.precision, progress, options.hyper)
+    network, entry = load(request.model, request.weights_dir, device, options.precision, progress, options.hyper)
     notice = pin_notice(entry)
     said = (notice,) if notice and notice != told else ()
     return Matcher(entry, device, lambda moving, fixed, _progress, *_masks: network.fields(moving, fixed), said)

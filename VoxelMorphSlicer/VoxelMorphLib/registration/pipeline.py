@@ -1,20 +1,17 @@
-"""register(): two images of any size, spacing and orientation in, the moved image and both transforms out."""
+"""One attempt at a registration: images of any size, spacing and orientation to the moved image and both transforms."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
-from ..core.config import RegistrationOptions
 from ..core.devices import resolve_device
 from ..core.errors import ConfigError, GeometryError
 from ..core.geometry import Geometry
-from ..core.image import Image, LabelMap, check_registrable
+from ..core.image import LabelMap, check_registrable
 from ..core.progress import Progress, silent, span
 from ..core.transform import IDENTITY, AffineTransform, Transform
 from ..weights.architectures import LINEAR
@@ -29,6 +26,7 @@ from .network_cache import model_identity
 from .overlap import meets
 from .quality import Figures, measure
 from .reduced_image import ReducedImage
+from .request import RegistrationRequest
 from .result import Registration, RegistrationReport
 
 #: Voxels of the largest fixed grid whose alignment is remembered: its fields take 0.8 GB.
@@ -37,31 +35,15 @@ LARGEST_REMEMBERED = 32_000_000
 SURROUNDINGS_VOXELS = 8 * MAX_VOXELS
 
 
-def register(
-    fixed: Image,
-    moving: Image,
-    model: str | Path | None = None,
-    options: RegistrationOptions | None = None,
-    progress: Progress = silent,
-    weights_dir: Path | None = None,
-    initial: Transform | None = None,
-    cache: RegistrationCache | None = None,
-    fixed_mask: LabelMap | None = None,
-    moving_mask: LabelMap | None = None,
+def register_once(
+    request: RegistrationRequest, progress: Progress = silent, cache: RegistrationCache | None = None
 ) -> Registration:
-    """Align `moving` with `fixed`.
+    """Align the two volumes of a request, with the memory there is; see `register.register` for the way back from less.
 
     Args:
-        fixed: volume whose grid and position the result has.
-        moving: volume to be warped; interpolated once, from its original voxels.
-        model: id of the model catalogue, or a weights file; None takes the default model.
-        options: how to register; None takes the defaults.
+        request: the pair and how to register it.
         progress: called with the finished fraction and a text; may raise `Cancelled`.
-        weights_dir: folder that is searched for weight files before anything is downloaded.
-        initial: rough alignment fixed -> moving that comes before all others.
         cache: keeps networks, affine starts and the last alignment for the next call; None begins anew.
-        fixed_mask, moving_mask: label maps in the space of their volume, on any grid; only what lies in any of their
-            labels is looked at. The moved image still comes from the whole moving volume.
 
     Returns:
         The moved image, the transforms in both directions, and a report.
@@ -74,35 +56,33 @@ def register(
         DeviceError: no such device, or its memory does not suffice.
         Cancelled: the progress callback stopped the work.
     """
-    options = options or RegistrationOptions()
     cache = cache or RegistrationCache()
-    job = _Job(fixed, moving, options, progress, initial or IDENTITY)
+    job = _Job(request, progress)
+    options = job.options
     job.check()
-    job.look_inside(fixed_mask, moving_mask)
-    job.choose_start(known_entry(model))  # before anything is downloaded
+    job.choose_start(known_entry(request.model))  # before anything is downloaded
     with job.stage("load", 0.0, 0.05):
-        matcher = load_matcher(model, options, weights_dir, span(progress, 0.0, 0.05), cache.networks)
+        matcher = load_matcher(request, span(progress, 0.0, 0.05), cache.networks)
         job.choose_start(matcher.entry)
     with job.stage("affine", 0.05, 0.2):
         start = job.start(cache.starts)
     with job.stage("network", 0.2, 0.8):
-        alignment = job.align(matcher, start, model_identity(model or DEFAULT_MODEL, weights_dir), cache.alignments)
+        alignment = job.align(matcher, start, cache.alignments)
         forward, inverse = alignment.forward, alignment.inverse
     with job.stage("resample", 0.8, 0.9):
-        moved = forward.resample(moving, fixed.geometry, options.interpolation, options.background)
+        moved = forward.resample(job.moving, job.fixed.geometry, options.interpolation, options.background)
     with job.stage("measure", 0.9, 1.0):
-        figures = measure(fixed, moving, moved, job.initial, forward, inverse)
+        figures = measure(job.fixed, job.moving, moved, job.initial, forward, inverse)
     progress(1.0, "Done")
     return Registration(moved, forward, inverse, job.report(matcher, figures, matcher.warnings + alignment.warnings))
 
 
 class _Job:
-    """One registration on its way: inputs, clock and the stage it is in."""
+    """One registration on its way: its request, its clock and the stage it is in."""
 
-    def __init__(
-        self, fixed: Image, moving: Image, options: RegistrationOptions, progress: Progress, initial: Transform
-    ):
-        self.fixed, self.moving, self.options, self.initial = fixed, moving, options, initial
+    def __init__(self, request: RegistrationRequest, progress: Progress):
+        self.request, self.fixed, self.moving, self.options = request, request.fixed, request.moving, request.options
+        self.initial = request.initial or IDENTITY
         self.progress, self._progress = progress, progress
         self.fixed_mask: LabelMap | None = None
         self.moving_mask: LabelMap | None = None
@@ -117,6 +97,8 @@ class _Job:
         check_registrable(self.fixed, "fixed")
         check_registrable(self.moving, "moving")
         resolve_device(self.options.device)
+        self.fixed_mask = fitted_mask(self.request.fixed_mask, self.fixed, "fixed")
+        self.moving_mask = fitted_mask(self.request.moving_mask, self.moving, "moving")
 
     def choose_start(self, entry: ModelEntry | None) -> None:
         """Decide what comes before the model, and refuse volumes apart that nothing was asked to bring together."""
@@ -136,10 +118,6 @@ class _Job:
                 f"{_point(self.moving.geometry)}) do not overlap in the patient. Choose the start centre, rigid or "
                 "affine, or give an initial transform."
             )
-
-    def look_inside(self, fixed_mask: LabelMap | None, moving_mask: LabelMap | None) -> None:
-        self.fixed_mask = fitted_mask(fixed_mask, self.fixed, "fixed")
-        self.moving_mask = fitted_mask(moving_mask, self.moving, "moving")
 
     @cached_property
     def _pair(self) -> bytes:
@@ -162,11 +140,12 @@ class _Job:
         masks = (self.fixed_mask, moving_mask)
         return affine_start(self.fixed, moving, self.affine, self.options.seed, self._progress, *masks)
 
-    def align(self, matcher: Matcher, start: Transform, model: Hashable, alignments: Memory[Alignment]) -> Alignment:
+    def align(self, matcher: Matcher, start: Transform, alignments: Memory[Alignment]) -> Alignment:
         """The transforms in both directions."""
         if np.prod(self.fixed.geometry.shape) > LARGEST_REMEMBERED:
             return self._find_alignment(matcher, start)
         decisive = replace(self.options, interpolation="linear", background=None)
+        model = model_identity(self.request.model or DEFAULT_MODEL, self.request.weights_dir)
         inputs = (self._pair, start, matcher.entry, matcher.device, model, decisive)
         return alignments.recall(lambda: self._find_alignment(matcher, start), *inputs)
 

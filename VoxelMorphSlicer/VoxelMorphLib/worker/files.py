@@ -1,4 +1,4 @@
-"""Jobs and their results as files of one folder: plain values in JSON, every array once in a .npy of its own type."""
+"""Requests and their results as files of one folder: plain values in JSON, every array once in a .npy file."""
 
 from __future__ import annotations
 
@@ -13,57 +13,36 @@ import numpy as np
 from ..core.config import RegistrationOptions
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
-from ..core.job import RegistrationJob
 from ..core.transform import AffineTransform, CompositeTransform, DisplacementField, Transform
+from ..registration.request import RegistrationRequest
 from ..registration.result import Registration, RegistrationReport
-from ..weights.catalogue import load_catalogue
 
-JOB_NAME, RESULT_NAME = "job.json", "registration.json"
+REQUEST_NAME, RESULT_NAME = "request.json", "registration.json"
 #: Bytes per voxel of the two displacement fields of a result, three float32 each.
 FIELDS_BYTES = 24
 
 _KINDS = {"Image": Image, "LabelMap": LabelMap}
 
 
-def write_job(job: RegistrationJob, folder: Path) -> None:
-    """Write a job into an existing empty folder.
+def write_request(request: RegistrationRequest, folder: Path) -> None:
+    """Write a request into an existing empty folder; model files and folders become absolute paths.
 
     Raises:
         OSError: the disk is full or fails.
     """
     arrays = _Writer(folder)
-    values = {
-        "fixed": arrays.image(job.fixed),
-        "moving": arrays.image(job.moving),
-        "model": _portable(job.model),
-        "options": job.options.to_dict(),
-        "weights_dir": None if job.weights_dir is None else str(Path(job.weights_dir).absolute()),
-        "initial": arrays.transform(job.initial),
-        "allow_fallback": job.allow_fallback,
-        "fixed_mask": arrays.image(job.fixed_mask),
-        "moving_mask": arrays.image(job.moving_mask),
-    }
-    (folder / JOB_NAME).write_text(json.dumps(values), encoding="ascii")
+    values = {name: arrays.value(value) for name, value in vars(request.portable()).items()}
+    (folder / REQUEST_NAME).write_text(json.dumps(values), encoding="ascii")
 
 
-def read_job(folder: Path) -> RegistrationJob:
-    """Read what `write_job` wrote; model files and folders have become absolute paths."""
-    values, arrays = _read_json(folder / JOB_NAME), _Reader(folder)
-    return RegistrationJob(
-        fixed=arrays.image(values["fixed"]),
-        moving=arrays.image(values["moving"]),
-        model=values["model"],
-        options=RegistrationOptions.from_dict(values["options"]),
-        weights_dir=None if values["weights_dir"] is None else Path(values["weights_dir"]),
-        initial=arrays.transform(values["initial"]),
-        allow_fallback=values["allow_fallback"],
-        fixed_mask=arrays.image(values["fixed_mask"]),
-        moving_mask=arrays.image(values["moving_mask"]),
-    )
+def read_request(folder: Path) -> RegistrationRequest:
+    """Read what `write_request` wrote."""
+    arrays = _Reader(folder)
+    return RegistrationRequest(**{k: arrays.value(v) for k, v in _read_json(folder / REQUEST_NAME).items()})
 
 
 def write_registration(registration: Registration, folder: Path) -> None:
-    """Write a result into an existing folder, beside the job that it belongs to.
+    """Write a result into an existing folder, beside the request that it belongs to.
 
     Raises:
         OSError: the disk is full or fails.
@@ -93,11 +72,11 @@ def read_registration(folder: Path) -> Registration:
     )
 
 
-def bytes_needed(job: RegistrationJob) -> int:
-    """About what a job and its result take on the disk."""
-    fixed, moving = job.fixed.array, job.moving.array
-    masks = sum(mask.array.nbytes for mask in (job.fixed_mask, job.moving_mask) if mask is not None)
-    return fixed.nbytes + moving.nbytes + masks + fixed.size * (moving.itemsize + FIELDS_BYTES)
+def bytes_needed(request: RegistrationRequest) -> int:
+    """About what a request and its result take on the disk."""
+    images = [value for value in vars(request).values() if isinstance(value, Image)]
+    result = request.fixed.array.size * (request.moving.array.itemsize + FIELDS_BYTES)
+    return sum(image.array.nbytes for image in images) + result
 
 
 def remove_folder(folder: Path) -> None:
@@ -107,13 +86,6 @@ def remove_folder(folder: Path) -> None:
         if not folder.exists():
             return
         time.sleep(0.05)
-
-
-def _portable(model: str | Path | None) -> str | None:
-    """A model name that means the same in another working folder."""
-    if model is None or (isinstance(model, str) and model in load_catalogue()):
-        return model
-    return str(Path(model).absolute()) if Path(model).exists() else str(model)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -126,6 +98,16 @@ class _Writer:
     def __init__(self, folder: Path, prefix: str = ""):
         self.folder, self.prefix = folder, prefix
         self.names: dict[int, str] = {}
+
+    def value(self, value: Any) -> Any:
+        """Any field of a request; what is plain stays as it is."""
+        if isinstance(value, Image):
+            return self.image(value)
+        if isinstance(value, Transform):
+            return self.transform(value)
+        if isinstance(value, RegistrationOptions):
+            return {"kind": "options", "values": value.to_dict()}
+        return {"kind": "path", "path": str(value)} if isinstance(value, Path) else value
 
     def image(self, image: Image | None) -> dict[str, Any] | None:
         if image is None:
@@ -158,6 +140,17 @@ class _Reader:
     def __init__(self, folder: Path, i_fastest: bool = False):
         self.folder, self.i_fastest = folder, i_fastest
         self.arrays: dict[str, np.ndarray] = {}
+
+    def value(self, value: Any) -> Any:
+        """The way back of `_Writer.value`."""
+        kind = value["kind"] if isinstance(value, dict) else None
+        if kind in _KINDS:
+            return self.image(value)
+        if kind == "options":
+            return RegistrationOptions.from_dict(value["values"])
+        if kind == "path":
+            return Path(value["path"])
+        return value if kind is None else self.transform(value)
 
     def image(self, values: dict[str, Any] | None) -> Image | None:
         if values is None:

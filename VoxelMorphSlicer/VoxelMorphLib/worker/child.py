@@ -1,7 +1,7 @@
 """The warm worker: a child process that registers pair after pair and keeps torch and the models loaded between them.
 
-It reads one request per line on its standard input and answers by lines on its standard output; see `worker_protocol`
-for their form and `job_files` for the folders in which jobs and results lie. It ends when its input closes.
+It reads one request per line on its standard input and answers by lines on its standard output; see `protocol`
+for their form and `files` for the folders in which requests and results lie. It ends when its input closes.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any, BinaryIO, NoReturn
 
 from .. import __version__
 from ..core.errors import UNLOADABLE_TORCH, DependencyError, OutputError, VoxelMorphError, WorkerError
-from .job_files import read_job, remove_folder, write_registration
-from .worker_protocol import PROTOCOL, Message, decode, encode, error_message
+from .files import read_request, remove_folder, write_registration
+from .protocol import PROTOCOL, Message, decode, encode, error_message
 
 #: Seconds between two signs of life.
 HEARTBEAT_S = 1.0
@@ -31,7 +31,7 @@ PROGRESS_S = 0.05
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Serve until the input closes or nothing was asked for a while."""
-    parser = argparse.ArgumentParser(prog="python -m VoxelMorphLib.cli.worker", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m VoxelMorphLib.worker.child", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="private folder of the jobs, removed at the end")
     parser.add_argument("--idle", type=float, default=600.0, help="seconds without a request after which it ends")
     arguments = parser.parse_args(argv)
@@ -122,11 +122,11 @@ class Worker:
         """Do the job of a folder; the seconds of what `register` does not time itself."""
         clock = _Clock()
         progress(0.0, "Loading PyTorch")
-        register_job = self._library()
+        register = self._library()
         clock.lap("import")
-        job = _on_disk(folder, read_job, folder)
+        request = _on_disk(folder, read_request, folder)
         clock.lap("read")
-        registration = register_job(job, progress, self._cache)
+        registration = register(request, progress, self._cache)
         clock.lap("register")
         _on_disk(folder, write_registration, registration, folder)
         clock.lap("write")
@@ -137,19 +137,19 @@ class Worker:
         """What registers; loading it takes seconds the first time."""
         try:
             from ..registration.cache import RegistrationCache
-            from ..registration.fallback import register_job
+            from ..registration.register import register
         except (ImportError, OSError) as error:
             raise DependencyError(
                 f"{UNLOADABLE_TORCH} ({error}). Install PyTorch in the module PyTorch Utils, then try again."
             ) from error
         if self._cache is None:
             self._cache = RegistrationCache()
-        return register_job
+        return register
 
     def _release_memory(self) -> None:
         """While nobody asks for anything, the device's memory belongs to other programs."""
         if self._cache is not None:
-            from ..registration.fallback import release_memory
+            from ..registration.register import release_memory
 
             release_memory()
 

@@ -10,21 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.volumes import GEOMETRIES, a_blob_image, a_geometry, a_label_map, a_smooth_field, rotation
-from VoxelMorphLib.cli.job_files import (
-    bytes_needed,
-    read_job,
-    read_registration,
-    remove_folder,
-    write_job,
-    write_registration,
-)
-from VoxelMorphLib.cli.worker_protocol import decode, encode, error_message, error_of
 from VoxelMorphLib.core import errors
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.image import Image, LabelMap
-from VoxelMorphLib.core.job import RegistrationJob
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
+from VoxelMorphLib.registration.request import RegistrationRequest
 from VoxelMorphLib.registration.result import Registration, RegistrationReport
+from VoxelMorphLib.worker.files import (
+    bytes_needed,
+    read_registration,
+    read_request,
+    remove_folder,
+    write_registration,
+    write_request,
+)
+from VoxelMorphLib.worker.protocol import decode, encode, error_message, error_of
 
 FAMILY = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.VoxelMorphError)]
 
@@ -91,9 +91,11 @@ def test_jobs_come_back_from_their_folder(tmp_path, name, dtype):
     moving = a_blob_image(a_geometry("LPS")).with_array(np.asfortranarray(a_blob_image(a_geometry("LPS")).array))
     moving = moving.with_array(moving.array.astype(dtype))
     options = RegistrationOptions(affine="rigid", budget_s=7, background=-1000.5, hyper=0.75, seed=3)
-    job = RegistrationJob(fixed, moving, "optimise", options, tmp_path, an_affine().compose(a_field()), True)
-    write_job(job, tmp_path)
-    back = read_job(tmp_path)
+    job = RegistrationRequest(
+        fixed, moving, "optimise", options, an_affine().compose(a_field()), None, None, tmp_path, True
+    )
+    write_request(job, tmp_path)
+    back = read_request(tmp_path)
     assert_equal_images(back.fixed, fixed)
     assert_equal_images(back.moving, moving)
     assert back.fixed.array.flags.c_contiguous and back.moving.array.flags.c_contiguous
@@ -125,8 +127,8 @@ def test_registrations_come_back_from_their_folder_and_arrays_are_written_once(t
 
 
 def test_the_json_of_a_job_is_one_line(tmp_path):
-    write_job(RegistrationJob(a_blob_image(a_geometry()), a_blob_image(a_geometry("LAS"))), tmp_path)
-    text = (tmp_path / "job.json").read_text(encoding="ascii")
+    write_request(RegistrationRequest(a_blob_image(a_geometry()), a_blob_image(a_geometry("LAS"))), tmp_path)
+    text = (tmp_path / "request.json").read_text(encoding="ascii")
     assert "\n" not in text
     assert json.loads(text)["model"] is None
 
@@ -140,16 +142,16 @@ def test_relative_names_mean_the_same_in_the_worker(tmp_path, monkeypatch):
     for number, (name, expected) in enumerate(names.items()):
         folder = tmp_path / str(number)
         folder.mkdir()
-        write_job(RegistrationJob(image, image, name, weights_dir=Path("weights")), folder)
-        back = read_job(folder)
+        write_request(RegistrationRequest(image, image, name, weights_dir=Path("weights")), folder)
+        back = read_request(folder)
         assert (back.model, back.weights_dir) == (expected, tmp_path / "weights")
 
 
 def test_the_space_that_a_job_needs_is_known(tmp_path):
     grid = a_geometry("oblique")
     there, back = (DisplacementField(a_smooth_field(grid, seed=n).astype(np.float32), grid) for n in range(2))
-    job = RegistrationJob(a_blob_image(grid), a_blob_image(a_geometry("LAS", (20, 14, 12)), dtype="int16"))
-    write_job(job, tmp_path)
+    job = RegistrationRequest(a_blob_image(grid), a_blob_image(a_geometry("LAS", (20, 14, 12)), dtype="int16"))
+    write_request(job, tmp_path)
     moved = a_blob_image(grid, dtype="int16")
     write_registration(Registration(moved, there, back, RegistrationReport()), tmp_path)
     headers = 5 * 128
@@ -159,19 +161,19 @@ def test_the_space_that_a_job_needs_is_known(tmp_path):
 def test_masks_travel_with_the_job(tmp_path):
     image = a_blob_image(a_geometry())
     masks = a_label_map(image.geometry), a_label_map(a_geometry("oblique"), seed=1)
-    job = RegistrationJob(image, image, fixed_mask=masks[0], moving_mask=masks[1])
-    write_job(job, tmp_path)
-    back = read_job(tmp_path)
+    job = RegistrationRequest(image, image, fixed_mask=masks[0], moving_mask=masks[1])
+    write_request(job, tmp_path)
+    back = read_request(tmp_path)
     for found, mask in zip((back.fixed_mask, back.moving_mask), masks):
         assert isinstance(found, LabelMap)
         assert_equal_images(found, mask)
-    plain = RegistrationJob(image, image)
+    plain = RegistrationRequest(image, image)
     assert bytes_needed(job) - bytes_needed(plain) == sum(mask.array.nbytes for mask in masks)
-    write_job(plain, tmp_path)
-    assert (read_job(tmp_path).fixed_mask, read_job(tmp_path).moving_mask) == (None, None)
+    write_request(plain, tmp_path)
+    assert (read_request(tmp_path).fixed_mask, read_request(tmp_path).moving_mask) == (None, None)
 
 
 def test_label_maps_stay_label_maps(tmp_path):
     labels = a_label_map(a_geometry())
-    write_job(RegistrationJob(labels, labels), tmp_path)
-    assert isinstance(read_job(tmp_path).moving, LabelMap)
+    write_request(RegistrationRequest(labels, labels), tmp_path)
+    assert isinstance(read_request(tmp_path).moving, LabelMap)
