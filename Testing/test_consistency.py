@@ -41,10 +41,15 @@ def test_written_cmake_lists_follow_the_disk(tmp_path):
         shutil.copyfile(MODULE / file, tmp_path / file)
     (tmp_path / "VoxelMorphLib" / "core").mkdir(parents=True)
     (tmp_path / "VoxelMorphLib" / "core" / "added.py").touch()
+    for name in ("report/templates/added.html", "report/.hidden", "core/__pycache__/added.pyc"):
+        (tmp_path / "VoxelMorphLib" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "VoxelMorphLib" / name).touch()
     (tmp_path / "CLI" / "VoxelMorphAdded.xml").touch()
     write_lists(tmp_path)
     assert listed(tmp_path, "CMakeLists.txt", "MODULE_PYTHON_SCRIPTS") == ["VoxelMorphLib/core/added.py"]
-    assert listed(tmp_path, "CMakeLists.txt", "MODULE_PYTHON_RESOURCES") == []
+    assert listed(tmp_path, "CMakeLists.txt", "MODULE_PYTHON_RESOURCES") == [
+        "VoxelMorphLib/report/templates/added.html"
+    ]
     assert listed(tmp_path, "CLI/CMakeLists.txt", "MODULE_CLIS") == ["VoxelMorphAdded"]
 
 
@@ -55,6 +60,7 @@ def test_cmake_accepts_the_extension(tmp_path):
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "packaged: VoxelMorphSlicer.py" in result.stdout
+    assert "packaged: VoxelMorphLib/report/templates/base.html" in result.stdout
 
 
 def test_s4ext_repeats_cmake():

@@ -21,7 +21,7 @@ from support.imports import (
 )
 
 MODULE_FILE = LIBRARY.parent / "VoxelMorphSlicer.py"
-HEAVY = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "h5py", "matplotlib", "slicer", "vtk")
+HEAVY = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "h5py", "matplotlib", "jinja2", "slicer", "vtk")
 
 
 def library_of(folder: Path, **files: str) -> Path:
@@ -91,6 +91,7 @@ def test_packages_from_outside_are_imported_only_where_they_belong():
         ("registration___pipeline", "import nibabel"),
         ("bridge___nodes", "import torch"),
         ("core___metrics", "import pandas"),
+        ("training___monitors___summary", "import jinja2"),
     ],
 )
 def test_a_package_in_the_wrong_place_is_found(tmp_path, file, statement):

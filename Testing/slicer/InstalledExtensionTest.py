@@ -29,3 +29,7 @@ class InstalledExtensionTest(unittest.TestCase):
         resources = Path(slicer.util.modulePath("VoxelMorphSlicer")).parent / "Resources"
         for name in ("UI/VoxelMorphSlicer.ui", "Icons/VoxelMorphSlicer.png", "requirements.txt"):
             self.assertTrue((resources / name).is_file(), name)
+
+    def test_templates_lie_beside_the_library(self):
+        library = Path(slicer.util.modulePath("VoxelMorphSlicer")).parent / "VoxelMorphLib"
+        self.assertTrue((library / "report" / "templates" / "base.html").is_file())

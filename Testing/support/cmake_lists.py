@@ -10,16 +10,23 @@ MODULE = Path(__file__).resolve().parents[2] / "VoxelMorphSlicer"
 
 def files_on_disk(module: Path = MODULE) -> dict[tuple[str, str], list[str]]:
     """What each list must name, by (CMake file, list name); paths are relative to `module`, commands have no suffix."""
-    library = [*module.glob("*.py"), *(module / "VoxelMorphLib").rglob("*.py")]
-    resources = [path for path in (module / "Resources").rglob("*") if path.is_file() and path.name[0] != "."]
+    library = _files_in(module / "VoxelMorphLib")
+    scripts = [*module.glob("*.py"), *(path for path in library if path.suffix == ".py")]
+    resources = [path for path in library if path.suffix != ".py"] + _files_in(module / "Resources")
     commands = (module / "CLI").glob("*.xml")
     return {
-        ("CMakeLists.txt", "MODULE_PYTHON_SCRIPTS"): sorted(path.relative_to(module).as_posix() for path in library),
+        ("CMakeLists.txt", "MODULE_PYTHON_SCRIPTS"): sorted(path.relative_to(module).as_posix() for path in scripts),
         ("CMakeLists.txt", "MODULE_PYTHON_RESOURCES"): sorted(
             path.relative_to(module).as_posix() for path in resources
         ),
         ("CLI/CMakeLists.txt", "MODULE_CLIS"): sorted(path.stem for path in commands),
     }
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """All files below a folder, without hidden ones and what Python leaves there."""
+    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return [path for path in files if path.name[0] != "."]
 
 
 def listed(module: Path, file: str, name: str) -> list[str]:

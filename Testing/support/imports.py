@@ -31,6 +31,7 @@ EXTERNAL = {
     "h5py": ("weights.keras*",),
     "safetensors": ("weights.*",),
     "matplotlib": ("report.*",),
+    "jinja2": ("report.html",),
     "lightning_fabric": ("training.*",),
     "tensorboard": ("training.*",),
     "tqdm": ("training.*", "cli.*"),

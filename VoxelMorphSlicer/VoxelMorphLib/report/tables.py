@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 Rows = list[tuple[str, ...]]
 Overlap = dict[int, tuple[float, float]]
 
-PURPOSE = (
-    "Made by VoxelMorph for 3D Slicer. For research; not a medical device. Displacements map points of the fixed "
-    "volume to the moving volume (RAS, mm)."
-)
 _OPTIONS = {
     "affine": "affine start asked for",
     "device": "device asked for",

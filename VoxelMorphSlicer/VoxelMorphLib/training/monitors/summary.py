@@ -8,19 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from ...core.geometry import Geometry
-from ...core.io.files import replacing
-from ...report import markup
 from ...report.curves import Series, curves_figure
+from ...report.html import write_page
 from ..config import TrainingConfig
-from ..validation import Pictures
+from ..validation import Pictures, Registered
 from .curves import columns_of, read_curves
 from .monitor import Monitor
 from .pictures import Rarely, image_picture, pair_pictures
 
 FILE = "summary.html"
-_PURPOSE = "For research only, not for diagnosis. Written by the VoxelMorph extension of 3D Slicer."
-_PAIR = "Fixed, moving and moved image of the validation pair {name}."
-_AGREEMENT = "Difference and checkerboard before and after: white where both images agree."
 
 
 class Summary(Monitor):
@@ -59,34 +55,26 @@ class Summary(Monitor):
         rows = read_curves(self.curves)
         if not rows:
             return
-        title = f"Training: {self.config.recipe}"
-        state = f"{self.config.output_dir}, {datetime.datetime.now():%d %B %Y, %H:%M}"
-        settings = [(name, _text(value)) for name, value in self.config.to_dict().items()]
-        body = [
-            markup.heading(title, 1),
-            markup.paragraph(state, quiet=True),
-            markup.cards(_cards(rows, self._epochs)),
-            markup.warnings_box([f"{name} was left out: {reason}" for name, reason in self.skipped.items()]),
-            markup.heading("Curves"),
-            markup.picture(curves_figure(_panels(rows)), "Curves over the epochs", "Means of each epoch."),
-            *self._drawn(),
-            *_variants(rows),
-            markup.heading("Settings"),
-            markup.table(("Option", "Value"), settings),
-            markup.footer(_PURPOSE),
-        ]
-        with replacing(self.path) as file:
-            file.write_bytes(markup.document(title, body).encode("utf-8", errors="xmlcharrefreplace"))
+        write_page(
+            self.path,
+            "training.html",
+            title=f"Training: {self.config.recipe}",
+            subtitle=f"{self.config.output_dir}, {datetime.datetime.now():%d %B %Y, %H:%M}",
+            cards=_cards(rows, self._epochs),
+            warnings=[f"{name} was left out: {reason}" for name, reason in self.skipped.items()],
+            curves=curves_figure(_panels(rows)),
+            pairs=[self._drawn(pair) for pair in self._pictures.pairs],
+            learned=[
+                {"name": name, "png": image_picture(name, array, self.geometry)}
+                for name, array in self._pictures.images.items()
+            ],
+            variants=_variants(rows),
+            settings=[(name, _text(value)) for name, value in self.config.to_dict().items()],
+        )
 
-    def _drawn(self) -> list[str]:
-        parts = [markup.heading("Pictures")] if self._pictures else []
-        for pair in self._pictures.pairs:
-            images, agreement = pair_pictures(pair, self.geometry)
-            parts.append(markup.picture(images, "Fixed, moving and moved image", _PAIR.format(name=pair.name)))
-            parts.append(markup.picture(agreement, "Differences and checkerboards", _AGREEMENT))
-        for name, array in self._pictures.images.items():
-            parts.append(markup.picture(image_picture(name, array, self.geometry), name, f"Learned: {name}."))
-        return parts
+    def _drawn(self, pair: Registered) -> dict[str, str | bytes]:
+        images, agreement = pair_pictures(pair, self.geometry)
+        return {"name": pair.name, "images": images, "agreement": agreement}
 
 
 def series_of(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> Series:
@@ -127,13 +115,13 @@ def _cards(rows: Sequence[Mapping[str, Any]], epochs: int) -> list[tuple[str, st
     return [*cards, (f"{sum(row['seconds'] for row in rows) / 60:.1f} min", "of training and validation")]
 
 
-def _variants(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A table of the last validation of every variant, where there are several."""
+def _variants(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The last validation of every variant as "measures" and "rows"; empty where there are no variants."""
     names = [name.partition("@")[2] for name in columns_of(rows, "val_image_loss@")]
     last = next((row for row in reversed(rows) if "val_image_loss" in row), {})
-    columns = [name for name in ("val_dice", "val_folded_percent", "val_image_loss") if name in last]
-    body = [(name, *(_text(last.get(f"{column}@{name}", "")) for column in columns)) for name in names]
-    return [markup.heading("Variants"), markup.table(("Variant", *columns), body)] if body else []
+    measures = [name for name in ("val_dice", "val_folded_percent", "val_image_loss") if name in last]
+    body = [(name, *(_text(last.get(f"{measure}@{name}", "")) for measure in measures)) for name in names]
+    return {"measures": measures, "rows": body} if body else {}
 
 
 def _text(value: object) -> str:
