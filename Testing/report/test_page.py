@@ -127,7 +127,7 @@ def test_masks_are_listed_where_there_were_some(tmp_path, fixed, moving, a_regis
     masked = dataclasses.replace(a_registration.report, moving_mask="brain <1>, 12.3 % of the volume")
     write_report(tmp_path / "report.html", fixed, moving, dataclasses.replace(a_registration, report=masked))
     text = read(tmp_path / "report.html").words
-    assert "Moving mask, only its inside was looked at brain <1>, 12.3 % of the volume" in text
+    assert "Moving mask, voxels outside were ignored brain <1>, 12.3 % of the volume" in text
     assert "Fixed mask" not in text
 
 

@@ -1,4 +1,4 @@
-"""HTML pages that need nothing from outside, from the templates beside this file."""
+"""Self-contained HTML pages, written from the templates beside this file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _TEMPLATES = Path(__file__).with_name("templates")
 
 
 def write_page(path: str | Path, template: str, **values: Any) -> None:
-    """Fill a template and write the page; an existing file is replaced at the end, or kept if anything fails.
+    """Fill a template and write the page; an existing file is replaced last and kept when anything fails.
 
     Args:
         path: of the .html file, in an existing folder.
-        template: name of a file in the folder "templates".
-        values: what the template names; text is escaped, PNG bytes become part of the page.
+        template: file name in the folder "templates".
+        values: variables of the template; text is escaped, PNG bytes are embedded.
 
     Raises:
         OutputError: the file cannot be written.
@@ -35,7 +35,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
-        undefined=StrictUndefined,  # a value that is missing is a mistake, not an empty place
+        undefined=StrictUndefined,  # a missing value is an error, not empty text
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -1,4 +1,4 @@
-"""How good a registration is against what is known: overlap of labels, distance to the true position."""
+"""Accuracy of a registration against known labels or a known transform."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
+from ..core.metrics import overlap
 from ..core.transform import Transform
 
 _MOST_POINTS = 200_000
@@ -15,7 +16,7 @@ _MOST_POINTS = 200_000
 
 @dataclass(frozen=True)
 class DisplacementError:
-    """Distances in mm between where a transform puts points and where they belong."""
+    """Distances in mm between transformed points and their true positions."""
 
     mean: float
     percentile_95: float
@@ -28,13 +29,13 @@ class DisplacementError:
 def displacement_error(
     forward: Transform, truth: Transform, geometry: Geometry, inside: np.ndarray
 ) -> DisplacementError:
-    """Compare two transforms at the voxel centres of a region.
+    """Compare a transform with the true one at the voxel centres of a region.
 
     Args:
-        forward: what was found, fixed -> moving.
-        truth: what is true, fixed -> moving.
+        forward: transform to evaluate, fixed -> moving.
+        truth: true transform, fixed -> moving.
         geometry: grid of the fixed image.
-        inside: (I, J, K) bool, not empty; of very many voxels an even selection is compared.
+        inside: (I, J, K) bool, not empty; of a large region every n-th voxel is compared.
     """
     voxels = np.argwhere(inside)
     points = geometry.voxel_to_world(voxels[:: 1 + len(voxels) // _MOST_POINTS])
@@ -43,15 +44,19 @@ def displacement_error(
 
 
 def dice_by_label(fixed: LabelMap, other: LabelMap) -> dict[int, float]:
-    """2 |A and B| / (|A| + |B|) for every label of the fixed label map; both on one grid."""
-    return {int(label): _dice(fixed.array == label, other.array == label) for label in fixed.labels()}
+    """Dice overlap of every label of the fixed label map.
 
+    Args:
+        fixed: label map on the fixed grid.
+        other: label map to compare, on the same grid.
 
-def _dice(one: np.ndarray, two: np.ndarray) -> float:
-    return float(2 * np.count_nonzero(one & two) / (np.count_nonzero(one) + np.count_nonzero(two)))
+    Raises:
+        GeometryError: the shapes differ.
+    """
+    return dict(overlap(fixed.array, other.array, [int(label) for label in fixed.labels()]).by_label)
 
 
 def foreground(image: Image) -> np.ndarray:
-    """(I, J, K) bool, voxels brighter than a tenth of the way from the minimum to the 99th percentile."""
+    """(I, J, K) bool: voxels brighter than a tenth of the range from the minimum to the 99th percentile."""
     low, high = float(image.array.min()), float(np.percentile(image.array, 99))
     return image.array > low + 0.1 * (high - low)

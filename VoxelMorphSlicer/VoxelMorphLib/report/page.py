@@ -1,4 +1,4 @@
-"""A finished registration as one HTML page that holds its pictures and opens anywhere."""
+"""The report of a finished registration: one self-contained HTML page with pictures, measurements and settings."""
 
 from __future__ import annotations
 
@@ -7,17 +7,40 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..core.errors import GeometryError
 from ..core.image import Image, LabelMap
 from ..core.io.files import check_writable
 from ..core.transform import IDENTITY, Transform
-from . import figures, tables
+from ..weights.catalogue import load_catalogue
+from . import figures
 from .html import write_page
 from .measures import DisplacementError, dice_by_label, displacement_error, foreground
 from .views import make_views
 
 if TYPE_CHECKING:
-    from ..registration.result import Registration
+    from ..registration.result import Registration, RegistrationReport
+
+#: Table rows as text.
+Rows = list[tuple[str, ...]]
+#: Label -> Dice before and after.
+Overlap = dict[int, tuple[float, float]]
+#: Displacement errors before and after.
+Errors = tuple[DisplacementError, DisplacementError]
+
+#: What the page calls the registration options.
+_OPTIONS = {
+    "affine": "requested affine initialisation",
+    "device": "requested device",
+    "precision": "requested precision",
+    "interpolation": "interpolation",
+    "background": "value outside the moving volume",
+    "budget_s": "time limit of the optimisation, s",
+    "smoothness": "smoothness weight of the optimisation",
+    "hyper": "regularisation weight of models trained for all weights",
+    "seed": "random seed",
+}
 
 
 def write_report(
@@ -29,16 +52,16 @@ def write_report(
     truth: Transform | None = None,
     label_names: Mapping[int, str] | None = None,
 ) -> None:
-    """Write the page; an existing file is replaced at the end, and left alone when anything fails.
+    """Write the report; an existing file is replaced last and kept when anything fails.
 
     Args:
         path: of the .html file, in an existing folder.
-        fixed: volume that was registered to.
-        moving: volume that was registered.
-        registration: what came out; `moved` lies on the fixed grid.
-        labels: label maps of the fixed and of the moving volume, each on the grid of its volume.
-        truth: the transform fixed -> moving that should have been found.
-        label_names: what to call the label numbers.
+        fixed: fixed volume.
+        moving: moving volume.
+        registration: the result; `moved` lies on the fixed grid.
+        labels: label maps of the fixed and the moving volume, each on the grid of its volume.
+        truth: the true transform fixed -> moving, if known.
+        label_names: label number -> name.
 
     Raises:
         DependencyError: matplotlib is not installed.
@@ -52,25 +75,25 @@ def write_report(
             f"{fixed.name} ({fixed.geometry}). Resample it onto that grid."
         )
     overlap = None if labels is None else _overlap(labels, registration.forward)
-    error = None if truth is None else _error(fixed, registration.forward, labels, truth)
+    errors = None if truth is None else _errors(fixed, registration.forward, labels, truth)
     report = registration.report
     write_page(
         path,
         "registration.html",
         title=f"{moving.name} registered to {fixed.name}",
         subtitle=f"{report.model_title}, {datetime.datetime.now():%d %B %Y, %H:%M}",
-        cards=tables.key_figures(report, overlap, error),
+        cards=_key_figures(report, overlap, errors),
         warnings=report.warnings,
         **_pictures(fixed, moving, registration, truth),
-        measurements=tables.measurement_rows(report, error),
-        overlap=tables.dice_rows(overlap, label_names),
-        settings=tables.settings_rows(report),
-        volumes=tables.volume_rows(fixed, moving, registration.moved),
+        measurements=_measurement_rows(report, errors),
+        overlap=_dice_rows(overlap, label_names),
+        settings=_settings_rows(report),
+        volumes=_volume_rows(fixed, moving, registration.moved),
     )
 
 
 def _pictures(fixed: Image, moving: Image, registration: Registration, truth: Transform | None) -> dict[str, Any]:
-    """The three figures as PNG, and the distance in mm between the grid lines of the last."""
+    """The three figures as PNG, and the spacing in mm of the lines of the deformed grid."""
     views = make_views(fixed, moving, registration.moved, registration.forward, truth)
     return {
         "images": figures.images_figure(views),
@@ -86,9 +109,101 @@ def _overlap(labels: tuple[LabelMap, LabelMap], forward: Transform) -> dict[int,
     return {label: (before[label], after[label]) for label in before}
 
 
-def _error(
-    fixed: Image, forward: Transform, labels: tuple[LabelMap, LabelMap] | None, truth: Transform
-) -> tuple[DisplacementError, DisplacementError]:
+def _errors(fixed: Image, forward: Transform, labels: tuple[LabelMap, LabelMap] | None, truth: Transform) -> Errors:
     inside = foreground(fixed) if labels is None else labels[0].array > 0
     before, after = (displacement_error(t, truth, fixed.geometry, inside) for t in (IDENTITY, forward))
     return before, after
+
+
+def _key_figures(report: RegistrationReport, overlap: Overlap | None, errors: Errors | None) -> Rows:
+    """Value and meaning of the most important results."""
+    cards: Rows = [(f"{report.similarity_before:.3f} → {report.similarity_after:.3f}", "correlation")]
+    if overlap:
+        before, after = np.mean(list(overlap.values()), axis=0)
+        cards.append((f"{before:.3f} → {after:.3f}", f"Dice, mean of {len(overlap)} labels"))
+    if errors:
+        cards.append((f"{errors[0].mean:.2f} → {errors[1].mean:.2f}", "mean error in mm"))
+    cards.append((f"{report.folded_percent:.3g} %", "of the voxels are folded"))
+    cards.append((f"{report.seconds.get('total', 0):.1f} s", f"on {report.device}"))
+    return cards
+
+
+def _measurement_rows(report: RegistrationReport, errors: Errors | None) -> Rows:
+    """Quantity, before, after."""
+    information = (report.mutual_information_before, report.mutual_information_after)
+    rows = [
+        ("Correlation of the intensities (NCC)", f"{report.similarity_before:.4f}", f"{report.similarity_after:.4f}"),
+        ("Mutual information", *(f"{value:.4f} nats" for value in information)),
+    ]
+    if errors:
+        for name, key in (("mean", "mean"), ("95th percentile", "percentile_95"), ("largest", "largest")):
+            rows.append((f"Displacement error, {name}", *(f"{getattr(part, key):.2f} mm" for part in errors)))
+    jacobian = f"{report.jacobian_min:.3f} to {report.jacobian_max:.3f}"
+    rows += [
+        ("Jacobian determinant, smallest to largest", "1", jacobian),
+        ("Folded voxels (Jacobian determinant 0 or less)", "0 %", f"{report.folded_percent:.4g} %"),
+        ("Displacement, mean (deformable part)", "", f"{report.displacement_mean_mm:.2f} mm"),
+        ("Displacement, largest (deformable part)", "", f"{report.displacement_max_mm:.2f} mm"),
+        ("Inverse consistency error, mean", "0 mm", f"{report.inverse_residual_mm:.3f} mm"),
+        ("Inverse consistency error, 99th percentile", "0 mm", f"{report.inverse_residual_p99_mm:.3f} mm"),
+    ]
+    rows += [(f"Time: {stage}", "", f"{seconds:.2f} s") for stage, seconds in report.seconds.items()]
+    return rows
+
+
+def _dice_rows(overlap: Overlap | None, names: Mapping[int, str] | None) -> Rows:
+    """Label, Dice before, Dice after; the mean last."""
+    if not overlap:
+        return []
+    names = names or {}
+    rows = [
+        (f"{label} {names[label]}" if label in names else f"{label}", f"{before:.3f}", f"{after:.3f}")
+        for label, (before, after) in overlap.items()
+    ]
+    before, after = np.mean(list(overlap.values()), axis=0)
+    return [*rows, ("mean", f"{before:.3f}", f"{after:.3f}")]
+
+
+def _settings_rows(report: RegistrationReport) -> Rows:
+    """Model with its origin, device and options."""
+    rows = [("Model", f"{report.model_title}, id {report.model}"), *_provenance(report)]
+    rows += [("Ran on", f"{report.device}, {report.precision}"), ("Affine initialisation used", report.affine)]
+    rows += [
+        (f"{role} mask, voxels outside were ignored", mask)
+        for role, mask in (("Fixed", report.fixed_mask), ("Moving", report.moving_mask))
+        if mask
+    ]
+    return rows + [(_OPTIONS.get(name, name).capitalize(), _value(value)) for name, value in report.options.items()]
+
+
+def _volume_rows(fixed: Image, moving: Image, moved: Image) -> Rows:
+    """Name, grid and intensity range of the three volumes."""
+    return [
+        (f"{role}: {image.name}", _grid(image), f"{image.array.min():.4g} to {image.array.max():.4g}")
+        for role, image in (("Fixed", fixed), ("Moving", moving), ("Moved", moved))
+    ]
+
+
+def _grid(image: Image) -> str:
+    centre = ", ".join(f"{value:.1f}" for value in image.geometry.centre)
+    tilt = np.degrees(np.arccos(np.clip(np.abs(image.geometry.direction).max(axis=0).min(), 0, 1)))
+    oblique = f", oblique by {tilt:.1f}°" if tilt > 0.05 else ""
+    return f"{image.geometry}{oblique}, centre at RAS ({centre}) mm"
+
+
+def _value(value: object) -> str:
+    return "automatic" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _provenance(report: RegistrationReport) -> Rows:
+    entry = load_catalogue().get(report.model)
+    if entry is None:
+        checksum = f", SHA-256 {report.model_sha256}" if report.model_sha256 else ""
+        return [("Weights", f"a file of the user's own, not in the catalogue{checksum}")]
+    known = (
+        ("Licence", entry.licence),
+        ("Please cite", entry.citation),
+        ("Trained on", None if entry.file is None else f"{entry.anatomy}, {entry.modality}"),
+        ("SHA-256 of the weights", report.model_sha256),
+    )
+    return [(name, text) for name, text in known if text]

@@ -1,4 +1,4 @@
-"""A sheet of slice panels: one row per slice, all panels at one scale in mm, orientation letters, colour bars below."""
+"""Sheet: a matplotlib figure of slices at one scale in mm, with orientation letters and colour bars."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import DependencyError
-from .slices import Slice
+from .views import Slice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,11 @@ _TALLEST = 14.0
 
 
 def new_figure(width: float, height: float, background: str = BACKGROUND) -> Any:
-    """An empty matplotlib figure of so many inches, which draws into memory.
+    """An empty matplotlib figure that draws into memory.
+
+    Args:
+        width, height: inches.
+        background: colour.
 
     Raises:
         DependencyError: matplotlib is not installed.
@@ -38,19 +42,19 @@ def new_figure(width: float, height: float, background: str = BACKGROUND) -> Any
 
 
 def png_of(figure: Any) -> bytes:
-    """A figure as a picture; equal figures give equal bytes."""
+    """A figure as PNG; equal figures give equal bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, facecolor=figure.get_facecolor(), metadata={"Software": None})
     return buffer.getvalue()
 
 
 class Sheet:
-    """A matplotlib figure with one panel per slice and column; sizes are in inches from the top left corner.
+    """One panel per slice and column; positions are in inches from the top left corner.
 
     Args:
         slices: one per row.
         titles: one per column.
-        bars: leave room for colour bars below the columns.
+        bars: whether to leave room for colour bars below the columns.
 
     Raises:
         DependencyError: matplotlib is not installed.
@@ -72,7 +76,7 @@ class Sheet:
             self._text(self._left(column) + self._column / 2, _TITLE / 2, title, size=11)
         for slice_, top in zip(slices, self._tops):
             middle = top + slice_.size[1] * self._inches_per_mm / 2
-            self._text(_MARGIN / 2, middle, _where(slice_), size=9, rotation=90)
+            self._text(_MARGIN / 2, middle, _position_text(slice_), size=9, rotation=90)
 
     def _left(self, column: int) -> float:
         return _MARGIN + column * (self._column + _GAP)
@@ -86,7 +90,7 @@ class Sheet:
         return self._figure.add_axes(rectangle)
 
     def panel(self, row: int, column: int) -> Axes:
-        """Axes of one panel in mm, x to the right and y downwards from the top left edge of the slice."""
+        """Axes of a panel in mm, x to the right and y downwards from the top left corner of the slice."""
         slice_ = self._slices[row]
         width, height = slice_.size
         scale = self._inches_per_mm
@@ -98,13 +102,13 @@ class Sheet:
         return axes
 
     def bar(self, column: int, colours: ScalarMappable, caption: str, ticks: dict[float, str] | None = None) -> None:
-        """A horizontal colour bar below a column.
+        """Draw a horizontal colour bar below a column.
 
         Args:
-            column: from 0.
-            colours: what the panels above were drawn with.
+            column: counted from 0.
+            colours: colour scale of the panels above.
             caption: quantity and unit.
-            ticks: value -> text; None lets matplotlib choose.
+            ticks: value -> text; None leaves the choice to matplotlib.
         """
         axes = self._axes(self._left(column) + 0.1 * self._column, self._bottom + 0.1, 0.8 * self._column, 0.11)
         colour_bar = self._figure.colorbar(colours, cax=axes, orientation="horizontal")
@@ -116,11 +120,11 @@ class Sheet:
         axes.set_xlabel(caption, color=TEXT, fontsize=8.5, labelpad=2)
 
     def png(self) -> bytes:
-        """The finished picture; the same sheet gives the same bytes."""
+        """The finished sheet as PNG; equal sheets give equal bytes."""
         return png_of(self._figure)
 
 
-def _where(slice_: Slice) -> str:
+def _position_text(slice_: Slice) -> str:
     positive, negative = {"axial": "SI", "coronal": "AP", "sagittal": "RL"}[slice_.name]
     letter = positive if slice_.position >= 0 else negative
     return f"{slice_.name}, {letter} {abs(slice_.position):.0f} mm"

@@ -11,8 +11,7 @@ from ...core.image import Image
 from ...core.transform import DisplacementField
 from ...report.figures import agreement_figure, images_figure
 from ...report.sheet import Sheet
-from ...report.slices import anatomical_slices, centre_of_content
-from ...report.views import Window, make_views
+from ...report.views import Window, anatomical_slices, centre_of_content, make_views
 from ..config import TrainingConfig
 from ..validation import Registered
 

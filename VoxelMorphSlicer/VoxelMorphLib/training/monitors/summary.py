@@ -1,4 +1,4 @@
-"""summary.html: a training on one page that opens anywhere, with its curves, pictures and settings."""
+"""summary.html: one self-contained page about a training, with curves, pictures and settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.geometry import Geometry
-from ...report.curves import Series, curves_figure
+from ...report.figures import Series, curves_figure
 from ...report.html import write_page
 from ..config import TrainingConfig
 from ..validation import Pictures, Registered
@@ -20,14 +20,14 @@ FILE = "summary.html"
 
 
 class Summary(Monitor):
-    """Writes the page after a validation, at most once a minute, and at the end.
+    """Writes the page after validations, at most once a minute, and at the end.
 
     Args:
         path: of the page.
-        curves: table with a row per epoch, already up to date.
+        curves: path of the table of curves, which another monitor updates first.
         config: of the training.
         geometry: of the training space.
-        skipped: files that could not be read, and why; may grow while the training runs.
+        skipped: name of a file that could not be read -> reason; may grow while the training runs.
     """
 
     def __init__(
@@ -38,17 +38,17 @@ class Summary(Monitor):
         self._pictures, self._due, self._epochs = Pictures(), Rarely(), 0
 
     def begin(self, epoch: int, epochs: int) -> None:
-        """Remember how far the training goes."""
+        """Remember the number of epochs."""
         self._epochs = epochs
 
     def epoch(self, row: Mapping[str, Any], pictures: Pictures) -> None:
-        """Write the page when there is something new to see and the last page is old."""
+        """Write the page when there are new pictures and the last page is old."""
         self._pictures = pictures or self._pictures
         if pictures and self._due():
             self._write()
 
     def end(self) -> None:
-        """Write the page with everything."""
+        """Write the final page."""
         self._write()
 
     def _write(self) -> None:
@@ -77,13 +77,8 @@ class Summary(Monitor):
         return {"name": pair.name, "images": images, "agreement": agreement}
 
 
-def series_of(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> Series:
-    """The curves of some columns.
-
-    Args:
-        rows: of the table of curves.
-        columns: column -> name of its curve.
-    """
+def _series(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> Series:
+    """Curves of some columns (name of a column -> name of its curve) against the epochs."""
     return {title: [(row["epoch"], row[name]) for row in rows if name in row] for name, title in columns.items()}
 
 
@@ -92,11 +87,11 @@ def _panels(rows: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
     variants = columns_of(rows, "val_dice@") or columns_of(rows, "val_image_loss@")
     dice = {"val_dice": "mean", **{name: name[len("val_dice_") :] for name in columns_of(rows, "val_dice_")}}
     return {
-        "training loss": series_of(rows, terms),
-        "validation: Dice": series_of(rows, dice),
-        "validation: image loss": series_of(rows, {"val_image_loss": "image loss"}),
-        "validation: folded voxels, %": series_of(rows, {"val_folded_percent": "folded"}),
-        "validation: variants": series_of(rows, {name: name.partition("@")[2] for name in variants}),
+        "training loss": _series(rows, terms),
+        "validation: Dice": _series(rows, dice),
+        "validation: image loss": _series(rows, {"val_image_loss": "image loss"}),
+        "validation: folded voxels, %": _series(rows, {"val_folded_percent": "folded"}),
+        "validation: variants": _series(rows, {name: name.partition("@")[2] for name in variants}),
     }
 
 
@@ -111,7 +106,7 @@ def _cards(rows: Sequence[Mapping[str, Any]], epochs: int) -> list[tuple[str, st
         best = min(validated, key=lambda row: row["val_image_loss"])
         cards.append((f"{best['val_image_loss']:.4g}", f"best image loss, epoch {best['epoch']}"))
     if validated:
-        cards.append((f"{best['val_folded_percent']:.3g} %", "of voxels fold there"))
+        cards.append((f"{best['val_folded_percent']:.3g} %", "of voxels folded in that epoch"))
     return [*cards, (f"{sum(row['seconds'] for row in rows) / 60:.1f} min", "of training and validation")]
 
 
