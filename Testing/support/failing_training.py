@@ -12,7 +12,7 @@ import torch
 from VoxelMorphLib.cli.common import run
 from VoxelMorphLib.core.errors import Cancelled, ImageError, OutputError
 from VoxelMorphLib.training.launch import launched
-from VoxelMorphLib.training.monitors.monitor import Monitor
+from VoxelMorphLib.training.monitors.curves import Monitor
 from VoxelMorphLib.training.trainer import Trainer
 
 from support.tiny_training import TinyConfig, tiny_trainer

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from VoxelMorphLib.training.config import TrainingConfig
-from VoxelMorphLib.training.data.batch import Batch
-from VoxelMorphLib.training.data.facts import DataFacts
+from VoxelMorphLib.training.data.case import Batch, DataFacts
 from VoxelMorphLib.training.table import make_config, make_task
 from VoxelMorphLib.training.task import Task
 

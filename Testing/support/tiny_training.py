@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from VoxelMorphLib.networks.dense import VxmDense
 from VoxelMorphLib.training.config import TrainingConfig
-from VoxelMorphLib.training.data.batch import Batch, join
-from VoxelMorphLib.training.data.facts import DataFacts
+from VoxelMorphLib.training.data.case import Batch, DataFacts, join
 from VoxelMorphLib.training.launch import launched, start_fabric
 from VoxelMorphLib.training.monitors.curves import FILE, Curves
 from VoxelMorphLib.training.task import Task

@@ -10,13 +10,11 @@ import pytest
 import torch
 from support.tiny_training import SHAPE, tiny_trainer
 from VoxelMorphLib.core.errors import Cancelled, OutputError
-from VoxelMorphLib.training.monitors import curves, table
+from VoxelMorphLib.training.monitors import available, curves
+from VoxelMorphLib.training.monitors.available import TensorBoard, Terminal, make_monitors
 from VoxelMorphLib.training.monitors.curves import Curves, read_curves, write_curves
 from VoxelMorphLib.training.monitors.pictures import Rarely, space_geometry
 from VoxelMorphLib.training.monitors.summary import Summary
-from VoxelMorphLib.training.monitors.table import make_monitors
-from VoxelMorphLib.training.monitors.tensorboard import TensorBoard
-from VoxelMorphLib.training.monitors.terminal import Terminal
 from VoxelMorphLib.training.validation import Pictures
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -198,7 +196,7 @@ def test_a_terminal_gets_a_bar_and_a_file_none(a_config, monkeypatch):
 
 
 def test_packages_that_are_missing_cost_only_their_monitors(a_config, monkeypatch):
-    monkeypatch.setattr(table, "find_spec", lambda _name: None)
+    monkeypatch.setattr(available, "find_spec", lambda _name: None)
     assert [type(monitor) for monitor in make_monitors(a_config(), SHAPE, {})] == [Curves]
 
 

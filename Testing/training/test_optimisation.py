@@ -9,10 +9,8 @@ import torch
 from support.tiny_training import TinyData, TinyTask, assert_same_weights
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
-from VoxelMorphLib.training.averaging import LossMeans, weight_average
 from VoxelMorphLib.training.launch import start_fabric
-from VoxelMorphLib.training.optimisation import Optimisation
-from VoxelMorphLib.training.schedule import make_schedule, rate_factor
+from VoxelMorphLib.training.optimisation import LossMeans, Optimisation, make_schedule, rate_factor, weight_average
 
 
 def an_optimiser(lr: float = 0.1) -> SGD:

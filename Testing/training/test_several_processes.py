@@ -14,7 +14,7 @@ import torch
 from support import failing_training, tiny_training
 from support.tiny_training import TinyConfig, tiny_trainer
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.training import launch, processes
+from VoxelMorphLib.training import launch
 from VoxelMorphLib.training.checkpoint import load_checkpoint
 from VoxelMorphLib.training.launch import launched, start_fabric
 from VoxelMorphLib.training.monitors.curves import read_curves
@@ -33,7 +33,7 @@ def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def torchrun(config, processes: int = 2) -> subprocess.CompletedProcess[str]:
     """Train with several processes on this machine."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={launch}"]
     return run_python(*launcher, tiny_training.__file__, config.to_json())
 
 
@@ -87,7 +87,7 @@ def test_a_stopped_training_of_several_processes_finishes_its_page(a_config):
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch knows no processes")
 def test_processes_that_wait_for_one_that_has_failed_are_ended(group_of_one, monkeypatch):
-    monkeypatch.setattr(processes, "GRACE_S", 0.1)
+    monkeypatch.setattr(launch, "GRACE_S", 0.1)
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
     group_of_one.append(child)
     with pytest.raises(ValueError, match="a fault"), launched(TinyConfig()):

@@ -12,7 +12,7 @@ from support.tiny_training import assert_same_weights
 from support.training_files import write_cases
 from VoxelMorphLib.core.errors import Cancelled, ConfigError, DependencyError, DeviceError, ImageError, WeightsError
 from VoxelMorphLib.training import launch
-from VoxelMorphLib.training.assembly import assemble
+from VoxelMorphLib.training.build import assemble
 from VoxelMorphLib.training.checkpoint import load_checkpoint, save_checkpoint
 from VoxelMorphLib.training.config import TrainingConfig
 from VoxelMorphLib.training.export import export
@@ -133,6 +133,6 @@ def test_a_missing_device_is_named(a_file_config):
 
 
 def test_a_step_that_does_not_fit_into_memory_is_refused(a_file_config, monkeypatch):
-    monkeypatch.setattr("VoxelMorphLib.training.memory.free_memory", lambda _device: 1000)
+    monkeypatch.setattr("VoxelMorphLib.training.memory_estimate.free_memory", lambda _device: 1000)
     with pytest.raises(DeviceError, match="of memory and cpu has"):
         train(a_file_config())

@@ -7,8 +7,7 @@ import torch
 from support.tiny_training import assert_same_weights, tiny_trainer
 from VoxelMorphLib.core.errors import Cancelled
 from VoxelMorphLib.training.checkpoint import load_checkpoint, trained_weights
-from VoxelMorphLib.training.monitors.curves import read_curves
-from VoxelMorphLib.training.monitors.monitor import Monitor
+from VoxelMorphLib.training.monitors.curves import Monitor, read_curves
 
 
 class Recorder(Monitor):

@@ -14,7 +14,7 @@ from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.core.jacobian import jacobian_determinant
 from VoxelMorphLib.training.config import TrainingConfig
 from VoxelMorphLib.training.data.augment import augment, changed_intensities, random_displacement, random_flips
-from VoxelMorphLib.training.data.batch import Batch, join
+from VoxelMorphLib.training.data.case import Batch, join
 from VoxelMorphLib.training.data.sampling import device_generator
 
 SHAPE = (16, 20, 12)

@@ -9,7 +9,7 @@ from support.volumes import a_geometry
 from VoxelMorphLib.core.errors import ConfigError, ImageError
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.io.images import write_image
-from VoxelMorphLib.training.data.batch import Batch
+from VoxelMorphLib.training.data.case import Batch
 from VoxelMorphLib.training.data.training_data import TrainingData
 
 

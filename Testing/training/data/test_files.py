@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 from support.training_files import write_list
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.training.data.files import label_column, list_pairs, list_paths
+from VoxelMorphLib.training.data.files import (
+    bids_images,
+    bids_label_map,
+    bids_subject,
+    is_bids,
+    label_column,
+    list_pairs,
+    list_paths,
+)
 
 
 @pytest.fixture
@@ -120,3 +128,66 @@ def test_a_line_without_two_paths_is_named(tmp_path):
     source = write_list(tmp_path / "pairs.txt", ["a b", "a b c"])
     with pytest.raises(ConfigError, match=r"Line 2 of pair_list .* holds 3 paths"):
         list_pairs(source, "pair_list")
+
+
+@pytest.fixture
+def a_data_set(tmp_path: Path) -> Path:
+    """Two subjects, one with sessions; label maps in two pipelines and beside an image."""
+    root = tmp_path / "study"
+    for name in (
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "sub-01/anat/sub-01_T2w.nii.gz",
+        "sub-01/anat/sub-01_T1w.json",
+        "sub-01/func/sub-01_bold.nii.gz",
+        "sub-02/ses-a/anat/sub-02_ses-a_T1w.nii.gz",
+        "sub-02/ses-a/anat/sub-02_ses-a_dseg.nii.gz",
+        "sub-03/anat/sub-03_run-1_T1w.nii.gz",
+        "derivatives/pipeline/sub-01/anat/sub-01_desc-aseg_dseg.nii.gz",
+        "derivatives/pipeline/sub-01/anat/sub-01_dseg.nii.gz",
+        "derivatives/pipeline/sub-01/anat/sub-01_space-MNI152_dseg.nii.gz",
+        "derivatives/pipeline/sub-03/anat/sub-03_run-2_dseg.nii.gz",
+    ):
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+    return root
+
+
+def test_images_are_those_of_one_contrast(a_data_set):
+    found = [path.name for path in list_paths(str(a_data_set), "image_list")]
+    assert found == ["sub-01_T1w.nii.gz", "sub-02_ses-a_T1w.nii.gz", "sub-03_run-1_T1w.nii.gz"]
+
+
+def test_another_contrast_serves_where_there_is_no_t1(a_data_set):
+    for path in a_data_set.glob("**/*_T1w.nii.gz"):
+        path.unlink()
+    assert [path.name for path in bids_images(a_data_set)] == ["sub-01_T2w.nii.gz"]
+
+
+@pytest.mark.parametrize(
+    ("image", "labels"),
+    [
+        ("sub-01/anat/sub-01_T1w.nii.gz", "derivatives/pipeline/sub-01/anat/sub-01_dseg.nii.gz"),
+        ("sub-02/ses-a/anat/sub-02_ses-a_T1w.nii.gz", "sub-02/ses-a/anat/sub-02_ses-a_dseg.nii.gz"),
+        ("sub-03/anat/sub-03_run-1_T1w.nii.gz", None),
+    ],
+)
+def test_label_maps_belong_to_subject_session_run_and_space(a_data_set, image, labels):
+    assert bids_label_map(a_data_set / image) == (a_data_set / labels if labels else None)
+
+
+def test_a_described_label_map_serves_where_it_is_the_only_one(a_data_set):
+    (a_data_set / "derivatives/pipeline/sub-01/anat/sub-01_dseg.nii.gz").unlink()
+    found = bids_label_map(a_data_set / "sub-01/anat/sub-01_T1w.nii.gz")
+    assert found.name == "sub-01_desc-aseg_dseg.nii.gz"
+
+
+def test_an_image_elsewhere_has_no_label_map(tmp_path):
+    assert bids_label_map(tmp_path / "a.nii.gz") is None
+    assert not is_bids(tmp_path)
+
+
+def test_the_subject_is_found_in_name_and_folders():
+    assert bids_subject(Path("sub-01/anat/sub-01_T1w.nii.gz")) == "sub-01"
+    assert bids_subject(Path("sub-01/image.nii.gz")) == "sub-01"
+    assert bids_subject(Path("image.nii.gz")) is None

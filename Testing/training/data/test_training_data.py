@@ -8,7 +8,7 @@ import pytest
 import torch
 from support.training_files import LABELS, a_data_config, write_cases, write_list
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.training.data.batch import Batch
+from VoxelMorphLib.training.data.case import Batch
 from VoxelMorphLib.training.data.training_data import TrainingData
 
 

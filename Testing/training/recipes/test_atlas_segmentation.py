@@ -9,10 +9,10 @@ import pytest
 import torch
 from support.made_up_training import LABELS, SHAPE, a_batch, a_scan, a_task, losses, some_facts, train
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.training.data.means import Means
 from VoxelMorphLib.training.data.space import Prepared
-from VoxelMorphLib.training.tasks.labels import one_hot
-from VoxelMorphLib.training.tasks.prob_atlas import estimated_statistics, prob_atlas
+from VoxelMorphLib.training.data.store import Means
+from VoxelMorphLib.training.tasks.atlas_segmentation import estimated_statistics, prob_atlas
+from VoxelMorphLib.training.tasks.registration import one_hot
 
 RECIPE = "atlas-segmentation"
 

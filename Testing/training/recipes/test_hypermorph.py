@@ -8,7 +8,7 @@ from support.made_up_training import a_batch, a_task, losses
 from support.tiny_networks import filled
 from VoxelMorphLib.core.errors import ConfigError, WeightsError
 from VoxelMorphLib.networks.dense import VxmDense
-from VoxelMorphLib.training.data.batch import Batch, join
+from VoxelMorphLib.training.data.case import Batch, join
 from VoxelMorphLib.training.tasks.registration import dense_arguments
 
 

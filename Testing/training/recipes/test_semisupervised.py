@@ -8,7 +8,7 @@ from support.made_up_training import LABELS, a_batch, a_task, losses, some_facts
 from support.tiny_networks import filled
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.core.spatial import warp
-from VoxelMorphLib.training.tasks.labels import one_hot
+from VoxelMorphLib.training.tasks.registration import one_hot
 
 
 def test_one_hot_takes_every_second_voxel():

@@ -9,7 +9,7 @@ from support.made_up_training import SHAPE, a_batch, a_scan, a_task, losses, som
 from support.tiny_networks import filled
 from VoxelMorphLib.core.errors import ConfigError, ImageError
 from VoxelMorphLib.core.spatial import sample_at
-from VoxelMorphLib.training.tasks.surface_points import label_surface
+from VoxelMorphLib.training.tasks.surfaces import label_surface
 
 FEW = {"surf_points": 300}
 

@@ -12,7 +12,7 @@ from support.made_up_training import a_config, a_task
 from support.small_scans import write_scans
 from VoxelMorphLib.core.io.images import read_image
 from VoxelMorphLib.registration.register import register_pair
-from VoxelMorphLib.training.assembly import assemble
+from VoxelMorphLib.training.build import assemble
 from VoxelMorphLib.training.export import export
 from VoxelMorphLib.training.table import RECIPES
 from VoxelMorphLib.training.trainer import train

@@ -15,7 +15,7 @@ from ..core.errors import ConfigError, WeightsError
 from ..core.io.files import check_readable, replacing
 from ..weights.torch_file import read_torch_file
 from .config import FREE_ON_RESUME, TrainingConfig
-from .data.facts import DataFacts
+from .data.case import DataFacts
 
 FORMAT = 1
 KEYS = ("format", "recipe", "config", "step", "network", "optimiser", "schedule", "ema", "best", "facts", "epoch")

@@ -17,8 +17,8 @@ from ..weights.entry import ModelEntry
 from ..weights.safetensors_file import write_model
 from .checkpoint import fill, load_checkpoint, trained_weights
 from .config import TrainingConfig
-from .data.facts import DataFacts
-from .detached import detached
+from .data.case import DataFacts
+from .memory_estimate import detached
 from .monitors.curves import FILE, read_curves
 from .monitors.pictures import space_geometry
 from .table import RECIPES, make_config, make_task

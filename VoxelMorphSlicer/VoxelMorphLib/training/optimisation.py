@@ -1,4 +1,7 @@
-"""Optimisation: batches to better weights, and never a step along a gradient that is not finite."""
+"""Optimisation: batches to better weights, their running means, and the learning rate of every step.
+
+Never a step along a gradient that is not finite.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from .averaging import LossMeans, weight_average
 from .config import TrainingConfig
-from .data.batch import Batch
-from .processes import gather
-from .schedule import make_schedule
+from .data.case import Batch
+from .launch import gather
 from .task import Task
 
 #: Steps between two looks at whether all was finite, where a look makes the processor wait for the device.
 LOOK_EVERY = 20
-
 _Losses = Callable[[nn.Module], "dict[str, Tensor]"]
+#: Of "onecycle": share of the steps that warm up, and by how much less the first and the last step learn than `lr`;
+#: the two divisors are the defaults of torch's OneCycleLR.
+WARM_UP, FIRST, LAST = 0.05, 25.0, 25.0e4
 
 
 class Optimisation:
@@ -149,6 +154,90 @@ class Optimisation:
             self.average.n_averaged.fill_(self.schedule.last_epoch)
 
 
+def weight_average(network: nn.Module, decay: float) -> AveragedModel | None:
+    """The exponential mean of a network's weights, its `module` to be used like the network; None for decay 0.
+
+    The mean begins with the weights after the first step; buffers are copied.
+
+    Args:
+        network: on its device.
+        decay: share of the old mean that each step keeps.
+    """
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
+
+
+class LossMeans:
+    """Means of named losses; the sums stay on the device, so that adding does not wait for it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sums: dict[str, Tensor] = {}
+
+    def add(self, terms: Mapping[str, Tensor], share: float = 1.0) -> None:
+        """Add the losses of a batch.
+
+        Args:
+            terms: scalars.
+            share: of the step's samples that are in this batch; a step counts when its shares come to 1.
+        """
+        for name, value in terms.items():
+            value = value.detach().double() if value.device.type != "mps" else value.detach().float()
+            self._sums[name] = self._sums.get(name, 0) + value * share
+
+    def end_step(self) -> None:
+        """All losses of one more step have been added."""
+        self.count += 1
+
+    def means(self) -> dict[str, float]:
+        """By name, in the order of the first step; waits for the device."""
+        return {name: float(value) / self.count for name, value in self._sums.items()}
+
+    def clear(self) -> None:
+        """Begin a new epoch."""
+        self.__init__()
+
+    def reduce(self, fabric: Any) -> None:
+        """Replace the sums by their means over all processes."""
+        if fabric.world_size > 1 and self._sums:
+            together = fabric.all_reduce(torch.stack(list(self._sums.values())), reduce_op="mean")
+            self._sums = dict(zip(self._sums, together))
+
+    def state(self) -> dict[str, Any]:
+        """Plain values for a checkpoint."""
+        return {"count": self.count, "sums": {name: float(value) for name, value in self._sums.items()}}
+
+    def load(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Go on from `state`."""
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self.count = state["count"]
+        self._sums = {name: torch.tensor(value, dtype=dtype, device=device) for name, value in state["sums"].items()}
+
+
+def rate_factor(schedule: str, step: int, steps: int) -> float:
+    """What `lr` is multiplied with.
+
+    Args:
+        schedule: "constant"; "cosine", from 1 to 0; "onecycle", half a cosine up to 1 and half a cosine down.
+        step: from 0.
+        steps: of the whole training.
+
+    Source: Loshchilov and Hutter, ICLR 2017, arXiv:1608.03983; Smith and Topin, 2018, arXiv:1708.07120.
+    """
+    if schedule == "constant":
+        return 1.0
+    if schedule == "cosine":
+        return _half_cosine(1.0, 0.0, step / max(steps, 1))
+    top = max(WARM_UP * steps - 1, 0)
+    if step < top:
+        return _half_cosine(1 / FIRST, 1.0, step / top)
+    return _half_cosine(1.0, 1 / LAST, (step - top) / max(steps - 1 - top, 1))
+
+
+def make_schedule(optimiser: Optimizer, schedule: str, steps: int) -> LambdaLR:
+    """The torch scheduler of `rate_factor`; it depends on the step alone, so that a resumed training may be longer."""
+    return LambdaLR(optimiser, lambda step: rate_factor(schedule, step, steps))
+
+
 class _Forward(nn.Module):
     """Calls a function with the network, so that a wrapper around this module sees one forward pass per batch."""
 
@@ -172,3 +261,7 @@ def _seed_networks(seed: int, device: torch.device) -> None:
 def _seed(*numbers: int) -> int:
     """One seed of 32 bits; numbers that differ in anything give unrelated seeds."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _half_cosine(start: float, stop: float, share: float) -> float:
+    return stop + (start - stop) * (1 + math.cos(math.pi * min(share, 1.0))) / 2

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from ..core.devices import resolve_device
 from ..core.progress import Progress, silent
-from .assembly import assemble
+from .build import assemble
 from .config import TrainingConfig
 from .data.augment import augment
 from .data.training_data import TrainingData
 from .launch import start_fabric
-from .memory import check_fits, free_memory, in_words, step_memory
+from .memory_estimate import check_fits, free_memory, in_words, step_memory
 from .optimisation import Optimisation
 from .table import RECIPES
 from .task import Task

@@ -21,7 +21,7 @@ from .recipes.surfaces import SurfacesConfig
 from .recipes.template import TemplateConfig
 
 if TYPE_CHECKING:
-    from .data.facts import DataFacts
+    from .data.case import DataFacts
     from .task import Task
 
 
@@ -70,7 +70,7 @@ _ALL = (
         "Distribution of velocities",
         "Registers any two images of a list and predicts how certain each velocity is.",
         ProbabilisticConfig,
-        "probabilistic:ProbabilisticTask",
+        "registration:ProbabilisticTask",
     ),
     Recipe(
         "Pairs with label maps",

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from ..networks.fields import FieldPair
 from .checkpoint import fill
 from .config import TrainingConfig
-from .data.batch import Batch
-from .data.facts import DataFacts
+from .data.case import Batch, DataFacts
 
 
 class Task(ABC):

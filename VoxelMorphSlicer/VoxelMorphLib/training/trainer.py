@@ -1,18 +1,23 @@
-"""Trainer: steps, epochs, validation and checkpoints of any task."""
+"""Trainer: steps, epochs, validation and checkpoints of any task, until its last epoch or a reason to stop."""
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
 
 from ..core.errors import Cancelled, ConfigError, DeviceError, OutputError, TrainingError
 from ..core.progress import Progress, silent
-from .assembly import assemble
+from .build import assemble
 from .checkpoint import (
     BEST,
     FOLDER,
@@ -26,17 +31,16 @@ from .checkpoint import (
 )
 from .config import TrainingConfig
 from .data.augment import augment
-from .data.batch import Batch
-from .launch import launched
-from .memory import check_fits
-from .monitors.monitor import Monitor
-from .monitors.table import make_monitors
+from .data.case import Batch
+from .launch import in_first, launched
+from .memory_estimate import check_fits
+from .monitors.available import make_monitors
+from .monitors.curves import Monitor
 from .optimisation import LOOK_EVERY, Optimisation
-from .processes import in_first
-from .result import TrainingResult
-from .stopping import Best, StopRequest
 from .task import Task
 from .validation import Pictures, Validator
+
+_SIGNALS = ("SIGINT", "SIGTERM")
 
 
 class Trainer:
@@ -284,6 +288,109 @@ def train(config: TrainingConfig, resume: bool = False, progress: Progress = sil
         )
     with launched(config) as fabric:
         return _trainer(config, fabric, progress).run()
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Plain values.
+
+    Args:
+        folder: of curves, summary and checkpoints.
+        last: checkpoint of the last step.
+        best: checkpoint of the best validation; `last` where none was ever better than nothing.
+        step, epoch: how many were done in all.
+        best_value: mean Dice, or the negative image loss of the validation pairs, or the negative training loss of an
+            epoch where there are no such pairs.
+        best_variant: of the task, e.g. the value of a hyperparameter.
+        best_step: after which the best checkpoint was written.
+        losses: means of the last epoch, by name.
+        out_of_patience: ended because `patience` validations brought nothing better.
+        seconds: of this run, without those before it was resumed.
+        rank: of this process among those that trained together; the first, 0, wrote the files.
+    """
+
+    folder: Path
+    last: Path
+    best: Path
+    step: int
+    epoch: int
+    best_value: float
+    best_variant: str
+    best_step: int
+    losses: dict[str, float]
+    out_of_patience: bool
+    seconds: float
+    rank: int
+
+
+class StopRequest:
+    """Remembers Ctrl-C and SIGTERM until the current step is done; a second Ctrl-C interrupts at once.
+
+    Use as a context manager; outside the main thread, where Python allows no handlers, only `ask` has an effect.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._process = os.getpid()
+        self._earlier: dict[int, Any] = {}
+
+    def ask(self) -> None:
+        """Stop after the current step."""
+        self.asked = True
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for name in _SIGNALS:
+                number = getattr(signal, name)
+                self._earlier[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for number, handler in self._earlier.items():
+            signal.signal(number, handler)
+        self._earlier.clear()
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a forked process that loads data: the training ends it
+            if number == signal.SIGTERM:
+                os._exit(0)
+            return
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+class Best:
+    """The best validation so far, and how many have not been better since.
+
+    Args:
+        patience: so many validations without a better one end the training; 0 for never.
+    """
+
+    def __init__(self, patience: int = 0):
+        self.patience = patience
+        self.value, self.variant, self.step, self.waited = float("-inf"), "", 0, 0
+
+    def offer(self, value: float, variant: str, step: int) -> bool:
+        """Whether this validation is the best one; larger is better, and a NaN never is."""
+        if value > self.value:
+            self.value, self.variant, self.step, self.waited = float(value), variant, step, 0
+            return True
+        self.waited += 1
+        return False
+
+    @property
+    def exhausted(self) -> bool:
+        """The patience is at its end."""
+        return 0 < self.patience <= self.waited
+
+    def state(self) -> dict[str, Any]:
+        """Plain values for a checkpoint."""
+        return {"value": self.value, "variant": self.variant, "step": self.step, "waited": self.waited}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.value, self.variant, self.step, self.waited = (state[k] for k in ("value", "variant", "step", "waited"))
 
 
 def _trainer(config: TrainingConfig, fabric: Any, progress: Progress) -> Trainer:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from ..core.jacobian import jacobian_determinant
 from ..core.metrics import folding, overlap
 from ..core.spatial import warp
-from .data.batch import Batch
-from .processes import gather
+from .data.case import Batch
+from .launch import gather
 from .task import Task
-from .tasks.terms import image_term
+from .tasks.registration import image_term
 
 
 @dataclass(frozen=True)

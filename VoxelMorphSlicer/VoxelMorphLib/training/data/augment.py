@@ -16,7 +16,7 @@ from ...core.resize import resize_displacement
 from ...core.smoothing import gaussian
 from ...core.spatial import warp
 from ..config import TrainingConfig
-from .batch import Batch, join
+from .case import Batch, join
 from .sampling import AUGMENT, device_generator, torch_seed
 
 #: Of the affine maps at strength 1.

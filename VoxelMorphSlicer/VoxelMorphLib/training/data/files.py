@@ -1,4 +1,8 @@
-"""A text file, CSV file, folder, glob pattern or BIDS folder -> paths, in a fixed order."""
+"""A text file, CSV file, folder, glob pattern or BIDS folder -> paths, in a fixed order.
+
+Names in BIDS folders: Brain Imaging Data Structure 1.9, "Magnetic Resonance Imaging" and "Imaging derivatives"
+(`_dseg`).
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,17 @@ from pathlib import Path
 from ...core.errors import ConfigError
 from ...core.io.files import extension
 from ...core.io.images import IMAGE_EXTENSIONS
-from . import bids
+from .case import stem
 
 TABLES = (".csv", ".tsv")
 IMAGE_COLUMNS = ("image", "images", "path", "file", "filename", "scan")
 LABEL_COLUMNS = ("labels", "label", "seg", "segmentation", "label_map")
 MOVING_COLUMNS = ("moving", "source", "moving_image")
 FIXED_COLUMNS = ("fixed", "target", "fixed_image")
+#: Contrasts in order of preference; a folder's first one that occurs is used.
+CONTRASTS = ("T1w", "T2w", "FLAIR", "PDw", "T2starw", "inplaneT1", "inplaneT2", "angio")
+#: Entities that a label map may have without belonging to another image.
+DERIVED = ("desc", "atlas", "seg", "label", "res", "den", "hemi")
 
 
 def list_paths(source: str, option: str, prefix: str = "", suffix: str = "") -> list[Path]:
@@ -35,7 +43,7 @@ def list_paths(source: str, option: str, prefix: str = "", suffix: str = "") -> 
     """
     path = Path(source).expanduser()
     if path.is_dir():
-        found = bids.images(path) if bids.is_bids(path) else _images_in(path)
+        found = bids_images(path) if is_bids(path) else _images_in(path)
     elif path.is_file() and extension(path) in IMAGE_EXTENSIONS:
         found = [path]
     elif path.is_file():
@@ -114,6 +122,46 @@ def read_table(path: Path, option: str) -> tuple[list[str], list[list[str]]]:
     return rows[0], rows[1:]
 
 
+def is_bids(folder: Path) -> bool:
+    """A description of the data set, or a subject's folder with anatomical images."""
+    return (folder / "dataset_description.json").is_file() or any(_anatomical(folder))
+
+
+def bids_images(folder: Path) -> list[Path]:
+    """The images of the preferred contrast of all subjects and sessions, sorted."""
+    files = sorted(
+        file for anat in _anatomical(folder) for file in anat.iterdir() if extension(file) in IMAGE_EXTENSIONS
+    )
+    for contrast in CONTRASTS:
+        found = [file for file in files if stem(file).endswith(f"_{contrast}")]
+        if found:
+            return found
+    return []
+
+
+def bids_subject(path: Path) -> str | None:
+    """ "sub-01" where the file's name or a folder above it begins so."""
+    parts = [re.match(r"sub-[A-Za-z0-9]+", part) for part in reversed(path.parts)]
+    return next((found.group() for found in parts if found), None)
+
+
+def bids_label_map(image: Path) -> Path | None:
+    """The discrete segmentation of an image in a BIDS folder, beside it or below `derivatives`; None without.
+
+    Of several the one that shares most entities with the image comes first, then one without `desc-`, then by name.
+    """
+    subject_folder = next((part for part in image.parents if re.fullmatch(r"sub-[A-Za-z0-9]+", part.name)), None)
+    if subject_folder is None:
+        return None
+    root = subject_folder.parent
+    below = image.parent.relative_to(root)
+    folders = [image.parent, *sorted(root.glob(f"derivatives/*/{below.as_posix()}"))]
+    own = _entities(image)
+    files = [file for folder in folders for file in sorted(folder.iterdir()) if _is_segmentation(file)]
+    fitting = [file for file in files if _belongs(_entities(file), own)]
+    return min(fitting, key=lambda file: _rank(_entities(file), own), default=None)
+
+
 def _column(path: Path, option: str, names: Sequence[str]) -> list[Path]:
     """The paths in the column of one of the names, else in the first; nothing for other files than tables."""
     if extension(path) not in TABLES:
@@ -160,3 +208,25 @@ def _text(path: Path, option: str) -> str:
     if "\0" in text:
         raise ConfigError(f"{option} {str(path)!r} is no text file. Give a list of paths.")
     return text
+
+
+def _anatomical(folder: Path) -> list[Path]:
+    found = [*folder.glob("sub-*/anat"), *folder.glob("sub-*/ses-*/anat")]
+    return sorted(path for path in found if path.is_dir())
+
+
+def _is_segmentation(file: Path) -> bool:
+    return extension(file) in IMAGE_EXTENSIONS and stem(file).endswith("_dseg")
+
+
+def _entities(file: Path) -> dict[str, str]:
+    return dict(part.split("-", 1) for part in stem(file).split("_") if "-" in part)
+
+
+def _belongs(labels: dict[str, str], image: dict[str, str]) -> bool:
+    """Every entity is one of the image's; a `space` that the image lacks means another grid and place."""
+    return all(image.get(key) == value for key, value in labels.items() if key not in DERIVED)
+
+
+def _rank(labels: dict[str, str], image: dict[str, str]) -> tuple[int, bool]:
+    return -sum(image.get(key) == value for key, value in labels.items()), "desc" in labels

@@ -12,8 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ...core.errors import ImageError, VoxelMorphError
-from .batch import Batch, join
-from .case import Case
+from .case import Batch, Case, join
 from .sampling import Draws, sample_numbers
 from .space import Prepared
 from .store import CaseStore

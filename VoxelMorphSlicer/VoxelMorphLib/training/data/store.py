@@ -1,11 +1,11 @@
-"""Where prepared cases are kept, so that a file is read and resampled once."""
+"""Where prepared cases are kept, so that a file is read and resampled once, and the means of such cases."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
@@ -24,7 +24,6 @@ from .space import Prepared, TrainingSpace
 FORMAT = 1
 #: Below the output folder.
 FOLDER = ".prepared"
-
 #: From an image (C, *shape) and labels (1, *shape) what a recipe needs beside them, by name.
 Derive = Callable[[Tensor, Optional[Tensor]], "dict[str, Tensor]"]
 
@@ -136,3 +135,37 @@ class CaseStore:
             "options": options,
         }
         return self.folder / f"{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]}.pt"
+
+
+class Means:
+    """Sums that grow case by case.
+
+    Args:
+        labels: values whose mean is taken, without the background.
+    """
+
+    def __init__(self, labels: Sequence[int]):
+        self._values = (0, *labels) if labels else ()
+        self._image: Tensor | None = None
+        self._labels: Tensor | None = None
+        self._count = self._labelled = 0
+
+    def add(self, case: Prepared) -> None:
+        """Count one case; all have one shape."""
+        image = case.image.double()
+        self._image = image if self._image is None else self._image + image
+        self._count += 1
+        if case.labels is not None and self._values:
+            members = torch.cat([case.labels == value for value in self._values]).double()
+            self._labels = members if self._labels is None else self._labels + members
+            self._labelled += 1
+
+    @property
+    def image(self) -> Tensor | None:
+        """(C, *shape), or None before the first case."""
+        return None if self._image is None else (self._image / self._count).float()
+
+    @property
+    def labels(self) -> Tensor | None:
+        """(1 + L, *shape), mean membership of the background and each label; None without label maps."""
+        return None if self._labels is None else (self._labels / self._labelled).float()

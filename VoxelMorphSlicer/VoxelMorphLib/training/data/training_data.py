@@ -9,17 +9,13 @@ from math import prod
 
 from ...core.errors import ConfigError, ImageError, VoxelMorphError
 from ..config import TrainingConfig
-from .batch import Batch
-from .case import Case
-from .facts import DataFacts
-from .lists import read_atlas, read_cases, read_pairs, read_validation
+from .case import Batch, Case, DataFacts
+from .lists import Split, check_enough, hold_back, read_atlas, read_cases, read_pairs, read_validation
 from .loader import BatchSource, CaseSource, in_order, make_batch
-from .means import Means
 from .sampling import Draws
+from .scan import look_at_files
 from .space import Prepared
-from .split import Split, check_enough, hold_back
-from .store import CaseStore, Derive
-from .survey import look_at_files
+from .store import CaseStore, Derive, Means
 
 #: Images that a mean is taken of.
 MEAN_OF = 100

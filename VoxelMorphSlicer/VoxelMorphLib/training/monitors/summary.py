@@ -12,8 +12,7 @@ from ...report.figures import Series, curves_figure
 from ...report.html import write_page
 from ..config import TrainingConfig
 from ..validation import Pictures, Registered
-from .curves import columns_of, read_curves
-from .monitor import Monitor
+from .curves import Monitor, columns_of, read_curves
 from .pictures import Rarely, image_picture, pair_pictures
 
 FILE = "summary.html"

@@ -11,10 +11,8 @@ from ...core.errors import ConfigError, WeightsError
 from ...networks.dense import VxmDense
 from ...networks.fields import FieldPair
 from ...networks.hyper_dense import HyperVxmDense
-from ..data.batch import Batch
-from .draws import HYPERPARAMETER, item_generators
-from .registration import RegistrationTask
-from .terms import weighted
+from ..data.case import Batch
+from .registration import HYPERPARAMETER, RegistrationTask, item_generators, weighted
 
 
 class HyperMorphTask(RegistrationTask):

@@ -11,10 +11,9 @@ from ...core.errors import ConfigError
 from ...networks.instance import InstanceDense
 from ...weights.load import load_network
 from ..config import TrainingConfig
-from ..data.batch import Batch
-from ..data.facts import DataFacts
+from ..data.case import Batch, DataFacts
 from ..task import Task
-from .terms import image_term, penalty_term, weighted
+from .registration import image_term, penalty_term, weighted
 
 
 class InstanceTask(Task):

@@ -1,23 +1,30 @@
-"""RegistrationTask: a dense network learns to register image pairs."""
+"""RegistrationTask: a dense network learns to register image pairs; with the terms that other tasks share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError
+from ...core.losses.table import make_loss
 from ...networks.dense import VxmDense
 from ...networks.fields import RegistrationOutput
 from ..config import TrainingConfig
-from ..data.batch import Batch
-from ..data.facts import DataFacts
+from ..data.case import Batch, DataFacts
+from ..data.sampling import AUGMENT, torch_seed
+from ..recipes.probabilistic import ProbabilisticConfig
 from ..task import Task
-from .terms import image_term, penalty_term, weighted
 
 Terms = dict[str, tuple[float, Callable[[], Tensor]]]
+#: Compares (fixed, moved), both (B, C, *shape).
+ImageTerm = Callable[[Tensor, Tensor], Tensor]
+#: Of a field (B, N, *shape).
+FieldTerm = Callable[[Tensor], Tensor]
+#: Streams of random numbers beside those of the data.
+HYPERPARAMETER, LABELS, POINTS = range(AUGMENT + 1, AUGMENT + 4)
 
 
 def dense_arguments(config: TrainingConfig, facts: DataFacts) -> dict[str, Any]:
@@ -83,3 +90,81 @@ class AtlasTask(RegistrationTask):
         if facts.atlas is None:
             raise ConfigError("The recipe atlas registers all images with one. Give its file as atlas.")
         super().__init__(config, facts)
+
+
+class ProbabilisticTask(RegistrationTask):
+    """Pairs are compared after a velocity was drawn, and its distribution is pulled towards a smooth prior."""
+
+    def __init__(self, config: ProbabilisticConfig, facts: DataFacts):
+        super().__init__(config, facts)
+        self.penalty_term = make_loss("kl", prior_lambda=config.prior_lambda, variant=config.kl_variant)
+
+    def arguments(self) -> dict[str, Any]:
+        return {**super().arguments(), "use_probs": True}
+
+
+def image_term(config: TrainingConfig) -> ImageTerm:
+    """What `config.image_loss` and its options say, without its weight."""
+    options = {
+        "ncc": {"window": config.ncc_window, "form": config.ncc_form},
+        "mse": {"image_sigma": config.image_sigma},
+    }
+    return make_loss(config.image_loss, **options.get(config.image_loss, {}))
+
+
+def penalty_term(config: TrainingConfig) -> FieldTerm:
+    """What `config.penalty` and its options say, without its weight."""
+    if config.penalty == "bending":
+        return make_loss("bending")
+    multiplier = config.penalty_multiplier or config.int_resolution
+    return make_loss("gradient", penalty=config.penalty, multiplier=float(multiplier))
+
+
+def weighted(terms: dict[str, tuple[float, Callable[[], Tensor]]]) -> dict[str, Tensor]:
+    """The terms times their weights; those without weight are never computed.
+
+    Args:
+        terms: weight and term by name.
+
+    Raises:
+        ConfigError: no term has a weight.
+    """
+    active = {name: weight * term() for name, (weight, term) in terms.items() if weight}
+    if not active:
+        raise ConfigError(f"All of {', '.join(terms)} have the weight 0, so nothing can be learned. Raise one.")
+    return active
+
+
+def one_hot(labels: Tensor, values: Sequence[int], step: int = 1) -> Tensor:
+    """Membership of every `step`-th voxel.
+
+    Args:
+        labels: (B, 1, *shape), label values.
+        values: of the channels.
+        step: voxels of the label map per voxel of the result, whose voxel i is voxel i * step.
+
+    Returns:
+        (B, len(values), *coarse), float32, 0 or 1.
+    """
+    coarse = labels[(..., *(slice(None, None, step) for _ in labels.shape[2:]))]
+    channels = torch.as_tensor(list(values), dtype=labels.dtype, device=labels.device)
+    return (coarse == channels.view(1, -1, *(1 for _ in labels.shape[2:]))).float()
+
+
+def check_labels(config: TrainingConfig, facts: DataFacts) -> None:
+    """Raise ConfigError where a recipe that learns from label maps has none."""
+    if not facts.labels or not facts.labelled:
+        raise ConfigError(
+            f"The recipe {config.recipe} learns from label maps, and the data have no label. Give label_list, or "
+            "images that hold their label maps."
+        )
+    if config.atlas and facts.atlas_labels is None:
+        raise ConfigError(
+            f"The recipe {config.recipe} compares the labels of images with those of the atlas, which has none. Give "
+            "atlas_labels."
+        )
+
+
+def item_generators(seed: int, batch: Batch, stream: int) -> list[torch.Generator]:
+    """One generator on the CPU for every sample of a batch; it follows from seed, sample number and stream alone."""
+    return [torch.Generator().manual_seed(torch_seed(seed, number, stream)) for number in batch.numbers]

@@ -10,12 +10,9 @@ from torch import Tensor, nn
 from ...core.losses.table import make_loss
 from ...networks.dense import VxmDense
 from ...networks.semi_supervised import VxmDenseSemiSupervisedSeg
-from ..data.batch import Batch
-from ..data.facts import DataFacts
+from ..data.case import Batch, DataFacts
 from ..recipes.semisupervised import SemiSupervisedConfig
-from .labels import check_labels, one_hot
-from .registration import RegistrationTask
-from .terms import weighted
+from .registration import RegistrationTask, check_labels, one_hot, weighted
 
 
 class SemiSupervisedTask(RegistrationTask):

@@ -6,22 +6,22 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...core.distance import signed_distance
 from ...core.errors import ImageError
 from ...core.losses.table import make_loss
 from ...core.resize import resize
 from ...networks.dense import VxmDense
 from ...networks.semi_supervised_surface import VxmDenseSemiSupervisedPointCloud
-from ..data.batch import Batch
-from ..data.facts import DataFacts
+from ..data.case import Batch, DataFacts
 from ..recipes.surfaces import SurfacesConfig
-from .draws import LABELS, POINTS, item_generators
-from .labels import check_labels
-from .registration import RegistrationTask
-from .surface_points import label_surface
-from .terms import weighted
+from .registration import LABELS, POINTS, RegistrationTask, check_labels, item_generators, weighted
+
+#: Decides which points of a large surface are kept, always the same ones.
+_SEED = 0
 
 
 class SurfacesTask(RegistrationTask):
@@ -119,6 +119,38 @@ class SurfacesTask(RegistrationTask):
         return ((distance / self.config.dt_sigma).square() * weights).sum() / weights.sum().clamp(min=1)
 
 
+def label_surface(mask: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The surface of one label.
+
+    Args:
+        mask: (I, J, K), true inside, at least one voxel and not all of them.
+        count: of the points.
+
+    Returns:
+        The signed distance (I, J, K) float32, voxels, negative inside; and points (count, 3) float32, voxels, where it
+        is 0 between two voxels. A small surface's points occur several times.
+    """
+    distances = signed_distance(mask)
+    points = _crossings(distances)
+    random = np.random.default_rng(_SEED)
+    times = -(-count // len(points))
+    chosen = np.concatenate([random.permutation(len(points)) for _ in range(times)])[:count]
+    return distances.astype(np.float32), points[chosen].astype(np.float32)
+
+
 def _reduced_shape(shape: Sequence[int], share: float) -> list[int]:
     """Of the distances."""
     return [max(2, round(n * share)) for n in shape]
+
+
+def _crossings(distances: np.ndarray) -> np.ndarray:
+    """(P, 3): where the line between two neighbouring voxels changes its sign."""
+    found = []
+    for axis in range(distances.ndim):
+        below, above = (np.take(distances, range(s, distances.shape[axis] - 1 + s), axis) for s in (0, 1))
+        places = np.argwhere((below < 0) != (above < 0))
+        first, second = below[tuple(places.T)], above[tuple(places.T)]
+        points = places.astype(float)
+        points[:, axis] += first / (first - second)
+        found.append(points)
+    return np.concatenate(found)

@@ -11,10 +11,8 @@ from ...core.errors import ConfigError
 from ...networks.conditional_template import ConditionalTemplateCreation
 from ...networks.template import TemplateCreation, TemplateOutput
 from ..config import TrainingConfig
-from ..data.batch import Batch
-from ..data.facts import DataFacts
-from .registration import RegistrationTask, Terms
-from .terms import weighted
+from ..data.case import Batch, DataFacts
+from .registration import RegistrationTask, Terms, weighted
 
 #: Arguments of a VxmDense that follow from the template.
 _OWN = ("ndims", "bidir", "moving_features", "fixed_features")

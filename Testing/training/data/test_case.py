@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from VoxelMorphLib.training.data.batch import Batch
+from VoxelMorphLib.training.data.case import Batch
 
 
 @pytest.fixture

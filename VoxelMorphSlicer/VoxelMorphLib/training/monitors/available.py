@@ -1,20 +1,44 @@
-"""Curves and pictures for TensorBoard, in the folder "tensorboard" of a training."""
+"""The monitors that the installed packages allow: files, TensorBoard, and a progress bar at a terminal."""
 
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ...core.geometry import Geometry
+from ..config import TrainingConfig
 from ..validation import Pictures
-from .monitor import Monitor
-from .pictures import Rarely, image_picture, pair_pictures
+from . import curves, summary
+from .curves import Monitor
+from .pictures import Rarely, image_picture, pair_pictures, space_geometry
 
 FOLDER = "tensorboard"
 #: Columns of a row that are no curves.
 _NO_CURVES = ("epoch", "step")
+
+
+def make_monitors(config: TrainingConfig, shape: tuple[int, ...], skipped: Mapping[str, str]) -> list[Monitor]:
+    """The table of curves, and what the installed packages allow beside it.
+
+    Args:
+        config: of the training.
+        shape: of the training space.
+        skipped: files that could not be read, and why.
+    """
+    folder, geometry = Path(config.output_dir), space_geometry(config, shape)
+    table = folder / curves.FILE
+    monitors: list[Monitor] = [curves.Curves(table)]
+    if find_spec("matplotlib"):
+        monitors.append(summary.Summary(folder / summary.FILE, table, config, geometry, skipped))
+    if find_spec("tensorboard") and find_spec("matplotlib"):
+        monitors.append(TensorBoard(folder / FOLDER, geometry, config.steps_per_epoch))
+    if sys.stderr.isatty() and find_spec("tqdm"):
+        monitors.append(Terminal(config.steps_per_epoch))
+    return monitors
 
 
 class TensorBoard(Monitor):
@@ -65,3 +89,39 @@ class TensorBoard(Monitor):
         width, height = struct.unpack(">II", png[16:24])  # of the PNG header
         image = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png)
         self._writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+
+
+class Terminal(Monitor):
+    """A tqdm bar over all steps, with the last loss and the last validation behind it.
+
+    Args:
+        steps_per_epoch: of the training.
+    """
+
+    def __init__(self, steps_per_epoch: int):
+        self.steps_per_epoch = steps_per_epoch
+        self._bar: Any = None
+        self._shown: dict[str, str] = {}
+
+    def begin(self, epoch: int, epochs: int) -> None:
+        """Show the bar."""
+        from tqdm import tqdm
+
+        total, done = epochs * self.steps_per_epoch, epoch * self.steps_per_epoch
+        self._bar = tqdm(total=total, initial=done, unit="step", dynamic_ncols=True)
+
+    def step(self, step: int, steps: int) -> None:
+        """Move it."""
+        self._bar.update(step - self._bar.n)
+
+    def epoch(self, row: Mapping[str, Any], pictures: Pictures) -> None:
+        """Write the latest figures behind it."""
+        for name in ("loss", "val_dice", "val_image_loss", "val_folded_percent"):
+            if name in row:
+                self._shown[name] = f"{row[name]:.4g}"
+        self._bar.set_postfix(self._shown)
+
+    def end(self) -> None:
+        """Leave it as it is."""
+        if self._bar is not None:
+            self._bar.close()

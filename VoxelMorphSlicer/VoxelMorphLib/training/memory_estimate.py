@@ -11,12 +11,10 @@ from torch import Tensor
 
 from ..core.errors import DeviceError
 from .config import TrainingConfig
-from .data.batch import Batch
-from .data.facts import DataFacts
-from .detached import detached
+from .data.case import Batch, DataFacts
 from .table import make_task
 from .task import Task
-from .tasks.prob_atlas import atlas_labels
+from .tasks.atlas_segmentation import atlas_labels
 
 #: Adam keeps two numbers for each weight, beside the weight and its gradient.
 _BYTES_PER_PARAMETER = 4 * 4
@@ -78,6 +76,24 @@ def free_memory(device: str) -> int | None:
         return torch.cuda.mem_get_info(device)[0]
     free = [_linux_available(), _group_available()] if device == "cpu" else []
     return min((value for value in free if value is not None), default=None)
+
+
+def detached(config: TrainingConfig, facts: DataFacts, atlas_labels: int) -> tuple[TrainingConfig, DataFacts]:
+    """The same configuration and facts with a flat atlas in place of `prob_atlas`, and no `init_weights`.
+
+    What `init_stat` holds is read again only where the facts do not keep it, as in old checkpoints.
+
+    Args:
+        config: of the training.
+        facts: about its data.
+        atlas_labels: channels of the probabilistic atlas; without meaning where the configuration names none.
+    """
+    files = {"prob_atlas", "init_weights"} | ({"init_stat"} if facts.intensities else set())
+    names = files & {field.name for field in dataclasses.fields(config)}
+    if getattr(config, "prob_atlas", ""):
+        flat = torch.full((atlas_labels, *facts.shape), 1 / atlas_labels)
+        facts = dataclasses.replace(facts, label_mean=flat, atlas_labels=None)
+    return dataclasses.replace(config, **dict.fromkeys(names, "")), facts
 
 
 def _linux_available() -> int | None:

@@ -14,9 +14,8 @@ from ...core.errors import ConfigError, ImageError, VoxelMorphError
 from ...core.io.images import read_image_geometry, read_label_map
 from ..config import TrainingConfig
 from .case import Case
-from .labels import choose_labels, merged, parse_merges
-from .space import TrainingSpace, common_shape, extents
-from .split import Split
+from .lists import Split
+from .space import TrainingSpace, choose_labels, common_shape, extents, merged, parse_merges
 
 #: Files that are read at a time.
 THREADS = 4

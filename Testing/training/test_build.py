@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from support.training_files import a_data_config, write_cases
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.training import assembly
-from VoxelMorphLib.training.assembly import assemble
+from VoxelMorphLib.training import build
+from VoxelMorphLib.training.build import assemble
 from VoxelMorphLib.training.data.store import CaseStore
 from VoxelMorphLib.training.table import make_config
 
@@ -36,7 +36,7 @@ def a_file_config(some_files):
 @pytest.fixture
 def has_free(monkeypatch):
     """Pretends that so many bytes are free."""
-    return lambda size: monkeypatch.setattr(assembly, "free_memory", lambda _device: size)
+    return lambda size: monkeypatch.setattr(build, "free_memory", lambda _device: size)
 
 
 @pytest.mark.parametrize("devices", [1, 2])

@@ -11,10 +11,10 @@ from ..core.errors import ConfigError, WeightsError
 from ..weights.load import load_network
 from .checkpoint import fill, load_checkpoint, trained_weights
 from .config import TrainingConfig
-from .data.facts import Intensities
+from .data.case import Intensities
 from .data.training_data import TrainingData
 from .launch import asked_processes
-from .memory import free_memory, in_words
+from .memory_estimate import free_memory, in_words
 from .table import make_task, task_class
 from .task import Task
 

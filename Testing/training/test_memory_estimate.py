@@ -10,8 +10,8 @@ import torch
 from support.made_up_training import a_batch, a_config, losses, some_facts
 from torch.utils._python_dispatch import TorchDispatchMode
 from VoxelMorphLib.core.errors import DeviceError
-from VoxelMorphLib.training import memory
-from VoxelMorphLib.training.memory import check_fits, free_memory, in_words, step_memory
+from VoxelMorphLib.training import memory_estimate
+from VoxelMorphLib.training.memory_estimate import check_fits, free_memory, in_words, step_memory
 from VoxelMorphLib.training.table import RECIPES, make_task
 
 
@@ -78,15 +78,15 @@ def test_what_does_not_fit_is_refused_with_remedies():
 
 
 def test_a_device_that_tells_nothing_is_tried(monkeypatch):
-    monkeypatch.setattr(memory, "free_memory", lambda device: None)
+    monkeypatch.setattr(memory_estimate, "free_memory", lambda device: None)
     check_fits(a_config("pairwise"), some_facts(shape=(4096, 4096, 4096)), "mps")
 
 
 def test_the_limit_of_a_container_counts(monkeypatch):
-    monkeypatch.setattr(memory, "_linux_available", lambda: 100)
-    monkeypatch.setattr(memory, "_group_available", lambda: 70)
+    monkeypatch.setattr(memory_estimate, "_linux_available", lambda: 100)
+    monkeypatch.setattr(memory_estimate, "_group_available", lambda: 70)
     assert free_memory("cpu") == 70
-    monkeypatch.setattr(memory, "_group_available", lambda: None)
+    monkeypatch.setattr(memory_estimate, "_group_available", lambda: None)
     assert free_memory("cpu") == 100
     assert free_memory("mps") is None
 
@@ -111,5 +111,5 @@ def write_npz(folder, labels):
 def test_files_in_the_page_cache_count_as_free(tmp_path, monkeypatch):
     for name, text in {"max": "1000", "current": "900", "stat": "anon 100\ninactive_file 700\n"}.items():
         (tmp_path / f"memory.{name}").write_text(text)
-    monkeypatch.setattr(memory, "_GROUP", tmp_path)
+    monkeypatch.setattr(memory_estimate, "_GROUP", tmp_path)
     assert free_memory("cpu") == 800
