@@ -59,6 +59,13 @@ def page(tmp_path_factory, fixed, moving, a_registration) -> Reader:
     return read(path)
 
 
+@pytest.fixture
+def without_pictures(monkeypatch):
+    """Pages that are read for their text: drawing would take most of the time."""
+    for name in ("images_figure", "agreement_figure", "deformation_figure"):
+        monkeypatch.setattr(f"VoxelMorphLib.report.page.figures.{name}", lambda _views: b"\x89PNG")
+
+
 def test_everything_is_inside_the_page(page):
     assert len(page.links) == 3
     for link in page.links:
@@ -88,6 +95,7 @@ def test_the_page_says(page, text):
     assert text in page.words
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_dice_rises_when_the_transform_is_right(tmp_path, fixed, a_registration):
     """Labels moved away by the inverse come back through the transform."""
     moving = a_registration.inverse.resample(fixed, fixed.geometry)
@@ -99,6 +107,7 @@ def test_dice_rises_when_the_transform_is_right(tmp_path, fixed, a_registration)
     assert after > 0.8
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_names_from_outside_are_escaped(tmp_path, fixed, moving, a_registration):
     evil = Image(fixed.array, fixed.geometry, "<script>alert('1')</script>&\udcff")
     write_report(tmp_path / "report.html", evil, moving, a_registration)
@@ -107,6 +116,7 @@ def test_names_from_outside_are_escaped(tmp_path, fixed, moving, a_registration)
     assert "&lt;script&gt;" in source
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_optional_parts_are_left_out(tmp_path, fixed, moving, a_registration):
     report = dataclasses.replace(a_registration.report, warnings=(), options={})
     write_report(tmp_path / "report.html", fixed, moving, dataclasses.replace(a_registration, report=report))
@@ -116,6 +126,7 @@ def test_optional_parts_are_left_out(tmp_path, fixed, moving, a_registration):
     assert 'class="warnings"' not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_users_own_weights_are_named_as_such(tmp_path, fixed, moving, a_registration):
     report = dataclasses.replace(a_registration.report, model="mine.pt", model_sha256="ab" * 32)
     write_report(tmp_path / "report.html", fixed, moving, dataclasses.replace(a_registration, report=report))
@@ -123,6 +134,7 @@ def test_a_users_own_weights_are_named_as_such(tmp_path, fixed, moving, a_regist
     assert f"a file of the user's own, not in the catalogue, SHA-256 {'ab' * 32}" in text
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_masks_are_listed_where_there_were_some(tmp_path, fixed, moving, a_registration):
     masked = dataclasses.replace(a_registration.report, moving_mask="brain <1>, 12.3 % of the volume")
     write_report(tmp_path / "report.html", fixed, moving, dataclasses.replace(a_registration, report=masked))
@@ -131,6 +143,7 @@ def test_masks_are_listed_where_there_were_some(tmp_path, fixed, moving, a_regis
     assert "Fixed mask" not in text
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_published_models_come_with_licence_and_citation(tmp_path, fixed, moving, a_registration):
     report = dataclasses.replace(a_registration.report, model="vxm-dense-brain-T1-mse")
     write_report(tmp_path / "report.html", fixed, moving, dataclasses.replace(a_registration, report=report))

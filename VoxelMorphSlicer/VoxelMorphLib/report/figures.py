@@ -54,23 +54,22 @@ def agreement_figure(views: Sequence[View]) -> bytes:
 
 def deformation_figure(views: Sequence[View]) -> bytes:
     """Deformed grid, Jacobian determinant, displacement and, where the truth is known, error, as PNG."""
-    known = all(v.error is not None for v in views)
-    titles = ["deformed grid on fixed", "local volume change", "displacement"] + ["error"] * known
+    errors = [_inside(v, v.error) for v in views if v.error is not None]
+    titles = ["deformed grid on fixed", "local volume change", "displacement"] + ["error"] * bool(errors)
     sheet = Sheet([v.slice for v in views], titles, bars=True)
     limit = _jacobian_limit(views)
     jacobian = _colours("RdBu_r", "log", 1 / limit, limit)
     displacement = _colours("viridis", "linear", 0, _top(v.displacement for v in views))
-    errors = [_inside(v, v.error) for v in views if known]
-    error = _colours("magma", "linear", 0, _top(errors), bad="black") if known else None
     for row, view in enumerate(views):
         _grey(sheet.panel(row, 0), view, view.fixed, lines=True)
         _coloured(sheet.panel(row, 1), view, np.where(view.jacobian > 0, view.jacobian, np.nan), jacobian)
         _coloured(sheet.panel(row, 2), view, view.displacement, displacement, _OUTLINE_ON_DARK)
-        if known:
-            _coloured(sheet.panel(row, 3), view, errors[row], error, _OUTLINE_ON_DARK)
     sheet.bar(1, jacobian, "Jacobian determinant; green: folded", _ratio_ticks(limit))
     sheet.bar(2, displacement, "mm")
-    if known:
+    if errors:
+        error = _colours("magma", "linear", 0, _top(errors), bad="black")
+        for row, view in enumerate(views):
+            _coloured(sheet.panel(row, 3), view, errors[row], error, _OUTLINE_ON_DARK)
         sheet.bar(3, error, "mm from the true position")
     return sheet.png()
 
@@ -114,9 +113,8 @@ def _grey(axes: Axes, view: View, picture: np.ndarray, lines: bool = False) -> N
 def _coloured(
     axes: Axes, view: View, picture: np.ndarray, colours: ScalarMappable, outline: str = _OUTLINE_ON_WHITE
 ) -> None:
-    axes.imshow(
-        picture, cmap=colours.cmap, norm=colours.norm, extent=_extent(view), aspect="auto", interpolation="nearest"
-    )
+    norm: Any = colours.norm
+    axes.imshow(picture, cmap=colours.cmap, norm=norm, extent=_extent(view), aspect="auto", interpolation="nearest")
     _outline(axes, view, outline)
 
 

@@ -43,12 +43,12 @@ def displacement_error(
     return DisplacementError(float(distance.mean()), float(np.percentile(distance, 95)), float(distance.max()))
 
 
-def dice_by_label(fixed: LabelMap, other: LabelMap) -> dict[int, float]:
+def dice_by_label(fixed: LabelMap, other: Image) -> dict[int, float]:
     """Dice overlap of every label of the fixed label map.
 
     Args:
         fixed: label map on the fixed grid.
-        other: label map to compare, on the same grid.
+        other: labels to compare, on the same grid.
 
     Raises:
         GeometryError: the shapes differ.

@@ -125,14 +125,18 @@ class Sheet:
 
 
 def _position_text(slice_: Slice) -> str:
-    positive, negative = {"axial": "SI", "coronal": "AP", "sagittal": "RL"}[slice_.name]
+    positive, negative = {"axial": ("S", "I"), "coronal": ("A", "P"), "sagittal": ("R", "L")}[slice_.name]
     letter = positive if slice_.position >= 0 else negative
     return f"{slice_.name}, {letter} {abs(slice_.position):.0f} mm"
 
 
 def _write_letters(axes: Axes, letters: Sequence[str]) -> None:
-    places = ((0.015, 0.5, "left", "center"), (0.985, 0.5, "right", "center"))
-    places += ((0.5, 0.985, "center", "top"), (0.5, 0.015, "center", "bottom"))
+    places = (
+        (0.015, 0.5, "left", "center"),
+        (0.985, 0.5, "right", "center"),
+        (0.5, 0.985, "center", "top"),
+        (0.5, 0.015, "center", "bottom"),
+    )
     for letter, (x, y, horizontal, vertical) in zip(letters, places):
         text = axes.text(x, y, letter, transform=axes.transAxes, ha=horizontal, va=vertical)
         text.set(color="#ffd54a", fontsize=9, fontweight="bold", family="monospace", zorder=5, path_effects=_outline())

@@ -72,12 +72,12 @@ class Slice:
         normal = self.axes[0]
         first = max(self.index - margin, 0)
         last = min(self.index + margin, self.geometry.shape[normal] - 1)
-        start, shape = np.zeros(3), list(self.geometry.shape)
+        start, shape = [0, 0, 0], list(self.geometry.shape)
         start[normal], shape[normal] = first, last - first + 1
         return self.geometry.shifted(start, shape), self.index - first
 
 
-def anatomical_slices(geometry: Geometry, voxel: Sequence[float]) -> list[Slice]:
+def anatomical_slices(geometry: Geometry, voxel: Sequence[float] | np.ndarray) -> list[Slice]:
     """Axial, coronal and sagittal slice through a voxel.
 
     Args:
@@ -127,7 +127,7 @@ class Window:
 
     def __call__(self, array: np.ndarray) -> np.ndarray:
         """Intensities as 0 (black) to 1 (white), clipped."""
-        width = max(self.high - self.low, np.finfo(np.float32).tiny)
+        width = max(self.high - self.low, float(np.finfo(np.float32).tiny))
         return np.clip((np.asarray(array, dtype=np.float32) - self.low) / width, 0, 1)
 
 
@@ -175,7 +175,9 @@ def make_views(
     return [_view(slice_, images, windows, forward, truth) for slice_ in slices]
 
 
-def _view(slice_: Slice, images: dict[str, Image], windows: dict[str, Window], forward, truth) -> View:
+def _view(
+    slice_: Slice, images: dict[str, Image], windows: dict[str, Window], forward: Transform, truth: Transform | None
+) -> View:
     plane, _ = slice_.slab()
     by_header = IDENTITY.resample(images["moving"], plane)
     slab, middle = slice_.slab(margin=1)
