@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from VoxelMorphLib.core.config import RegistrationOptions
+from VoxelMorphLib.core.displacement import jacobian_determinant
 from VoxelMorphLib.core.io.images import read_image, read_label_map
-from VoxelMorphLib.core.jacobian import jacobian_determinant
-from VoxelMorphLib.core.losses.gradient import gradient_penalty
+from VoxelMorphLib.core.losses.regularisers import gradient_penalty
 from VoxelMorphLib.core.metrics import folding, overlap
 from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.registration.cache import RegistrationCache

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from VoxelMorphLib.core.losses.gradient import gradient_penalty
 from VoxelMorphLib.core.losses.ncc import ncc_loss
+from VoxelMorphLib.core.losses.regularisers import gradient_penalty
 from VoxelMorphLib.networks.dense import VxmDense
 
 from .compare import PACKAGES

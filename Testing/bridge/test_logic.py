@@ -15,6 +15,7 @@ from support.segmentations import add_segmentation
 from support.volumes import CENTRE, a_blob_image, a_geometry
 from VoxelMorphLib.bridge.nodes import image_from_node, transform_to_node, volume_geometry
 from VoxelMorphLib.core.config import RegistrationOptions
+from VoxelMorphLib.core.displacement import jacobian_determinant
 from VoxelMorphLib.core.errors import (
     ConfigError,
     DependencyError,
@@ -23,7 +24,6 @@ from VoxelMorphLib.core.errors import (
     OutputError,
 )
 from VoxelMorphLib.core.image import LabelMap
-from VoxelMorphLib.core.jacobian import jacobian_determinant
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
 
 QUICK = RegistrationOptions(budget_s=1, device="cpu")

@@ -1,10 +1,10 @@
-"""Padding around the centre and zooming without interpolation."""
+"""Arrays and masks: padding, zooming, bounding boxes and distances."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from VoxelMorphLib.core.arrays import bounding_box, pad_centred, zoom_nearest
+from VoxelMorphLib.core.arrays import bounding_box, distance, pad_centred, signed_distance, zoom_nearest
 from VoxelMorphLib.core.errors import GeometryError
 
 
@@ -33,3 +33,21 @@ def test_the_bounding_box_holds_all_that_is_set_and_no_more():
     assert mask[bounding_box(mask)].size == 0
     mask[1, 2, 7] = mask[4, 2, 3] = True
     assert bounding_box(mask) == (slice(1, 5), slice(2, 3), slice(3, 8))
+
+
+def a_square() -> np.ndarray:
+    mask = np.zeros((9, 9), dtype=bool)
+    mask[3:6, 3:6] = True
+    return mask
+
+
+def test_distances_are_euclidean_outside_and_zero_inside():
+    result = distance(a_square())
+    assert result[4, 4] == 0 and result[0, 4] == 3
+    assert result[0, 0] == np.hypot(3, 3)
+
+
+def test_signed_distances_are_negative_inside_and_never_zero():
+    result = signed_distance(a_square().astype(np.uint8))
+    assert result[4, 4] == -2 and result[3, 4] == -1 and result[2, 4] == 1 and result[0, 4] == 3
+    assert np.abs(result).min() == 1

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from VoxelMorphLib.core.distance import signed_distance
+from VoxelMorphLib.core.arrays import signed_distance
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
-from VoxelMorphLib.core.losses.dice import Dice, dice_loss, soft_dice
-from VoxelMorphLib.core.losses.surface import Surface, surface_distance, surface_loss
-from VoxelMorphLib.core.losses.table import LOSSES, make_loss
+from VoxelMorphLib.core.losses.anatomy import Dice, Surface, dice_loss, soft_dice, surface_distance, surface_loss
+from VoxelMorphLib.core.losses.by_name import LOSSES, make_loss
 
 
 def some_labels(seed=0, labels=3, shape=(6, 7), batch=2, dtype=torch.float32):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import conv1d, conv2d, conv3d, pad
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
-from VoxelMorphLib.core.losses.box import box_sum, box_window
+from VoxelMorphLib.core.filters import box_sum, box_window
 from VoxelMorphLib.core.losses.ncc import NCC, ncc_loss, ncc_map
 
 SHAPES = [(23,), (14, 17), (9, 11, 10)]

@@ -5,10 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
-from VoxelMorphLib.core.losses.bending import Bending, bending_energy
-from VoxelMorphLib.core.losses.gradient import Gradient, gradient_penalty
-from VoxelMorphLib.core.losses.kl import KL, kl_loss, precision_penalty
-from VoxelMorphLib.core.losses.table import REGULARISERS, make_loss
+from VoxelMorphLib.core.losses.by_name import REGULARISERS, make_loss
+from VoxelMorphLib.core.losses.regularisers import (
+    KL,
+    Bending,
+    Gradient,
+    bending_energy,
+    gradient_penalty,
+    kl_loss,
+    precision_penalty,
+)
 
 
 def a_field(shape, seed=0, batch=2, dtype=torch.float32):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
+from VoxelMorphLib.core.filters import gaussian
 from VoxelMorphLib.core.losses import mutual_information as mi
+from VoxelMorphLib.core.losses.by_name import SIMILARITIES, make_loss
+from VoxelMorphLib.core.losses.intensity_difference import MSE, mse_loss, tukey_loss
 from VoxelMorphLib.core.losses.mind import MIND, mind_descriptor, mind_loss
-from VoxelMorphLib.core.losses.mse import MSE, mse_loss
 from VoxelMorphLib.core.losses.mutual_information import MutualInformation, mutual_information_loss
 from VoxelMorphLib.core.losses.reduction import reduce_map
-from VoxelMorphLib.core.losses.table import SIMILARITIES, make_loss
-from VoxelMorphLib.core.losses.tukey import tukey_loss
-from VoxelMorphLib.core.smoothing import gaussian
 
 NAMES = sorted(SIMILARITIES)
 SHAPE = (10, 12, 11)

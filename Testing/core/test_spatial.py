@@ -1,4 +1,4 @@
-"""Sampling: identity, known shifts, what lies outside, ties, points, gradients."""
+"""Sampling: identity, known shifts, what lies outside, ties, points, barycentres, gradients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from support.cuda_device import needs_cuda
 from VoxelMorphLib.core import spatial
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
-from VoxelMorphLib.core.spatial import identity_grid, sample_at, warp, warp_points
+from VoxelMorphLib.core.spatial import barycentre, identity_grid, sample_at, values_at, warp, warp_points, warp_surface
 
 SHAPES = [(13,), (7, 12), (6, 9, 5)]
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=["1d", "2d", "3d"])
@@ -260,3 +260,53 @@ def test_what_does_not_fit_is_refused(arguments, error, message):
     if "displacement" not in arguments:
         with pytest.raises(error, match=message):
             sample_at(defaults["image"], defaults["displacement"], **arguments)
+
+
+def test_values_are_interpolated_at_points():
+    ramp = identity_grid((6, 7, 8))
+    points = torch.tensor([[[1.5, 2.25, 3.0], [4.0, 5.5, 6.75], [9.0, -3.0, 0.0]]])
+    expected = torch.tensor([[[1.5, 2.25, 3.0], [4.0, 5.5, 6.75], [5.0, 0.0, 0.0]]])
+    torch.testing.assert_close(values_at(ramp, points), expected)
+
+
+def test_labels_stay_with_their_points():
+    points = torch.tensor([[[1.0, 2.0, 7.0], [3.0, 3.0, 9.0]]])
+    moved = warp_surface(points, torch.full((1, 2, 6, 6), 0.5), scale=2)
+    assert moved.tolist() == [[[2.0, 3.0, 7.0], [4.0, 4.0, 9.0]]]
+
+
+def test_gradients_reach_points_and_displacement():
+    points = torch.tensor([[[1.3, 2.2, 7.0]]], dtype=torch.float64, requires_grad=True)
+    field = torch.rand(1, 2, 5, 5, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
+    assert torch.autograd.gradcheck(warp_surface, (points, field))
+
+
+def a_point(shape, place, weight=1.0) -> torch.Tensor:
+    image = torch.zeros(1, 1, *shape)
+    image[(0, 0, *place)] = weight
+    return image
+
+
+@pytest.mark.parametrize(("shape", "place"), [((9,), (4,)), ((6, 9), (2, 7)), ((6, 9, 5), (5, 0, 3))])
+def test_a_single_voxel_is_its_own_barycentre(shape, place):
+    image = a_point(shape, place, 0.3)
+    torch.testing.assert_close(barycentre(image).flatten(), torch.tensor(place, dtype=torch.float32))
+    centred = [p - (n - 1) / 2 for p, n in zip(place, shape)]
+    torch.testing.assert_close(barycentre(image, shift_center=True).flatten(), torch.tensor(centred))
+    fraction = [c / n for c, n in zip(centred, shape)]
+    torch.testing.assert_close(barycentre(image, True, True).flatten(), torch.tensor(fraction))
+
+
+def test_weights_balance():
+    image = a_point((11, 4), (0, 1), 1.0) + a_point((11, 4), (10, 1), 3.0)
+    torch.testing.assert_close(barycentre(image).flatten(), torch.tensor([7.5, 1.0]))
+
+
+def test_channels_are_separate_and_an_empty_one_gives_zero():
+    image = torch.cat([a_point((6, 9), (2, 7)), torch.zeros(1, 1, 6, 9)], dim=1)
+    assert barycentre(image).tolist() == [[[2.0, 7.0], [0.0, 0.0]]]
+
+
+def test_gradients_of_the_barycentre_agree_with_finite_differences():
+    image = torch.rand(1, 2, 3, 4, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
+    assert torch.autograd.gradcheck(barycentre, (image,))

@@ -7,7 +7,7 @@ import torch
 from support.tiny_networks import a_pair, filled
 from torch import Tensor
 from VoxelMorphLib.core.affine import affine_to_displacement, invert_affine
-from VoxelMorphLib.core.compose import compose
+from VoxelMorphLib.core.displacement import compose
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
 from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.networks.affine_detector import VxmAffineFeatureDetector

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from VoxelMorphLib.core.affine import invert_affine
 from VoxelMorphLib.core.affine_parameters import affine_to_parameters, parameters_to_affine
-from VoxelMorphLib.core.compose import compose
+from VoxelMorphLib.core.displacement import compose
 from VoxelMorphLib.networks.affine_head import align_features
 
 SHAPE = {2: (40, 48), 3: (32, 40, 36)}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from support.tiny_networks import a_pair
+from VoxelMorphLib.core.displacement import integrate_velocity
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
-from VoxelMorphLib.core.integrate import integrate_velocity
-from VoxelMorphLib.core.smoothing import gaussian
+from VoxelMorphLib.core.filters import gaussian
 from VoxelMorphLib.networks.instance import InstanceDense
 
 SHAPES = {1: (17,), 2: (16, 13), 3: (9, 8, 7)}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from support.tiny_networks import a_pair, filled
 from torch import Tensor, nn
-from VoxelMorphLib.core.compose import compose
+from VoxelMorphLib.core.displacement import compose
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
 from VoxelMorphLib.networks.joint import DEFAULT_HYPER, HyperVxmJoint
 from VoxelMorphLib.networks.precision import set_precision

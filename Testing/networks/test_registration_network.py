@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from support.tiny_networks import SHAPES, a_cvpr, a_dense, a_miccai, a_pair, with_constant_flow
-from VoxelMorphLib.core.compose import compose
+from VoxelMorphLib.core.displacement import compose
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
 from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.networks.padding import pad_to_multiple, padded_shape

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from support.tiny_networks import TINY, a_pair, filled, with_constant_flow
-from VoxelMorphLib.core.compose import compose
+from VoxelMorphLib.core.displacement import compose
 from VoxelMorphLib.core.errors import GeometryError
 from VoxelMorphLib.networks.template import TemplateCreation
 

@@ -10,21 +10,21 @@ from support.layout import as_transform, channels_first, channels_last
 from VoxelMorphLib.core.affine import (
     add_identity,
     affine_to_displacement,
+    fit_affine,
+    from_xy,
     invert_affine,
     is_affine,
     remove_identity,
     rescale_affine,
     square,
 )
-from VoxelMorphLib.core.affine_fit import fit_affine
 from VoxelMorphLib.core.affine_parameters import (
     affine_to_parameters,
     angles_to_rotation,
     parameters_to_affine,
     rotation_to_angles,
 )
-from VoxelMorphLib.core.compose import compose
-from VoxelMorphLib.core.indexing import from_xy
+from VoxelMorphLib.core.displacement import compose
 
 
 def tensor(case: ReferenceCase, name: str) -> torch.Tensor:

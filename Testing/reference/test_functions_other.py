@@ -8,14 +8,10 @@ import torch
 from support.conformance import ReferenceCase, assert_within, cases
 from support.layout import channels_first, channels_last
 from torch.nn import functional
-from VoxelMorphLib.core.arrays import pad_centred, zoom_nearest
-from VoxelMorphLib.core.barycentre import barycentre
-from VoxelMorphLib.core.distance import distance, signed_distance
-from VoxelMorphLib.core.jacobian import jacobian_determinant
-from VoxelMorphLib.core.min_max import min_max
-from VoxelMorphLib.core.points import values_at, warp_surface
-from VoxelMorphLib.core.smoothing import gaussian
-from VoxelMorphLib.core.spatial import warp_points
+from VoxelMorphLib.core.arrays import distance, pad_centred, signed_distance, zoom_nearest
+from VoxelMorphLib.core.displacement import jacobian_determinant
+from VoxelMorphLib.core.filters import gaussian, min_max
+from VoxelMorphLib.core.spatial import barycentre, values_at, warp_points, warp_surface
 from VoxelMorphLib.networks.hyper_convolution import convolve_each
 from VoxelMorphLib.networks.mean_stream import MeanStream
 from VoxelMorphLib.networks.same_padding import pad_same

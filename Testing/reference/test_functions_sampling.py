@@ -9,9 +9,8 @@ import pytest
 import torch
 from support.conformance import ReferenceCase, assert_within, cases
 from support.layout import as_transform, channels_first, channels_last
-from VoxelMorphLib.core.affine import add_identity, affine_to_displacement, is_affine, rescale_affine
-from VoxelMorphLib.core.indexing import from_xy
-from VoxelMorphLib.core.integrate import integrate_velocity
+from VoxelMorphLib.core.affine import add_identity, affine_to_displacement, from_xy, is_affine, rescale_affine
+from VoxelMorphLib.core.displacement import integrate_velocity
 from VoxelMorphLib.core.resize import resize, resize_displacement
 from VoxelMorphLib.core.spatial import sample_at, warp
 

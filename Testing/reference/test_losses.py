@@ -10,13 +10,11 @@ import torch
 from support.conformance import ReferenceCase, assert_within, cases, not_built
 from support.layout import channels_first, channels_last
 from torch import Tensor
-from VoxelMorphLib.core.losses.dice import dice_loss
-from VoxelMorphLib.core.losses.gradient import gradient_penalty
-from VoxelMorphLib.core.losses.kl import kl_loss, precision_penalty
-from VoxelMorphLib.core.losses.mse import mse_loss
+from VoxelMorphLib.core.losses.anatomy import dice_loss
+from VoxelMorphLib.core.losses.intensity_difference import mse_loss, tukey_loss
 from VoxelMorphLib.core.losses.mutual_information import MutualInformation
 from VoxelMorphLib.core.losses.ncc import ncc_loss
-from VoxelMorphLib.core.losses.tukey import tukey_loss
+from VoxelMorphLib.core.losses.regularisers import gradient_penalty, kl_loss, precision_penalty
 
 #: "vxm.losses.NCC(eps=1e-3).loss(reduce=max): ..." -> NCC, eps=1e-3, loss, reduce=max
 CALL = re.compile(r"losses\.(?P<name>\w+)(?:\((?P<options>[^)]*)\))?(?:\.(?P<method>\w+)(?:\((?P<call>[^)]*)\))?)?")

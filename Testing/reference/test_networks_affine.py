@@ -8,7 +8,7 @@ import torch
 from support.conformance import ReferenceCase, assert_within, cases
 from torch import Tensor
 from VoxelMorphLib.core.affine import affine_to_displacement
-from VoxelMorphLib.core.compose import compose
+from VoxelMorphLib.core.displacement import compose
 from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.networks.affine_detector import AffineOutput, VxmAffineFeatureDetector
 from VoxelMorphLib.networks.index_space import scaling

@@ -10,8 +10,8 @@ import pytest
 import torch
 from support.cuda_device import needs_cuda
 from support.volumes import a_blob_image, a_geometry, a_label_map
+from VoxelMorphLib.core.displacement import jacobian_determinant
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.core.jacobian import jacobian_determinant
 from VoxelMorphLib.training.config import TrainingConfig
 from VoxelMorphLib.training.data.augment import augment, changed_intensities, random_displacement, random_flips
 from VoxelMorphLib.training.data.case import Batch, join

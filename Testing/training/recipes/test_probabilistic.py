@@ -6,7 +6,7 @@ import pytest
 import torch
 from support.made_up_training import a_batch, a_task, losses
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.core.losses.kl import kl_loss
+from VoxelMorphLib.core.losses.regularisers import kl_loss
 
 
 def test_losses_and_their_gradient_follow_the_written_formula():

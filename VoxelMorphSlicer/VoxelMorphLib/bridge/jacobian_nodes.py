@@ -19,7 +19,7 @@ from .volume_nodes import i_fastest, image_to_node
 def jacobian_image(transform: Transform, geometry: Geometry) -> Image:
     """Local volume ratio of a whole transform, affine part included: 1 keeps the volume, 0 and less is a fold.
 
-    By NumPy, not by `core.jacobian`: loading torch into the application would stop it for seconds.
+    By NumPy, not by `core.displacement`: loading torch into the application would stop it for seconds.
 
     Args:
         transform: world -> world, RAS mm.

@@ -116,7 +116,7 @@ def _random_diffeomorphism(geometry: Geometry, inside: np.ndarray, generator: np
     import torch
     from scipy.ndimage import gaussian_filter
 
-    from ..core.integrate import integrate_velocity
+    from ..core.displacement import integrate_velocity
 
     noise = generator.standard_normal((3, *geometry.shape)).astype(np.float32)
     velocity = np.stack([gaussian_filter(part, _SMOOTHNESS_MM / _SPACING, mode="constant") for part in noise])

@@ -1,4 +1,4 @@
-"""Matrices on voxel coordinates: their forms, inverse, other grids, and the displacement they amount to.
+"""Matrices on voxel coordinates: forms, inverse, square root, other grids, least-squares fit, and their displacement.
 
 A matrix is (B, N, N + 1) or square (B, N + 1, N + 1); it maps output to input coordinates (pull), as columns.
 """
@@ -11,7 +11,12 @@ import torch
 from torch import Tensor
 
 from .errors import GeometryError
-from .precision import in_float32
+from .full_precision import as_double, in_float32
+
+ROOT_ITERATIONS = 30
+ROOT_RESIDUAL = 1e-6
+#: Condition number of the normal equations beyond which float64 leaves no figure of the solution.
+LARGEST_CONDITION = 1e12
 
 
 def is_affine(transform: Tensor) -> bool:
@@ -116,6 +121,86 @@ def affine_to_displacement(
     return torch.stack(rows, dim=1)
 
 
+@in_float32
+def affine_root(matrix: Tensor) -> Tensor:
+    """The principal square root R, R R = M.
+
+    Args:
+        matrix: (B, N, N + 1) or (B, N + 1, N + 1).
+
+    Returns:
+        The root in the form of `matrix`, computed in float64.
+
+    Raises:
+        GeometryError: there is no real root: an eigenvalue is zero or negative (a reflection, a turn by 180 degrees).
+
+    Source: Denman and Beavers, Appl. Math. Comput. 2:63-94 (1976): Y, Z <- (Y + Z^-1) / 2, (Z + Y^-1) / 2.
+    """
+    whole = square(as_double(matrix))
+    root, inverse_root = whole, torch.eye(whole.shape[-1], dtype=whole.dtype, device=whole.device).expand_as(whole)
+    for _ in range(ROOT_ITERATIONS):
+        following = (root + torch.linalg.inv_ex(inverse_root).inverse) / 2
+        inverse_root = (inverse_root + torch.linalg.inv_ex(root).inverse) / 2
+        step, root = (following - root).detach().abs().amax(), following
+        if step <= 1e-14 * root.detach().abs().amax():
+            break
+    residual = (root @ root - whole).detach().abs().amax((-2, -1)) / whole.detach().abs().amax((-2, -1))
+    if not bool((residual < ROOT_RESIDUAL).all()):
+        raise GeometryError(
+            f"A matrix has no real square root (residual {residual.max().item():.3g}): {matrix.tolist()}. "
+            "Give matrices without reflection and with rotations below 180 degrees."
+        )
+    return root[..., : matrix.shape[-2], :].to(matrix)
+
+
+@in_float32
+def fit_affine(moving_points: Tensor, fixed_points: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The matrix that takes `fixed_points` nearest to `moving_points`: the pull transform onto the fixed image.
+
+    Args:
+        moving_points: (B, P, N), voxels.
+        fixed_points: (B, P, N), voxels; point p belongs to point p of `moving_points`.
+        weights: (B, P) or (B, P, 1), not negative; equal unless given.
+
+    Returns:
+        (B, N, N + 1).
+
+    Raises:
+        GeometryError: the points (of positive weight) do not span the space.
+
+    Source: weighted normal equations (X^T W X)^-1 X^T W Y, solved in float64 about the fixed points' centre.
+    """
+    moving, fixed = as_double(moving_points), as_double(fixed_points)
+    weights = torch.ones_like(fixed[..., :1]) if weights is None else as_double(weights).reshape(*fixed.shape[:2], 1)
+    centre = (weights * fixed).sum(1, keepdim=True) / weights.sum(1, keepdim=True)
+    design = torch.cat([fixed - centre, torch.ones_like(fixed[..., :1])], -1)
+    normal = design.mT @ (weights * design)
+    if not _solvable(normal.detach()):
+        raise GeometryError(
+            f"{fixed.shape[1]} points do not determine a matrix in {fixed.shape[2]}-D: too few have a finite place and "
+            "weight, or they lie in one plane. Give more points."
+        )
+    solution = torch.linalg.solve(normal, design.mT @ (weights * moving))
+    linear, offset = solution[:, :-1].mT, solution[:, -1:].mT
+    matrix = torch.cat([linear, offset - linear @ centre.mT], -1)
+    return matrix.to(moving_points)
+
+
+def from_xy(transform: Tensor) -> Tensor:
+    """A displacement (B, N, *shape) or matrices (B, N, N + 1), (B, N + 1, N + 1), with their first two axes exchanged.
+
+    The exchange is its own inverse, so it also leads back to "xy".
+    """
+    order = list(range(transform.shape[1]))
+    order[:2] = order[1::-1]
+    swapped = transform[:, order]
+    if not is_affine(transform):
+        return swapped
+    columns = list(range(transform.shape[2]))
+    columns[:2] = columns[1::-1]
+    return swapped[:, :, columns]
+
+
 def _identity_like(matrix: Tensor) -> Tensor:
     return torch.eye(*matrix.shape[-2:], device=matrix.device, dtype=matrix.dtype)
 
@@ -126,3 +211,7 @@ def _dimensions(count: int) -> int:
         if n * (n + 1) == count:
             return n
     raise GeometryError(f"A flat matrix has 2, 6 or 12 entries in 1, 2 or 3 dimensions, got {count}.")
+
+
+def _solvable(normal: Tensor) -> bool:
+    return bool(normal.isfinite().all()) and bool((torch.linalg.cond(normal) < LARGEST_CONDITION).all())

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from .affine import square
 from .errors import ConfigError, GeometryError
-from .precision import in_float32
+from .full_precision import in_float32
 
 REFLECTIONS = ("exact", "original")
 

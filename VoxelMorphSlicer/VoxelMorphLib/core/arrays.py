@@ -1,4 +1,4 @@
-"""Arrays brought to another extent without interpolation: padded, trimmed, or with repeated voxels."""
+"""NumPy arrays and masks: padding, repeating and cropping without interpolation, and distances to a mask."""
 
 from __future__ import annotations
 
@@ -36,3 +36,16 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
         filled = np.flatnonzero(mask.any(axis=tuple(set(range(mask.ndim)) - {axis})))
         box.append(slice(int(filled[0]), int(filled[-1]) + 1) if filled.size else slice(0, 0))
     return tuple(box)
+
+
+def distance(mask: np.ndarray) -> np.ndarray:
+    """Euclidean distance in voxels of every voxel outside `mask` to the mask; 0 inside, float64."""
+    from scipy.ndimage import distance_transform_edt
+
+    return distance_transform_edt(~np.asarray(mask, dtype=bool))
+
+
+def signed_distance(mask: np.ndarray) -> np.ndarray:
+    """Distance in voxels to the other side: positive outside `mask`, negative inside, never 0, float64."""
+    mask = np.asarray(mask, dtype=bool)
+    return distance(mask) - distance(~mask)

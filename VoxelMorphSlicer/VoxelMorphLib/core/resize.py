@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .errors import ConfigError, GeometryError
-from .precision import at_least_float32, in_float32
+from .full_precision import at_least_float32, in_float32
 
 ALIGNMENTS = ("corner", "legacy")
 

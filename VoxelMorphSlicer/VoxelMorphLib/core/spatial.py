@@ -1,4 +1,4 @@
-"""Sampling: a tensor image and a displacement (or absolute locations) in voxels become the moved image."""
+"""Sampling of tensor images: at displaced voxels, at locations and at points; and the barycentres of channels."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from .errors import ConfigError, GeometryError
-from .precision import at_least_float32
+from .full_precision import at_least_float32, in_float32
 
 INTERPOLATIONS = ("linear", "nearest")
 PADDINGS = ("border", "zeros", "hard")
-
 #: Samples below which threads cost more than they save.
 SMALL = 2**15
-
 #: Samples that are worked on at once where no gradient is wanted: their coordinates stay in the processor's cache.
 SLAB = 2**18
-
 #: Values that the copies of a gradient may hold together.
 LARGEST_COPIES = 2**26
 
@@ -104,6 +101,50 @@ def warp_points(points: Tensor, displacement: Tensor) -> Tensor:
     """
     locations = at_least_float32(points).transpose(1, 2)
     return (locations + sample_at(displacement, locations)).transpose(1, 2)
+
+
+def values_at(image: Tensor, points: Tensor) -> Tensor:
+    """(B, P, C): the image (B, C, *shape) at points (B, P, N), voxels; linear, clamped at the border."""
+    return sample_at(image, points.transpose(1, 2)).transpose(1, 2)
+
+
+def warp_surface(points: Tensor, displacement: Tensor, scale: float = 1.0) -> Tensor:
+    """Move points that carry a label: x -> x + scale u(x).
+
+    Args:
+        points: (B, P, N + 1), voxels on the grid of `displacement`, the label in the last column.
+        displacement: (B, N, *shape), voxels.
+        scale: multiplier of the displacement.
+
+    Returns:
+        (B, P, N + 1), labels unchanged.
+    """
+    places, label = points[..., :-1], points[..., -1:]
+    return torch.cat([places + scale * values_at(displacement, places), label], dim=-1)
+
+
+@in_float32
+def barycentre(image: Tensor, normalize: bool = False, shift_center: bool = False) -> Tensor:
+    """The mean position of the voxels, weighted with their values.
+
+    Args:
+        image: (B, C, *shape), not negative.
+        normalize: positions as a fraction of the extents.
+        shift_center: positions count from the middle of the grid, (n - 1) / 2, else from voxel 0.
+
+    Returns:
+        (B, C, N), voxels (or fractions); 0 for a channel without mass.
+    """
+    mass = image.flatten(2).sum(2)
+    divisor = torch.where(mass == 0, torch.ones_like(mass), mass)
+    centres = []
+    for axis, extent in enumerate(image.shape[2:], start=2):
+        position = torch.arange(extent, device=image.device, dtype=image.dtype)
+        position = position - (extent - 1) / 2 if shift_center else position
+        profile = image.movedim(axis, 2).reshape(*mass.shape, extent, -1).sum(-1)
+        centre = (profile * position).sum(-1) / divisor
+        centres.append(centre / extent if normalize else centre)
+    return torch.stack(centres, dim=-1)
 
 
 def _warp_channels(image: Tensor, displacement: Tensor, interpolation: str, padding: str, fill: float) -> Tensor:

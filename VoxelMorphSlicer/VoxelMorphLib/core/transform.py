@@ -10,11 +10,10 @@ from functools import reduce
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from .coinciding import copied
 from .errors import GeometryError
 from .geometry import Geometry
 from .image import Image
-from .image_resampling import each_slab, resample_mapped, slab_points
+from .image_resampling import copy_if_aligned, each_slab, resample_mapped, slab_points
 
 #: Residual of a numerical inverse, in voxels of its grid: sought, and worth a warning.
 INVERSE_PRECISION_VOX = 1e-3
@@ -160,7 +159,7 @@ class DisplacementField(Transform):
     def to_displacement(self, geometry: Geometry) -> DisplacementField:
         if geometry.matches(self.geometry, tolerance_mm=1e-6):
             return self
-        same = copied(self.array, self.geometry.world_to_voxel_affine @ geometry.affine, geometry.shape)
+        same = copy_if_aligned(self.array, self.geometry.world_to_voxel_affine @ geometry.affine, geometry.shape)
         return super().to_displacement(geometry) if same is None else DisplacementField(same, geometry)
 
     def inverse(self) -> DisplacementField:
@@ -185,7 +184,7 @@ class DisplacementField(Transform):
         return DisplacementField(inverse, self.geometry, inverse_field=self)
 
     def _invert(self) -> tuple[np.ndarray, float]:
-        from .invert import invert_displacement
+        from .displacement import invert_displacement
 
         inverse, residual_vox = invert_displacement(self._voxel_tensor(), INVERSE_ITERATIONS, INVERSE_PRECISION_VOX)
         axes = self.geometry.affine[:3, :3]
@@ -193,7 +192,7 @@ class DisplacementField(Transform):
 
     def jacobian_determinant(self) -> Image:
         """Local volume ratio det(d(x + u)/dx); 1 keeps the volume, 0 and less is a fold."""
-        from .jacobian import jacobian_determinant
+        from .displacement import jacobian_determinant
 
         determinant = jacobian_determinant(self._voxel_tensor())[0].numpy()
         return Image(determinant, self.geometry, "Jacobian determinant")

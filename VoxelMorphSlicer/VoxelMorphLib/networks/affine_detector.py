@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..core.affine import affine_to_displacement, invert_affine
-from ..core.affine_root import affine_root
-from ..core.compose import compose
+from ..core.affine import affine_root, affine_to_displacement, invert_affine
 from ..core.config import check_range
+from ..core.displacement import compose
 from ..core.errors import ConfigError, GeometryError
 from ..core.spatial import warp
 from .affine_head import align_features

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..core.affine import square, without_last_row
 from ..core.affine_parameters import affine_to_parameters, parameters_to_affine
-from ..core.barycentre import barycentre
-from ..core.precision import as_double, in_float32
+from ..core.full_precision import as_double, in_float32
+from ..core.spatial import barycentre
 
 #: Pull of a fit towards identity, squared voxels: without effect unless the centres fall together.
 RIDGE = 1e-8

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core.affine import affine_to_displacement
-from ..core.compose import compose
+from ..core.displacement import compose, integrate_velocity
 from ..core.errors import ConfigError
-from ..core.integrate import integrate_velocity
 from ..core.spatial import warp
 from .affine_detector import VxmAffineFeatureDetector, check_images
 from .deformation_network import DeformationNetwork

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from ..core.config import check_choice, check_range
+from ..core.displacement import integrate_velocity
 from ..core.errors import ConfigError, GeometryError
-from ..core.integrate import integrate_velocity
-from ..core.precision import in_float32
+from ..core.full_precision import in_float32
 from ..core.resize import resize_displacement
 from ..core.spatial import warp
 from .convolution import convolution

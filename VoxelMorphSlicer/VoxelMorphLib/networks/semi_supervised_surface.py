@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import GeometryError
-from ..core.points import values_at, warp_surface
+from ..core.spatial import values_at, warp_surface
 from .dense import VxmDense
 from .fields import RegistrationOutput
 

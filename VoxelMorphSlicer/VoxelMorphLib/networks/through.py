@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..core.compose import compose
-from ..core.invert import invert_displacement
+from ..core.displacement import compose, invert_displacement
 from .fields import FieldPair
 
 

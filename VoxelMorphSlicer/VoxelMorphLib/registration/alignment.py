@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from ..core.displacement import invert_displacement
 from ..core.errors import DeviceError
 from ..core.image import Image, LabelMap
-from ..core.invert import invert_displacement
 from ..core.progress import Progress
 from ..core.transform import AffineTransform, DisplacementField, Transform
 from ..networks.fields import FieldPair

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..core.coinciding import copied
 from ..core.geometry import Geometry
-from ..core.image_resampling import slabs
+from ..core.image_resampling import copy_if_aligned, slabs
 from ..core.spatial import sample_at
 from ..core.transform import DisplacementField
 from .network_space import decode
@@ -23,7 +22,7 @@ def field_on_grid(displacement: torch.Tensor, grid: Geometry, geometry: Geometry
     """
     field = decode(displacement, grid)
     between = grid.world_to_voxel_affine @ geometry.affine
-    array = copied(field.array, between, geometry.shape)
+    array = copy_if_aligned(field.array, between, geometry.shape)
     return DisplacementField(_sampled(field.array, between, geometry) if array is None else array, geometry)
 
 

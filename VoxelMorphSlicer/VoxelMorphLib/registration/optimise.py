@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from ..core.config import NetworkSpace
+from ..core.displacement import integrate_velocity
+from ..core.filters import gaussian
 from ..core.geometry import Geometry
-from ..core.integrate import integrate_velocity
-from ..core.losses.gradient import gradient_penalty
 from ..core.losses.ncc import ncc_loss
+from ..core.losses.regularisers import gradient_penalty
 from ..core.progress import Progress, silent
 from ..core.resize import resize, resize_displacement
-from ..core.smoothing import gaussian
 from ..core.spatial import warp
 from ..networks.fields import FieldPair
 

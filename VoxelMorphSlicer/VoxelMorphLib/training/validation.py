@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..core.jacobian import jacobian_determinant
+from ..core.displacement import jacobian_determinant
 from ..core.metrics import folding, overlap
 from ..core.spatial import warp
 from .data.case import Batch

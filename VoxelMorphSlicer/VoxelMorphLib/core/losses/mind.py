@@ -12,8 +12,8 @@ from torch.nn.functional import pad
 
 from ..config import Settings, check_range
 from ..errors import GeometryError
-from ..precision import in_float32
-from .box import box_sum
+from ..filters import box_sum
+from ..full_precision import in_float32
 from .reduction import check_same_shape, reduce_map
 
 

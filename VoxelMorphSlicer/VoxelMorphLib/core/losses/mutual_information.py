@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..config import Settings, check_choice, check_range
 from ..errors import ConfigError
-from ..precision import in_float32
+from ..full_precision import in_float32
 from .reduction import check_same_shape
 
 #: Keeps quotients and logarithms finite.

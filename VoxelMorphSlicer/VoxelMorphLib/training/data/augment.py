@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ...core.affine import affine_to_displacement
 from ...core.affine_parameters import parameters_to_affine
+from ...core.displacement import integrate_velocity
 from ...core.errors import ConfigError
-from ...core.integrate import integrate_velocity
+from ...core.filters import gaussian
 from ...core.resize import resize_displacement
-from ...core.smoothing import gaussian
 from ...core.spatial import warp
 from ..config import TrainingConfig
 from .case import Batch, join

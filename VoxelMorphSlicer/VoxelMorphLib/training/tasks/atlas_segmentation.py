@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError
+from ...core.filters import gaussian
 from ...core.io.npz import read_npz
-from ...core.smoothing import gaussian
 from ...networks.atlas_segmentation import ProbAtlasSegmentation
 from ..data.case import Batch, DataFacts, Intensities
 from ..recipes.atlas_segmentation import AtlasSegmentationConfig

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError
-from ...core.losses.table import make_loss
+from ...core.losses.by_name import make_loss
 from ...networks.dense import VxmDense
 from ...networks.fields import RegistrationOutput
 from ..config import TrainingConfig

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...core.losses.table import make_loss
+from ...core.losses.by_name import make_loss
 from ...networks.dense import VxmDense
 from ...networks.semi_supervised import VxmDenseSemiSupervisedSeg
 from ..data.case import Batch, DataFacts

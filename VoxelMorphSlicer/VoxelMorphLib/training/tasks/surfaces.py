@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...core.distance import signed_distance
+from ...core.arrays import signed_distance
 from ...core.errors import ImageError
-from ...core.losses.table import make_loss
+from ...core.losses.by_name import make_loss
 from ...core.resize import resize
 from ...networks.dense import VxmDense
 from ...networks.semi_supervised_surface import VxmDenseSemiSupervisedPointCloud

@@ -1,4 +1,4 @@
-"""Gaussian smoothing: agreement with scipy, borders, refusals."""
+"""Filters: Gaussian smoothing and scaling of intensities; sums over boxes are tested with local correlation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.core.smoothing import gaussian, gaussian_kernel
+from VoxelMorphLib.core.filters import gaussian, gaussian_kernel, min_max
 
 SHAPES = [(15,), (11, 12), (9, 10, 8)]
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=["1d", "2d", "3d"])
@@ -61,3 +61,15 @@ def test_gradients_agree_with_finite_differences():
 def test_impossible_settings_are_refused(sigma, padding):
     with pytest.raises(ConfigError, match=r"Cannot smooth 2 axes by sigma .*zeros or border"):
         gaussian(an_image((11, 12)), sigma, padding)
+
+
+def test_the_extremes_become_zero_and_one():
+    tensor = torch.tensor([[[-2.0, 0.0, 6.0]], [[1.0, 2.0, 3.0]]])
+    assert min_max(tensor).tolist() == [[[0.0, 0.25, 1.0]], [[0.375, 0.5, 0.625]]]
+    assert min_max(tensor, dims=[2]).tolist() == [[[0.0, 0.25, 1.0]], [[0.0, 0.5, 1.0]]]
+
+
+def test_a_constant_becomes_zero_and_the_input_stays():
+    tensor = torch.full((1, 1, 4), 7, dtype=torch.int16)
+    assert min_max(tensor).tolist() == [[[0.0] * 4]]
+    assert tensor.unique().tolist() == [7]

@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..config import Settings, check_choice
-from .bending import Bending
-from .dice import Dice
-from .gradient import Gradient
-from .kl import KL
+from .anatomy import Dice, Surface
+from .intensity_difference import MSE, Tukey
 from .mind import MIND
-from .mse import MSE
 from .mutual_information import MutualInformation
 from .ncc import NCC
-from .surface import Surface
-from .tukey import Tukey
+from .regularisers import KL, Bending, Gradient
 
 #: Called with (fixed, moved, mask=None): images (B, C, *shape).
 SIMILARITIES: dict[str, type[Settings]] = {
@@ -24,13 +20,10 @@ SIMILARITIES: dict[str, type[Settings]] = {
     "mind": MIND,
     "tukey": Tukey,
 }
-
 #: Called with a field (B, N, *shape) in voxels; "kl" with the parameters (B, 2 N, *shape) of a distribution of fields.
 REGULARISERS: dict[str, type[Settings]] = {"gradient": Gradient, "bending": Bending, "kl": KL}
-
 #: "dice" is called with (fixed, moved, mask=None), label memberships (B, L, *shape); "surface" with (distance, points).
 ANATOMY: dict[str, type[Settings]] = {"dice": Dice, "surface": Surface}
-
 LOSSES = {**SIMILARITIES, **REGULARISERS, **ANATOMY}
 
 

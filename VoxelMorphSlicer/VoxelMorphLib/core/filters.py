@@ -1,4 +1,4 @@
-"""Sums over boxes of voxels, the work horse of local correlation."""
+"""Filters on tensor images: Gaussian smoothing, sums over boxes, and scaling of intensities to 0..1."""
 
 from __future__ import annotations
 
@@ -6,10 +6,47 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn import functional
 
-from ..errors import ConfigError
-from ..precision import in_float32
+from .errors import ConfigError
+from .full_precision import at_least_float32, in_float32
+
+
+def gaussian_kernel(sigma: float, dtype: torch.dtype = torch.float32) -> Tensor:
+    """(2 round(3 sigma) + 1,), normalised to sum 1; sigma in voxels."""
+    radius = round(3 * sigma)
+    offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
+    weights = torch.exp(-0.5 * (offsets / sigma) ** 2) if sigma > 0 else torch.ones(1, dtype=torch.float64)
+    return (weights / weights.sum()).to(dtype)
+
+
+@in_float32
+def gaussian(image: Tensor, sigma: float | Sequence[float], padding: str = "zeros") -> Tensor:
+    """Convolve every channel with a Gaussian cut off at three standard deviations.
+
+    Args:
+        image: (B, C, *shape).
+        sigma: standard deviation in voxels, one or one per axis; 0 leaves an axis as it is.
+        padding: what lies outside, "zeros" (as in the original) or "border" (the nearest voxel).
+
+    Returns:
+        (B, C, *shape), float32.
+
+    Raises:
+        ConfigError: a negative sigma, not one per axis, or an unknown padding.
+    """
+    dims = image.ndim - 2
+    sigmas = [float(sigma)] * dims if isinstance(sigma, (int, float)) else [float(s) for s in sigma]
+    if len(sigmas) != dims or min(sigmas) < 0 or padding not in ("zeros", "border"):
+        raise ConfigError(
+            f"Cannot smooth {dims} axes by sigma {sigmas} with padding {padding!r}; give sigma >= 0, one or one per "
+            "axis, and zeros or border."
+        )
+    result = image
+    for axis, value in enumerate(sigmas, start=2):
+        if value > 0:
+            result = _along(result, axis, gaussian_kernel(value, result.dtype).to(result.device), padding)
+    return result
 
 
 def box_window(window: int | Sequence[int], axes: int) -> tuple[int, ...]:
@@ -47,6 +84,25 @@ def box_sum(image: Tensor, window: Sequence[int], adjoint: bool = False) -> Tens
     return result
 
 
+def min_max(tensor: Tensor, dims: Sequence[int] | None = None) -> Tensor:
+    """(x - min) / (max - min) over `dims` (all unless given); 0 where everything is equal. A new tensor."""
+    tensor = at_least_float32(tensor)
+    dims = tuple(range(tensor.ndim)) if dims is None else tuple(dims)
+    low, high = tensor.amin(dims, keepdim=True), tensor.amax(dims, keepdim=True)
+    extent = high - low
+    return (tensor - low) / torch.where(extent == 0, torch.ones_like(extent), extent)
+
+
+def _along(image: Tensor, axis: int, kernel: Tensor, padding: str) -> Tensor:
+    """One axis at a time, as a 1-D convolution over everything else."""
+    lines = image.movedim(axis, -1)
+    flat = lines.reshape(-1, 1, lines.shape[-1])
+    radius = len(kernel) // 2
+    mode = "constant" if padding == "zeros" else "replicate"
+    smooth = functional.conv1d(functional.pad(flat, (radius, radius), mode=mode), kernel.view(1, 1, -1))
+    return smooth.reshape(lines.shape).movedim(-1, axis)
+
+
 def _products_are_exact(dtype: torch.dtype) -> bool:
     """False where the application allows products of rounded inputs (TF32, bfloat16), which would ruin variances."""
     if dtype == torch.float64:
@@ -69,7 +125,7 @@ def _sum_by_product(image: Tensor, axis: int, reach: tuple[int, int]) -> Tensor:
 
 def _sum_by_doubling(image: Tensor, axis: int, reach: tuple[int, int]) -> Tensor:
     """Add runs of 1, 2, 4, ... voxels along one axis, those whose lengths make up the window."""
-    run = pad(image, (0, 0) * (image.ndim - 1 - axis) + reach)
+    run = functional.pad(image, (0, 0) * (image.ndim - 1 - axis) + reach)
     extent, length, start, total = sum(reach) + 1, 1, 0, None
     while True:
         if extent & length:
