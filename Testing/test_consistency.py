@@ -14,7 +14,7 @@ import VoxelMorphLib
 from support.cmake_lists import MODULE, files_on_disk, listed, write_lists
 from support.repository import absolute_paths, leftovers, tracked_files
 from support.shared_data import REPOSITORY
-from VoxelMorphLib.weights.checksum import matches
+from VoxelMorphLib.weights.store import matches
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 CMAKE = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")

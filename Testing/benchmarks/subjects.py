@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from VoxelMorphLib.networks.dense import VxmDense
-from VoxelMorphLib.networks.precision import set_precision
+from VoxelMorphLib.networks.unet import set_unet_precision
 from VoxelMorphLib.weights.architectures import build_network
 from VoxelMorphLib.weights.catalogue import find_entry
 from VoxelMorphLib.weights.load import load_network
@@ -44,7 +44,7 @@ def full_resolution_network() -> nn.Module:
 
 def in_precision(network: nn.Module, precision: str) -> nn.Module:
     """A copy of the network whose convolutions have another precision."""
-    return set_precision(copy.deepcopy(network), precision)
+    return set_unet_precision(copy.deepcopy(network), precision)
 
 
 def image_pair(settings: Settings) -> tuple[Tensor, Tensor]:

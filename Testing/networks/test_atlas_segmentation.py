@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiny_networks import TINY, filled, with_constant_flow
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
-from VoxelMorphLib.networks.atlas_segmentation import ProbAtlasSegmentation, gaussian_log_density
-from VoxelMorphLib.networks.label_posterior import merge_labels, segment
+from VoxelMorphLib.networks.atlas_segmentation import ProbAtlasSegmentation, gaussian_log_density, merge_labels, segment
 
 SHAPE = (16, 13)
 VARIANTS = (

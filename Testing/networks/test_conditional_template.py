@@ -6,8 +6,7 @@ import pytest
 import torch
 from support.tiny_networks import TINY, a_pair, filled
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
-from VoxelMorphLib.networks.conditional_template import ConditionalTemplateCreation
-from VoxelMorphLib.networks.template_generator import TemplateGenerator
+from VoxelMorphLib.networks.conditional_template import ConditionalTemplateCreation, TemplateGenerator
 
 SHAPE = (16, 12)
 ATTRIBUTES = torch.tensor([[0.2, -1.0], [1.5, 0.3]])

@@ -8,7 +8,7 @@ from support.tiny_networks import TINY, a_pair, filled
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.networks.dense import VxmDense
 from VoxelMorphLib.networks.hyper_dense import HyperVxmDense
-from VoxelMorphLib.networks.precision import set_precision
+from VoxelMorphLib.networks.unet import set_unet_precision
 
 
 def a_hyper(ndims: int = 2, **options) -> HyperVxmDense:
@@ -118,7 +118,7 @@ def test_first_weights_hardly_move_anything():
 
 def test_bfloat16_differs_by_its_rounding_only(pair):
     exact = a_hyper()(*pair, 0.2).flow
-    rough = set_precision(a_hyper(), "bfloat16")(*pair, 0.2)
+    rough = set_unet_precision(a_hyper(), "bfloat16")(*pair, 0.2)
     assert rough.features.dtype == torch.bfloat16 and rough.flow.dtype == torch.float32
     assert 0 < (rough.flow - exact).abs().max() < 0.05 * exact.abs().max()
 

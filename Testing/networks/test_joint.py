@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from VoxelMorphLib.core.displacement import compose
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
 from VoxelMorphLib.networks.joint import DEFAULT_HYPER, HyperVxmJoint
-from VoxelMorphLib.networks.precision import set_precision
+from VoxelMorphLib.networks.unet import set_unet_precision
 from VoxelMorphLib.weights.architectures import build_network
 
 TINY = {"hyp_units": (4, 4), "enc_nf": (4, 4), "dec_nf": (4, 4), "add_nf": (4,)}
@@ -154,12 +154,12 @@ def test_a_specialised_network_does_the_same(options):
 
 def test_a_specialised_network_runs_in_bfloat16():
     pair = a_pair(SHAPES[2])
-    rough = set_precision(a_joint(mid_space=True).specialise(0.5), "bfloat16")
+    rough = set_unet_precision(a_joint(mid_space=True).specialise(0.5), "bfloat16")
     assert rough.deform.unet.dtype == rough.affine.unet.dtype == torch.bfloat16
     assert rough.fields(*pair).displacement.dtype == torch.float32
     network = a_joint(skip_affine=True).specialise(0.5)
     exact = network.fields(*pair).displacement
-    rough = set_precision(network, "bfloat16").fields(*pair).displacement
+    rough = set_unet_precision(network, "bfloat16").fields(*pair).displacement
     assert 0 < (rough - exact).abs().mean() < 0.1 * exact.abs().mean()
 
 

@@ -7,8 +7,7 @@ import torch
 from support.tiny_networks import a_cvpr, a_miccai, a_pair, filled
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
 from VoxelMorphLib.core.resize import resize_displacement
-from VoxelMorphLib.networks.legacy import VxmCvpr2018, VxmMiccai2018
-from VoxelMorphLib.networks.strided_unet import StridedConvolution, StridedUnet
+from VoxelMorphLib.networks.legacy import StridedConvolution, StridedUnet, VxmCvpr2018, VxmMiccai2018
 
 
 @pytest.mark.parametrize(

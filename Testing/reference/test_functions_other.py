@@ -12,9 +12,9 @@ from VoxelMorphLib.core.arrays import distance, pad_centred, signed_distance, zo
 from VoxelMorphLib.core.displacement import jacobian_determinant
 from VoxelMorphLib.core.filters import gaussian, min_max
 from VoxelMorphLib.core.spatial import barycentre, values_at, warp_points, warp_surface
-from VoxelMorphLib.networks.hyper_convolution import convolve_each
-from VoxelMorphLib.networks.mean_stream import MeanStream
-from VoxelMorphLib.networks.same_padding import pad_same
+from VoxelMorphLib.networks.convolution import convolve
+from VoxelMorphLib.networks.padding import pad_same
+from VoxelMorphLib.networks.template import MeanStream
 
 
 def barycenter(case: ReferenceCase) -> dict:
@@ -46,9 +46,12 @@ def maxpool_upsample(case: ReferenceCase) -> dict:
 
 
 def hyperconv(case: ReferenceCase) -> dict:
+    """Every item has kernels of its own, which a `Hypernetwork` runs one after the other."""
     kernels = torch.from_numpy(np.moveaxis(case.inputs["k"], (-1, -2), (1, 2)).copy())
     biases = torch.from_numpy(case.inputs["b"].copy())
-    return {"result": channels_last(convolve_each(channels_first(case.inputs["x"]), kernels, biases))}
+    features = pad_same(channels_first(case.inputs["x"]), kernels.shape[3:])
+    items = [convolve(features[i : i + 1], kernels[i], biases[i], padding=0) for i in range(len(features))]
+    return {"result": channels_last(torch.cat(items))}
 
 
 def mean_stream(case: ReferenceCase) -> dict:

@@ -10,10 +10,11 @@ import torch
 from support.conformance import ReferenceCase, assert_within, cases
 from torch import Tensor, nn
 from VoxelMorphLib.core.spatial import warp
+from VoxelMorphLib.networks.dense import RegistrationNetwork
 from VoxelMorphLib.networks.fields import RegistrationOutput
-from VoxelMorphLib.networks.registration_network import RegistrationNetwork
 from VoxelMorphLib.networks.unet import Unet
-from VoxelMorphLib.weights.keras import find_architecture, keras_state, network_from_keras, read_keras
+from VoxelMorphLib.weights.keras import find_architecture, keras_state, network_from_keras
+from VoxelMorphLib.weights.keras_file import read_keras
 
 #: Tolerance of the recordings' README: 1e-4 + 1e-4 * max|reference|.
 TOLERANCE = 1e-4

@@ -10,8 +10,7 @@ from torch import Tensor
 from VoxelMorphLib.core.affine import affine_to_displacement
 from VoxelMorphLib.core.displacement import compose
 from VoxelMorphLib.core.spatial import warp
-from VoxelMorphLib.networks.affine_detector import AffineOutput, VxmAffineFeatureDetector
-from VoxelMorphLib.networks.index_space import scaling
+from VoxelMorphLib.networks.affine_detector import AffineOutput, VxmAffineFeatureDetector, scaling
 from VoxelMorphLib.networks.joint import HyperVxmJoint, JointOutput
 from VoxelMorphLib.weights.keras import network_from_keras
 

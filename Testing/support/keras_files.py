@@ -10,8 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 from torch import Tensor, nn
+from VoxelMorphLib.networks.dense import RegistrationNetwork
 from VoxelMorphLib.networks.joint import HyperVxmJoint
-from VoxelMorphLib.networks.registration_network import RegistrationNetwork
 
 #: The configuration of a file of the original's VxmDense.
 DENSE_CONFIG: dict[str, Any] = {

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from VoxelMorphLib.networks.dense import VxmDense
+from VoxelMorphLib.networks.dense import RegistrationNetwork, VxmDense
 from VoxelMorphLib.networks.legacy import VxmCvpr2018, VxmMiccai2018
-from VoxelMorphLib.networks.registration_network import RegistrationNetwork
 
 TINY = ((4, 8), (8, 8, 4))
 SHAPES = {1: (48,), 2: (24, 16), 3: (16, 8, 12)}

@@ -13,7 +13,8 @@ from support.shared_data import weights_folder
 from support.tiny_networks import TINY, a_cvpr, a_dense, a_miccai
 from VoxelMorphLib.core.errors import ConfigError, WeightsError
 from VoxelMorphLib.networks.dense import VxmDense
-from VoxelMorphLib.weights.keras import find_architecture, network_from_keras, read_keras
+from VoxelMorphLib.weights.keras import find_architecture, network_from_keras
+from VoxelMorphLib.weights.keras_file import read_keras
 
 
 def graph(*layers: tuple[str, str, dict[str, Any]]) -> dict[str, Any]:

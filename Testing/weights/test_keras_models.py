@@ -10,7 +10,8 @@ from support.tiny_networks import TINY, a_dense, filled
 from VoxelMorphLib.core.errors import WeightsError
 from VoxelMorphLib.networks.atlas_segmentation import ProbAtlasSegmentation
 from VoxelMorphLib.networks.semi_supervised import VxmDenseSemiSupervisedSeg
-from VoxelMorphLib.weights.keras import find_architecture, network_from_keras, read_keras
+from VoxelMorphLib.weights.keras import find_architecture, network_from_keras
+from VoxelMorphLib.weights.keras_file import read_keras
 
 FEATURES = [list(part) for part in TINY]
 DENSE = dense_layers(a_dense(2))

@@ -10,11 +10,11 @@ from VoxelMorphLib.core.errors import ConfigError, OutputError, WeightsError
 from VoxelMorphLib.weights import own_models
 from VoxelMorphLib.weights.architectures import build_network
 from VoxelMorphLib.weights.catalogue import load_catalogue
-from VoxelMorphLib.weights.checksum import sha256_of
 from VoxelMorphLib.weights.entry import ModelEntry
 from VoxelMorphLib.weights.load import load_network
 from VoxelMorphLib.weights.own_models import add_to_catalogue, remove_from_catalogue
 from VoxelMorphLib.weights.safetensors_file import write_model
+from VoxelMorphLib.weights.store import sha256_of
 
 ARGUMENTS = {"features": [[3, 4], [4, 3, 5]], "int_steps": 5}
 

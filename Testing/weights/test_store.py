@@ -10,13 +10,15 @@ from support.shared_data import weights_folder
 from VoxelMorphLib.core.errors import Cancelled, ConfigError, OutputError, WeightsError
 from VoxelMorphLib.weights import store
 from VoxelMorphLib.weights.catalogue import load_catalogue
-from VoxelMorphLib.weights.checksum import pin_path, read_pin, sha256_of
 from VoxelMorphLib.weights.entry import ModelEntry
 from VoxelMorphLib.weights.store import (
     delete_downloaded,
     downloaded_files,
     locate_weights,
     pin_notice,
+    pin_path,
+    read_pin,
+    sha256_of,
     state,
     unfinished_bytes,
 )

@@ -19,10 +19,11 @@ from VoxelMorphLib.networks.affine_detector import VxmAffineFeatureDetector
 from VoxelMorphLib.networks.joint import HyperVxmJoint
 from VoxelMorphLib.weights.catalogue import load_catalogue
 from VoxelMorphLib.weights.entry import ModelEntry
-from VoxelMorphLib.weights.keras import network_from_keras, read_keras
+from VoxelMorphLib.weights.keras import network_from_keras
+from VoxelMorphLib.weights.keras_file import read_keras
+from VoxelMorphLib.weights.keras_synthmorph import joint_from_keras
 from VoxelMorphLib.weights.keras_synthmorph import synthmorph_layers as roles
 from VoxelMorphLib.weights.load import load_network
-from VoxelMorphLib.weights.synthmorph import joint_from_keras
 
 DETECTOR = {"num_feat": 8, "enc_nf": [4, 6], "dec_nf": [], "add_nf": [6, 5]}
 DEFORM = {"hyp_units": [5, 4], "enc_nf": [4, 6], "dec_nf": [6, 4], "add_nf": [4, 5]}
@@ -126,7 +127,7 @@ def test_the_hypernetwork_is_never_in_memory_as_a_whole(tmp_path, monkeypatch):
     path = a_file(tmp_path, a_deformable(2))
     built = []
     monkeypatch.setattr(
-        "VoxelMorphLib.weights.synthmorph.network_from_state", lambda *a: built.append(a) or nn.Module()
+        "VoxelMorphLib.weights.keras_synthmorph.network_from_state", lambda *a: built.append(a) or nn.Module()
     )
     network_from_keras(path, hyper=0.5)
     (name, arguments, state, _) = built[0]

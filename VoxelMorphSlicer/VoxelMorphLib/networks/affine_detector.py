@@ -1,4 +1,4 @@
-"""VxmAffineFeatureDetector: an image pair in, the matrices that align it out, by the centres of learned features."""
+"""VxmAffineFeatureDetector: two images become the matrix that aligns the centres of mass of learned features."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..core.affine import affine_root, affine_to_displacement, invert_affine
+from ..core.affine import affine_root, affine_to_displacement, invert_affine, square, without_last_row
+from ..core.affine_parameters import affine_to_parameters, parameters_to_affine
 from ..core.config import check_range
 from ..core.displacement import compose
 from ..core.errors import ConfigError, GeometryError
-from ..core.spatial import warp
-from .affine_head import align_features
+from ..core.full_precision import as_double, in_float32
+from ..core.spatial import barycentre, warp
 from .fields import FieldPair
-from .index_space import from_first_voxel, halved, scaling
 from .padding import pad_to_multiple
 from .unet import Unet
+
+#: Pull of a fit towards identity, squared voxels: without effect unless the centres fall together.
+RIDGE = 1e-8
+#: Volume ratios of a fit that features without contents may give; identity takes its place.
+_SMALLEST, _LARGEST = 1e-6, 1e6
 
 
 @dataclass(frozen=True)
@@ -224,3 +229,97 @@ def check_images(moving: Tensor, fixed: Tensor, channels: int, ndims: int) -> No
             f"The network needs a moving and a fixed image (B, {channels}, *shape) on one grid of {ndims} axes, got "
             f"{tuple(moving.shape)} and {tuple(fixed.shape)}. Resample them onto one grid."
         )
+
+
+@in_float32
+def align_features(
+    moving: Tensor, fixed: Tensor, shape: Sequence[int], weighted: bool = True, rigid: bool = False
+) -> Tensor:
+    """The matrix that takes the centres of the fixed feature maps nearest to those of the moving ones.
+
+    It is the mean of the fit in one direction and the inverse of the fit in the other, so that exchanging the images
+    inverts it nearly. Features that determine no matrix (all dead, or all in one place) give the identity.
+
+    Args:
+        moving: (B, F, *own), not negative.
+        fixed: (B, F, *own).
+        shape: extents of the image grid that the feature maps cover.
+        weighted: weight every feature by its share of all mass, in both images.
+        rigid: drop scales and shears.
+
+    Returns:
+        (B, N, N + 1), float64: voxels of `shape` that count from the middle of the grid.
+
+    Source: Hoffmann et al., SPIE Medical Imaging 2023, arXiv:2301.11329.
+    """
+    extents = as_double(torch.tensor(list(shape), device=moving.device))
+    centres = [
+        as_double(barycentre(x, normalize=True, shift_center=True)).to(extents) * extents for x in (moving, fixed)
+    ]
+    weights = torch.ones_like(centres[0][..., :1])
+    if weighted:
+        weights = _share(moving).to(extents) * _share(fixed).to(extents)
+    matrix = _symmetric_fit(*centres, weights)
+    if rigid:
+        ndims = len(shape)
+        parameters = affine_to_parameters(matrix)[..., : ndims * (ndims + 1) // 2]
+        matrix = parameters_to_affine(parameters, ndims)
+    return matrix
+
+
+def _share(features: Tensor) -> Tensor:
+    """(B, F, 1): how much of all mass every feature has; 0 where there is none."""
+    mass = as_double(features.flatten(2).sum(2, keepdim=True))
+    total = mass.sum(1, keepdim=True)
+    return mass / torch.where(total == 0, torch.ones_like(total), total)
+
+
+def _symmetric_fit(moving: Tensor, fixed: Tensor, weights: Tensor) -> Tensor:
+    forward, backward = _fit(moving, fixed, weights), _fit(fixed, moving, weights)
+    plausible = _plausible(forward) & _plausible(backward)
+    backward = _where(plausible, backward)
+    matrix = (forward + without_last_row(torch.linalg.inv(square(backward)))) / 2
+    return _where(plausible & _plausible(matrix), matrix)
+
+
+def _fit(moving: Tensor, fixed: Tensor, weights: Tensor) -> Tensor:
+    """(B, N, N + 1) of points (B, P, N) and weights (B, P, 1): least squares about the weighted centres."""
+    total = weights.sum(1, keepdim=True)
+    share = weights / torch.where(total == 0, torch.ones_like(total), total)
+    centres = [(share * points).sum(1, keepdim=True) for points in (moving, fixed)]
+    moving, fixed = moving - centres[0], fixed - centres[1]
+    ridge = RIDGE * torch.eye(fixed.shape[2], dtype=fixed.dtype, device=fixed.device)
+    covariance = moving.mT @ (share * fixed) + ridge
+    linear = torch.linalg.solve(fixed.mT @ (share * fixed) + ridge, covariance, left=False)
+    return torch.cat([linear, centres[0].mT - linear @ centres[1].mT], -1)
+
+
+def _plausible(matrix: Tensor) -> Tensor:
+    """(B, 1, 1), bool."""
+    volume = torch.linalg.det(matrix[..., :-1].detach()).abs()
+    usable = (volume > _SMALLEST) & (volume < _LARGEST) & matrix.detach().isfinite().all(-1).all(-1)
+    return usable[:, None, None]
+
+
+def _where(usable: Tensor, matrix: Tensor) -> Tensor:
+    """`matrix`, or the identity."""
+    identity = torch.eye(*matrix.shape[-2:], dtype=matrix.dtype, device=matrix.device)
+    return torch.where(usable, matrix, identity.expand_as(matrix))
+
+
+def halved(image: Tensor) -> Tensor:
+    """Every second voxel of (B, C, *shape), as many as half the extent: voxel i is voxel 2 i of the image."""
+    return image[(..., *(slice(0, n // 2 * 2, 2) for n in image.shape[2:]))]
+
+
+def scaling(factor: float, like: Tensor) -> Tensor:
+    """(1, N, N + 1): coordinates times `factor`; N, dtype and device of the matrix `like` (B, N, N + 1)."""
+    matrix = torch.eye(like.shape[-1] - 1, like.shape[-1], dtype=like.dtype, device=like.device)
+    return factor * matrix[None]
+
+
+def from_first_voxel(matrix: Tensor, shape: Sequence[int]) -> Tensor:
+    """(B, N, N + 1) on coordinates from voxel 0, of a matrix on coordinates from the middle of a grid of `shape`."""
+    middle = torch.tensor([(n - 1) / 2 for n in shape], dtype=matrix.dtype, device=matrix.device)[:, None]
+    linear = matrix[..., :-1]
+    return torch.cat([linear, matrix[..., -1:] + middle - linear @ middle], -1)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from ..core.errors import GeometryError
-from .onednn_gradient import convolve_small, is_slow
 
 #: Slope of LeakyReLU below zero in every VoxelMorph network (torch's own default is 0.01).
 NEGATIVE_SLOPE = 0.2
@@ -22,6 +22,10 @@ _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _FUNCTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 _POOLS = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
 _CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+#: torch hands the gradient of a single image to its own slow code when the product of its first four extents is no
+#: larger (use_mkldnn in ATen/native/Convolution.cpp), which takes 5 to 10 times as long.
+_SMALL = 20480
 
 
 def convolution(ndims: int, in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
@@ -137,3 +141,61 @@ def _has_fused_activation(image: Tensor) -> bool:
     if image.dtype == torch.bfloat16:
         return torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return image.dtype == torch.float32
+
+
+def is_slow(image: Tensor, weight: Tensor, stride: int, padding: object) -> bool:
+    """Whether torch alone would compute the gradient of this convolution slowly, and `convolve_small` can help."""
+    same = stride == 1 and padding == 1 and all(n == 3 for n in weight.shape[2:])
+    return same and image.ndim == 5 and len(image) == 1 and image.shape[1:4].numel() <= _SMALL
+
+
+def convolve_small(image: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve one image with a fast gradient.
+
+    Args:
+        image: (1, C, *shape), float32 on the CPU.
+        weight: (F, C, 3, 3, 3).
+        bias: (F,) or None.
+
+    Returns:
+        (1, F, *shape); the border is padded with zeros.
+    """
+    return _SmallConvolution.apply(image, weight, bias)
+
+
+class _SmallConvolution(torch.autograd.Function):
+    """The image's gradient is a convolution with the mirrored weights; that of the weights is computed on two halves of
+    the image at once, because torch leaves batches to oneDNN."""
+
+    @staticmethod
+    def forward(ctx, image, weight, bias):
+        ctx.save_for_backward(image, weight)
+        return _onednn(image, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        image, weight = ctx.saved_tensors
+        of_image = of_weight = of_bias = None
+        if ctx.needs_input_grad[0]:
+            of_image = _onednn(gradient, weight.transpose(0, 1).flip(2, 3, 4), None)
+        if any(ctx.needs_input_grad[1:]):
+            wanted = [False, *ctx.needs_input_grad[1:]]
+            odd = image.shape[2] % 2
+            gradients = _halves(functional.pad(gradient, (0, 0, 0, 0, 0, odd)), overlap=0)
+            images = _halves(functional.pad(image, (0, 0, 0, 0, 1, 1 + odd)), overlap=2)
+            _, of_weight, of_bias = torch.ops.aten.convolution_backward(
+                gradients, images, weight, [len(weight)], [1, 1, 1], [0, 1, 1], [1, 1, 1], False, [0, 0, 0], 1, wanted
+            )
+        return of_image, of_weight, of_bias
+
+
+def _onednn(image: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.mkldnn_convolution(image, weight, bias, [1] * 3, [1] * 3, [1] * 3, 1)
+
+
+def _halves(image: Tensor, overlap: int) -> Tensor:
+    """(1, C, n, ...) -> (2, C, (n + overlap) / 2, ...)."""
+    extent = (image.shape[2] + overlap) // 2
+    first, last = image.narrow(2, 0, extent), image.narrow(2, image.shape[2] - extent, extent)
+    return torch.cat([first, last]).contiguous(memory_format=torch.channels_last_3d)

@@ -1,10 +1,12 @@
-"""What a registration network gives: the fields that move images, and every tensor on the way to them."""
+"""What a registration network returns: the fields that move images, and every tensor on the way to them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from torch import Tensor
+
+from ..core.displacement import compose, invert_displacement
 
 
 @dataclass(frozen=True)
@@ -59,3 +61,25 @@ class RegistrationOutput:
     moved: Tensor
     moved_fixed: Tensor | None
     regularised: Tensor
+
+
+def via_template(to_moving: FieldPair, to_fixed: FieldPair) -> FieldPair:
+    """Move the moving image onto the fixed one by way of the image that both were registered with.
+
+    Args:
+        to_moving: moves the third image onto the moving one.
+        to_fixed: moves the third image onto the fixed one.
+
+    Returns:
+        No velocity. The displacement takes a point of the fixed image to the third one, and from there to the moving
+        one.
+    """
+    return FieldPair(
+        velocity=None,
+        displacement=compose([_inverse(to_moving), to_fixed.displacement]),
+        inverse=compose([_inverse(to_fixed), to_moving.displacement]),
+    )
+
+
+def _inverse(pair: FieldPair) -> Tensor:
+    return invert_displacement(pair.displacement)[0] if pair.inverse is None else pair.inverse

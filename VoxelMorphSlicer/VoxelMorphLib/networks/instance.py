@@ -13,8 +13,8 @@ from ..core.displacement import integrate_velocity
 from ..core.errors import ConfigError, GeometryError
 from ..core.resize import resize_displacement
 from ..core.spatial import warp
+from .dense import LARGEST_RESOLUTION, LARGEST_STEPS
 from .fields import FieldPair
-from .registration_network import LARGEST_RESOLUTION, LARGEST_STEPS
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,12 @@ from ..core.affine import affine_to_displacement
 from ..core.displacement import compose, integrate_velocity
 from ..core.errors import ConfigError
 from ..core.spatial import warp
-from .affine_detector import VxmAffineFeatureDetector, check_images
-from .deformation_network import DeformationNetwork
+from .affine_detector import VxmAffineFeatureDetector, check_images, glorot_unet, halved, scaling
+from .convolution import convolution
+from .dense import LARGEST_STEPS
 from .fields import FieldPair
 from .hypernetwork import Hypernetwork, as_hyperparameters
-from .index_space import halved, scaling
 from .padding import crop, pad_to_multiple
-from .registration_network import LARGEST_STEPS
 
 #: Smoothness that the published network is run with unless another is chosen.
 DEFAULT_HYPER = 0.5
@@ -275,3 +274,29 @@ def _affine_network(ndims: int, num_chan: int, mid_space: bool, options: dict[st
     if foreign:
         raise ConfigError(f"The joint network itself chooses {', '.join(foreign)} of its affine part. Leave them out.")
     return VxmAffineFeatureDetector(**chosen, **options)
+
+
+class DeformationNetwork(nn.Module):
+    """The pair at half resolution, both channels of images together, to a velocity.
+
+    Args:
+        ndims, num_chan, enc_nf, dec_nf, add_nf, per_level: of `HyperVxmJoint`.
+    """
+
+    def __init__(
+        self,
+        ndims: int,
+        num_chan: int,
+        enc_nf: Sequence[int],
+        dec_nf: Sequence[int],
+        add_nf: Sequence[int],
+        per_level: int,
+    ) -> None:
+        super().__init__()
+        self.unet = glorot_unet(ndims, 2 * num_chan, enc_nf, dec_nf, add_nf, per_level)
+        self.flow = convolution(ndims, self.unet.out_channels, ndims)
+        nn.init.xavier_uniform_(self.flow.weight)
+
+    def forward(self, pair: Tensor) -> Tensor:
+        """(B, 2 num_chan, *shape) -> (B, N, *shape), float32."""
+        return self.flow(self.unet(pair).to(self.flow.weight.dtype)).float().contiguous()

@@ -1,19 +1,19 @@
-"""VxmDenseSemiSupervisedSeg: a VxmDense that also moves label maps, so that their overlap can train it."""
+"""VxmDense trained with more than images: with label maps, or with the surfaces of labels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..core.config import check_range
 from ..core.errors import GeometryError
 from ..core.resize import resize_displacement
-from ..core.spatial import warp
-from .dense import VxmDense
+from ..core.spatial import values_at, warp, warp_surface
+from .dense import LARGEST_RESOLUTION, VxmDense
 from .fields import RegistrationOutput
-from .registration_network import LARGEST_RESOLUTION
 
 
 @dataclass(frozen=True)
@@ -89,3 +89,84 @@ class VxmDenseSemiSupervisedSeg(VxmDense):
         if self.label_resolution != 1:
             displacement = resize_displacement(displacement, coarse, scale=1 / self.label_resolution)
         return warp(labels, displacement)
+
+
+@dataclass(frozen=True)
+class SurfaceOutput:
+    """A registration and how far surfaces lie apart after it.
+
+    Args:
+        registration: of the images.
+        distance: (B, P), of the moved points of the fixed surfaces from the moving ones, in voxels of the distance map.
+        fixed_distance: (B, P), of the moved points of the moving surfaces from the fixed ones; None unless given.
+    """
+
+    registration: RegistrationOutput
+    distance: Tensor
+    fixed_distance: Tensor | None
+
+
+class VxmDenseSemiSupervisedPointCloud(VxmDense):
+    """A VxmDense with the same weights, trained with surfaces beside the images; always bidirectional.
+
+    The displacement that pulls the moving image onto the fixed one carries points of the fixed image to the moving
+    one, where the moving image's distance map tells how far its surface is.
+
+    Args:
+        ndims: number of spatial axes, 1 to 3.
+        options: the other arguments of `VxmDense`.
+
+    Raises:
+        ConfigError: impossible values.
+
+    Source: Dalca et al., Medical Image Analysis 2019, doi:10.1016/j.media.2019.07.006, section 3.3.
+    """
+
+    def __init__(self, ndims: int = 3, **options: Any) -> None:
+        super().__init__(ndims, **{**options, "bidir": True})
+
+    def forward(
+        self,
+        moving: Tensor,
+        fixed: Tensor,
+        moving_distance: Tensor,
+        fixed_surface: Tensor,
+        fixed_distance: Tensor | None = None,
+        moving_surface: Tensor | None = None,
+        **options: Any,
+    ) -> SurfaceOutput:
+        """All tensors of one pass; the last two images of a pair of surfaces make it symmetric.
+
+        Args:
+            moving, fixed: (B, C, *shape).
+            moving_distance, fixed_distance: (B, L, *own), signed distance of every label's surface; a grid of another
+                extent spans the corners of the images' one.
+            fixed_surface, moving_surface: (B, P, N + 1), points in input voxels, then the channel of their label.
+            options: `sample` and `generator` of `RegistrationNetwork.forward`.
+
+        Raises:
+            GeometryError: the images or points do not fit, or one of the last two is missing.
+        """
+        if (fixed_distance is None) != (moving_surface is None):
+            raise GeometryError("Give both fixed_distance and moving_surface, or neither of them.")
+        output = super().forward(moving, fixed, **options)
+        both = moving_surface is not None
+        return SurfaceOutput(
+            registration=output,
+            distance=self._distance(fixed_surface, output.displacement, moving_distance),
+            fixed_distance=self._distance(moving_surface, output.inverse, fixed_distance) if both else None,
+        )
+
+    def _distance(self, surface: Tensor, displacement: Tensor, distances: Tensor) -> Tensor:
+        """(B, P): |distance| at the moved points, each in the channel of its label."""
+        labels = surface[..., -1].round().long()
+        if surface.shape[-1] != self.unet.ndims + 1 or labels.min() < 0 or labels.max() >= distances.shape[1]:
+            raise GeometryError(
+                f"Surface points (B, P, N + 1) of {tuple(surface.shape)} with the labels {int(labels.min())} to "
+                f"{int(labels.max())} do not fit {distances.shape[1]} distance maps of {self.unet.ndims} axes; end "
+                "every point with the channel of its label, counted from 0."
+            )
+        places = warp_surface(surface, displacement)[..., :-1]
+        extents = zip(distances.shape[2:], displacement.shape[2:])
+        places = places * places.new_tensor([(own - 1) / max(n - 1, 1) for own, n in extents])
+        return torch.gather(values_at(distances, places), 2, labels[..., None])[..., 0].abs()

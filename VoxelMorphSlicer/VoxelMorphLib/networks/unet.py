@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..core.config import PRECISIONS, check_choice
 from ..core.errors import ConfigError
 from .conv_block import ConvBlock, join
 from .convolution import max_pool, network_input
@@ -227,3 +228,25 @@ def _pool_factors(pooling: int | Sequence[int], depth: int) -> tuple[int, ...]:
     if len(factors) != depth or min(factors) < 1:
         raise ConfigError(f"pooling is {pooling}; give one positive factor, or {depth}, one per level.")
     return factors
+
+
+def set_unet_precision(network: nn.Module, precision: str) -> nn.Module:
+    """Give the encoder-decoders of a registration network weights and activations of `precision`, in place.
+
+    The convolution that predicts the velocity, sampling, integration and warps stay in float32.
+
+    Args:
+        network: one without an encoder-decoder `unet`, its own or a part's, stays as it is.
+        precision: "float32" or "bfloat16"; going to bfloat16 and back loses the digits in between.
+
+    Returns:
+        `network`.
+
+    Raises:
+        ConfigError: unknown precision.
+    """
+    check_choice("precision", precision, PRECISIONS)
+    for module in network.modules():
+        if isinstance(getattr(module, "unet", None), nn.Module):
+            module.unet.to(getattr(torch, precision))
+    return network

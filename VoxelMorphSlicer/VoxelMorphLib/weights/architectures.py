@@ -1,4 +1,4 @@
-"""Which network classes this version can run, by the names that the catalogue and weight files use."""
+"""The network classes by the names that the catalogue and weight files use, and how they are built and filled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import VoxelMorphError, WeightsError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from pathlib import Path
+
+    from torch import Tensor, nn
 
 #: The registration that optimises one pair instead of running a network; it has no weights.
 OPTIMISE = "optimise"
@@ -18,6 +20,8 @@ OPTIMISE = "optimise"
 LINEAR = "linear"
 #: What needs no file of weights.
 WITHOUT_WEIGHTS = (OPTIMISE, LINEAR)
+#: SynthMorph's networks: affine, and deformable with or without an affine part.
+DETECTOR, JOINT = "VxmAffineFeatureDetector", "HyperVxmJoint"
 
 #: Module in `networks` of every class; names only, so that listing models does not import torch.
 ARCHITECTURES = {
@@ -27,14 +31,14 @@ ARCHITECTURES = {
     "VxmMiccai2018": "legacy",
     "HyperVxmDense": "hyper_dense",
     "VxmDenseSemiSupervisedSeg": "semi_supervised",
-    "VxmDenseSemiSupervisedPointCloud": "semi_supervised_surface",
+    "VxmDenseSemiSupervisedPointCloud": "semi_supervised",
     "InstanceDense": "instance",
     "TemplateCreation": "template",
     "ConditionalTemplateCreation": "conditional_template",
     "ProbAtlasSegmentation": "atlas_segmentation",
-    "VxmAffineFeatureDetector": "affine_detector",
-    "HyperVxmJoint": "joint",
-    "VxmAffine": "historic_affine",
+    DETECTOR: "affine_detector",
+    JOINT: "joint",
+    "VxmAffine": "legacy_affine",
 }
 
 #: No extent, feature count or level of a real network is larger; a file that claims so is not believed.
@@ -88,3 +92,46 @@ def _plausible(value: Any) -> bool:
     if isinstance(value, (int, float)):
         return abs(value) <= _LARGEST_ARGUMENT
     return value is None or isinstance(value, str)
+
+
+def network_from_state(name: str, arguments: dict[str, Any], state: dict[str, Tensor], path: Path) -> nn.Module:
+    """Build the named network and fill it.
+
+    The shapes are compared with a network without memory first, so that a file cannot ask for more memory than
+    its own tensors take.
+
+    Args:
+        name: one of `ARCHITECTURES`.
+        arguments: of its constructor.
+        state: every tensor of the network by its name.
+        path: of the file, for messages.
+
+    Raises:
+        WeightsError: tensors are missing, foreign, of another shape or type, or hold NaN or infinity.
+    """
+    shapes = build_network(name, arguments, device="meta").state_dict()
+    expected = {key: tuple(value.shape) for key, value in shapes.items()}
+    problem = _problem(expected, state)
+    if problem:
+        raise WeightsError(f"{path} does not hold a {name} network: {problem}. Choose a file that belongs to it.")
+    network = build_network(name, arguments)
+    network.load_state_dict(state)
+    return network
+
+
+def _problem(expected: dict[str, tuple[int, ...]], state: dict[str, Tensor]) -> str | None:
+    missing, foreign = sorted(set(expected) - set(state)), sorted(set(state) - set(expected))
+    if missing or foreign:
+        return f"{len(missing)} layers are missing ({_first(missing)}), {len(foreign)} are foreign ({_first(foreign)})"
+    for key, shape in expected.items():
+        if tuple(state[key].shape) != shape:
+            return f"{key} has the shape {tuple(state[key].shape)} instead of {shape}"
+        if not state[key].is_floating_point():
+            return f"{key} holds {state[key].dtype} instead of real numbers"
+        if not state[key].isfinite().all():
+            return f"{key} holds NaN or infinite numbers"
+    return None
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:2]) + (", ..." if len(names) > 2 else "") if names else "none"

@@ -10,8 +10,7 @@ from typing import Any
 
 from ..core.config import NetworkSpace
 from ..core.errors import ConfigError
-from .architectures import ARCHITECTURES, WITHOUT_WEIGHTS
-from .keras_synthmorph import DETECTOR, JOINT
+from .architectures import ARCHITECTURES, DETECTOR, JOINT, WITHOUT_WEIGHTS
 
 FORMATS = ("keras", "safetensors", "torch")
 #: Keys of one measurement: the data set, what was measured, the number, and the command that measures it again.

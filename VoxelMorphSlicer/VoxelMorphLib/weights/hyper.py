@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .architectures import JOINT
 from .entry import ModelEntry
-from .keras_synthmorph import JOINT
 
 if TYPE_CHECKING:
     from torch import nn

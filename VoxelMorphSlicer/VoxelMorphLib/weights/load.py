@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import re
 from pathlib import Path
@@ -10,19 +12,18 @@ from torch import nn
 
 from ..core.config import NetworkSpace
 from ..core.devices import resolve_device
-from ..core.errors import ConfigError, WeightsError
+from ..core.errors import ConfigError, OutputError, WeightsError
 from ..core.progress import Progress, silent, span
 from ..networks.joint import DEFAULT_HYPER
-from ..networks.precision import set_precision
+from ..networks.unet import set_unet_precision
 from .catalogue import find_entry, load_catalogue
-from .checksum import sha256_of
 from .entry import ModelEntry
 from .file_format import file_format
+from .folders import default_cache_folder
 from .hyper import choose_hyper, has_hypernetwork
 from .keras import network_from_keras
-from .safetensors_file import read_model
-from .specialised import keep_specialised, read_specialised
-from .store import locate_weights
+from .safetensors_file import read_model, write_model
+from .store import locate_weights, sha256_of
 from .torch_file import network_from_torch
 
 #: The networks of 2018 exist only as trained on FreeSurfer's affinely aligned brains.
@@ -72,7 +73,7 @@ def load_network(
         network, entry = _read(entry, path, hyper)
     if hyper is not None:
         choose_hyper(network, hyper)
-    network = set_precision(network.eval().requires_grad_(False), precision).to(device)
+    network = set_unet_precision(network.eval().requires_grad_(False), precision).to(device)
     progress(1.0, f"{entry.title} is ready")
     return network, entry
 
@@ -188,3 +189,33 @@ def _space(name: str, network: nn.Module) -> NetworkSpace:
     if name in _SYNTHMORPH_NETWORKS:
         return _SYNTHMORPH_SPACE
     return NetworkSpace(multiple=getattr(network, "multiple", 1))
+
+
+def read_specialised(entry: ModelEntry, hyper: float) -> nn.Module | None:
+    """The small network of an earlier `keep_specialised`; None where there is none, or it is damaged."""
+    path = _path(entry, hyper)
+    if not path.is_file():
+        return None
+    try:
+        network, kept = read_model(path)
+    except WeightsError:
+        return None
+    return network if kept.arguments == _plain_arguments(entry) else None
+
+
+def keep_specialised(network: nn.Module, entry: ModelEntry, hyper: float) -> None:
+    """Keep the small network in the cache folder, so that the large file is not read again; not when it is full."""
+    path = _path(entry, hyper)
+    kept = dataclasses.replace(entry, arguments=_plain_arguments(entry), file=path.name, format="safetensors")
+    with contextlib.suppress(OutputError, OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_model(network, kept, path)
+
+
+def _plain_arguments(entry: ModelEntry) -> dict:
+    return {**entry.arguments, "hyp_num": 0}
+
+
+def _path(entry: ModelEntry, hyper: float) -> Path:
+    """Another version of the file has another checksum and so another name."""
+    return default_cache_folder() / f"{entry.id}-{(entry.sha256 or 'unknown')[:8]}-{hyper:.4g}.safetensors"

@@ -11,9 +11,9 @@ from ..core.errors import ConfigError, OutputError
 from ..core.io.files import replacing
 from .architectures import OPTIMISE
 from .catalogue import CATALOGUE_NAME, load_catalogue
-from .checksum import sha256_of
 from .entry import ModelEntry
 from .folders import BUNDLED_FOLDER, default_cache_folder
+from .store import sha256_of
 
 
 def add_to_catalogue(entry: ModelEntry, path: str | Path, replace: bool = False) -> ModelEntry:

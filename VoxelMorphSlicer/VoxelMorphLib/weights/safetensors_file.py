@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError, DependencyError, OutputError, WeightsError
+from .architectures import network_from_state
 from .entry import ModelEntry
-from .state import network_from_state
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import WeightsError
-from .state import network_from_state
+from .architectures import network_from_state
 
 #: Constructor arguments of the branch's VxmDense and their defaults.
 _DEFAULTS: dict[str, Any] = {

@@ -15,7 +15,7 @@ from ...core.errors import ImageError
 from ...core.losses.by_name import make_loss
 from ...core.resize import resize
 from ...networks.dense import VxmDense
-from ...networks.semi_supervised_surface import VxmDenseSemiSupervisedPointCloud
+from ...networks.semi_supervised import VxmDenseSemiSupervisedPointCloud
 from ..data.case import Batch, DataFacts
 from ..recipes.surfaces import SurfacesConfig
 from .registration import LABELS, POINTS, RegistrationTask, check_labels, item_generators, weighted

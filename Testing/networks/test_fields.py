@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from VoxelMorphLib.networks.fields import FieldPair
-from VoxelMorphLib.networks.through import fields_through
+from VoxelMorphLib.networks.fields import FieldPair, via_template
 
 SHAPE = (12, 10, 8)
 
@@ -19,7 +18,7 @@ def test_fields_by_way_of_a_template_lead_from_the_fixed_to_the_moving_image(inv
         field[:, 0] = voxels
         return FieldPair(None, field, -field if invertible else None)
 
-    pair = fields_through(to_moving=shift(2.0), to_fixed=shift(-1.0))
+    pair = via_template(to_moving=shift(2.0), to_fixed=shift(-1.0))
     assert torch.allclose(pair.displacement[:, 0], torch.tensor(-3.0), atol=0.02)
     assert torch.allclose(pair.inverse[:, 0], torch.tensor(3.0), atol=0.02)
     assert pair.displacement[:, 1:].abs().max() < 0.02

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.nn import functional
-from VoxelMorphLib.networks.convolution import convolve
-from VoxelMorphLib.networks.onednn_gradient import convolve_small, is_slow
+from VoxelMorphLib.networks.convolution import convolve, convolve_small, is_slow
 
 
 def gradients(function, *tensors):

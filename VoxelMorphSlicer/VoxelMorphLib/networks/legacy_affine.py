@@ -14,10 +14,9 @@ from ..core.displacement import compose
 from ..core.errors import ConfigError, GeometryError
 from ..core.filters import gaussian
 from ..core.spatial import warp
-from .affine_detector import AffineOutput, check_images
+from .affine_detector import AffineOutput, check_images, from_first_voxel
 from .fields import FieldPair
-from .index_space import from_first_voxel
-from .strided_unet import StridedConvolution
+from .legacy import StridedConvolution
 
 TRANSFORM_TYPES = ("affine", "rigid", "rigid+scale")
 
