@@ -159,7 +159,7 @@ class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def makeWorker(self):
         """The process that computes, for the first registration."""
-        from VoxelMorphLib.bridge.worker import WorkerClient
+        from VoxelMorphLib.bridge.background.worker import WorkerClient
 
         return WorkerClient(temporary_folder=Path(slicer.app.temporaryPath))  # reading it makes the folder
 
@@ -302,7 +302,7 @@ class VoxelMorphSlicerTest(ScriptedLoadableModuleTest):
         self.logic = VoxelMorphSlicerLogic()
 
     def test_optimisation_aligns_a_shifted_ball(self):
-        from VoxelMorphLib.bridge.worker import WorkerClient
+        from VoxelMorphLib.bridge.background.worker import WorkerClient
         from VoxelMorphLib.core.config import RegistrationOptions
 
         if importlib.util.find_spec("torch") is None:

@@ -84,7 +84,7 @@ def _choose_nodes(panel, settings: Settings) -> None:
 def _segmentation(volume, shift: int):
     """Boxes beside each other that fill the volume, as the structures of a brain do."""
     from support.segmentations import add_segmentation
-    from VoxelMorphLib.bridge.nodes import volume_geometry
+    from VoxelMorphLib.bridge.scene.volume_nodes import volume_geometry
     from VoxelMorphLib.core.image import LabelMap
 
     geometry = volume_geometry(volume)

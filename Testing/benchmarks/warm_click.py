@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from VoxelMorphLib.bridge.worker import WorkerClient
+from VoxelMorphLib.bridge.background.worker import WorkerClient
 from VoxelMorphLib.core.config import NetworkSpace, RegistrationOptions
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image

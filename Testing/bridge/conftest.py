@@ -23,7 +23,7 @@ def volumes(scene):
 def registered(volumes):
     """The outputs of a registration of `volumes` with a known warp: moved, forward, inverse."""
     from support.known_registration import known_registration
-    from VoxelMorphLib.bridge.nodes import write_registration
+    from VoxelMorphLib.bridge.scene.result_nodes import write_registration
 
     return write_registration(known_registration(*volumes), *volumes)
 

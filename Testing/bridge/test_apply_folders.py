@@ -14,10 +14,11 @@ from support.known_registration import known_forward
 from support.mrml_nodes import add_volume
 from support.segmentations import add_segmentation
 from support.volumes import CENTRE, a_blob_image, a_geometry, a_label_map
-from VoxelMorphLib.bridge.apply import Application, apply_transform
-from VoxelMorphLib.bridge.apply_folders import apply_to_folder
-from VoxelMorphLib.bridge.hierarchy import children
-from VoxelMorphLib.bridge.nodes import transform_to_node, write_registration
+from VoxelMorphLib.bridge.actions.apply import Application, apply_transform
+from VoxelMorphLib.bridge.actions.apply_folders import apply_to_folder
+from VoxelMorphLib.bridge.scene.result_nodes import write_registration
+from VoxelMorphLib.bridge.scene.rollback import children
+from VoxelMorphLib.bridge.scene.transform_nodes import transform_to_node
 from VoxelMorphLib.core.errors import Cancelled, GeometryError, ImageError, OutputError
 
 

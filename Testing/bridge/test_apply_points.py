@@ -14,9 +14,10 @@ import vtk
 from support.known_registration import a_rigid_matrix, known_forward, known_registration
 from support.mrml_nodes import add_linear_parent, map_from_world, map_points
 from support.volumes import CENTRE
-from VoxelMorphLib.bridge.apply import Application, apply_transform
-from VoxelMorphLib.bridge.node_maps import SceneTransform, partner, world_map
-from VoxelMorphLib.bridge.nodes import transform_from_node, transform_to_node, write_registration
+from VoxelMorphLib.bridge.actions.apply import Application, apply_transform
+from VoxelMorphLib.bridge.scene.node_maps import SceneTransform, partner, world_map
+from VoxelMorphLib.bridge.scene.result_nodes import write_registration
+from VoxelMorphLib.bridge.scene.transform_nodes import transform_from_node, transform_to_node
 from VoxelMorphLib.core.errors import OutputError
 from VoxelMorphLib.core.transform import AffineTransform
 from vtk.util.numpy_support import vtk_to_numpy
@@ -220,7 +221,7 @@ def test_an_existing_target_of_the_same_kind_is_filled(scene, registered):
 
 
 def test_a_failing_step_leaves_the_target_unchanged(scene, registered, monkeypatch):
-    from VoxelMorphLib.bridge import apply_points
+    from VoxelMorphLib.bridge.actions import apply_nodes as apply_points
 
     def fail(*_args):
         raise MemoryError("injected")

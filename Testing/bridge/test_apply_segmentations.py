@@ -13,11 +13,12 @@ from support.known_registration import a_rigid_matrix, known_forward
 from support.mrml_nodes import add_linear_parent, add_volume
 from support.segmentations import add_segmentation, segment_voxels
 from support.volumes import CENTRE, GEOMETRIES, a_blob_image, a_geometry, a_label_map
-from VoxelMorphLib.bridge.apply import Application, apply_transform
-from VoxelMorphLib.bridge.apply_segmentations import segmentation_steps
-from VoxelMorphLib.bridge.nodes import transform_to_node, volume_geometry
-from VoxelMorphLib.bridge.segment_layers import BINARY
-from VoxelMorphLib.bridge.steps import finish
+from VoxelMorphLib.bridge.actions.apply import Application, apply_transform
+from VoxelMorphLib.bridge.actions.apply_segmentations import segmentation_steps
+from VoxelMorphLib.bridge.background.steps import finish
+from VoxelMorphLib.bridge.scene.segment_layers import BINARY
+from VoxelMorphLib.bridge.scene.transform_nodes import transform_to_node
+from VoxelMorphLib.bridge.scene.volume_nodes import volume_geometry
 from VoxelMorphLib.core.errors import GeometryError, ImageError, OutputError
 from VoxelMorphLib.core.image import LabelMap
 from VoxelMorphLib.core.transform import IDENTITY
@@ -238,7 +239,7 @@ def test_unfit_segmentations_and_targets_are_refused(scene, overlapping, volumes
 
 
 def test_a_failing_step_leaves_the_target_unchanged(scene, overlapping, registered, monkeypatch):
-    from VoxelMorphLib.bridge import apply_segmentations
+    from VoxelMorphLib.bridge.actions import apply_segmentations
 
     def fail(*_args):
         raise MemoryError("injected")

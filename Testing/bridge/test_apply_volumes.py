@@ -14,8 +14,9 @@ import vtk
 from support.known_registration import a_rigid_matrix, known_forward
 from support.mrml_nodes import add_linear_parent, add_volume, reslice
 from support.volumes import a_blob_image, a_geometry, a_label_map
-from VoxelMorphLib.bridge.apply import Application, apply_transform
-from VoxelMorphLib.bridge.nodes import image_from_node, transform_to_node, volume_geometry
+from VoxelMorphLib.bridge.actions.apply import Application, apply_transform
+from VoxelMorphLib.bridge.scene.transform_nodes import transform_to_node
+from VoxelMorphLib.bridge.scene.volume_nodes import image_from_node, volume_geometry
 from VoxelMorphLib.core.errors import GeometryError, ImageError, OutputError
 from VoxelMorphLib.core.image import Image
 
@@ -132,7 +133,7 @@ def test_the_inverse_goes_onto_the_grid_of_a_moving_volume_that_lies_under_the_t
 def test_parents_of_the_moving_volume_at_its_registration_are_remembered(scene, volumes):
     """A volume without parents, lying where the moving volume was seen, is moved just like it."""
     from support.known_registration import known_registration
-    from VoxelMorphLib.bridge.nodes import write_registration
+    from VoxelMorphLib.bridge.scene.result_nodes import write_registration
 
     fixed, moving = volumes
     add_linear_parent(moving, a_rigid_matrix(15, (4, 0, -3)))
@@ -204,7 +205,7 @@ def test_a_volume_under_a_non_linear_parent_is_refused(scene, volumes, registere
 
 
 def test_a_failing_step_leaves_target_and_scene_unchanged(scene, volumes, registered, monkeypatch):
-    from VoxelMorphLib.bridge import apply_volumes
+    from VoxelMorphLib.bridge.actions import apply_nodes as apply_volumes
 
     def fail(*_args):
         raise MemoryError("injected")

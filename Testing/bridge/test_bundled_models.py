@@ -8,7 +8,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 from support.hippocampi import BUNDLED, dice, read_case, validation_pairs
 from support.mrml_nodes import add_volume
-from VoxelMorphLib.bridge.nodes import transform_from_node
+from VoxelMorphLib.bridge.scene.transform_nodes import transform_from_node
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.registration.affine_start import affine_start
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from VoxelMorphLib.bridge.child_process import LIBRARY_FOLDER, child_options
+from VoxelMorphLib.bridge.background.child_process import LIBRARY_FOLDER, child_options
 
 
 def test_the_environment_is_ours_and_the_users(monkeypatch):

@@ -9,9 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 from support.repository import REPOSITORY
-from VoxelMorphLib.bridge import packages as packages_module
-from VoxelMorphLib.bridge.dependencies import Installer, ensure, load_torch, question
-from VoxelMorphLib.bridge.packages import (
+from VoxelMorphLib.bridge import install as packages_module
+from VoxelMorphLib.bridge.install import (
     H5PY,
     LIGHTNING,
     MATPLOTLIB,
@@ -19,10 +18,14 @@ from VoxelMorphLib.bridge.packages import (
     SAFETENSORS,
     TORCH,
     Installed,
+    Installer,
     check,
+    ensure,
+    load_torch,
     note_unloadable,
     packages_for_file,
     packages_for_model,
+    question,
 )
 from VoxelMorphLib.core.errors import UNLOADABLE_TORCH, ConfigError, DependencyError
 from VoxelMorphLib.weights.catalogue import load_catalogue

@@ -10,7 +10,8 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 from support.mrml_nodes import add_volume
 from support.slice_view import SliceView, require_rendering
 from support.volumes import a_blob_image, a_geometry, a_smooth_field
-from VoxelMorphLib.bridge.nodes import image_to_node, show_like, transform_to_node
+from VoxelMorphLib.bridge.scene.transform_nodes import transform_to_node
+from VoxelMorphLib.bridge.scene.volume_nodes import image_to_node, show_like
 from VoxelMorphLib.core.transform import DisplacementField
 
 

@@ -14,9 +14,10 @@ from support.known_registration import a_rigid_matrix, known_forward
 from support.mrml_nodes import add_linear_parent, add_volume
 from support.segmentations import add_segmentation, segment_voxels
 from support.volumes import CENTRE, a_geometry
-from VoxelMorphLib.bridge.node_maps import world_map
-from VoxelMorphLib.bridge.nodes import image_from_node, transform_to_node, volume_geometry
-from VoxelMorphLib.bridge.structures import Sampler, Structure, matched
+from VoxelMorphLib.bridge.actions.structures import Sampler, Structure, matched
+from VoxelMorphLib.bridge.scene.node_maps import world_map
+from VoxelMorphLib.bridge.scene.transform_nodes import transform_to_node
+from VoxelMorphLib.bridge.scene.volume_nodes import image_from_node, volume_geometry
 from VoxelMorphLib.core.errors import GeometryError, ImageError, OutputError
 from VoxelMorphLib.core.image import LabelMap
 from VoxelMorphLib.core.metrics import correlation, mutual_information
@@ -324,7 +325,7 @@ def test_unfit_inputs_are_refused(scene, logic, volumes, registered, segmentatio
 
 
 def test_a_failing_step_leaves_the_table_unchanged(scene, logic, volumes, registered, monkeypatch):
-    from VoxelMorphLib.bridge import evaluation
+    from VoxelMorphLib.bridge.actions import evaluate as evaluation
 
     table = logic.evaluate(*volumes, registered["moved"], registered["forward"])
     kept = read(table)

@@ -13,16 +13,11 @@ from support.made_up_worker import MadeUpWorker
 from support.mrml_nodes import add_linear_parent, add_volume, contents, map_from_world
 from support.segmentations import add_segmentation
 from support.volumes import CENTRE, a_blob_image, a_geometry
-from VoxelMorphLib.bridge.nodes import image_from_node, transform_to_node, volume_geometry
+from VoxelMorphLib.bridge.scene.transform_nodes import transform_to_node
+from VoxelMorphLib.bridge.scene.volume_nodes import image_from_node, volume_geometry
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.displacement import jacobian_determinant
-from VoxelMorphLib.core.errors import (
-    ConfigError,
-    DependencyError,
-    GeometryError,
-    ImageError,
-    OutputError,
-)
+from VoxelMorphLib.core.errors import ConfigError, DependencyError, GeometryError, ImageError, OutputError
 from VoxelMorphLib.core.image import LabelMap
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
 
@@ -259,7 +254,7 @@ def test_a_torch_that_does_not_load_is_explained(logic, volumes, scene, monkeypa
 
 
 def test_packages_are_ensured_for_the_chosen_model(logic, monkeypatch):
-    from VoxelMorphLib.bridge import packages
+    from VoxelMorphLib.bridge import install as packages
 
     monkeypatch.setattr(packages.Installed, "version", lambda _self, _name: None)
     questions = []

@@ -13,9 +13,9 @@ import slicer
 from support.made_up_worker import MadeUpWorker
 from support.mrml_nodes import add_volume, contents
 from support.volumes import a_blob_image, a_geometry
-from VoxelMorphLib.bridge import scene_job
-from VoxelMorphLib.bridge.nodes import volume_geometry
-from VoxelMorphLib.bridge.worker import WorkerClient
+from VoxelMorphLib.bridge.actions import register as scene_job
+from VoxelMorphLib.bridge.background.worker import WorkerClient
+from VoxelMorphLib.bridge.scene.volume_nodes import volume_geometry
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import Cancelled, DeviceError, GeometryError
 

@@ -13,16 +13,10 @@ import slicer
 import vtk
 from support.mrml_nodes import add_linear_parent, add_volume, map_from_world, reslice
 from support.volumes import CENTRE, a_blob_image, a_geometry, a_smooth_field, rotation
-from VoxelMorphLib.bridge import result_nodes
-from VoxelMorphLib.bridge.nodes import (
-    image_from_node,
-    set_provenance,
-    transform_from_node,
-    transform_to_node,
-    volume_geometry,
-    write_registration,
-)
-from VoxelMorphLib.bridge.result_nodes import pair_of
+from VoxelMorphLib.bridge.scene import result_nodes
+from VoxelMorphLib.bridge.scene.result_nodes import pair_of, set_provenance, write_registration
+from VoxelMorphLib.bridge.scene.transform_nodes import transform_from_node, transform_to_node
+from VoxelMorphLib.bridge.scene.volume_nodes import image_from_node, volume_geometry
 from VoxelMorphLib.core.errors import GeometryError, OutputError
 from VoxelMorphLib.core.transform import AffineTransform, CompositeTransform, DisplacementField
 

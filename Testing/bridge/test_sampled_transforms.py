@@ -10,8 +10,8 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 import vtk
 from support.mrml_nodes import map_points
 from support.volumes import a_geometry, any_geometry  # noqa: F401
-from VoxelMorphLib.bridge import transform_nodes
-from VoxelMorphLib.bridge.nodes import transform_from_node
+from VoxelMorphLib.bridge.scene import transform_nodes
+from VoxelMorphLib.bridge.scene.transform_nodes import transform_from_node
 from VoxelMorphLib.core.geometry import Geometry
 
 

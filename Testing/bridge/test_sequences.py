@@ -16,8 +16,9 @@ from support.made_up_worker import MadeUpWorker, known_result
 from support.mrml_nodes import add_linear_parent, add_volume, contents, map_from_world
 from support.sequences import GRID, a_series, sequences
 from support.volumes import CENTRE, a_blob_image, a_geometry
-from VoxelMorphLib.bridge.nodes import image_from_node, transform_to_node, volume_geometry
-from VoxelMorphLib.bridge.sequences import FrameByFrame, SequenceJob
+from VoxelMorphLib.bridge.actions.sequences import FrameByFrame, SequenceJob
+from VoxelMorphLib.bridge.scene.transform_nodes import transform_to_node
+from VoxelMorphLib.bridge.scene.volume_nodes import image_from_node, volume_geometry
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import Cancelled, ConfigError, GeometryError, ImageError, WorkerError
 from VoxelMorphLib.core.image import Image
@@ -198,7 +199,7 @@ def test_an_unfit_frame_is_named(logic, scene, sequences):
 
 
 def test_a_failing_step_leaves_the_scene_unchanged(logic, scene, series, monkeypatch):
-    from VoxelMorphLib.bridge import sequences as sequences_module
+    from VoxelMorphLib.bridge.actions import sequences as sequences_module
 
     def fail(*_args):
         raise MemoryError("injected")

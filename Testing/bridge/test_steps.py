@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from VoxelMorphLib.bridge.steps import StepRunner, finish
+from VoxelMorphLib.bridge.background.steps import StepRunner, finish
 
 
 def steps(threads):

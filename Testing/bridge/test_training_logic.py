@@ -12,8 +12,9 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 import slicer
 from support import fake_trainer
-from VoxelMorphLib.bridge import curve_nodes, training_settings
-from VoxelMorphLib.bridge.child_process import LIBRARY_FOLDER
+from VoxelMorphLib.bridge.actions import training_settings
+from VoxelMorphLib.bridge.background.child_process import LIBRARY_FOLDER
+from VoxelMorphLib.bridge.scene import curve_nodes
 from VoxelMorphLib.bridge.training_logic import TrainingLogic
 from VoxelMorphLib.core.errors import ConfigError, WorkerError
 from VoxelMorphLib.training.checkpoint import BEST, FOLDER, LAST
@@ -117,7 +118,8 @@ def test_checkpoints_have_the_names_that_the_trainer_gives():
 
 def test_the_section_needs_no_torch():
     code = (
-        "import sys; from VoxelMorphLib.bridge import training_settings, training_process; "
+        "import sys; from VoxelMorphLib.bridge.actions import training_settings; "
+        "from VoxelMorphLib.bridge.background import training_process; "
         "from VoxelMorphLib.training.monitors import curves; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=LIBRARY_FOLDER).returncode == 0

@@ -16,9 +16,9 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 import psutil
 from support import fake_trainer
 from support.small_scans import write_scans
-from VoxelMorphLib.bridge import training_process
-from VoxelMorphLib.bridge.child_process import LIBRARY_FOLDER
-from VoxelMorphLib.bridge.training_process import TrainingProcess
+from VoxelMorphLib.bridge.background import training_process
+from VoxelMorphLib.bridge.background.child_process import LIBRARY_FOLDER
+from VoxelMorphLib.bridge.background.training_process import TrainingProcess
 from VoxelMorphLib.core.errors import Cancelled, VoxelMorphError, WorkerError
 
 
@@ -160,7 +160,7 @@ _PARENT = """
 import os, sys, time
 sys.path[:0] = {paths!r}
 from pathlib import Path
-from VoxelMorphLib.bridge.training_process import TrainingProcess
+from VoxelMorphLib.bridge.background.training_process import TrainingProcess
 process = TrainingProcess({arguments!r}, environment={{"OMP_NUM_THREADS": "1"}})
 while not Path({curves!r}).is_file():
     process.poll()

@@ -20,8 +20,8 @@ from support.volumes import (
     rotation,
     smooth_displacement,
 )
-from VoxelMorphLib.bridge.displacement_grids import grid_from_field
-from VoxelMorphLib.bridge.nodes import image_to_node, transform_from_node, transform_to_node
+from VoxelMorphLib.bridge.scene.transform_nodes import grid_from_field, transform_from_node, transform_to_node
+from VoxelMorphLib.bridge.scene.volume_nodes import image_to_node
 from VoxelMorphLib.core.errors import GeometryError, OutputError
 from VoxelMorphLib.core.transform import AffineTransform, CompositeTransform, DisplacementField
 

@@ -11,8 +11,13 @@ import slicer
 import vtk
 from support.mrml_nodes import add_linear_parent, add_volume
 from support.volumes import GEOMETRIES, a_blob_image, a_geometry, a_label_map, rotation
-from VoxelMorphLib.bridge.nodes import image_from_node, image_to_node, label_map_from_node, show_like
-from VoxelMorphLib.bridge.volume_nodes import image_to_vtk
+from VoxelMorphLib.bridge.scene.volume_nodes import (
+    image_from_node,
+    image_to_node,
+    image_to_vtk,
+    label_map_from_node,
+    show_like,
+)
 from VoxelMorphLib.core.errors import GeometryError, ImageError, OutputError
 from VoxelMorphLib.core.image import Image, LabelMap
 

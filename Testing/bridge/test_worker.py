@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from support.volumes import a_blob_image, a_geometry, a_label_map, a_smooth_field
 from support.workers import ONE_THREAD, Outcome, a_job, is_alive, wait_until, write_tiny_network
-from VoxelMorphLib.bridge.child_process import LIBRARY_FOLDER
-from VoxelMorphLib.bridge.worker import WorkerClient
-from VoxelMorphLib.bridge.worker_process import worker_command
+from VoxelMorphLib.bridge.background.child_process import LIBRARY_FOLDER
+from VoxelMorphLib.bridge.background.worker import WorkerClient
+from VoxelMorphLib.bridge.background.worker_process import worker_command
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import Cancelled, ConfigError, DeviceError, GeometryError, ImageError, WeightsError
 from VoxelMorphLib.core.image import Image, LabelMap
@@ -206,7 +206,8 @@ def test_a_callback_that_raises_leaves_the_client_usable(a_client):
 
 
 def test_the_client_needs_no_torch():
-    code = "import sys, VoxelMorphLib.bridge.worker; sys.exit(bool({'torch', 'qt', 'slicer'} & set(sys.modules)))"
+    unwanted = "{'torch', 'qt', 'slicer'}"
+    code = f"import sys, VoxelMorphLib.bridge.background.worker; sys.exit(bool({unwanted} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=LIBRARY_FOLDER).returncode == 0
 
 

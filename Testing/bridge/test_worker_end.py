@@ -21,8 +21,8 @@ from support.workers import (
     new_client,
     wait_until,
 )
-from VoxelMorphLib.bridge.child_process import LIBRARY_FOLDER
-from VoxelMorphLib.bridge.worker import WorkerClient
+from VoxelMorphLib.bridge.background.child_process import LIBRARY_FOLDER
+from VoxelMorphLib.bridge.background.worker import WorkerClient
 from VoxelMorphLib.core.errors import Cancelled, WorkerError
 from VoxelMorphLib.registration.result import Registration
 
@@ -178,7 +178,7 @@ _PARENT = """
 import sys, time
 sys.path[:0] = [{library!r}, {testing!r}]
 from support.workers import ONE_THREAD, Outcome, an_endless_job, a_job, wait_until
-from VoxelMorphLib.bridge.worker import WorkerClient
+from VoxelMorphLib.bridge.background.worker import WorkerClient
 client = WorkerClient(environment=ONE_THREAD, temporary_folder={folder!r})
 outcome = Outcome(client, an_endless_job())
 wait_until(lambda: outcome.reached({stage!r}), client=client)

@@ -14,7 +14,8 @@ import slicer
 from support.cli_description import Description, require_parser, run_to_end
 from support.mrml_nodes import add_volume, map_from_world, reslice
 from support.volumes import a_geometry, a_label_map, blob_values, smooth_displacement
-from VoxelMorphLib.bridge.nodes import image_from_node, image_to_node, transform_to_node
+from VoxelMorphLib.bridge.scene.transform_nodes import transform_to_node
+from VoxelMorphLib.bridge.scene.volume_nodes import image_from_node, image_to_node
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.transform import AffineTransform
 

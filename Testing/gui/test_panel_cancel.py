@@ -11,7 +11,7 @@ from support.http_server import Page, serve
 from support.panel_runs import a_weight_file, give, is_idle, registers, write_catalogue
 from support.scene_content import content
 from support.workers import ONE_THREAD, is_alive, patched_command
-from VoxelMorphLib.bridge.worker import WorkerClient
+from VoxelMorphLib.bridge.background.worker import WorkerClient
 
 #: Stay in a stage, the first time that it is reached, and leave a file as a sign of that.
 _LINGER = """

@@ -18,7 +18,7 @@ import vtk
 from support.panel_runs import SMALL, a_process, give, import_weights, is_idle, sentence_after_register, the_sentence
 from support.qt_standin.panel import spin
 from support.scene_content import content
-from VoxelMorphLib.bridge.worker import WorkerClient
+from VoxelMorphLib.bridge.background.worker import WorkerClient
 from VoxelMorphLib.core.devices import Device
 from VoxelMorphLib.core.errors import DeviceError, MemoryShortError
 
@@ -210,7 +210,7 @@ def test_devices_are_found_in_another_process(panel):
 
 
 def test_missing_packages_that_are_declined(ready, scene, scripted, monkeypatch, dialogs, attended):
-    from VoxelMorphLib.bridge.packages import Installed
+    from VoxelMorphLib.bridge.install import Installed
 
     monkeypatch.setattr(Installed, "version", lambda _self, _name: None)
     before = content(scene)

@@ -9,9 +9,8 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 from support.panel_runs import is_idle, sentence_after_register
 from support.scene_content import content
-from VoxelMorphLib.bridge import dependencies
-from VoxelMorphLib.bridge.dependencies import Installer
-from VoxelMorphLib.bridge.packages import Installed
+from VoxelMorphLib.bridge import install as dependencies
+from VoxelMorphLib.bridge.install import Installed, Installer
 
 
 class FakePython(Installed):

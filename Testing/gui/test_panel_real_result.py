@@ -21,7 +21,7 @@ from support.scene_content import content
 from support.sequences import a_series
 from support.volumes import a_geometry
 from support.workers import ONE_THREAD, is_alive, patched_command
-from VoxelMorphLib.bridge.worker import WorkerClient
+from VoxelMorphLib.bridge.background.worker import WorkerClient
 from VoxelMorphLib.core.image import Image
 
 #: mm off the middle of the fixed volume, in the fixed and in the moving volume.
@@ -160,7 +160,7 @@ def test_a_worker_that_never_answers_during_a_sequence(series_ready, scene):
 
 #: The second job is never answered, and nothing is heard of the process.
 _MUTE = """
-read = worker.read_job
+read = worker.read_request
 count = []
 def mute(folder):
     count.append(folder)
@@ -169,7 +169,7 @@ def mute(folder):
         worker.Worker.send = lambda *_arguments: None
         time.sleep(600)
     return read(folder)
-worker.read_job = mute
+worker.read_request = mute
 """
 
 

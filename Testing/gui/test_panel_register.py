@@ -14,7 +14,7 @@ from support.scene_content import content
 from support.scripted_worker import ScriptedWorker
 from support.segmentations import add_segmentation
 from support.volumes import a_geometry
-from VoxelMorphLib.bridge.nodes import image_from_node
+from VoxelMorphLib.bridge.scene.volume_nodes import image_from_node
 from VoxelMorphLib.core.image import Image, LabelMap
 
 

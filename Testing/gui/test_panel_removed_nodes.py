@@ -8,7 +8,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 from support.panel_runs import is_idle, the_sentence
-from VoxelMorphLib.bridge.steps import StepRunner
+from VoxelMorphLib.bridge.background.steps import StepRunner
 
 STAGES = ("", "Jacobian map", "Measuring")
 

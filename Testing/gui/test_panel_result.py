@@ -12,7 +12,7 @@ import slicer
 from support.mrml_nodes import add_volume
 from support.scene_content import content
 from support.volumes import CENTRE, a_blob_image, a_geometry
-from VoxelMorphLib.bridge.result_nodes import pair_of, set_pair
+from VoxelMorphLib.bridge.scene.result_nodes import pair_of, set_pair
 
 SMALL = (14, 14, 14)
 

@@ -11,7 +11,7 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
 from support import fake_trainer
-from VoxelMorphLib.bridge import training_process
+from VoxelMorphLib.bridge.background import training_process
 from VoxelMorphLib.cli.train_config import config_json
 from VoxelMorphLib.core.devices import Device
 from VoxelMorphLib.training.table import RECIPES, make_config
@@ -290,7 +290,7 @@ def test_a_command_that_does_not_start_is_told(ready, dialogs, tmp_path):
 
 
 def test_missing_packages_are_asked_for_at_the_click(ready, behave, dialogs, monkeypatch, attended):
-    monkeypatch.setattr("VoxelMorphLib.bridge.packages.Installed.version", lambda _self, _name: None)
+    monkeypatch.setattr("VoxelMorphLib.bridge.install.Installed.version", lambda _self, _name: None)
     behave("finish")
     dialogs.answer(False)
     ready.click("trainButton")

@@ -13,7 +13,7 @@ from support.http_server import Page, serve
 from support.panel_runs import a_weight_file, give, import_weights, registers, sentence_after_register, write_catalogue
 from support.scene_content import content
 from support.workers import ONE_THREAD, patched_command
-from VoxelMorphLib.bridge.worker import WorkerClient
+from VoxelMorphLib.bridge.background.worker import WorkerClient
 
 FILE = "tiny-model.safetensors"
 #: Bundled models lie in another folder.

@@ -6,7 +6,7 @@ import functools
 from types import SimpleNamespace
 
 import numpy as np
-from VoxelMorphLib.bridge.nodes import image_from_node
+from VoxelMorphLib.bridge.scene.volume_nodes import image_from_node
 from VoxelMorphLib.core.transform import AffineTransform, CompositeTransform, DisplacementField
 from VoxelMorphLib.registration.result import RegistrationReport
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from VoxelMorphLib.bridge.worker import WorkerClient
+from VoxelMorphLib.bridge.background.worker import WorkerClient
 
 from .tiny_networks import TINY
 from .volumes import a_blob_image, a_geometry
@@ -70,7 +70,7 @@ def during(ready, scripted, monkeypatch):
 @pytest.fixture
 def attended(monkeypatch):
     """A person sits in front of the application, which is in testing mode otherwise, and may agree to installations."""
-    monkeypatch.setattr("VoxelMorphLib.bridge.dependencies.Installer.is_attended", lambda _self: True)
+    monkeypatch.setattr("VoxelMorphLib.bridge.install.Installer.is_attended", lambda _self: True)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 import slicer
-from VoxelMorphLib.bridge.nodes import image_to_node
+from VoxelMorphLib.bridge.scene.volume_nodes import image_to_node
 from VoxelMorphLib.core.image import Image
 
 from support.volumes import a_blob_image, a_geometry

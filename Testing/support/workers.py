@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from VoxelMorphLib.bridge.worker import JobHandle, WorkerClient
+from VoxelMorphLib.bridge.background.worker import JobHandle, WorkerClient
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.registration.request import RegistrationRequest
 from VoxelMorphLib.weights.entry import ModelEntry
@@ -46,7 +46,7 @@ def fake_command(body: str) -> list[str]:
 
 def patched_command(code: str) -> list[str]:
     """The real worker after `code` has changed something in its process."""
-    return [sys.executable, "-c", f"from VoxelMorphLib.worker import child\n{code}\nchild.main()"]
+    return [sys.executable, "-c", f"from VoxelMorphLib.worker import child as worker\n{code}\nworker.main()"]
 
 
 def a_job(seconds: float = 1, affine: str = "none", **changes) -> RegistrationRequest:

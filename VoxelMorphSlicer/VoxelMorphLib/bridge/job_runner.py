@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..core.progress import Progress, silent
-from .dependencies import load_torch
+from .install import load_torch
 
 if TYPE_CHECKING:
     from ..registration.request import RegistrationRequest
     from ..registration.result import Registration
-    from .worker import WorkerClient
+    from .background.worker import WorkerClient
 
 
 class JobRunner:

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 from ..core.config import RegistrationOptions
 from ..core.errors import VoxelMorphError
 from ..core.progress import Progress, silent
-from .apply import Application, node_steps
-from .apply_folders import folder_steps
-from .dependencies import Ask, ensure
-from .evaluation import Evaluated, evaluation_steps
-from .jacobian_nodes import jacobian_steps
+from .actions.apply import Application, node_steps
+from .actions.apply_folders import folder_steps
+from .actions.evaluate import Evaluated, evaluation_steps
+from .actions.jacobian import jacobian_steps
+from .actions.register import SceneJob
+from .actions.sequences import Reference, SequenceJob, SequenceResult, register_sequence
+from .background.steps import Steps, finish
+from .install import Ask, ensure, packages_for_model
 from .job_runner import JobRunner
-from .node_maps import image_map
-from .packages import packages_for_model
-from .scene_job import SceneJob
+from .scene.node_maps import image_map
 from .sequence_run import SequenceRun
-from .sequences import Reference, SequenceJob, SequenceResult, register_sequence
-from .steps import Steps, finish
 from .training_logic import TrainingLogic
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from ..registration.result import Registration
     from ..weights.entry import ModelEntry
-    from .worker import JobHandle, WorkerClient
+    from .background.worker import JobHandle, WorkerClient
 
 
 class VoxelMorphLogic(TrainingLogic):

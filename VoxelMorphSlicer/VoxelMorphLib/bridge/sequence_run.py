@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import VoxelMorphError
 from ..core.progress import Progress
-from .sequences import FrameByFrame, SequenceJob, SequenceResult
+from .actions.sequences import FrameByFrame, SequenceJob, SequenceResult
 
 if TYPE_CHECKING:
     from ..registration.result import Registration
-    from .worker import JobHandle, WorkerClient
+    from .background.worker import JobHandle, WorkerClient
 
 
 class SequenceRun:

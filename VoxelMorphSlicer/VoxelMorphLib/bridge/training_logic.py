@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import ConfigError
 from ..core.progress import Progress, silent
-from .dependencies import Ask, ensure
-from .packages import TRAINING
-from .training_process import Failed, Finished, TrainingProcess
+from .background.training_process import Failed, Finished, TrainingProcess
+from .install import TRAINING, Ask, ensure
 
 if TYPE_CHECKING:
     from ..training.config import TrainingConfig
     from ..training.table import Recipe
-    from .curve_nodes import Curves
+    from .scene.curve_nodes import Curves
 
 
 class TrainingLogic:
@@ -70,7 +69,7 @@ class TrainingLogic:
             resume: go on with the training in `config.output_dir`; options that have their defaults stay as they were.
             command: what to start instead of the train command.
         """
-        from .training_settings import arguments_of
+        from .actions.training_settings import arguments_of
 
         return TrainingProcess(arguments_of(config, resume), onProgress, onFinished, onFailed, command)
 
@@ -83,7 +82,7 @@ class TrainingLogic:
         command: Sequence[str] | None = None,
     ) -> TrainingProcess:
         """Read the data and time one step; `onFinished` gets the plan in words. The arguments are those of `train`."""
-        from .training_settings import arguments_of
+        from .actions.training_settings import arguments_of
 
         return TrainingProcess([*arguments_of(config), "--dryRun"], onProgress, onFinished, onFailed, command)
 
@@ -132,6 +131,6 @@ class TrainingLogic:
 
     def curves(self, folder: str | Path) -> Curves:
         """The curves of the training in a folder as tables and charts of the scene; made where there are none."""
-        from .curve_nodes import Curves
+        from .scene.curve_nodes import Curves
 
         return Curves(folder)

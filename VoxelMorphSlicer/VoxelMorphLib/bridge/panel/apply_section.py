@@ -7,7 +7,7 @@ from collections.abc import Callable
 from slicer.i18n import tr as _
 
 from ...core.progress import Progress
-from ..steps import Steps
+from ..background.steps import Steps
 from .folder_choice import FolderChoice
 from .parameters_check import missing_for_apply
 from .sentences import done

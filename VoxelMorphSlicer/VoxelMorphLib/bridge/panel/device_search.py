@@ -9,7 +9,7 @@ import time
 
 from ...core.devices import Device
 from ...core.errors import DeviceError
-from ..child_process import LIBRARY_FOLDER, child_options, python_command
+from ..background.child_process import LIBRARY_FOLDER, child_options, python_command
 
 #: Longest time that the search may take; importing torch from a slow disk is most of it.
 TIME_LIMIT_S = 120.0

@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from ...core.devices import Device
 from ...core.errors import DeviceError
-from ..packages import TORCH, check
+from ..install import TORCH, check
 from .choices import ChoiceBox
 from .device_search import DeviceSearch
 

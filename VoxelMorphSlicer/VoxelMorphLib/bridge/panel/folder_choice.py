@@ -6,7 +6,7 @@ import uuid
 
 import slicer
 
-from ..hierarchy import hierarchy_of
+from ..scene.rollback import hierarchy_of
 
 #: Name under which the subject hierarchy keeps our identifiers; its own numbers change when a scene is loaded.
 UID_NAME = "VoxelMorph"

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import slicer
 from slicer.i18n import tr as _
 
-from ..landmarks import landmark_pairs
-from ..result_nodes import pair_of, set_pair, warnings_of
-from ..segment_layers import check_segments
-from ..steps import Steps
+from ..actions.evaluate import landmark_pairs
+from ..background.steps import Steps
+from ..scene.result_nodes import pair_of, set_pair, warnings_of
+from ..scene.segment_layers import check_segments
 from .outputs import forget_earlier, holds_other_pair
 from .sentences import done
 

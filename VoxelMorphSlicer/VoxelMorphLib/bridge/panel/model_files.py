@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 from ...core.errors import OutputError, WeightsError
 from ...core.progress import Progress, silent
 from ...weights.folders import default_cache_folder
-from ..steps import Steps
+from ..background.steps import Steps
 from .model_texts import size_text
 
 SUFFIXES = (".h5", ".pt", ".safetensors")

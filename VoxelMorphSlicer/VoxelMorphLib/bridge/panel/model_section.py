@@ -16,7 +16,7 @@ from ...weights.folders import BUNDLED_FOLDER, default_cache_folder
 from ...weights.hyper import supports_hyper
 from ...weights.own_models import is_own, remove_from_catalogue
 from ...weights.store import delete_downloaded, downloaded_files, state, unfinished_bytes
-from ..steps import Steps
+from ..background.steps import Steps
 from .choices import ChoiceBox
 from .model_files import SUFFIXES, import_steps, imported_files, remove_imported
 from .model_texts import facts_of, licence_question, title_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import slicer
 
-from ..result_nodes import ATTRIBUTE_PREFIX, pair_of
+from ..scene.result_nodes import ATTRIBUTE_PREFIX, pair_of
 
 #: Parameter of each output of a registration.
 REGISTERED = {"moved": "movedVolume", "forward": "forwardTransform", "inverse": "inverseTransform"}

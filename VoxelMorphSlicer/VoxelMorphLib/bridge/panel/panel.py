@@ -8,7 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...core.errors import DeviceError, OutputError, VoxelMorphError
-from ..steps import Steps
+from ..background.steps import Steps
 from .apply_section import ApplySection
 from .choices import ChoiceBox
 from .device_section import AUTOMATIC, DeviceSection

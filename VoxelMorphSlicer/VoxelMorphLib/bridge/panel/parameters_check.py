@@ -5,7 +5,7 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 from ...core.errors import ImageError
-from ..frames import sequence_of
+from ..scene.frames import sequence_of
 from .follow_up import result_pair
 
 OUTPUTS = ("movedVolume", "forwardTransform", "inverseTransform", "jacobianVolume", "movedSegmentation")

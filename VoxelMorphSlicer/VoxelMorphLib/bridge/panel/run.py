@@ -10,8 +10,8 @@ from slicer.i18n import tr as _
 
 from ...core.config import RegistrationOptions
 from ...core.errors import Cancelled
-from ..result_nodes import warnings_of
-from ..steps import StepRunner, Steps
+from ..background.steps import StepRunner, Steps
+from ..scene.result_nodes import warnings_of
 from . import outputs
 from .follow_up import check_inputs, follow_up
 from .progress_section import ProgressSection

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from slicer.i18n import tr as _
 
 from ...core.errors import MemoryShortError, VoxelMorphError
-from ..packages import note_unloadable
+from ..install import note_unloadable
 
 
 def done(name: str, warnings: Sequence[str] = ()) -> str:

@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from ...cli.train_config import config_json
 from ...core.errors import ConfigError
 from ...training.config import TrainingConfig
-from ..training_settings import parsed
+from ..actions.training_settings import parsed
 from .choices import ChoiceBox
 
 #: Widgets by the option that they show.

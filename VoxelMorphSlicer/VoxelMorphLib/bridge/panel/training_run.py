@@ -8,8 +8,8 @@ from typing import Optional
 import qt
 from slicer.i18n import tr as _
 
-from ..curve_nodes import Curves, show_chart
-from ..training_process import TrainingProcess
+from ..background.training_process import TrainingProcess
+from ..scene.curve_nodes import Curves, show_chart
 from .progress_section import ProgressSection
 
 #: How often the process is asked for news.

@@ -13,8 +13,8 @@ from slicer.i18n import tr as _
 from ...cli.train_config import config_of_json
 from ...core.errors import Cancelled, ConfigError, OutputError, VoxelMorphError
 from ...training.config import TrainingConfig
-from .. import training_settings as settings
-from ..curve_nodes import show_chart
+from ..actions import training_settings as settings
+from ..scene.curve_nodes import show_chart
 from .choices import ChoiceBox
 from .progress_section import ProgressSection
 from .sentences import sentence_of

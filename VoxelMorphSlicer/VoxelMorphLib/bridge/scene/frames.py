@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import slicer
 
-from ..core.errors import ImageError
-from ..core.image import Image
+from ...core.errors import ImageError
+from ...core.image import Image
 from .node_maps import matrix_to_world
 from .volume_nodes import image_from_node
 

@@ -8,26 +8,25 @@ from typing import TYPE_CHECKING, Union
 import numpy as np
 import slicer
 
-from ..core.config import RegistrationOptions
-from ..core.errors import Cancelled, ConfigError, ImageError, OutputError, VoxelMorphError
-from ..core.image import Image
-from ..core.progress import Progress, silent, span
-from ..core.transform import AffineTransform, Transform
-from ..registration.request import RegistrationRequest
-from .frames import BROWSER_CLASS, Frames
-from .hierarchy import place_beside
-from .mask_nodes import mask_from_node
-from .node_maps import scene_map, set_space
-from .result_nodes import set_provenance
-from .rollback import unchanged_on_failure
-from .transform_nodes import transform_to_node
-from .volume_nodes import image_from_node, image_to_node
+from ...core.config import RegistrationOptions
+from ...core.errors import Cancelled, ConfigError, ImageError, OutputError, VoxelMorphError
+from ...core.image import Image
+from ...core.progress import Progress, silent, span
+from ...core.transform import AffineTransform, Transform
+from ...registration.request import RegistrationRequest
+from ..scene.frames import BROWSER_CLASS, Frames
+from ..scene.node_maps import scene_map, set_space
+from ..scene.result_nodes import set_provenance
+from ..scene.rollback import place_beside, unchanged_on_failure
+from ..scene.segment_layers import mask_from_node
+from ..scene.transform_nodes import transform_to_node
+from ..scene.volume_nodes import image_from_node, image_to_node
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..registration.result import Registration
-    from .job_runner import JobRunner
+    from ...registration.result import Registration
+    from ..job_runner import JobRunner
 
 #: What all frames are registered to: the number of a frame, counted from 0, or a volume.
 Reference = Union[int, "slicer.vtkMRMLScalarVolumeNode"]

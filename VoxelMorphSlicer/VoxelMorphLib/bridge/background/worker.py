@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import Cancelled, VoxelMorphError, WorkerError
-from ..core.progress import Progress, silent
-from ..registration.request import RegistrationRequest
-from ..registration.result import Registration
-from ..worker.protocol import PROTOCOL
+from ...core.errors import Cancelled, VoxelMorphError, WorkerError
+from ...core.progress import Progress, silent
+from ...registration.request import RegistrationRequest
+from ...registration.result import Registration
+from ...worker.protocol import PROTOCOL
 from .worker_process import Event, WorkerProcess, worker_command
 
 #: Longest time between two polls that counts as silence of the process, not as absence of the caller.

@@ -1,4 +1,4 @@
-"""All or nothing for a scene: when work on nodes fails, the nodes are as they were."""
+"""Changes of the scene that are undone when they fail, and places of nodes in the subject hierarchy."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import slicer
-
-from .hierarchy import children, hierarchy_of
+import vtk
 
 
 @contextmanager
@@ -77,3 +76,23 @@ def _references(node: slicer.vtkMRMLNode) -> dict[str, list[str]]:
         role: [node.GetNthNodeReferenceID(role, index) for index in range(node.GetNumberOfNodeReferences(role))]
         for role in roles
     }
+
+
+def hierarchy_of(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLSubjectHierarchyNode | None:
+    """The subject hierarchy of a scene that has one; scenes of scripts need not."""
+    return scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
+
+
+def children(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, item: int, recursive: bool = False) -> list[int]:
+    """Items directly under an item, or all below it, in their order."""
+    identifiers = vtk.vtkIdList()
+    hierarchy.GetItemChildren(item, identifiers, recursive)
+    return [identifiers.GetId(index) for index in range(identifiers.GetNumberOfIds())]
+
+
+def place_beside(node: slicer.vtkMRMLNode, example: slicer.vtkMRMLNode) -> None:
+    """Put a node into the folder, study or patient in which `example` lies."""
+    hierarchy = hierarchy_of(example.GetScene())
+    item = hierarchy.GetItemByDataNode(example) if hierarchy is not None else 0
+    if item:
+        hierarchy.CreateItem(hierarchy.GetItemParent(item), node)  # or moves the item that the node has already

@@ -11,7 +11,7 @@ from typing import Any
 import slicer
 import vtk
 
-from ..training.monitors.curves import FILE, columns_of, read_curves
+from ...training.monitors.curves import FILE, columns_of, read_curves
 
 #: Attributes by which the nodes of a training are found again, in saved scenes too.
 FOLDER_ATTRIBUTE, KIND_ATTRIBUTE = "VoxelMorph.TrainingFolder", "VoxelMorph.Curves"

@@ -10,13 +10,13 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from ..core.errors import GeometryError
-from ..core.geometry import Geometry
-from ..core.image_resampling import slab_points, slabs
-from ..core.transform import AffineTransform, CompositeTransform, DisplacementField, Transform
-from .node_geometry import has_voxels, parent_matrix
-from .steps import Steps
+from ...core.errors import GeometryError
+from ...core.geometry import Geometry
+from ...core.image_resampling import slab_points, slabs
+from ...core.transform import AffineTransform, CompositeTransform, DisplacementField, Transform
+from ..background.steps import Steps
 from .transform_nodes import transform_from_node
+from .volume_nodes import has_voxels, parent_matrix
 
 #: Node reference between the forward and the inverse transform of one registration, in both directions.
 PARTNER_ROLE = "voxelMorphInverse"

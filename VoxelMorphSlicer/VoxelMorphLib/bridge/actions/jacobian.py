@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 import slicer
 
-from ..core.errors import OutputError
-from ..core.geometry import Geometry
-from ..core.image import Image
-from ..core.transform import Transform
-from .hierarchy import place_beside
-from .node_maps import plain_map
-from .rollback import unchanged_on_failure
-from .steps import Steps, finish
-from .volume_nodes import i_fastest, image_to_node
+from ...core.errors import OutputError
+from ...core.geometry import Geometry
+from ...core.image import Image
+from ...core.transform import Transform
+from ..background.steps import Steps, finish
+from ..scene.node_maps import plain_map
+from ..scene.rollback import place_beside, unchanged_on_failure
+from ..scene.volume_nodes import i_fastest, image_to_node
 
 
 def jacobian_image(transform: Transform, geometry: Geometry) -> Image:

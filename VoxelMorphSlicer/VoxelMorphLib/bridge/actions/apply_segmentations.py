@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import slicer
 
-from ..core.arrays import bounding_box
-from ..core.errors import OutputError
-from ..core.geometry import Geometry
-from ..core.image import LabelMap
-from ..core.transform import Transform
-from .segment_layers import BINARY, Layer, binary_segmentation, oriented_image, segment_layers
-from .steps import Steps
-from .volume_nodes import i_fastest
+from ...core.arrays import bounding_box
+from ...core.errors import OutputError
+from ...core.geometry import Geometry
+from ...core.image import LabelMap
+from ...core.transform import Transform
+from ..background.steps import Steps
+from ..scene.segment_layers import BINARY, Layer, binary_segmentation, oriented_image, segment_layers
+from ..scene.volume_nodes import i_fastest
 
 
 def segmentation_steps(

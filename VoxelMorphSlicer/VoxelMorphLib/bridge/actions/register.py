@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Optional
 
 import slicer
 
-from ..core.config import RegistrationOptions
-from ..core.errors import ImageError, OutputError
-from ..registration.request import RegistrationRequest
-from .jacobian_nodes import write_jacobian
-from .mask_nodes import mask_from_node
-from .node_maps import holders, is_under, matrix_to_world, scene_map, set_initial
-from .result_nodes import NEW_NODES, check_class, check_targets, pair_of, set_pair, write_registration
-from .rollback import unchanged_on_failure
-from .volume_nodes import image_from_node
+from ...core.config import RegistrationOptions
+from ...core.errors import ImageError, OutputError
+from ...registration.request import RegistrationRequest
+from ..scene.node_maps import holders, is_under, matrix_to_world, scene_map, set_initial
+from ..scene.result_nodes import NEW_NODES, check_class, check_targets, pair_of, set_pair, write_registration
+from ..scene.rollback import unchanged_on_failure
+from ..scene.segment_layers import mask_from_node
+from ..scene.volume_nodes import image_from_node
+from .jacobian import write_jacobian
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..registration.result import Registration
+    from ...registration.result import Registration
 
 #: Output beside those of `write_registration`: the map of local volume changes.
 JACOBIAN = "jacobian"

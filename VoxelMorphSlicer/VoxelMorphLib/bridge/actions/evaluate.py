@@ -1,32 +1,40 @@
-"""How well two volume nodes were registered: similarity, overlap, landmarks, folding and provenance as a table node."""
+"""A registration measured before and after: intensities, structures, landmarks and folds, as rows of a table node."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Optional
 
 import numpy as np
 import slicer
+import vtk
 
-from ..core.arrays import bounding_box
-from ..core.errors import OutputError
-from ..core.geometry import Geometry
-from ..core.image import Image
-from ..core.metrics import correlation, folding, mutual_information, surface_distances, target_registration_error
-from ..core.transform import IDENTITY, Transform
-from ..registration.quality import coarse_grid
-from .hierarchy import place_beside
-from .jacobian_nodes import jacobian_image
-from .landmarks import landmark_pairs
-from .node_maps import holders, image_map, initial_of, matrix_to_world, plain_map, world_map
-from .result_nodes import ATTRIBUTE_PREFIX, warnings_of
-from .result_table import Row, check_table, fill_table
-from .rollback import unchanged_on_failure
-from .steps import Steps
+from ...core.arrays import bounding_box
+from ...core.errors import ImageError, OutputError
+from ...core.geometry import Geometry
+from ...core.image import Image
+from ...core.metrics import correlation, folding, mutual_information, surface_distances, target_registration_error
+from ...core.transform import IDENTITY, Transform
+from ...registration.quality import coarse_grid
+from ..background.steps import Steps
+from ..scene.node_maps import (
+    SceneTransform,
+    holders,
+    image_map,
+    initial_of,
+    matrix_to_world,
+    plain_map,
+    transform_to_world,
+    world_map,
+)
+from ..scene.result_nodes import ATTRIBUTE_PREFIX, warnings_of
+from ..scene.rollback import place_beside, unchanged_on_failure
+from ..scene.volume_nodes import image_from_node
+from .jacobian import jacobian_image
 from .structures import Sampler, Structure, matched, structures_from_node
-from .volume_nodes import image_from_node
 
 #: Attributes of a forward transform that hold what the registration measured.
 FOLDING_FIGURES = ("FoldedVoxels", "FoldedPercent", "JacobianMin", "JacobianMax")
@@ -250,3 +258,118 @@ def _provenance(forward: slicer.vtkMRMLTransformNode) -> Iterator[Row]:
         values = [forward.GetAttribute(f"{ATTRIBUTE_PREFIX}{attribute}") for attribute in attributes]
         yield from (Row(measure, after=value) for value in [v for v in values if v][:1])
     yield from (Row("Warning", after=text) for text in warnings_of(forward))
+
+
+COLUMNS = ("Measure", "Structure", "Before", "After", "Unit")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line.
+
+    Args:
+        measure: what was measured.
+        structure: of which structure or landmark; empty for the whole image.
+        before, after: the registration; a number, a text, or None for an empty cell.
+        unit: of both.
+    """
+
+    measure: str
+    structure: str = ""
+    before: float | str | None = None
+    after: float | str | None = None
+    unit: str = ""
+
+
+def check_table(table: slicer.vtkMRMLNode | None) -> None:
+    """Refuse a node that cannot receive a table.
+
+    Raises:
+        OutputError: it is of another class, or left the scene.
+    """
+    if table is not None and not isinstance(table, slicer.vtkMRMLTableNode):
+        raise OutputError(f"{table.GetName()} is a {table.GetClassName()} and cannot hold results. Choose a table.")
+    if table is not None and table.GetScene() is None:
+        raise OutputError(f"{table.GetName()} is no longer in the scene. Choose another table.")
+
+
+def fill_table(rows: Iterable[Row], table: slicer.vtkMRMLTableNode) -> None:
+    """Replace the content of a table node; all columns are texts, so that an empty cell is empty."""
+    rows = list(rows)
+    content = vtk.vtkTable()
+    for name in COLUMNS:
+        column = vtk.vtkStringArray()
+        column.SetName(name)
+        for row in rows:
+            column.InsertNextValue(_text(getattr(row, name.lower())))
+        content.AddColumn(column)
+    with slicer.util.NodeModify(table):
+        if hasattr(table, "SetUseColumnTitleAsColumnHeader"):  # Slicer 5.12 and later
+            table.SetUseColumnTitleAsColumnHeader(True)
+        else:
+            table.SetUseColumnNameAsColumnHeader(True)
+        table.SetAndObserveTable(content)
+
+
+def _text(value: float | str | None) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return str(value) if isinstance(value, (str, int)) else f"{value:.4g}"
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkPairs:
+    """Landmarks that were marked in both images.
+
+    Args:
+        names: of the pairs.
+        fixed, moving: (P, 3), RAS mm of the world of each image.
+    """
+
+    names: tuple[str, ...]
+    fixed: np.ndarray
+    moving: np.ndarray
+
+
+def landmark_pairs(
+    fixed: slicer.vtkMRMLMarkupsNode,
+    moving: slicer.vtkMRMLMarkupsNode,
+    *under: slicer.vtkMRMLTransformNode | None,
+) -> LandmarkPairs:
+    """Pair the placed points of two markups nodes by their labels where these agree, else by their order.
+
+    Args:
+        fixed, moving: markups drawn on the fixed and on the moving image.
+        under: transforms that do not count where `moving` lies under them.
+
+    Raises:
+        ImageError: no points, or lists that cannot be paired.
+    """
+    first, second = _placed(fixed), _placed(moving, *under)
+    names = [name for name, _position in first]
+    others = dict(second)
+    if len(others) == len(second) == len(first) and set(names) == set(others):
+        second = [(name, others[name]) for name in names]
+    elif len(first) != len(second):
+        raise ImageError(
+            f"{fixed.GetName()} has {len(first)} placed points and {moving.GetName()} {len(second)}. "
+            "Mark the same landmarks in both, with the same labels or in the same order."
+        )
+    if not first:
+        raise ImageError(f"{fixed.GetName()} and {moving.GetName()} have no placed points. Mark landmarks first.")
+    positions = [np.array([position for _name, position in points]) for points in (first, second)]
+    return LandmarkPairs(tuple(names), *positions)
+
+
+def _placed(
+    node: slicer.vtkMRMLMarkupsNode, *under: slicer.vtkMRMLTransformNode | None
+) -> list[tuple[str, np.ndarray]]:
+    """Label and world position of each point that has one."""
+    indices = [
+        index
+        for index in range(node.GetNumberOfControlPoints())
+        if node.GetNthControlPointPositionStatus(index) == node.PositionDefined
+    ]
+    own = np.array([node.GetNthControlPointPosition(index) for index in indices]).reshape(-1, 3)
+    world = SceneTransform(transform_to_world(node, *under)).apply_to_points(own)
+    return [(node.GetNthControlPointLabel(index), position) for index, position in zip(indices, world)]

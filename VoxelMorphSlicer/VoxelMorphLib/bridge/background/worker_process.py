@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import OutputError, VoxelMorphError, WorkerError
-from ..registration.request import RegistrationRequest
-from ..registration.result import Registration
-from ..worker.files import bytes_needed, read_registration, remove_folder, write_request
-from ..worker.protocol import LONGEST_LINE, Message, decode, encode, error_of
+from ...core.errors import OutputError, VoxelMorphError, WorkerError
+from ...registration.request import RegistrationRequest
+from ...registration.result import Registration
+from ...worker.files import bytes_needed, read_registration, remove_folder, write_request
+from ...worker.protocol import LONGEST_LINE, Message, decode, encode, error_of
 from .child_process import child_options, end_group, python_command
 
 #: Bytes of the process's standard error that are kept.

@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from ..cli.common import BAD_INPUT, DONE, INTERRUPTED
-from ..core.errors import Cancelled, VoxelMorphError, WorkerError
-from ..core.progress import Progress, silent
+from ...cli.common import BAD_INPUT, DONE, INTERRUPTED
+from ...core.errors import Cancelled, VoxelMorphError, WorkerError
+from ...core.progress import Progress, silent
 from .child_process import child_options, end_group, python_command
 
 #: Called with the lines that the command printed beside its progress.

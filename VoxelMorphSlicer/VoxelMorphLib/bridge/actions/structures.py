@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
-from ..core.errors import ImageError
-from ..core.geometry import Geometry
-from ..core.image import LabelMap
-from ..core.transform import Transform
-from .node_maps import matrix_to_world
-from .segment_layers import binary_segmentation, segment_layers
-from .volume_nodes import label_map_from_node
+from ...core.errors import ImageError
+from ...core.geometry import Geometry
+from ...core.image import LabelMap
+from ...core.transform import Transform
+from ..scene.node_maps import matrix_to_world
+from ..scene.segment_layers import binary_segmentation, segment_layers
+from ..scene.volume_nodes import label_map_from_node
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..weights.folders import default_cache_folder
+from ...weights.folders import default_cache_folder
 
-LIBRARY_FOLDER = Path(__file__).resolve().parents[2]
+LIBRARY_FOLDER = Path(__file__).resolve().parents[3]
 
 
 def python_command() -> list[str]:

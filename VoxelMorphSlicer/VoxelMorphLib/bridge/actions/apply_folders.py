@@ -7,12 +7,11 @@ from collections.abc import Callable
 
 import slicer
 
-from ..core.errors import OutputError
-from ..core.progress import Progress, silent
+from ...core.errors import OutputError
+from ...core.progress import Progress, silent
+from ..background.steps import Steps, finish
+from ..scene.rollback import children, hierarchy_of, unchanged_on_failure
 from .apply import Application, can_be_moved
-from .hierarchy import children, hierarchy_of
-from .rollback import unchanged_on_failure
-from .steps import Steps, finish
 
 
 def apply_to_folder(item: int, application: Application, progress: Progress = silent) -> list[slicer.vtkMRMLNode]:

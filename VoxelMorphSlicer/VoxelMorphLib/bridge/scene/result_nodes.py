@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 import slicer
 
-from ..core.errors import GeometryError, OutputError
-from ..core.geometry import Geometry
-from ..core.image import Image
-from ..core.transform import AffineTransform, Transform
-from .hierarchy import place_beside
-from .node_geometry import has_voxels, own_affine, volume_geometry
+from ...core.errors import GeometryError, OutputError
+from ...core.geometry import Geometry
+from ...core.image import Image
+from ...core.transform import AffineTransform, Transform
 from .node_maps import SPACE_ATTRIBUTE, set_partners, set_space
-from .rollback import unchanged_on_failure
+from .rollback import place_beside, unchanged_on_failure
 from .transform_nodes import transform_to_node
-from .volume_nodes import image_to_node, show_like
+from .volume_nodes import has_voxels, image_to_node, own_affine, show_like, volume_geometry
 
 if TYPE_CHECKING:
-    from ..registration.result import Registration
+    from ...registration.result import Registration
 
 ATTRIBUTE_PREFIX = "VoxelMorph."
 

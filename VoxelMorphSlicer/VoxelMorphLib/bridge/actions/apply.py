@@ -8,16 +8,14 @@ from functools import partial
 
 import slicer
 
-from ..core.errors import GeometryError, OutputError
-from ..core.geometry import Geometry
-from .apply_points import apply_to_points
+from ...core.errors import GeometryError, OutputError
+from ...core.geometry import Geometry
+from ..background.steps import Steps, finish
+from ..scene.node_maps import holders, image_map, matrix_to_world, plain_map, transform_to_world, world_map
+from ..scene.rollback import place_beside, unchanged_on_failure
+from ..scene.volume_nodes import volume_geometry
+from .apply_nodes import apply_to_points, volume_steps
 from .apply_segmentations import segmentation_steps
-from .apply_volumes import volume_steps
-from .hierarchy import place_beside
-from .node_geometry import volume_geometry
-from .node_maps import holders, image_map, matrix_to_world, plain_map, transform_to_world, world_map
-from .rollback import unchanged_on_failure
-from .steps import Steps, finish
 
 #: What can be carried along; everything else in a folder is left out.
 KINDS = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode", "vtkMRMLModelNode", "vtkMRMLMarkupsNode")

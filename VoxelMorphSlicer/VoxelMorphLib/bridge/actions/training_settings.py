@@ -7,11 +7,11 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
-from ..cli.train_config import DEFAULT_RECIPE, absolute, config_of_json
-from ..cli.train_options import changed_options, options_of
-from ..core.errors import ConfigError
-from ..training.config import TrainingConfig
-from ..training.table import RECIPES, make_config
+from ...cli.train_config import DEFAULT_RECIPE, absolute, config_of_json
+from ...cli.train_options import changed_options, options_of
+from ...core.errors import ConfigError
+from ...training.config import TrainingConfig
+from ...training.table import RECIPES, make_config
 
 #: Where a training leaves its checkpoints; `training.checkpoint` has the same names, but imports torch.
 CHECKPOINTS, BEST, LAST = "checkpoints", "best.pt", "last.pt"
