@@ -33,7 +33,7 @@ def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def torchrun(config, processes: int = 2) -> subprocess.CompletedProcess[str]:
     """Train with several processes on this machine."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={launch}"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
     return run_python(*launcher, tiny_training.__file__, config.to_json())
 
 

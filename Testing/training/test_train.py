@@ -121,6 +121,12 @@ def test_a_damaged_checkpoint_does_not_start_a_training(a_file_config, tmp_path)
         assemble(a_file_config(init_weights=str(tmp_path / "torn.pt")))
 
 
+def test_a_file_of_foreign_tensors_does_not_start_a_training(a_file_config, tmp_path):
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "foreign.pt")
+    with pytest.raises(WeightsError, match=r"foreign\.pt is no VoxelMorph file"):
+        assemble(a_file_config(init_weights=str(tmp_path / "foreign.pt")))
+
+
 def test_a_missing_package_is_named(a_file_config, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "lightning_fabric", None)
     with pytest.raises(DependencyError, match="pip install lightning-fabric"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from support.tiny_training import assert_same_weights, tiny_trainer
-from VoxelMorphLib.core.errors import Cancelled
+from VoxelMorphLib.core.errors import Cancelled, TrainingStopped
 from VoxelMorphLib.training.checkpoint import load_checkpoint, trained_weights
 from VoxelMorphLib.training.monitors.curves import Monitor, read_curves
 
@@ -45,7 +45,7 @@ def test_a_stopped_training_resumes_as_if_it_had_not_stopped(a_config, values, s
         if round(fraction * 12) == stop:
             raise Cancelled("enough")
 
-    with pytest.raises(Cancelled, match=f"after step {stop} of 12"):
+    with pytest.raises(TrainingStopped, match=f"after step {stop} of 12"):
         tiny_trainer(a_config("parts", **values), progress=stopper, curves=True).run()
     second = tiny_trainer(a_config("parts", **values), resume=True, curves=True)
     result = second.run()

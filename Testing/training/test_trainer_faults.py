@@ -16,8 +16,8 @@ from support import tiny_training
 from support.tiny_training import TinyConfig, assert_same_weights, tiny_trainer
 from VoxelMorphLib.core.errors import ConfigError, DeviceError, OutputError, TrainingError, WeightsError
 from VoxelMorphLib.core.io import files
-from VoxelMorphLib.training.checkpoint import load_checkpoint, save_checkpoint
-from VoxelMorphLib.training.trainer import train
+from VoxelMorphLib.training.checkpoint import NoCheckpointError, load_checkpoint, save_checkpoint
+from VoxelMorphLib.training.trainer import StopRequest, train
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,11 +60,18 @@ def test_an_ended_process_resumes_to_identical_weights(a_config, number):
     if number == signal.SIGKILL:
         assert child.returncode == -signal.SIGKILL
     else:
-        assert f"Cancelled: Stopped after step {step} of 2000" in errors
+        assert f"TrainingStopped: Stopped after step {step} of 2000" in errors
     config = replace(config, epochs=step // 4 + 2)
     resumed = tiny_trainer(config, resume=True)
     resumed.run()
     assert_same_weights(resumed.task.network.state_dict(), a_whole_run(a_config, config.epochs))
+
+
+def test_a_second_ctrl_c_ends_at_once_and_tells_what_is_left():
+    with pytest.raises(KeyboardInterrupt, match="A checkpoint that was written before is whole"), StopRequest() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.asked
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_a_loss_that_is_not_finite_names_the_files_and_spares_the_weights(a_config):
@@ -162,8 +169,9 @@ def test_a_damaged_checkpoint_is_refused(a_config, damage):
     else:
         torch.save({"weights": torch.zeros(3)} if damage == "foreign" else Path, trainer.last)
     reason = {"torn": "damaged", "foreign": "no checkpoint", "empty": "is empty", "code": "could run programs"}
-    with pytest.raises(WeightsError, match=reason[damage].replace(" ", r"\s")):
+    with pytest.raises(WeightsError, match=reason[damage].replace(" ", r"\s")) as raised:
         load_checkpoint(trainer.last)
+    assert isinstance(raised.value, NoCheckpointError) == (damage == "foreign")
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):

@@ -70,4 +70,8 @@ class WorkerError(VoxelMorphError, RuntimeError):
 
 
 class Cancelled(VoxelMorphError):
-    """The user stopped the work; nothing was written."""
+    """The user stopped the work. Nothing was written, unless a subclass or the stopped function says what was kept."""
+
+
+class TrainingStopped(Cancelled):
+    """A training was stopped after a step and saved: its last checkpoint holds everything, so it can be resumed."""

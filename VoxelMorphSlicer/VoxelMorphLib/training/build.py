@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from pathlib import Path
 
 import torch
 
-from ..core.errors import ConfigError, WeightsError
+from ..core.errors import ConfigError
 from ..weights.load import load_network
-from .checkpoint import fill, load_checkpoint, trained_weights
+from .checkpoint import NoCheckpointError, fill, load_checkpoint, trained_weights
 from .config import TrainingConfig
 from .data.case import Intensities
 from .data.training_data import TrainingData
@@ -75,10 +75,10 @@ def start_from(task: Task, path: str) -> None:
     """
     if path.endswith(".pt"):
         try:
-            weights: Any = trained_weights(load_checkpoint(path))
-        except WeightsError as error:
-            if "no checkpoint" not in str(error):
-                raise
+            weights = trained_weights(load_checkpoint(path))
+        except NoCheckpointError:
+            pass  # a file of weights alone
         else:
-            return fill(task.network, weights, path)
-    return task.start_from(load_network(path)[0], path)
+            fill(task.network, weights, Path(path))
+            return
+    task.start_from(load_network(path)[0], path)

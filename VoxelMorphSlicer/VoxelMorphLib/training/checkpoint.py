@@ -23,6 +23,10 @@ FOLDER, LAST, BEST = "checkpoints", "last.pt", "best.pt"
 _REMEDY = "Choose a last.pt or best.pt that a training wrote, or train anew in another folder."
 
 
+class NoCheckpointError(WeightsError):
+    """A file of tensors holds something else than a checkpoint, perhaps the weights of a network alone."""
+
+
 def save_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
     """Write a checkpoint in the place of an older one, which stays when anything fails.
 
@@ -49,12 +53,13 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         sums of an epoch that is not over. Files of earlier versions lack "rate", and "intensities" in "facts".
 
     Raises:
-        WeightsError: the file is missing, torn or no checkpoint.
+        NoCheckpointError: the file holds something else.
+        WeightsError: the file is missing or damaged, or another version wrote it.
     """
     path = check_readable(path, WeightsError)
     checkpoint = read_torch_file(path, _REMEDY)
     if not isinstance(checkpoint, dict) or not set(KEYS) <= set(checkpoint):
-        raise WeightsError(f"{path} is no checkpoint of a training. {_REMEDY}")
+        raise NoCheckpointError(f"{path} is no checkpoint of a training. {_REMEDY}")
     if checkpoint["format"] != FORMAT:
         raise WeightsError(
             f"{path} has the checkpoint format {checkpoint['format']!r}; this version reads {FORMAT}. "

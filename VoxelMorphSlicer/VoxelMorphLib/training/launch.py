@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..core.devices import resolve_device
-from ..core.errors import Cancelled, ConfigError, DependencyError, TrainingError
+from ..core.errors import ConfigError, DependencyError, TrainingError, TrainingStopped
 from .config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def parting(fabric: Any) -> Iterator[None]:
         yield
     except BaseException as error:
         children = _taken_over(fabric)
-        if isinstance(error, Cancelled):
+        if isinstance(error, TrainingStopped):
             _wait_for_others(fabric)
         _let_go(error)
         if _is_of_the_group(error):

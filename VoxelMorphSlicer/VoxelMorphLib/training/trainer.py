@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ..core.errors import Cancelled, ConfigError, DeviceError, OutputError, TrainingError
+from ..core.errors import Cancelled, ConfigError, DeviceError, OutputError, TrainingError, TrainingStopped
 from ..core.progress import Progress, silent
 from .build import assemble
 from .checkpoint import (
@@ -104,10 +104,10 @@ class Trainer:
         """Train to the last epoch, or until the patience ends.
 
         Raises:
-            Cancelled: stopped by Ctrl-C, SIGTERM or `progress`; the last checkpoint holds everything.
             DeviceError: the device has too little memory.
             OutputError: a checkpoint or a table cannot be written; older ones are intact.
             TrainingError: a loss or a gradient became NaN or infinite; older checkpoints are intact.
+            TrainingStopped: by Ctrl-C, SIGTERM or `progress`; the last checkpoint holds everything.
         """
         self._make_folder()
         self._tell("begin", self.epoch, self.config.epochs)
@@ -148,7 +148,7 @@ class Trainer:
                 self._report()
             if self._look(interrupted=step_batches is None):
                 self._save(self.last)
-                raise Cancelled(
+                raise TrainingStopped(
                     f"Stopped after step {self.step} of {self.config.steps}. {self.last} holds everything; resume the "
                     "training to go on."
                 )
@@ -356,7 +356,9 @@ class StopRequest:
                 os._exit(0)
             return
         if self.asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(
+                "Ended at once. A checkpoint that was written before is whole; resume goes on from it."
+            )
         self.asked = True
 
 
