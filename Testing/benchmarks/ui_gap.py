@@ -50,13 +50,13 @@ def measure_ui_gap(settings: Settings) -> list[Row]:
 
 
 def _gaps_of_a_click(settings: Settings) -> list[Gap]:
-    from support.mrml_scene import the_application
-    from support.qt_standin.fixtures import MODULE_FILE
-    from support.qt_standin.installation import installed
+    from slicer_standin.headless import the_application
+    from slicer_standin.installation import installed
+    from support.shared_data import MODULE_FILE
 
     headless = the_application()
     with installed(headless):
-        from support.qt_standin.panel import Panel
+        from slicer_standin.panel import Panel
 
         panel = Panel(MODULE_FILE)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.mrml_scene import application, scene
+from slicer_standin.headless import application, scene
 
 __all__ = ["application", "scene"]
 

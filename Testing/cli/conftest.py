@@ -1,5 +1,5 @@
 """The headless Slicer scene for every test of this folder."""
 
-from support.mrml_scene import application, scene
+from slicer_standin.headless import application, scene
 
 __all__ = ["application", "scene"]

@@ -15,8 +15,8 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
 import vtk
+from slicer_standin.panel import spin
 from support.panel_runs import SMALL, a_process, give, import_weights, is_idle, sentence_after_register, the_sentence
-from support.qt_standin.panel import spin
 from support.scene_content import content
 from VoxelMorphLib.bridge.background.worker import WorkerClient
 from VoxelMorphLib.core.devices import Device

@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
+from slicer_standin.panel import spin
 from support.panel_runs import is_idle
-from support.qt_standin.panel import spin
 
 
 def test_the_run_ends_and_nothing_is_added(ready, scripted, scene):

@@ -68,11 +68,11 @@ def test_the_module_has_a_help_text(panel):
 _OPEN = """
 import sys
 sys.path[:0] = [{testing!r}]
-from support.mrml_scene import the_application
-from support.qt_standin.installation import installed
+from slicer_standin.headless import the_application
+from slicer_standin.installation import installed
 with installed(the_application()):
     from pathlib import Path
-    from support.qt_standin.panel import Panel
+    from slicer_standin.panel import Panel
     panel = Panel(Path({module!r}))
     assert "VoxelMorphLib.bridge.panel.panel" in sys.modules
     {more}

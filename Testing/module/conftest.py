@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 import pytest
-from support.qt_standin.fixtures import MODULE_FILE, application, dialogs, scene
+from slicer_standin.fixtures import application, dialogs, scene
+from support.shared_data import MODULE_FILE
 
 __all__ = ["application", "dialogs", "module", "scene"]
 
@@ -13,7 +14,7 @@ __all__ = ["application", "dialogs", "module", "scene"]
 @pytest.fixture
 def module(scene, dialogs):
     """VoxelMorphSlicer.py as a Python module; its panel is not opened."""
-    from support.qt_standin.module_factory import load_module, unload_module
+    from slicer_standin.scripted_module import load_module, unload_module
 
     loaded = load_module(MODULE_FILE)
     yield sys.modules["VoxelMorphSlicer"]

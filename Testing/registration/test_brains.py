@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from support.mrml_scene import application, scene  # noqa: F401
+from slicer_standin.headless import application, scene  # noqa: F401
 from support.shared_data import REPOSITORY, data_folder, weights_folder
 from VoxelMorphLib.cli.register import main
 from VoxelMorphLib.core.io.images import read_label_map

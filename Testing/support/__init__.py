@@ -1,1 +1,1 @@
-"""Stand-ins, scenes and sample volumes that the tests share."""
+"""Small networks, made-up workers and sample volumes that the tests share."""

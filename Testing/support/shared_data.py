@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+MODULE_FILE = REPOSITORY / "VoxelMorphSlicer" / "VoxelMorphSlicer.py"
 
 
 def _folder(variable: str, name: str) -> Path:

@@ -85,8 +85,8 @@ def test_hidden_child_classes_are_not_listed(selector, scene):
 
 def test_nodes_are_listed_by_attribute(selector):
     one, _other = add_volumes("one", "other")
-    one.SetAttribute("ModuleName", "VoxelMorph")
-    selector.addAttribute("vtkMRMLScalarVolumeNode", "ModuleName", "VoxelMorph")
+    one.SetAttribute("ModuleName", "Demo")
+    selector.addAttribute("vtkMRMLScalarVolumeNode", "ModuleName", "Demo")
     assert (selector.nodeCount(), selector.nodeFromIndex(0)) == (1, one)
     selector.removeAttribute("vtkMRMLScalarVolumeNode", "ModuleName")
     assert selector.nodeCount() == 2

@@ -7,14 +7,14 @@ import types
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from . import ctk_widgets, hierarchy_combo_box, mrml_widgets, node_combo_box, table_view
+from . import ctk_widgets, mrml_widgets, selectors
 from .declare import STAND_INS
 from .strict import StrictMeta, strict
 from .ui_loader import QUiLoader
 from .values import EnumType, is_enumeration
 
 #: Loaded for the stand-ins that they declare.
-WIDGETS = (ctk_widgets, hierarchy_combo_box, mrml_widgets, node_combo_box, table_view)
+WIDGETS = (ctk_widgets, mrml_widgets, selectors)
 
 
 class _QtNamespace:

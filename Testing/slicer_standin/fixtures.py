@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ..mrml_scene import the_application
-from ..shared_data import REPOSITORY
-
-MODULE_FILE = REPOSITORY / "VoxelMorphSlicer" / "VoxelMorphSlicer.py"
+from .headless import the_application
 
 
 @pytest.fixture(scope="package")
@@ -31,8 +28,7 @@ def scene(application) -> Iterator:
     """The empty scene and no settings; the test fails when a slot raised, or when VTK or MRML reported an error."""
     import slicer
 
-    from .errors import recording
-    from .signals import disconnect_all
+    from .signals import disconnect_all, recording
     from .strict import forget_deleted
 
     application.scene.Clear(0)
@@ -57,15 +53,21 @@ def dialogs(application, monkeypatch):
     assert not made.unanswered, f"the test does not answer these dialogs: {made.unanswered}"
 
 
+@pytest.fixture(scope="session")
+def module_file() -> Path:
+    """The Python file of the module that `a_module_widget()` opens; an extension's conftest overrides this fixture."""
+    raise LookupError("No module to open. Define the fixture `module_file`, or call a_module_widget(path).")
+
+
 @pytest.fixture
-def a_module_widget(scene, dialogs) -> Iterator[Callable]:
-    """Opens module panels, closed after the test: `a_module_widget()` is the `Panel` of VoxelMorphSlicer."""
+def a_module_widget(scene, dialogs, request) -> Iterator[Callable]:
+    """Opens module panels, closed after the test: `a_module_widget()` is the `Panel` of `module_file`."""
     from .panel import Panel
 
     opened = []
 
-    def open_module(path: Path = MODULE_FILE) -> Panel:
-        opened.append(Panel(path))
+    def open_module(path: Path | None = None) -> Panel:
+        opened.append(Panel(path or request.getfixturevalue("module_file")))
         return opened[-1]
 
     yield open_module

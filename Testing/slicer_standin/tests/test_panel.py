@@ -11,8 +11,9 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed", exc_type=ImportError)
 
 import slicer
-from support.qt_standin.errors import slot_errors
-from support.qt_standin.panel import spin, spin_until
+
+from slicer_standin.panel import spin, spin_until
+from slicer_standin.signals import slot_errors
 
 DEMO = Path(__file__).parent / "standin_demo" / "StandInDemo.py"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import slicer
 
-from .module_factory import load_module, open_panel, set_entered, unload_module
+from .scripted_module import load_module, open_panel, set_entered, unload_module
 
 #: What the items of the menu of a node selector need and do.
 _MENU = {

@@ -16,7 +16,6 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
-from VoxelMorphLib.bridge.panel.configuration import GuiConnection
 
 
 class StandInDemo(ScriptedLoadableModule):
@@ -46,6 +45,24 @@ class StandInDemoParameterNode:
     interpolation: Annotated[str, Choice(["linear", "nearest"])] = "nearest"
     mode: Mode = Mode.EXACT
     comment: str = "none"
+
+
+class GuiConnection:
+    """`connectGui`, and a `disconnectGui` that also ends what Slicer 5.10 leaves behind: its observer of the node."""
+
+    def __init__(self, parameters, ui):
+        self._parameters, self._observers = parameters, []
+        add = parameters.AddObserver
+        parameters.AddObserver = lambda *arguments: self._observers.append(add(*arguments)) or self._observers[-1]
+        try:
+            self._tag = parameters.connectGui(ui)
+        finally:
+            del parameters.AddObserver
+
+    def close(self):
+        self._parameters.disconnectGui(self._tag)
+        for tag in self._observers:  # VTK ignores those that are gone
+            self._parameters.RemoveObserver(tag)
 
 
 class StandInDemoWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -98,7 +115,7 @@ class StandInDemoWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def disconnectParameters(self):
         if self.parameters is not None:
-            self.gui.close()  # also what Slicer 5.10 would leave behind
+            self.gui.close()
             self.removeObserver(self.parameters, vtk.vtkCommand.ModifiedEvent, self.updateButtons)
             self.parameters = None
 

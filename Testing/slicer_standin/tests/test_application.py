@@ -12,7 +12,8 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed", exc_type=ImportError)
 
 import slicer
-from support.qt_standin.installation import slicer_sources
+
+from slicer_standin.installation import slicer_sources
 
 
 @pytest.fixture
@@ -55,8 +56,8 @@ def test_the_version_can_be_asked_for(scene):
 
 def test_settings_last_for_one_test(scene):
     assert slicer.app.settings().allKeys() == ()
-    slicer.app.userSettings().setValue("VoxelMorph/Test", "kept")
-    assert slicer.util.settingsValue("VoxelMorph/Test", "") == "kept"
+    slicer.app.userSettings().setValue("Demo/Test", "kept")
+    assert slicer.util.settingsValue("Demo/Test", "") == "kept"
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz"])
@@ -96,7 +97,7 @@ def test_connections_to_the_application_end_with_the_test(scene):
 
 
 def test_messages_are_remembered(scene, dialogs):
-    slicer.util.errorDisplay("It failed", windowTitle="VoxelMorph")
+    slicer.util.errorDisplay("It failed", windowTitle="Demo")
     slicer.util.infoDisplay("It worked")
     assert [(item.kind, item.text) for item in dialogs.asked] == [
         ("errorDisplay", "It failed"),

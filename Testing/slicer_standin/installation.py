@@ -14,12 +14,8 @@ from pathlib import Path
 
 import pytest
 
-#: What slicer-core lacks: our imitations, or Slicer's own files where SLICER_PY names their folder.
-_IMITATIONS = {
-    "i18n": "support.qt_standin.translation",
-    "ScriptedLoadableModule": "support.qt_standin.scripted_module",
-    "parameterNodeWrapper": "support.qt_standin.parameter_node",
-}
+#: What slicer-core lacks: the imitations in `base_python`, or Slicer's own files where SLICER_PY names their folder.
+_IMITATIONS = ("i18n", "ScriptedLoadableModule", "parameterNodeWrapper")
 _SLICER_FILES = ("util", *_IMITATIONS)
 #: Classes without stand-in that slicer.parameterNodeWrapper compares widgets with.
 _COMPARED = ("qMRMLRangeWidget", "qMRMLSliderWidget", "qMRMLSpinBox")
@@ -42,7 +38,7 @@ def _qt_application(headless):
     """The one QApplication of the process."""
     _keep_constants()
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    from .slicer_application import qSlicerApplication
+    from .application import qSlicerApplication
 
     return qSlicerApplication(headless)
 
@@ -106,8 +102,8 @@ def _modules(headless) -> types.ModuleType:
 
 def _install_python_files(slicer, patch: pytest.MonkeyPatch) -> None:
     if slicer_sources() is None:
-        for name, imitation in _IMITATIONS.items():
-            module = importlib.import_module(imitation)
+        for name in _IMITATIONS:
+            module = importlib.import_module(f".base_python.{name}", __package__)
             patch.setitem(sys.modules, f"slicer.{name}", module)
             patch.setattr(slicer, name, module, raising=False)
         return

@@ -1,4 +1,4 @@
-"""Base classes of scripted modules, as far as our module relies on them."""
+"""Base classes of scripted modules, as far as the modules tested here rely on them."""
 
 from __future__ import annotations
 

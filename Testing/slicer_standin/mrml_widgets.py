@@ -1,4 +1,4 @@
-"""qMRMLTableView: the cells of a table node."""
+"""qMRML widgets that show or hand on the scene: qMRMLWidget, qSlicerWidget and qMRMLTableView."""
 
 from __future__ import annotations
 
@@ -6,9 +6,39 @@ from PySide6 import QtGui, QtWidgets
 from PySide6.QtCore import Property, Signal
 
 from .declare import stand_in
-from .mrml_widgets import SCENE_CHANGED
-from .observations import Observations
-from .strict import emit, inner, strict
+from .strict import Strict, emit, inner, raw_attribute, strict
+
+SCENE_CHANGED = "mrmlSceneChanged(vtkMRMLScene*)"
+
+
+@stand_in(methods=["setMRMLScene", "mrmlScene"], signals=[SCENE_CHANGED])
+class qMRMLWidget(strict(QtWidgets.QWidget)):
+    """A widget that hands its scene on."""
+
+    mrmlSceneChanged = Signal(object)
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._scene = None
+
+    def mrmlScene(self):
+        """The scene, or None."""
+        return self._scene
+
+    def setMRMLScene(self, scene) -> None:
+        """Tell everybody connected, when it is another scene."""
+        if scene is not self._scene:
+            self._scene = scene
+            emit(self, "mrmlSceneChanged", scene)
+
+
+@stand_in(methods=["setMRMLScene"], signals=[SCENE_CHANGED])
+class qSlicerWidget(qMRMLWidget):
+    """Like qMRMLWidget, but its `mrmlScene` is a plain C++ method that Python does not see."""
+
+    def mrmlScene(self):
+        """Hidden from module code."""
+        return self._scene
 
 
 @stand_in(
@@ -67,3 +97,26 @@ class qMRMLTableView(strict(QtWidgets.QTableView)):
         self._row_locked = locked
 
     firstRowLocked = Property(bool, lambda self: self._row_locked, setFirstRowLocked)
+
+
+class Observations:
+    """What one widget observes.
+
+    Args:
+        widget: when Qt deletes it, all observations end.
+    """
+
+    def __init__(self, widget: Strict):
+        self._observed = []
+        raw_attribute(widget, "destroyed").connect(self.clear)
+
+    def add(self, item, *events_and_callback) -> None:
+        """`add(scene, event, ..., callback)`."""
+        *events, callback = events_and_callback
+        self._observed += [(item, item.AddObserver(event, callback)) for event in events]
+
+    def clear(self, *_deleted) -> None:
+        """Observe nothing."""
+        for item, tag in self._observed:
+            item.RemoveObserver(tag)
+        self._observed.clear()

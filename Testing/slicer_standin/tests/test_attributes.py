@@ -171,7 +171,7 @@ def test_enumerations_have_unscoped_values(qt):
 def test_settings_are_kept_during_the_run(qt):
     import slicer
 
-    slicer.app.settings().setValue("VoxelMorph/Test", "kept")
-    assert slicer.util.settingsValue("VoxelMorph/Test", "") == "kept"
-    slicer.app.settings().remove("VoxelMorph/Test")
-    assert not qt.QSettings().contains("VoxelMorph/Test")
+    slicer.app.settings().setValue("Demo/Test", "kept")
+    assert slicer.util.settingsValue("Demo/Test", "") == "kept"
+    slicer.app.settings().remove("Demo/Test")
+    assert not qt.QSettings().contains("Demo/Test")

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed", exc_type=ImportError)
 
 from PySide6 import QtCore, QtWidgets
-from support.qt_standin import modules, slicer_application, slicer_module
-from support.qt_standin.declare import STAND_INS, stand_in
-from support.qt_standin.headers import undeclared
-from support.qt_standin.strict import strict
-from support.shared_data import harness_folder
+
+from slicer_standin import application, modules, scripted_module
+from slicer_standin.declare import STAND_INS, declared_by_headers, stand_in, undeclared
+from slicer_standin.strict import strict
 
 #: They declare the classes that are checked here.
-DECLARING = (modules, slicer_application, slicer_module)
+DECLARING = (modules, application, scripted_module)
 
 
 @pytest.fixture(scope="module")
 def api():
-    return json.loads((harness_folder() / "qt_api.json").read_text(encoding="utf-8"))
+    return declared_by_headers()
 
 
 @pytest.mark.parametrize("name", sorted(STAND_INS))
@@ -33,7 +30,7 @@ def test_a_stand_in_shows_only_what_the_headers_declare(name, api):
 @pytest.fixture
 def a_stand_in(monkeypatch):
     """Makes a stand-in of ctkSliderWidget that declares something else."""
-    monkeypatch.setattr("support.qt_standin.declare.STAND_INS", {})
+    monkeypatch.setattr("slicer_standin.declare.STAND_INS", {})
 
     def make(methods=(), signals=(), **content):
         base = strict(QtWidgets.QWidget)
