@@ -10,7 +10,7 @@ BENCH_ARGS ?=
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo test lint bench cmake-lists
+.PHONY: help demo test lint bench cmake-lists pictures
 
 VERSION := $(shell "$(PYTHON)" -c "import sys; print('%d.%d' % sys.version_info[:2])" 2>/dev/null)
 RUN = "$(VENV)/bin/python"
@@ -21,6 +21,7 @@ help:
 	@echo "make lint         check style and formatting"
 	@echo "make bench        measure speed and memory"
 	@echo "make cmake-lists  write the file lists of the CMake files from the disk"
+	@echo "make pictures     draw the pictures of README and catalogue anew; registers the sample pair, for minutes"
 	@echo "All take PYTHON=python3.12 (now $(PYTHON), $(VERSION)) and VENV=folder (now $(VENV))."
 
 demo: $(VENV)/demo.stamp
@@ -37,8 +38,11 @@ lint: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp
 	@PYTHONPATH=VoxelMorphSlicer:Testing $(RUN) -m benchmarks $(BENCH_ARGS)
 
+pictures: $(VENV)/test.stamp
+	@VXM_SCREENSHOTS=1 $(RUN) -m pytest Testing/gui/test_panel_pictures.py
+
 cmake-lists:
-	@"$(PYTHON)" Testing/support/cmake_lists.py
+	@"$(PYTHON)" tools/cmake_lists.py
 
 # Names the packages as pip reaches them; its errors and its exit status come through.
 define install

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 import VoxelMorphLib
-from support.cmake_lists import MODULE, files_on_disk, listed, write_lists
+from cmake_lists import MODULE, files_on_disk, listed, write_lists
 from support.repository import absolute_paths, leftovers, tracked_files
 from support.shared_data import REPOSITORY
 from VoxelMorphLib.weights.store import matches

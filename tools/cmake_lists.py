@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-MODULE = Path(__file__).resolve().parents[2] / "VoxelMorphSlicer"
+MODULE = Path(__file__).resolve().parents[1] / "VoxelMorphSlicer"
 
 
 def files_on_disk(module: Path = MODULE) -> dict[tuple[str, str], list[str]]:
