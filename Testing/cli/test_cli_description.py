@@ -10,15 +10,17 @@ import pytest
 from support.cli_description import Description, parameters, require_parser
 from VoxelMorphLib import __version__
 from VoxelMorphLib.cli import register
-from VoxelMorphLib.core.config import AFFINE_STARTS, INTERPOLATIONS, PRECISIONS, RegistrationOptions
+from VoxelMorphLib.core.config import RegistrationOptions
+from VoxelMorphLib.core.options import options_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "VoxelMorphSlicer" / "CLI"
 COMMANDS = sorted(path.stem for path in FOLDER.glob("*.xml"))
 #: Tags that only structure a parameter group.
 GROUP_TAGS = ("label", "description")
-CHOICES = {"affine": AFFINE_STARTS, "interpolation": INTERPOLATIONS, "precision": PRECISIONS}
-#: Options of the register command whose settings have another name.
-SETTING_NAMES = {"budget": "budget_s"}
+OPTIONS = options_of(RegistrationOptions).values()
+CHOICES = {option.name: tuple(option.choices) for option in OPTIONS}
+#: The field of each option of the register command.
+SETTING_NAMES = {option.name: option.field for option in OPTIONS}
 #: Options that make no sense in a form: Slicer always passes numbers, and `background` has none by default.
 NOT_IN_THE_FORM = {"help", "version", "background"}
 

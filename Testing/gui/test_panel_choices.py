@@ -123,11 +123,12 @@ def test_defaults_are_those_of_the_library(panel):
 
 
 def test_combo_boxes_offer_what_the_library_knows():
-    from VoxelMorphLib.core import config
+    from VoxelMorphLib.core.config import RegistrationOptions
+    from VoxelMorphLib.core.options import options_of
 
-    assert COMBO_BOXES["affine"] == config.AFFINE_STARTS
-    assert COMBO_BOXES["precision"] == config.PRECISIONS
-    assert sorted(COMBO_BOXES["interpolation"]) == sorted(config.INTERPOLATIONS)
+    known = options_of(RegistrationOptions)
+    for name in ("affine", "precision", "interpolation"):
+        assert COMBO_BOXES[name] == tuple(known[name].choices)
 
 
 def test_smoothness_and_time_limit_belong_to_the_optimisation_only(panel):

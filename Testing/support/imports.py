@@ -45,6 +45,7 @@ EXTERNAL = {
 WITHOUT_TORCH = (
     "core.errors",
     "core.config",
+    "core.options",
     "core.geometry",
     "core.image",
     "core.progress",

@@ -8,9 +8,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..core.config import AFFINE_STARTS, INTERPOLATIONS, PRECISIONS, RegistrationOptions
+from ..core.config import RegistrationOptions
 from ..core.errors import ConfigError
+from ..core.options import options_of
 from .common import ConsoleProgress, Parser, run
+from .options import add_options, given_options
+
+#: How to register, by field name.
+OPTIONS = options_of(RegistrationOptions)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,7 +24,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    default = RegistrationOptions()
     parser = Parser(prog="VoxelMorphRegister", description="Align a moving volume with a fixed one.")
     add = parser.add_argument
     add("--fixed", type=Path, help="volume whose grid and position the result has")
@@ -47,21 +51,7 @@ def _parser() -> Parser:
     add("--model", default="", help="id of the model list, or a weights file; default: the default model")
     add("--weightsDir", dest="weights_dir", type=Path, help="folder with downloaded weights, recognised by checksum")
     add("--report", type=Path, help="output: HTML page with pictures and figures")
-    add("--affine", choices=AFFINE_STARTS, default=default.affine, help="alignment before; auto: as the model needs")
-    add("--interpolation", choices=INTERPOLATIONS, default=default.interpolation, help="of the moved volume")
-    add("--device", default=default.device, help="auto, cpu, cuda, cuda:N or mps")
-    add("--precision", choices=PRECISIONS, default=default.precision, help="of the convolutions")
-    add("--background", type=float, default=default.background, help="value outside the moving volume")
-    add(
-        "--budget",
-        type=float,
-        default=default.budget_s,
-        dest="budget_s",
-        help="seconds an optimised registration may take",
-    )
-    add("--smoothness", type=float, default=default.smoothness, help="regularity of an optimised registration")
-    add("--hyper", type=float, default=default.hyper, help="0 to 1, regularity of models trained for all values of it")
-    add("--seed", type=int, default=default.seed, help="of everything random, 0 to 2147483647")
+    add_options(parser, OPTIONS)
     add("--allowFallback", dest="allow_fallback", action="store_true", help="short of memory, use half the resolution")
     add("--listModels", action="store_true", help="print the models and stop")
     add("--listDevices", action="store_true", help="print the devices and stop")
@@ -95,9 +85,7 @@ def _list_devices() -> None:
 
 
 def _register(arguments: argparse.Namespace) -> None:
-    options = RegistrationOptions(
-        **{field.name: getattr(arguments, field.name) for field in dataclasses.fields(RegistrationOptions)}
-    )
+    options = RegistrationOptions(**given_options(arguments, OPTIONS))
     _check_files(arguments)
     from ..core.io.files import replacing
     from ..core.io.images import read_label_map, write_image

@@ -1,21 +1,21 @@
-"""Settings as frozen dataclasses with JSON in and out; widget, commands and checkpoints carry the same ones."""
+"""Settings as frozen dataclasses with JSON in and out; panel, commands and checkpoints carry the same ones."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .errors import ConfigError
+from .options import check_choice as check_choice
+from .options import check_range as check_range
+from .options import check_whole as check_whole
+from .options import option, options_of
 
 Self = TypeVar("Self", bound="Settings")
 
-AFFINE_STARTS = ("auto", "none", "centre", "rigid", "affine")
-INTERPOLATIONS = ("linear", "nearest", "cubic")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = {"float32": "Single", "bfloat16": "Half (bfloat16)"}
 CENTRINGS = ("image", "foreground")
 INTENSITY_RULES = ("minmax", "percentile", "freesurfer")
 #: Everything that draws numbers takes a seed of 31 bits.
@@ -25,6 +25,10 @@ LARGEST_SEED = 2**31 - 1
 @dataclass(frozen=True)
 class Settings:
     """Base of all settings: plain values, checked at construction, equal when their values are."""
+
+    def __post_init__(self) -> None:
+        for described in options_of(type(self)).values():
+            described.check(getattr(self, described.field))
 
     def to_dict(self) -> dict[str, Any]:
         """The values by name, ready for JSON."""
@@ -45,6 +49,9 @@ class Settings:
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise ConfigError(f"{cls.__name__} has no option {', '.join(unknown)}. Options: {', '.join(known)}.")
+        described = options_of(cls)
+        for name in described.keys() & values.keys():
+            described[name].check_type(values[name])
         return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
     @classmethod
@@ -57,24 +64,6 @@ class Settings:
         if not isinstance(values, dict):
             raise ConfigError(f"The settings must be one JSON object, got {type(values).__name__}.")
         return cls.from_dict(values)
-
-
-def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Raise ConfigError unless `value` is one of `choices`."""
-    if value not in choices:
-        raise ConfigError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")
-
-
-def check_range(name: str, value: float, low: float, high: float) -> None:
-    """Raise ConfigError unless `value` is a number from `low` to `high`, both included."""
-    if not isinstance(value, (int, float)) or math.isnan(value) or not low <= value <= high:
-        raise ConfigError(f"{name} is {value!r}; choose a number from {low:.10g} to {high:.10g}.")
-
-
-def check_whole(name: str, value: int) -> None:
-    """Raise ConfigError unless `value` is a whole number."""
-    if not isinstance(value, int):
-        raise ConfigError(f"{name} is {value!r}; give a whole number.")
 
 
 @dataclass(frozen=True)
@@ -112,38 +101,89 @@ class NetworkSpace(Settings):
 class RegistrationOptions(Settings):
     """How one pair is registered, whatever the model.
 
-    Args:
-        affine: alignment before the network: "none", "centre" (of the images), "rigid", "affine", or "auto": what the
-            model needs, see `ModelEntry.affine_start`.
-        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        precision: of the convolutions; warps and integration are always float32.
-        interpolation: of the moved image.
-        background: value of moved voxels that lie outside the moving image; None takes the moving image's minimum.
-        budget_s: seconds that an optimised registration may take.
-        smoothness: weight of the gradient penalty of an optimised registration.
-        hyper: regularity of a model that was trained for all values of it: 0 follows the images, 1 is smoothest. Other
-            models ignore it.
-        seed: of everything random, 0 to 2147483647.
+    A field that is added here is an option of the register command and of its form, has a widget in the panel, is kept
+    with the scene, and comes with every request and report.
     """
 
-    affine: str = "auto"
-    device: str = "auto"
-    precision: str = "float32"
-    interpolation: str = "linear"
-    background: float | None = None
-    budget_s: float = 60.0
-    smoothness: float = 0.5
-    hyper: float = 0.5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_choice("affine", self.affine, AFFINE_STARTS)
-        check_choice("precision", self.precision, PRECISIONS)
-        check_choice("interpolation", self.interpolation, INTERPOLATIONS)
-        check_range("budget_s", self.budget_s, 1, 86400)
-        check_range("smoothness", self.smoothness, 0, 1000)
-        check_range("hyper", self.hyper, 0, 1)
-        check_range("seed", self.seed, 0, LARGEST_SEED)
-        check_whole("seed", self.seed)
-        if self.background is not None:
-            check_range("background", self.background, -1e9, 1e9)
+    device: str = option(
+        "auto",
+        "where to compute: auto takes the graphics card with the most free memory, else the processor; or name one: "
+        "cpu, cuda, cuda:1, mps",
+        group="Advanced",
+    )
+    affine: str = option(
+        "auto",
+        "alignment without deformation that comes first. auto: what the model needs; none: the volumes are already "
+        "aligned; centre: shift the volume centres onto each other; rigid: shift and turn; affine: shift, turn, scale "
+        "and shear",
+        title="Start",
+        choices={
+            "auto": "Automatic: what the model needs",
+            "none": "None",
+            "centre": "Centre of the volumes",
+            "rigid": "Rigid",
+            "affine": "Affine",
+        },
+        group="Stages",
+    )
+    smoothness: float = option(
+        0.5,
+        "how strongly the model optimise prefers smooth deformations: larger values deform less. Networks ignore it",
+        low=0,
+        high=1000,
+        step=0.05,
+        panel_limits=(0, 3),
+        group="Stages",
+    )
+    budget_s: float = option(
+        60.0,
+        "how long the model optimise may work on the pair. Networks ignore it",
+        title="Time limit",
+        name="budget",
+        unit="s",
+        low=1,
+        high=86400,
+        step=5,
+        panel_limits=(1, 600),
+        group="Stages",
+    )
+    hyper: float = option(
+        0.5,
+        "for models that were trained for all values of it, such as synthmorph-deform-3 and HyperMorph networks: 0 "
+        "follows the images, 1 gives the smoothest deformation. Other models ignore it",
+        title="Regularity",
+        low=0,
+        high=1,
+        step=0.05,
+        group="Stages",
+    )
+    precision: str = option(
+        "float32",
+        "number format of the network. bfloat16 needs half of the memory, is faster on recent hardware and slightly "
+        "less exact; positions are always computed in float32",
+        choices=PRECISIONS,
+        group="Advanced",
+    )
+    interpolation: str = option(
+        "linear",
+        "how values of the moved volume are computed between voxels. Label maps always keep their values (nearest)",
+        choices={"linear": "Linear", "cubic": "Cubic", "nearest": "Nearest neighbour"},
+        group="Outputs",
+    )
+    background: float | None = option(
+        None,
+        "value of moved voxels that lie outside the moving volume; by default the least value of the moving volume",
+        low=-1e9,
+        high=1e9,
+        in_form=False,  # Slicer passes a number always, and there is none by default
+        in_panel=False,
+    )
+    seed: int = option(
+        0,
+        "of everything random: the same number gives the same result on the same device",
+        title="Random seed",
+        low=0,
+        high=LARGEST_SEED,
+        in_panel=False,
+        group="Advanced",
+    )

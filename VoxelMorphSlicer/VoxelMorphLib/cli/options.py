@@ -1,0 +1,55 @@
+"""Described fields of dataclasses as options of a command."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..core.options import Option, camel_case
+from .common import Parser
+
+
+def add_options(parser: Parser, shown: Mapping[str, Option], hidden: Mapping[str, Option] | None = None) -> None:
+    """Add options by field name; those that are not given leave nothing in the parser's result.
+
+    Args:
+        parser: of the command.
+        shown: what `--help` lists, with defaults.
+        hidden: what is understood too.
+    """
+    for field, option in {**(hidden or {}), **shown}.items():
+        flags: dict[str, Any] = {"nargs": "?", "const": True} if option.kind is bool and not option.is_list else {}
+        parser.add_argument(
+            f"--{option.name}",
+            *(f"--{alias}" for alias in option.aliases),
+            dest=field,
+            type=option.parse,
+            default=argparse.SUPPRESS,
+            metavar=_metavar(option),
+            help=_help(option, shown) if field in shown else argparse.SUPPRESS,
+            **flags,
+        )
+
+
+def given_options(arguments: argparse.Namespace, fields: Iterable[str]) -> dict[str, Any]:
+    """The values of those fields that stood on the command line."""
+    known = set(fields)
+    return {name: value for name, value in vars(arguments).items() if name in known}
+
+
+def _metavar(option: Option) -> str:
+    if option.choices:
+        return "{" + ",".join(option.choices) + "}"
+    return option.kind.__name__ + (",..." if option.is_list else "")
+
+
+def _help(option: Option, others: Mapping[str, Option]) -> str:
+    def flag(found: re.Match[str]) -> str:
+        other = others.get(found[1])
+        return f"--{other.name if other else camel_case(found[1])}"
+
+    default = option.text(option.default)
+    stated = f" [{default} {option.unit}".rstrip() + "]" if default not in ("", "False") else ""
+    return (re.sub(r"`(\w+)`", flag, option.help) + stated).replace("%", "%%")
