@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from VoxelMorphLib.training.config import TrainingConfig
-from VoxelMorphLib.training.data.case import Batch, DataFacts
+from VoxelMorphLib.training.data.case import Batch, DatasetInfo
 from VoxelMorphLib.training.table import make_config, make_task
 from VoxelMorphLib.training.task import Task
 
@@ -25,15 +25,15 @@ def a_config(recipe: str, **values: Any) -> TrainingConfig:
     return make_config(recipe, {**SMALL, **OWN.get(recipe, {}), **values})
 
 
-def some_facts(**values: Any) -> DataFacts:
+def some_info(**values: Any) -> DatasetInfo:
     image, labels = a_scan(0)
     known = {"labels": LABELS, "attributes": 1, "mean": image, "atlas": image, "atlas_labels": labels}
-    return DataFacts(**{"shape": SHAPE, **known, **values})
+    return DatasetInfo(**{"shape": SHAPE, **known, **values})
 
 
-def a_task(recipe: str, facts: DataFacts | None = None, **values: Any) -> Task:
+def a_task(recipe: str, info: DatasetInfo | None = None, **values: Any) -> Task:
     torch.manual_seed(0)
-    return make_task(a_config(recipe, **values), facts or some_facts())
+    return make_task(a_config(recipe, **values), info or some_info())
 
 
 def a_scan(number: int) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from VoxelMorphLib.networks.dense import VxmDense
 from VoxelMorphLib.training.config import TrainingConfig
-from VoxelMorphLib.training.data.case import Batch, DataFacts, join
+from VoxelMorphLib.training.data.case import Batch, DatasetInfo, join
 from VoxelMorphLib.training.launch import launched, start_fabric
 from VoxelMorphLib.training.monitors.curves import FILE, Curves
 from VoxelMorphLib.training.task import Task
@@ -64,7 +64,7 @@ class TinyData:
 
     def __init__(self, config: TrainingConfig, pairs: int = 2, broken: tuple[int, ...] = ()):
         self.config, self.pairs, self.broken = config, pairs, broken
-        self.facts = DataFacts(SHAPE, labels=LABELS)
+        self.info = DatasetInfo(SHAPE, labels=LABELS)
 
     def batches(self, first_step: int, steps: int, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         size, parts = self.config.batch_size, self.config.accumulate
@@ -102,7 +102,7 @@ def tiny_trainer(
     fabric = fabric or start_fabric(config)
     torch.manual_seed(config.seed)
     source = TinyData(config, **data)
-    task = TinyTask(config, source.facts)
+    task = TinyTask(config, source.info)
     trainer = Trainer(task, source, config, fabric, monitors, progress or (lambda _fraction, _text: None))
     if resume:
         trainer.resume()

@@ -8,7 +8,7 @@ import pytest
 from support.training_files import a_data_config, write_cases
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.training import build
-from VoxelMorphLib.training.build import assemble
+from VoxelMorphLib.training.build import build_training
 from VoxelMorphLib.training.data.store import CaseStore
 from VoxelMorphLib.training.table import make_config
 
@@ -47,7 +47,7 @@ def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_loaded(
     has_free(devices * SIZE - 1)
     sentence = rf'take \d+ MiB of memory in {devices} process\(es\) and \d+ MiB is free. Set cache to "disk" or "none"'
     with pytest.raises(ConfigError, match=sentence):
-        assemble(a_file_config(devices=devices))
+        build_training(a_file_config(devices=devices))
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_loaded(
 )
 def test_what_fits_or_is_not_kept_is_trained_on(a_file_config, has_free, free, values):
     has_free(free)
-    _task, data = assemble(a_file_config(**values))
+    _task, data = build_training(a_file_config(**values))
     assert data.bytes_in_memory() == SIZE
 
 
 def test_all_that_is_kept_of_the_cases_is_counted(some_files, a_file_config):
     image = Path(some_files["image_list"]) / "case0.nii.gz"
-    _task, data = assemble(a_file_config(atlas=str(image), validation_pairs=1))
+    _task, data = build_training(a_file_config(atlas=str(image), validation_pairs=1))
     assert len(data.cases) == 2
     assert data.bytes_in_memory() == SIZE + 4 * 16**3
     assert data.bytes_in_memory(extras=10) == SIZE + 4 * 16**3 + 3 * 10
@@ -72,15 +72,15 @@ def test_all_that_is_kept_of_the_cases_is_counted(some_files, a_file_config):
 @pytest.mark.parametrize("share", [1.0, 0.3])
 def test_what_a_recipe_keeps_beside_the_images_is_counted(a_file_config, has_free, share):
     config = a_file_config("surfaces", surf_points=50, sdt_resize=share)
-    task, data = assemble(config)
+    task, data = build_training(config)
     prepared = data.store.load(data.cases[0])
     extras = sum(tensor.nbytes for tensor in prepared.extras.values())
     assert task.derived_bytes(config, data.shape, data.store.space.labels) == extras > 0
     has_free(SIZE + 3 * extras - 1)
     with pytest.raises(ConfigError, match="The prepared images take"):
-        assemble(config)
+        build_training(config)
     has_free(SIZE + 3 * extras)
-    assemble(config)
+    build_training(config)
 
 
 def test_the_processes_of_torchrun_keep_the_images_too(a_file_config, has_free, monkeypatch):
@@ -88,4 +88,4 @@ def test_the_processes_of_torchrun_keep_the_images_too(a_file_config, has_free, 
         monkeypatch.setenv(name, value)
     has_free(2 * SIZE - 1)
     with pytest.raises(ConfigError, match=r"in 2 process\(es\)"):
-        assemble(a_file_config())
+        build_training(a_file_config())

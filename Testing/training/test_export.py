@@ -10,7 +10,7 @@ import torch
 from support.made_up_training import SHAPE, a_scan, a_task
 from VoxelMorphLib.core.errors import ConfigError, ImageError, WeightsError
 from VoxelMorphLib.core.io.images import read_image
-from VoxelMorphLib.training.checkpoint import plain_facts, save_checkpoint
+from VoxelMorphLib.training.checkpoint import plain_info, save_checkpoint
 from VoxelMorphLib.training.export import ModelFacts, export, export_images
 from VoxelMorphLib.training.monitors.curves import write_curves
 from VoxelMorphLib.training.table import RECIPES
@@ -32,7 +32,7 @@ def a_checkpoint(folder, recipe="pairwise", step=6, ema=None, **values):
         "schedule": {},
         "ema": ema,
         "best": {"value": 0.5, "variant": task.variants()[-1], "step": step, "waited": 0},
-        "facts": plain_facts(task.facts),
+        "facts": plain_info(task.info),
         "epoch": {},
     }
     save_checkpoint(path, content)

@@ -13,7 +13,7 @@ from VoxelMorphLib.core.errors import Cancelled, OutputError
 from VoxelMorphLib.training.monitors import available, curves
 from VoxelMorphLib.training.monitors.available import TensorBoard, Terminal, make_monitors
 from VoxelMorphLib.training.monitors.curves import Curves, read_curves, write_curves
-from VoxelMorphLib.training.monitors.pictures import Rarely, space_geometry
+from VoxelMorphLib.training.monitors.pictures import Throttle, space_geometry
 from VoxelMorphLib.training.monitors.summary import Summary
 from VoxelMorphLib.training.validation import Pictures
 
@@ -201,6 +201,6 @@ def test_packages_that_are_missing_cost_only_their_monitors(a_config, monkeypatc
 
 
 def test_what_takes_long_is_done_rarely():
-    often, rarely = Rarely(0.0), Rarely(60.0)
+    often, rarely = Throttle(0.0), Throttle(60.0)
     assert [often(), often()] == [True, True]
     assert [rarely(), rarely()] == [True, False]

@@ -72,7 +72,7 @@ def test_losses_are_averaged_over_the_steps():
 def an_optimisation(config, deferred: bool) -> Optimisation:
     torch.manual_seed(0)
     source = TinyData(config, broken=(2,))
-    return Optimisation(TinyTask(config, source.facts), config, start_fabric(config), deferred)
+    return Optimisation(TinyTask(config, source.info), config, start_fabric(config), deferred)
 
 
 def run(optimisation, steps: int) -> dict[str, torch.Tensor]:
@@ -88,7 +88,7 @@ def test_nothing_moves_from_the_first_number_that_is_not_finite(a_config, deferr
     before = run(an_optimisation(a_config(ema=0.9), deferred), 2)
     optimisation = an_optimisation(a_config(ema=0.9), deferred)
     assert_same_weights(run(optimisation, 5), before)
-    assert optimisation.blamed() == (False, 2, ("m2.nii f2.nii",))
+    assert optimisation.check_finite() == (False, 2, ("m2.nii f2.nii",))
 
 
 @pytest.mark.parametrize("deferred", [False, True])
@@ -102,7 +102,7 @@ def test_a_gradient_that_is_not_finite_counts_though_the_loss_is(a_config, defer
 
     optimisation.task.losses = losses
     assert_same_weights(run(optimisation, 1), before)
-    assert optimisation.blamed(stop=True) == (True, 0, ("m0.nii f0.nii",))
+    assert optimisation.check_finite(stop=True) == (True, 0, ("m0.nii f0.nii",))
 
 
 def test_deferred_steps_are_the_same_steps(a_config):

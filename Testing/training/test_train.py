@@ -12,7 +12,7 @@ from support.tiny_training import assert_same_weights
 from support.training_files import write_cases
 from VoxelMorphLib.core.errors import Cancelled, ConfigError, DependencyError, DeviceError, ImageError, WeightsError
 from VoxelMorphLib.training import launch
-from VoxelMorphLib.training.build import assemble
+from VoxelMorphLib.training.build import build_training
 from VoxelMorphLib.training.checkpoint import load_checkpoint, save_checkpoint
 from VoxelMorphLib.training.config import TrainingConfig
 from VoxelMorphLib.training.export import export
@@ -94,7 +94,7 @@ def test_resuming_where_nothing_is_begins(a_file_config):
 
 
 def test_one_seed_gives_one_network(a_file_config):
-    first, second, other = (assemble(a_file_config(seed=seed))[0].network.state_dict() for seed in (1, 1, 2))
+    first, second, other = (build_training(a_file_config(seed=seed))[0].network.state_dict() for seed in (1, 1, 2))
     assert_same_weights(first, second)
     assert not torch.equal(first["unet.encoder.0.0.convolution.weight"], other["unet.encoder.0.0.convolution.weight"])
 
@@ -104,27 +104,27 @@ def test_a_training_starts_from_a_checkpoint_and_from_a_model(a_file_config, tmp
     export(first.last, tmp_path / "start.safetensors")
     expected = load_checkpoint(first.last)["ema"]
     for path in (first.last, tmp_path / "start.safetensors"):
-        assert_same_weights(assemble(a_file_config(init_weights=str(path)))[0].network.state_dict(), expected)
+        assert_same_weights(build_training(a_file_config(init_weights=str(path)))[0].network.state_dict(), expected)
 
 
 def test_weights_of_another_architecture_do_not_start_a_training(a_file_config):
     path = train(a_file_config("first", epochs=1)).last
     with pytest.raises(WeightsError, match="belongs to another architecture"):
-        assemble(a_file_config(init_weights=str(path), encoder=(4, 4), decoder=(4, 4)))
+        build_training(a_file_config(init_weights=str(path), encoder=(4, 4), decoder=(4, 4)))
     with pytest.raises(WeightsError, match="does not exist"):
-        assemble(a_file_config(init_weights=str(path.parent / "none.pt")))
+        build_training(a_file_config(init_weights=str(path.parent / "none.pt")))
 
 
 def test_a_damaged_checkpoint_does_not_start_a_training(a_file_config, tmp_path):
     (tmp_path / "torn.pt").write_bytes(b"PK\x03\x04 torn")
     with pytest.raises(WeightsError, match=r"torn\.pt is damaged"):
-        assemble(a_file_config(init_weights=str(tmp_path / "torn.pt")))
+        build_training(a_file_config(init_weights=str(tmp_path / "torn.pt")))
 
 
 def test_a_file_of_foreign_tensors_does_not_start_a_training(a_file_config, tmp_path):
     torch.save({"weights": torch.zeros(3)}, tmp_path / "foreign.pt")
     with pytest.raises(WeightsError, match=r"foreign\.pt is no VoxelMorph file"):
-        assemble(a_file_config(init_weights=str(tmp_path / "foreign.pt")))
+        build_training(a_file_config(init_weights=str(tmp_path / "foreign.pt")))
 
 
 def test_a_missing_package_is_named(a_file_config, monkeypatch):

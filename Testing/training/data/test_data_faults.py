@@ -57,7 +57,7 @@ def test_strict_validation_and_mean_end_too(tmp_path):
     with pytest.raises(ImageError, match="is damaged"):
         list(data.validation())
     with pytest.raises(ImageError, match="is damaged"):
-        data.facts(needs_mean=True)
+        data.info(needs_mean=True)
 
 
 def test_a_training_without_readable_files_ends(tmp_path):
@@ -75,7 +75,7 @@ def test_a_mean_of_nothing_ends_the_training(tmp_path):
     for image in images:
         image.write_bytes(image.read_bytes()[:200])
     with pytest.warns(UserWarning), pytest.raises(ImageError, match="None of the images can be read"):
-        data.facts(needs_mean=True)
+        data.info(needs_mean=True)
 
 
 def test_missing_files_are_left_out_from_the_start(tmp_path):
@@ -118,13 +118,13 @@ def test_label_sets_that_do_not_match_are_told(tmp_path):
     labels[5:9, 5:9, 5:9] = 17
     write_image(LabelMap(labels, geometry), tmp_path / "labels" / "case1.nii.gz")
     with pytest.warns(UserWarning, match=r"Labels 2, 53 are not in every label map .*case1.nii.gz lacks 2"):
-        assert TrainingData(config, 16).facts().labels == (17,)
+        assert TrainingData(config, 16).info().labels == (17,)
     labels[labels == 17] = 99
     write_image(LabelMap(labels, geometry), tmp_path / "labels" / "case1.nii.gz")
     with pytest.raises(ConfigError, match=r"share no label: .*case0.nii.gz has 2, 17, 53, .*case1.nii.gz has 99"):
         TrainingData(config, 16)
     merged = a_data_config(tmp_path, merge_labels="17=1 53=1 2=1 99=1")
-    assert TrainingData(merged, 16).facts().labels == (1,)
+    assert TrainingData(merged, 16).info().labels == (1,)
 
 
 def test_label_maps_that_nobody_asked_for_may_differ(tmp_path):
@@ -134,7 +134,7 @@ def test_label_maps_that_nobody_asked_for_may_differ(tmp_path):
     config = a_data_config(tmp_path, labelled=False, image_list=str(tmp_path))
     with pytest.warns(UserWarning, match=r"label maps beside the images are not used. .*share no label"):
         data = TrainingData(config, 4)
-    assert data.facts().labels == ()
+    assert data.info().labels == ()
     assert next(data.batches(0, 1)).fixed_labels is None
 
 

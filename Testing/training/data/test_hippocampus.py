@@ -47,7 +47,7 @@ def test_tensors_agree_with_the_common_preprocessing(a_hippocampus_config):
     loader = the_loader()
     with pytest.warns(UserWarning, match="1 of 4 images are not trained on"):
         data = TrainingData(a_hippocampus_config, 16)
-    assert data.facts().labels == (1, 2)
+    assert data.info().labels == (1, 2)
     assert len(data.cases) == 3
     for case in data.cases:
         image, labels = loader.hippo_case(case.name.rpartition("_")[2])

@@ -16,11 +16,11 @@ from VoxelMorphLib.training.data.case import Case
 from VoxelMorphLib.training.data.space import (
     TrainingSpace,
     choose_labels,
-    chosen,
     common_shape,
     extents,
-    merged,
+    merge_labels,
     parse_merges,
+    select_labels,
     training_grid,
 )
 
@@ -132,7 +132,7 @@ def test_merges_are_read_and_applied_at_once():
     assert parse_merges("17=1 53=1,2=17") == {17: 1, 53: 1, 2: 17}
     assert parse_merges("  ") == {}
     array = np.array([0, 1, 2, 3])
-    assert merged(array, {1: 2, 2: 1}).tolist() == [0, 2, 1, 3]
+    assert merge_labels(array, {1: 2, 2: 1}).tolist() == [0, 2, 1, 3]
     assert array.tolist() == [0, 1, 2, 3]
 
 
@@ -145,8 +145,8 @@ def test_impossible_merges_are_refused(text):
 @pytest.mark.parametrize("kind", [np.uint8, np.int8, np.int16, np.uint64])
 def test_a_merged_label_may_be_larger_than_the_type_of_the_label_map(kind):
     array = np.array([[0, 1, 2]], kind)
-    assert merged(array, parse_merges("1=1001 5000=2")).tolist() == [[0, 1001, 2]]
-    assert chosen(array, (1001,), {1: 1001}, "map").tolist() == [[0, 1001, 0]]
+    assert merge_labels(array, parse_merges("1=1001 5000=2")).tolist() == [[0, 1001, 2]]
+    assert select_labels(array, (1001,), {1: 1001}, "map").tolist() == [[0, 1001, 0]]
 
 
 def test_a_merged_label_that_no_training_can_hold_is_refused():
@@ -183,8 +183,8 @@ def test_labels_outside_the_stored_type_are_refused(labels):
 
 
 def test_other_labels_become_background():
-    kept = chosen(np.array([[0, 2, 17, 53, 99]]), (1, 2), {17: 1, 53: 1}, "map")
+    kept = select_labels(np.array([[0, 2, 17, 53, 99]]), (1, 2), {17: 1, 53: 1}, "map")
     assert kept.tolist() == [[0, 2, 1, 1, 0]]
     assert kept.dtype == np.int16
     with pytest.raises(ImageError, match="map has none of the labels 7 in the training space"):
-        chosen(np.array([1, 2]), (7,), {}, "map")
+        select_labels(np.array([1, 2]), (7,), {}, "map")

@@ -1,4 +1,4 @@
-"""Batches, facts and validation pairs of whole lists."""
+"""Batches, dataset info and validation pairs of whole lists."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ def test_batches_are_pairs_of_different_cases_with_their_labels(a_folder):
             assert torch.equal(batch.fixed_labels[place], data.store.images(fixed).labels)
 
 
-def test_facts_tell_shape_labels_and_mean(a_folder):
+def test_the_dataset_info_tells_shape_labels_and_mean(a_folder):
     data = TrainingData(a_data_config(a_folder), 8)
-    facts = data.facts(needs_mean=True)
-    assert (facts.shape, facts.channels, facts.labels, facts.labelled) == ((16, 16, 16), 1, LABELS, True)
+    info = data.info(needs_mean=True)
+    assert (info.shape, info.channels, info.labels, info.labelled) == ((16, 16, 16), 1, LABELS, True)
     images = torch.stack([data.store.images(case).image for case in data.cases])
-    assert torch.allclose(facts.mean, images.mean(dim=0), atol=1e-6)
-    assert facts.label_mean.shape == (4, 16, 16, 16)
-    assert torch.allclose(facts.label_mean.sum(dim=0), torch.ones(16, 16, 16))
-    assert (facts.atlas, facts.attributes) == (None, 0)
+    assert torch.allclose(info.mean, images.mean(dim=0), atol=1e-6)
+    assert info.label_mean.shape == (4, 16, 16, 16)
+    assert torch.allclose(info.label_mean.sum(dim=0), torch.ones(16, 16, 16))
+    assert (info.atlas, info.attributes) == (None, 0)
     assert data.bytes_in_memory() == 6 * 16**3 * 6
-    assert TrainingData(a_data_config(a_folder, shape=(12, 12, 16)), 8).facts().shape == (12, 12, 16)
+    assert TrainingData(a_data_config(a_folder, shape=(12, 12, 16)), 8).info().shape == (12, 12, 16)
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk", "none"])
@@ -104,10 +104,10 @@ def test_an_atlas_is_fixed_and_never_moving(a_folder, tmp_path):
     (atlas,) = write_cases(tmp_path, 1, geometry="LPS")
     labels = tmp_path / "labels" / atlas.name
     data = TrainingData(a_data_config(a_folder, atlas=str(atlas), atlas_labels=str(labels)), 16)
-    facts = data.facts()
+    info = data.info()
     for batch in data.batches(0, 3):
-        assert all(torch.equal(image, facts.atlas) for image in batch.fixed)
-        assert all(torch.equal(image, facts.atlas_labels) for image in batch.fixed_labels)
+        assert all(torch.equal(image, info.atlas) for image in batch.fixed)
+        assert all(torch.equal(image, info.atlas_labels) for image in batch.fixed_labels)
         assert not torch.equal(batch.moving[0], batch.fixed[0])
 
 
@@ -134,7 +134,7 @@ def test_attributes_are_those_of_the_fixed_images(a_folder):
     config = a_data_config(a_folder, attributes=write_list(a_folder / "ages.csv", rows))
     with pytest.warns(UserWarning, match="1 of 6 images are left out"):
         data = TrainingData(config, 16)
-    assert data.facts().attributes == 1
+    assert data.info().attributes == 1
     for batch in data.batches(0, 3):
         assert batch.attributes.flatten().tolist() == [float(name[-1]) for name in batch.names]
 
@@ -152,7 +152,7 @@ def test_extras_are_named_by_their_image(a_folder):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_extras_are_derived_of_images_that_a_mean_has_loaded(a_folder, workers):
     data = TrainingData(a_data_config(a_folder, workers=workers), 16)
-    data.facts(needs_mean=True)
+    data.info(needs_mean=True)
     data.derive = lambda image, labels: {"sum": image.sum()[None]}
     batch = next(data.batches(0, 1))
     assert torch.allclose(batch.extras["fixed_sum"].flatten(), batch.fixed.flatten(1).sum(1))

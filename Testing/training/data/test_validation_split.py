@@ -79,8 +79,8 @@ def test_labels_of_the_validation_alone_do_not_label_the_training(a_folder):
     )
     with pytest.warns(UserWarning, match="2 of 6"):
         data = TrainingData(config, 16)
-    facts = data.facts()
-    assert facts.labels and not facts.labelled
+    info = data.info()
+    assert info.labels and not info.labelled
     assert next(data.batches(0, 1)).fixed_labels is None
     assert next(data.validation()).fixed_labels is not None
 

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from support.made_up_training import LABELS, SHAPE, a_batch, a_scan, a_task, losses, some_facts, train
+from support.made_up_training import LABELS, SHAPE, a_batch, a_scan, a_task, losses, some_info, train
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.training.data.space import Prepared
 from VoxelMorphLib.training.data.store import Means
-from VoxelMorphLib.training.tasks.atlas_segmentation import estimated_statistics, prob_atlas
+from VoxelMorphLib.training.tasks.atlas_segmentation import estimate_statistics, make_prob_atlas
 from VoxelMorphLib.training.tasks.registration import one_hot
 
 RECIPE = "atlas-segmentation"
@@ -32,7 +32,7 @@ def an_atlas_file(folder, shape=SHAPE):
 
 def test_the_atlas_is_the_mean_of_the_label_maps():
     means = the_mean_of(5)
-    task = a_task(RECIPE, some_facts(mean=means.image, label_mean=means.labels, atlas=None, atlas_labels=None))
+    task = a_task(RECIPE, some_info(mean=means.image, label_mean=means.labels, atlas=None, atlas_labels=None))
     maps = torch.stack([a_scan(number)[1] for number in range(5)])
     expected = one_hot(maps, (0, *LABELS)).mean(0)
     torch.testing.assert_close(task.images()["atlas"], expected)
@@ -55,7 +55,7 @@ def test_the_atlas_of_one_label_map_is_blurred():
 
 def test_the_atlas_is_read_from_a_file(tmp_path):
     array, path = an_atlas_file(tmp_path)
-    task = a_task(RECIPE, some_facts(labels=()), prob_atlas=path)
+    task = a_task(RECIPE, some_info(labels=()), prob_atlas=path)
     expected = np.moveaxis(array / array.sum(-1, keepdims=True), -1, 0)
     np.testing.assert_allclose(task.images()["atlas"].numpy(), expected, rtol=1e-5)
     assert task.published()[2]["labels"] == 4
@@ -68,12 +68,12 @@ def test_an_atlas_on_another_grid_is_refused(tmp_path):
 
 def test_no_atlas_is_refused():
     with pytest.raises(ConfigError, match="needs a probabilistic atlas"):
-        a_task(RECIPE, some_facts(atlas_labels=None))
+        a_task(RECIPE, some_info(atlas_labels=None))
 
 
 def test_several_channels_are_refused():
     with pytest.raises(ConfigError, match="knows images of one channel, these have 2"):
-        a_task(RECIPE, some_facts(channels=2))
+        a_task(RECIPE, some_info(channels=2))
 
 
 def test_the_evidence_follows_the_written_formula():
@@ -91,8 +91,8 @@ def test_the_evidence_follows_the_written_formula():
 
 def test_intensities_start_from_the_mean_image():
     task = a_task(RECIPE)
-    facts = task.facts
-    means, sigmas = estimated_statistics(facts.mean, prob_atlas(task.config, facts))
+    info = task.info
+    means, sigmas = estimate_statistics(info.mean, make_prob_atlas(task.config, info))
     output = task.network(a_batch(task).fixed)
     torch.testing.assert_close(output.means[0], means, rtol=0, atol=1e-3)
     torch.testing.assert_close(output.log_variances[0], 2 * sigmas.log(), rtol=0, atol=1e-3)

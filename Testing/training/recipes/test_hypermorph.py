@@ -113,7 +113,7 @@ def test_impossible_options_are_refused(values, message):
 
 def test_a_trained_network_without_lambda_is_a_start():
     task = a_moved_task()
-    dense = filled(VxmDense(**dense_arguments(task.config, task.facts)), size=0.5)
+    dense = filled(VxmDense(**dense_arguments(task.config, task.info)), size=0.5)
     task.start_from(dense, "dense.safetensors")
     pair = a_batch(task)
     wanted = dense.fields(pair.moving, pair.fixed).displacement

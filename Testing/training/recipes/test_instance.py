@@ -68,7 +68,7 @@ def test_networks_without_velocity_cannot_be_refined(tmp_path):
 def test_extents_must_fit_the_network_to_refine(tmp_path):
     path = a_weights_file(tmp_path)[1]
     task = a_task("instance", init_weights=path)
-    task.facts = task.facts.__class__((*SHAPE[:2], 17))
+    task.info = task.info.__class__((*SHAPE[:2], 17))
     with pytest.raises(ConfigError, match="extents that are multiples of 4"):
         losses(task, a_batch(task))
 

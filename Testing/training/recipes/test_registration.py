@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.made_up_training import a_batch, a_task, losses, some_facts
+from support.made_up_training import a_batch, a_task, losses, some_info
 from support.tiny_networks import filled
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.core.spatial import warp
@@ -103,7 +103,7 @@ def test_no_direction_counts_without_image_weight():
 
 
 def test_several_channels_are_compared():
-    task = a_task("pairwise", some_facts(channels=2))
+    task = a_task("pairwise", some_info(channels=2))
     batch = a_batch(task)
     double = batch.__class__(
         batch.numbers, batch.names, batch.fixed.repeat(1, 2, 1, 1, 1), batch.moving.repeat(1, 2, 1, 1, 1)
@@ -113,7 +113,7 @@ def test_several_channels_are_compared():
 
 def test_the_atlas_recipe_needs_an_atlas():
     with pytest.raises(ConfigError, match="recipe atlas registers all images with one"):
-        a_task("atlas", some_facts(atlas=None))
+        a_task("atlas", some_info(atlas=None))
 
 
 def test_impossible_networks_are_refused():

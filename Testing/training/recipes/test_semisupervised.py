@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.made_up_training import LABELS, a_batch, a_task, losses, some_facts
+from support.made_up_training import LABELS, a_batch, a_task, losses, some_info
 from support.tiny_networks import filled
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.core.spatial import warp
@@ -72,12 +72,12 @@ def test_a_dense_network_is_published():
 
 def test_images_without_labels_are_refused():
     with pytest.raises(ConfigError, match="semisupervised learns from label maps, and the data have no label"):
-        a_task("semisupervised", some_facts(labels=()))
+        a_task("semisupervised", some_info(labels=()))
 
 
 def test_an_atlas_without_labels_is_refused():
     with pytest.raises(ConfigError, match="those of the atlas, which has none"):
-        a_task("semisupervised", some_facts(atlas_labels=None), atlas="atlas.nii.gz")
+        a_task("semisupervised", some_info(atlas_labels=None), atlas="atlas.nii.gz")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from support.made_up_training import SHAPE, a_batch, a_scan, a_task, losses, some_facts
+from support.made_up_training import SHAPE, a_batch, a_scan, a_task, losses, some_info
 from support.tiny_networks import filled
 from VoxelMorphLib.core.errors import ConfigError, ImageError
 from VoxelMorphLib.core.spatial import sample_at
@@ -165,7 +165,7 @@ def test_cases_without_labels_are_refused():
     with pytest.raises(ImageError, match="case without label map has no surfaces"):
         a_task("surfaces").derive(a_scan(0)[0], None)
     with pytest.raises(ConfigError, match="surfaces learns from label maps"):
-        a_task("surfaces", some_facts(labels=()))
+        a_task("surfaces", some_info(labels=()))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.made_up_training import SHAPE, a_batch, a_scan, a_task, losses, some_facts
+from support.made_up_training import SHAPE, a_batch, a_scan, a_task, losses, some_info
 from support.tiny_networks import filled
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.core.spatial import warp
@@ -70,11 +70,11 @@ def test_the_rest_of_the_image_weight_compares_with_the_template():
 
 def test_the_template_starts_from_the_mean_or_from_the_atlas():
     mean, atlas = a_scan(1)[0], a_scan(2)[0]
-    facts = some_facts(mean=mean, atlas=atlas)
-    assert torch.equal(a_task("template", facts).images()["template"], mean)
-    assert torch.equal(a_task("template", facts, atlas="atlas.nii.gz").images()["template"], atlas)
-    assert torch.equal(a_task("conditional-template", facts).network.base, mean)
-    assert a_task("template", some_facts(mean=None)).images()["template"].abs().max() < 1e-5
+    info = some_info(mean=mean, atlas=atlas)
+    assert torch.equal(a_task("template", info).images()["template"], mean)
+    assert torch.equal(a_task("template", info, atlas="atlas.nii.gz").images()["template"], atlas)
+    assert torch.equal(a_task("conditional-template", info).network.base, mean)
+    assert a_task("template", some_info(mean=None)).images()["template"].abs().max() < 1e-5
 
 
 def test_every_attribute_has_images_of_its_own():
@@ -93,7 +93,7 @@ def test_attributes_decide_the_template():
 
 def test_the_conditional_recipe_needs_attributes():
     with pytest.raises(ConfigError, match="conditional-template makes a template for each value"):
-        a_task("conditional-template", some_facts(attributes=0))
+        a_task("conditional-template", some_info(attributes=0))
 
 
 @pytest.mark.parametrize("recipe", BOTH)

@@ -12,7 +12,7 @@ from support.made_up_training import a_config, a_task
 from support.small_scans import write_scans
 from VoxelMorphLib.core.io.images import read_image
 from VoxelMorphLib.registration.register import register_pair
-from VoxelMorphLib.training.build import assemble
+from VoxelMorphLib.training.build import build_training
 from VoxelMorphLib.training.export import export
 from VoxelMorphLib.training.table import RECIPES
 from VoxelMorphLib.training.trainer import train
@@ -66,7 +66,7 @@ def test_a_model_of_another_recipe_can_be_gone_on_with(recipe, scans, tmp_path):
     write_model(network, entry, tmp_path / "a.safetensors")
     lists = lists_of(recipe, scans)
     values = {**lists, **SHORT, "output_dir": str(tmp_path / "out"), "init_weights": str(tmp_path / "a.safetensors")}
-    task, data = assemble(a_config(recipe, **values))
+    task, data = build_training(a_config(recipe, **values))
     batch = next(iter(data.batches(0, 1)))
     task.losses(task.network, batch, torch.Generator())
     with torch.no_grad():

@@ -13,18 +13,18 @@ from .checkpoint import NoCheckpointError, fill, load_checkpoint, trained_weight
 from .config import TrainingConfig
 from .data.case import Intensities
 from .data.training_data import TrainingData
-from .launch import asked_processes
-from .memory_estimate import free_memory, in_words
+from .launch import requested_processes
+from .memory_estimate import format_bytes, free_memory
 from .table import make_task, task_class
 from .task import Task
 
 
-def assemble(config: TrainingConfig, intensities: Intensities | None = None) -> tuple[Task, TrainingData]:
+def build_training(config: TrainingConfig, intensities: Intensities | None = None) -> tuple[Task, TrainingData]:
     """Read the lists, look at the images and build the network that fits them, always the same for one seed.
 
     Args:
         config: of the training.
-        intensities: of `DataFacts`, as a checkpoint of this training keeps them, in case their file is gone.
+        intensities: of `DatasetInfo`, as a checkpoint of this training keeps them, in case their file is gone.
 
     Raises:
         ConfigError: the data lack what the recipe needs, or do not fit into the memory that is to keep them.
@@ -34,13 +34,13 @@ def assemble(config: TrainingConfig, intensities: Intensities | None = None) -> 
     kind = task_class(config.recipe)
     data = TrainingData(config, 2 ** len(config.encoder), kind.samples)
     check_cache(config, data.bytes_in_memory(kind.derived_bytes(config, data.shape, data.store.space.labels)))
-    facts = dataclasses.replace(data.facts(kind.needs_mean), intensities=intensities)
+    info = dataclasses.replace(data.info(kind.needs_mean), intensities=intensities)
     torch.manual_seed(config.seed)
-    task = make_task(config, facts)
+    task = make_task(config, info)
     if kind.derive is not Task.derive:
         data.derive = task.derive
     if config.init_weights and not kind.reads_init_weights:
-        start_from(task, config.init_weights)
+        load_start_weights(task, config.init_weights)
     return task, data
 
 
@@ -54,16 +54,16 @@ def check_cache(config: TrainingConfig, size: int) -> None:
     Raises:
         ConfigError: they need more than is free.
     """
-    processes, _machines = asked_processes(config)
+    processes, _machines = requested_processes(config)
     needed, free = size * processes, free_memory("cpu")
     if config.cache == "memory" and free is not None and needed > free:
         raise ConfigError(
-            f"The prepared images take {in_words(needed)} of memory in {processes} process(es) and "
-            f'{in_words(free)} is free. Set cache to "disk" or "none".'
+            f"The prepared images take {format_bytes(needed)} of memory in {processes} process(es) and "
+            f'{format_bytes(free)} is free. Set cache to "disk" or "none".'
         )
 
 
-def start_from(task: Task, path: str) -> None:
+def load_start_weights(task: Task, path: str) -> None:
     """Fill the network of a task with trained weights.
 
     Args:

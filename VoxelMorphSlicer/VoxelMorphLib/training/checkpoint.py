@@ -15,7 +15,7 @@ from ..core.errors import ConfigError, WeightsError
 from ..core.io.files import check_readable, replacing
 from ..weights.torch_file import read_torch_file
 from .config import FREE_ON_RESUME, TrainingConfig
-from .data.case import DataFacts
+from .data.case import DatasetInfo
 
 FORMAT = 1
 KEYS = ("format", "recipe", "config", "step", "network", "optimiser", "schedule", "ema", "best", "facts", "epoch")
@@ -49,7 +49,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     Returns:
         "format" 1; "recipe", its name; "config", its values; "step", how many are done; "rate", the learning rate of
         the last one; "network", the tensors by name; "optimiser" and "schedule", their states; "ema", the running mean
-        of the network's tensors, or None; "best", the best validation so far; "facts", see `plain_facts`; "epoch", the
+        of the network's tensors, or None; "best", the best validation so far; "facts", see `plain_info`; "epoch", the
         sums of an epoch that is not over. Files of earlier versions lack "rate", and "intensities" in "facts".
 
     Raises:
@@ -73,12 +73,12 @@ def trained_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     return checkpoint["ema"] or checkpoint["network"]
 
 
-def plain_facts(facts: DataFacts) -> dict[str, Any]:
-    """What a checkpoint keeps of the facts about the data."""
-    return {name: getattr(facts, name) for name in ("shape", "channels", "labels", "attributes", "intensities")}
+def plain_info(info: DatasetInfo) -> dict[str, Any]:
+    """What a checkpoint keeps of the dataset info, as plain values."""
+    return {name: getattr(info, name) for name in ("shape", "channels", "labels", "attributes", "intensities")}
 
 
-def check_same_training(path: Path, checkpoint: Mapping[str, Any], config: TrainingConfig, facts: DataFacts) -> None:
+def check_same_training(path: Path, checkpoint: Mapping[str, Any], config: TrainingConfig, info: DatasetInfo) -> None:
     """Refuse to continue a training as a different one.
 
     Raises:
@@ -98,7 +98,7 @@ def check_same_training(path: Path, checkpoint: Mapping[str, Any], config: Train
             f"A training cannot be resumed with other values of {values}. Restore them, or train anew in another "
             "folder."
         )
-    before, now = _plain(checkpoint["facts"]), _plain(plain_facts(facts))
+    before, now = _plain(checkpoint["facts"]), _plain(plain_info(info))
     changed = [
         f"{name} (was {before[name]}, is {now[name]})" for name in now if before.get(name, now[name]) != now[name]
     ]

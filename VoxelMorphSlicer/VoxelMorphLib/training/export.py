@@ -17,8 +17,8 @@ from ..weights.entry import ModelEntry
 from ..weights.safetensors_file import write_model
 from .checkpoint import fill, load_checkpoint, trained_weights
 from .config import TrainingConfig
-from .data.case import DataFacts
-from .memory_estimate import detached
+from .data.case import DatasetInfo
+from .memory_estimate import without_start_files
 from .monitors.curves import FILE, read_curves
 from .monitors.pictures import space_geometry
 from .table import RECIPES, make_config, make_task
@@ -123,7 +123,7 @@ def _task(path: Path, content: dict[str, Any], config: TrainingConfig) -> Task:
     shape = tuple(known["shape"])
     labels = tuple(known["labels"])
     blank, no_labels = torch.zeros(known["channels"], *shape), torch.zeros(1, *shape, dtype=torch.int16)
-    facts = DataFacts(
+    info = DatasetInfo(
         shape,
         known["channels"],
         labels,
@@ -135,7 +135,7 @@ def _task(path: Path, content: dict[str, Any], config: TrainingConfig) -> Task:
         intensities=known.get("intensities"),
     )
     weights = trained_weights(content)
-    task = make_task(*detached(config, facts, len(weights["atlas"]) if "atlas" in weights else 1))
+    task = make_task(*without_start_files(config, info, len(weights["atlas"]) if "atlas" in weights else 1))
     fill(task.network, weights, path)
     if content["best"]["variant"]:
         task.choose(content["best"]["variant"])

@@ -28,9 +28,9 @@ _ELSEWHERE = "Another process of this training has failed, and this one cannot g
 
 @contextmanager
 def launched(config: TrainingConfig) -> Iterator[Fabric]:
-    """A started Fabric, whose processes part in order at the end; see `start_fabric` and `parting`."""
+    """A started Fabric, whose processes part in order at the end; see `start_fabric` and `orderly_shutdown`."""
     fabric = start_fabric(config)
-    with parting(fabric) if fabric.world_size > 1 else nullcontext():
+    with orderly_shutdown(fabric) if fabric.world_size > 1 else nullcontext():
         yield fabric
 
 
@@ -48,7 +48,7 @@ def start_fabric(config: TrainingConfig) -> Fabric:
     """
     fabric_class = _fabric_class()
     kind, _, index = resolve_device(config.device).partition(":")
-    devices, nodes = asked_processes(config)
+    devices, nodes = requested_processes(config)
     several = devices * nodes > 1
     torch.backends.cudnn.benchmark = True  # all batches have one shape; the processor's results do not depend on it
     try:
@@ -68,7 +68,7 @@ def start_fabric(config: TrainingConfig) -> Fabric:
     return fabric
 
 
-def asked_processes(config: TrainingConfig) -> tuple[int, int]:
+def requested_processes(config: TrainingConfig) -> tuple[int, int]:
     """Processes per machine and machines; those that were started count when the configuration names none.
 
     Raises:
@@ -95,7 +95,7 @@ def gather(fabric: Any, values: list) -> list:
     return [value for part in parts for value in part]
 
 
-def in_first(fabric: Any, action: Callable[[], None]) -> None:
+def on_rank_zero(fabric: Any, action: Callable[[], None]) -> None:
     """Do something in the first process alone; where it fails, all fail, or else the others would wait for the first.
 
     Raises:
@@ -113,7 +113,7 @@ def in_first(fabric: Any, action: Callable[[], None]) -> None:
 
 
 @contextmanager
-def parting(fabric: Any) -> Iterator[None]:
+def orderly_shutdown(fabric: Any) -> Iterator[None]:
     """At the end of the block the processes that train together part in order.
 
     The caller must not keep what trained with them: gloo's threads give back tensors of Python, so a process group that
@@ -127,11 +127,11 @@ def parting(fabric: Any) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        children = _taken_over(fabric)
+        children = _take_over_children(fabric)
         if isinstance(error, TrainingStopped):
             _wait_for_others(fabric)
-        _let_go(error)
-        if _is_of_the_group(error):
+        _clear_frames(error)
+        if _is_group_failure(error):
             raise TrainingError(_ELSEWHERE) from error
         raise
     finally:
@@ -190,7 +190,7 @@ def _check_joined(tasks: int, nodes: int) -> None:
         )
 
 
-def _taken_over(fabric: Any) -> list[subprocess.Popen]:
+def _take_over_children(fabric: Any) -> list[subprocess.Popen]:
     """The processes that Fabric started, no longer watched: its observer kills this one when one of them fails."""
     watched = getattr(fabric.strategy.launcher, "procs", [])
     children = list(watched)
@@ -204,14 +204,14 @@ def _wait_for_others(fabric: Any) -> None:
         fabric.barrier()
 
 
-def _let_go(error: BaseException | None) -> None:
+def _clear_frames(error: BaseException | None) -> None:
     """Forget what the functions that an error has left were working with."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
 
 
-def _is_of_the_group(error: BaseException) -> bool:
+def _is_group_failure(error: BaseException) -> bool:
     """Whether the others could not be reached; gloo raises the same class as everything else in torch."""
     return isinstance(error, torch.distributed.DistBackendError) or (
         isinstance(error, RuntimeError) and "gloo" in str(error).lower()

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ..core.errors import DeviceError
 from .config import TrainingConfig
-from .data.case import Batch, DataFacts
+from .data.case import Batch, DatasetInfo
 from .table import make_task
 from .task import Task
-from .tasks.atlas_segmentation import atlas_labels
+from .tasks.atlas_segmentation import count_atlas_labels
 
 #: Adam keeps two numbers for each weight, beside the weight and its gradient.
 _BYTES_PER_PARAMETER = 4 * 4
@@ -27,7 +27,7 @@ _GROUP = Path("/sys/fs/cgroup")
 _REMEDIES = "a smaller shape or a larger voxel_size, fewer features in encoder and decoder, or a smaller batch_size"
 
 
-def step_memory(config: TrainingConfig, facts: DataFacts) -> int:
+def step_memory(config: TrainingConfig, info: DatasetInfo) -> int:
     """Bytes that a step of the training takes on its device, the loaded images not counted.
 
     What the forward pass keeps for the backward pass is counted on two tiny shapes; a part that does not depend on the
@@ -35,37 +35,37 @@ def step_memory(config: TrainingConfig, facts: DataFacts) -> int:
 
     Args:
         config: of the training.
-        facts: about its data.
+        info: about its data.
     """
-    labels = atlas_labels(config.prob_atlas) if getattr(config, "prob_atlas", "") else 1
+    labels = count_atlas_labels(config.prob_atlas) if getattr(config, "prob_atlas", "") else 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        task = make_task(*detached(config, _tiny(facts, 1, 1), labels))
+        task = make_task(*without_start_files(config, _tiny(info, 1, 1), labels))
         multiple = getattr(task.network, "multiple", 1)
-        small, large = (_tiny(facts, multiple, times) for times in (1, 2))
-        kept = [_kept_bytes(*detached(config, tiny, labels)) for tiny in (small, large)]
+        small, large = (_tiny(info, multiple, times) for times in (1, 2))
+        kept = [_kept_bytes(*without_start_files(config, tiny, labels)) for tiny in (small, large)]
     per_voxel = (kept[1] - kept[0]) / (prod(large.shape) - prod(small.shape))
-    voxels = config.batch_size * prod(facts.shape)
+    voxels = config.batch_size * prod(info.shape)
     activations = max(per_voxel, 0) * voxels + max(kept[0] - per_voxel * prod(small.shape), 0)
     parameters = sum(parameter.numel() for parameter in task.network.parameters())
     return int(activations * (1 + _BACKWARD)) + parameters * (_BYTES_PER_PARAMETER + 4 * bool(config.ema))
 
 
-def check_fits(config: TrainingConfig, facts: DataFacts, device: str) -> None:
+def check_fits(config: TrainingConfig, info: DatasetInfo, device: str) -> None:
     """Refuse a training whose steps need more memory than is free.
 
     Raises:
         DeviceError: they do.
     """
-    needed, free = step_memory(config, facts), free_memory(device)
+    needed, free = step_memory(config, info), free_memory(device)
     if free is not None and needed > _USABLE * free:
         raise DeviceError(
-            f"A step on {config.batch_size} x {' x '.join(map(str, facts.shape))} voxels needs about "
-            f"{in_words(needed)} of memory and {device} has {in_words(free)} free. Choose {_REMEDIES}."
+            f"A step on {config.batch_size} x {' x '.join(map(str, info.shape))} voxels needs about "
+            f"{format_bytes(needed)} of memory and {device} has {format_bytes(free)} free. Choose {_REMEDIES}."
         )
 
 
-def in_words(size: int) -> str:
+def format_bytes(size: int) -> str:
     """Bytes in MiB, or in GiB from one on."""
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
 
@@ -78,22 +78,24 @@ def free_memory(device: str) -> int | None:
     return min((value for value in free if value is not None), default=None)
 
 
-def detached(config: TrainingConfig, facts: DataFacts, atlas_labels: int) -> tuple[TrainingConfig, DataFacts]:
-    """The same configuration and facts with a flat atlas in place of `prob_atlas`, and no `init_weights`.
+def without_start_files(
+    config: TrainingConfig, info: DatasetInfo, atlas_labels: int
+) -> tuple[TrainingConfig, DatasetInfo]:
+    """The same configuration and dataset info with a flat atlas in place of `prob_atlas`, and no `init_weights`.
 
-    What `init_stat` holds is read again only where the facts do not keep it, as in old checkpoints.
+    What `init_stat` holds is read again only where the info does not keep it, as in old checkpoints.
 
     Args:
         config: of the training.
-        facts: about its data.
+        info: about its data.
         atlas_labels: channels of the probabilistic atlas; without meaning where the configuration names none.
     """
-    files = {"prob_atlas", "init_weights"} | ({"init_stat"} if facts.intensities else set())
+    files = {"prob_atlas", "init_weights"} | ({"init_stat"} if info.intensities else set())
     names = files & {field.name for field in dataclasses.fields(config)}
     if getattr(config, "prob_atlas", ""):
-        flat = torch.full((atlas_labels, *facts.shape), 1 / atlas_labels)
-        facts = dataclasses.replace(facts, label_mean=flat, atlas_labels=None)
-    return dataclasses.replace(config, **dict.fromkeys(names, "")), facts
+        flat = torch.full((atlas_labels, *info.shape), 1 / atlas_labels)
+        info = dataclasses.replace(info, label_mean=flat, atlas_labels=None)
+    return dataclasses.replace(config, **dict.fromkeys(names, "")), info
 
 
 def _linux_available() -> int | None:
@@ -112,34 +114,34 @@ def _group_available() -> int | None:
         return None
 
 
-def _tiny(facts: DataFacts, multiple: int, times: int) -> DataFacts:
-    """The same facts about images of a few voxels, each extent at least 16."""
+def _tiny(info: DatasetInfo, multiple: int, times: int) -> DatasetInfo:
+    """The same dataset info for images of a few voxels, each extent at least 16."""
     extent = multiple * -(-16 // multiple) * times
-    shape = (extent,) * len(facts.shape)
+    shape = (extent,) * len(info.shape)
 
     def resized(image: Tensor | None) -> Tensor | None:
         return None if image is None else torch.rand(len(image), *shape).to(image.dtype)
 
-    images = {name: resized(getattr(facts, name)) for name in ("mean", "label_mean", "atlas")}
-    labels = None if facts.atlas_labels is None else _labels(facts, shape)
-    return dataclasses.replace(facts, shape=shape, **images, atlas_labels=labels)
+    images = {name: resized(getattr(info, name)) for name in ("mean", "label_mean", "atlas")}
+    labels = None if info.atlas_labels is None else _labels(info, shape)
+    return dataclasses.replace(info, shape=shape, **images, atlas_labels=labels)
 
 
-def _labels(facts: DataFacts, shape: tuple[int, ...]) -> Tensor | None:
+def _labels(info: DatasetInfo, shape: tuple[int, ...]) -> Tensor | None:
     """(1, *shape), int16: all labels in layers along the first axis, within a margin of background."""
-    if not facts.labels:
+    if not info.labels:
         return None
-    values = torch.tensor(facts.labels, dtype=torch.int16)
+    values = torch.tensor(info.labels, dtype=torch.int16)
     layers = torch.zeros(shape, dtype=torch.int16)
     inside = layers[(slice(2, -2),) * len(shape)]
     inside[:] = values[torch.arange(len(inside)) * len(values) // len(inside)].view(-1, *(1,) * (len(shape) - 1))
     return layers[None]
 
 
-def _kept_bytes(config: TrainingConfig, facts: DataFacts) -> int:
+def _kept_bytes(config: TrainingConfig, info: DatasetInfo) -> int:
     """Bytes of what a forward pass of one made-up sample keeps for the backward pass, parameters left out."""
-    task = make_task(config, facts)
-    batch = _made_up_batch(task, facts)
+    task = make_task(config, info)
+    batch = _made_up_batch(task, info)
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -155,11 +157,11 @@ def _kept_bytes(config: TrainingConfig, facts: DataFacts) -> int:
     return sum(kept.values())
 
 
-def _made_up_batch(task: Task, facts: DataFacts) -> Batch:
+def _made_up_batch(task: Task, info: DatasetInfo) -> Batch:
     def image() -> Tensor:
-        return torch.rand(facts.channels, *facts.shape)
+        return torch.rand(info.channels, *info.shape)
 
-    labels = _labels(facts, facts.shape)
+    labels = _labels(info, info.shape)
     extras = {name: value[None] for name, value in task.derive(image(), labels).items()}
     pair = task.samples == "pair"
     return Batch(
@@ -169,6 +171,6 @@ def _made_up_batch(task: Task, facts: DataFacts) -> Batch:
         moving=image()[None] if pair else None,
         fixed_labels=None if labels is None else labels[None],
         moving_labels=labels[None] if pair and labels is not None else None,
-        attributes=torch.zeros(1, facts.attributes) if facts.attributes else None,
+        attributes=torch.zeros(1, info.attributes) if info.attributes else None,
         extras={f"{side}_{name}": value for side in ("fixed", "moving")[: 1 + pair] for name, value in extras.items()},
     )

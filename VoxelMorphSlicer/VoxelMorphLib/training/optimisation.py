@@ -23,7 +23,7 @@ from .launch import gather
 from .task import Task
 
 #: Steps between two looks at whether all was finite, where a look makes the processor wait for the device.
-LOOK_EVERY = 20
+CHECK_EVERY = 20
 _Losses = Callable[[nn.Module], "dict[str, Tensor]"]
 #: Of "onecycle": share of the steps that warm up, and by how much less the first and the last step learn than `lr`;
 #: the two divisors are the defaults of torch's OneCycleLR.
@@ -35,13 +35,13 @@ class Optimisation:
 
     A loss or a gradient that is NaN or infinite must not reach the weights. On the processor that is looked at in
     every step. A GPU would have to be waited for, so there the fused Adam reads a flag on the device and leaves the
-    weights alone from the first such step on; `blamed` waits for the flag.
+    weights alone from the first such step on; `check_finite` waits for the flag.
 
     Args:
         task: its network moves to the device.
         config: of the task.
         fabric: launched.
-        deferred: leave looking to `blamed`; None does so on a GPU.
+        deferred: leave looking to `check_finite`; None does so on a GPU.
     """
 
     def __init__(self, task: Task, config: TrainingConfig, fabric: Any, deferred: bool | None = None):
@@ -108,7 +108,7 @@ class Optimisation:
         self._bad = torch.maximum(self._bad, bad)
         self._suspects.append((number, tuple(names), bad))
 
-    def blamed(self, stop: bool = False) -> tuple[bool, int | None, tuple[str, ...]]:
+    def check_finite(self, stop: bool = False) -> tuple[bool, int | None, tuple[str, ...]]:
         """Look at what happened since the last look, in all processes alike; waits for the device.
 
         Args:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from ..core.devices import resolve_device
 from ..core.progress import Progress, silent
-from .build import assemble
+from .build import build_training
 from .config import TrainingConfig
 from .data.augment import augment
 from .data.training_data import TrainingData
 from .launch import start_fabric
-from .memory_estimate import check_fits, free_memory, in_words, step_memory
+from .memory_estimate import check_fits, format_bytes, free_memory, step_memory
 from .optimisation import Optimisation
 from .table import RECIPES
 from .task import Task
@@ -64,7 +64,7 @@ class Plan:
         config, hours = self.config, self.config.steps * (self.step_s + self.data_s) / 3600
         pairs = "" if self.pairs is None else f", {self.pairs} pairs"
         labels = ", ".join(map(str, self.labels)) or "none"
-        free = "" if self.free_bytes is None else f", {in_words(self.free_bytes)} are free"
+        free = "" if self.free_bytes is None else f", {format_bytes(self.free_bytes)} are free"
         samples = f"{config.batch_size} x {config.accumulate}" if config.accumulate > 1 else config.batch_size
         return [
             f"Recipe:      {config.recipe} ({RECIPES[config.recipe].title})",
@@ -74,7 +74,7 @@ class Plan:
             f"Network:     {self.network}, {self.parameters} parameters",
             f"Steps:       {config.steps} ({config.epochs} epochs of {config.steps_per_epoch}), {samples} samples each",
             f"First loss:  {', '.join(f'{name} {value:.4g}' for name, value in self.losses.items())}",
-            f"Memory:      about {in_words(self.needed_bytes)} for a step on {self.device}{free}",
+            f"Memory:      about {format_bytes(self.needed_bytes)} for a step on {self.device}{free}",
             f"Time:        {self.step_s:.3f} s for a step, {self.data_s:.3f} s for its data; {hours:.1f} h in all",
         ]
 
@@ -93,11 +93,11 @@ def make_plan(config: TrainingConfig, progress: Progress = silent) -> Plan:
     """
     device = resolve_device(config.device)
     progress(0.0, "Reading the images")
-    task, data = assemble(config)
-    facts, network = task.facts, task.published()[0]
+    task, data = build_training(config)
+    info, network = task.info, task.published()[0]
     progress(0.5, "Estimating the memory")
-    needed, free = step_memory(config, facts), free_memory(device)
-    check_fits(config, facts, device)
+    needed, free = step_memory(config, info), free_memory(device)
+    check_fits(config, info, device)
     progress(0.6, "Timing one step")
     data_s, step_s, losses = _timed_step(config, task, data)
     progress(1.0, "The plan is ready")
@@ -107,9 +107,9 @@ def make_plan(config: TrainingConfig, progress: Progress = silent) -> Plan:
         pairs=_pairs(config, task, data),
         validation_pairs=len(data.validation_pairs),
         skipped=dict(data.skipped),
-        shape=tuple(facts.shape),
-        channels=facts.channels,
-        labels=tuple(facts.labels),
+        shape=tuple(info.shape),
+        channels=info.channels,
+        labels=tuple(info.labels),
         network=type(network).__name__,
         parameters=sum(parameter.numel() for parameter in task.network.parameters()),
         losses=losses,
@@ -142,6 +142,6 @@ def _timed_step(config: TrainingConfig, task: Task, data: TrainingData) -> tuple
         loaded = clock()
         optimisation.step(number, step)
         losses = losses or optimisation.losses.means()  # waits for the device
-        optimisation.blamed()  # does too
+        optimisation.check_finite()  # does too
         times.append((loaded - start, clock() - loaded))
     return (*times[1], losses)

@@ -21,7 +21,7 @@ from .recipes.surfaces import SurfacesConfig
 from .recipes.template import TemplateConfig
 
 if TYPE_CHECKING:
-    from .data.case import DataFacts
+    from .data.case import DatasetInfo
     from .task import Task
 
 
@@ -141,10 +141,10 @@ def task_class(recipe: str) -> type[Task]:
     return getattr(importlib.import_module(f".tasks.{module}", __package__), name)
 
 
-def make_task(config: TrainingConfig, facts: DataFacts) -> Task:
+def make_task(config: TrainingConfig, info: DatasetInfo) -> Task:
     """The recipe of a configuration at work on some data.
 
     Raises:
         ConfigError: the data lack what the recipe needs.
     """
-    return task_class(config.recipe)(config, facts)
+    return task_class(config.recipe)(config, info)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..networks.fields import FieldPair
 from .checkpoint import fill
 from .config import TrainingConfig
-from .data.case import Batch, DataFacts
+from .data.case import Batch, DatasetInfo
 
 
 class Task(ABC):
@@ -19,7 +19,7 @@ class Task(ABC):
 
     Args:
         config: of the recipe's class.
-        facts: about the data.
+        info: about the data.
 
     Raises:
         ConfigError: the data lack what the recipe needs, such as label maps.
@@ -27,13 +27,13 @@ class Task(ABC):
 
     #: Whether a sample has a moving image: "pair", or "single" for templates and segmentation.
     samples = "pair"
-    #: Whether `DataFacts.mean` is needed.
+    #: Whether `DatasetInfo.mean` is needed.
     needs_mean = False
     #: Whether the task itself reads `config.init_weights`, which else are those of its network.
     reads_init_weights = False
 
-    def __init__(self, config: TrainingConfig, facts: DataFacts):
-        self.config, self.facts = config, facts
+    def __init__(self, config: TrainingConfig, info: DatasetInfo):
+        self.config, self.info = config, info
         self.network = self.build()
 
     @abstractmethod

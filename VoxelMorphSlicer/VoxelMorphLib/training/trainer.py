@@ -17,7 +17,7 @@ import torch
 
 from ..core.errors import Cancelled, ConfigError, DeviceError, OutputError, TrainingError, TrainingStopped
 from ..core.progress import Progress, silent
-from .build import assemble
+from .build import build_training
 from .checkpoint import (
     BEST,
     FOLDER,
@@ -26,17 +26,17 @@ from .checkpoint import (
     check_same_training,
     fill,
     load_checkpoint,
-    plain_facts,
+    plain_info,
     save_checkpoint,
 )
 from .config import TrainingConfig
 from .data.augment import augment
 from .data.case import Batch
-from .launch import in_first, launched
+from .launch import launched, on_rank_zero
 from .memory_estimate import check_fits
 from .monitors.available import make_monitors
 from .monitors.curves import Monitor
-from .optimisation import LOOK_EVERY, Optimisation
+from .optimisation import CHECK_EVERY, Optimisation
 from .task import Task
 from .validation import Pictures, Validator
 
@@ -92,7 +92,7 @@ class Trainer:
             WeightsError: the checkpoint is missing, damaged or of another training.
         """
         checkpoint = load_checkpoint(self.last)
-        check_same_training(self.last, checkpoint, self.config, self.task.facts)
+        check_same_training(self.last, checkpoint, self.config, self.task.info)
         fill(self.task.network, checkpoint["network"], self.last)
         self.optimisation.load(checkpoint)
         self.optimisation.losses.load(checkpoint["epoch"], self.fabric.device)
@@ -117,7 +117,7 @@ class Trainer:
         except torch.cuda.OutOfMemoryError as error:
             raise DeviceError(
                 f"{self.fabric.device} has too little memory for batches of {self.config.batch_size} with the shape "
-                f"{self.task.facts.shape}. Choose a smaller batch_size or shape, or precision bfloat16."
+                f"{self.task.info.shape}. Choose a smaller batch_size or shape, or precision bfloat16."
             ) from error
         finally:
             for monitor in self.monitors:
@@ -179,7 +179,7 @@ class Trainer:
         """Whether to stop; all processes decide alike, so those that average with others look only now and then."""
         waits = self.optimisation.deferred or self.fabric.world_size > 1
         alone = self.fabric.world_size == 1 and self._stop.asked
-        if waits and self.step % LOOK_EVERY and not alone and not interrupted:
+        if waits and self.step % CHECK_EVERY and not alone and not interrupted:
             return False
         return self._checked()
 
@@ -189,7 +189,7 @@ class Trainer:
         Raises:
             TrainingError: a loss or a gradient was not finite.
         """
-        asked, step, names = self.optimisation.blamed(self._stop.asked)
+        asked, step, names = self.optimisation.check_finite(self._stop.asked)
         if step is None:
             return asked
         kept = f"{self.last} holds the training before it" if self.last.is_file() else "No checkpoint was written yet"
@@ -227,7 +227,7 @@ class Trainer:
 
     def _save(self, path: Path) -> None:
         self.optimisation.losses.reduce(self.fabric)
-        in_first(self.fabric, lambda: save_checkpoint(path, self._checkpoint()))
+        on_rank_zero(self.fabric, lambda: save_checkpoint(path, self._checkpoint()))
 
     def _tell(self, event: str, *values: Any) -> None:
         """Call a method of the monitors, which the first process alone has."""
@@ -236,7 +236,7 @@ class Trainer:
             for monitor in self.monitors:
                 getattr(monitor, event)(*values)
 
-        in_first(self.fabric, tell)
+        on_rank_zero(self.fabric, tell)
 
     def _checkpoint(self) -> dict[str, Any]:
         return {
@@ -247,7 +247,7 @@ class Trainer:
             "rate": self._rate,
             **self.optimisation.state(),
             "best": self.best.state(),
-            "facts": plain_facts(self.task.facts),
+            "facts": plain_info(self.task.info),
             "epoch": self.optimisation.losses.state(),
         }
 
@@ -279,7 +279,7 @@ def train(config: TrainingConfig, resume: bool = False, progress: Progress = sil
     Raises:
         ConfigError: the configuration does not fit the data, or `output_dir` holds a training that would be lost.
         DependencyError: a package is missing.
-        VoxelMorphError: anything else that `assemble`, `start_fabric` and `Trainer.run` say.
+        VoxelMorphError: anything else that `build_training`, `start_fabric` and `Trainer.run` say.
     """
     last = Path(config.output_dir) / FOLDER / LAST
     if last.is_file() and not resume:
@@ -399,9 +399,9 @@ def _trainer(config: TrainingConfig, fabric: Any, progress: Progress) -> Trainer
     """With everything a configuration names, at the last checkpoint where there is one."""
     last = Path(config.output_dir) / FOLDER / LAST
     kept = load_checkpoint(last)["facts"] if last.is_file() else {}
-    task, data = assemble(config, kept.get("intensities"))
-    check_fits(config, task.facts, str(fabric.device))
-    monitors = make_monitors(config, task.facts.shape, data.skipped) if fabric.is_global_zero else ()
+    task, data = build_training(config, kept.get("intensities"))
+    check_fits(config, task.info, str(fabric.device))
+    monitors = make_monitors(config, task.info.shape, data.skipped) if fabric.is_global_zero else ()
     trainer = Trainer(task, data, config, fabric, monitors, progress)
     if kept:
         trainer.resume()

@@ -174,7 +174,7 @@ class Validator:
         if batch.fixed_labels is None or batch.moving_labels is None:
             return {}
         moved = warp(batch.moving_labels.float(), displacement, interpolation="nearest")
-        labels = self.task.facts.labels or None
+        labels = self.task.info.labels or None
         return dict(overlap(array_of(batch.fixed_labels), array_of(moved), labels).by_label)
 
 

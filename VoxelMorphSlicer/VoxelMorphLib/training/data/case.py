@@ -1,4 +1,4 @@
-"""What the data of a training are made of: cases on the disk, batches of tensors, and facts about all of them."""
+"""What the data of a training are made of: cases on the disk, batches of tensors, and what holds for all of them."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def join(batches: Sequence[Batch]) -> Batch:
 
 
 @dataclass(frozen=True)
-class DataFacts:
+class DatasetInfo:
     """Shapes, labels and images that are the same for every batch.
 
     Args:

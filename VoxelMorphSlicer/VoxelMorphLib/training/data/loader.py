@@ -118,7 +118,7 @@ def make_batch(
     )
 
 
-def in_order(source: Dataset, places: range, workers: int) -> Iterator:
+def load_in_order(source: Dataset, places: range, workers: int) -> Iterator:
     """The items of a source in the order of their places, made ahead by `workers` processes.
 
     Raises:
@@ -136,7 +136,7 @@ def in_order(source: Dataset, places: range, workers: int) -> Iterator:
 
 def _from_workers(source: Dataset, places: range, workers: int) -> Iterator:
     loader = DataLoader(
-        _Sent(source),
+        _ErrorsAsItems(source),
         batch_size=None,
         sampler=places,
         num_workers=workers,
@@ -150,7 +150,7 @@ def _from_workers(source: Dataset, places: range, workers: int) -> Iterator:
 
 
 @dataclass
-class _Sent(Dataset):
+class _ErrorsAsItems(Dataset):
     """Errors for users travel as items: torch would put the worker's traceback into their text."""
 
     source: Dataset

@@ -15,14 +15,14 @@ from ...core.io.images import read_image_geometry, read_label_map
 from ..config import TrainingConfig
 from .case import Case
 from .lists import Split
-from .space import TrainingSpace, choose_labels, common_shape, extents, merged, parse_merges
+from .space import TrainingSpace, choose_labels, common_shape, extents, merge_labels, parse_merges
 
 #: Files that are read at a time.
 THREADS = 4
 
 
 @dataclass
-class Survey:
+class FileScan:
     """What was seen, by the names of the cases.
 
     Args:
@@ -36,7 +36,7 @@ class Survey:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-def look_at_files(
+def scan_files(
     split: Split, atlas: Case | None, config: TrainingConfig, multiple: int
 ) -> tuple[TrainingSpace, dict[str, str]]:
     """The space of a training; warnings tell of left out cases, cut images and partial labels.
@@ -57,7 +57,7 @@ def look_at_files(
     cases = [*split.cases, *(case for pair in split.validation for case in pair)]
     unique = list({case.name: case for case in cases}.values())
     unlimited, merges = config.space(None, multiple), parse_merges(config.merge_labels)
-    seen = survey(unique, unlimited, merges, not config.labels, config.strict)
+    seen = scan_cases(unique, unlimited, merges, not config.labels, config.strict)
     if not seen.extents:
         name, reason = next(iter(seen.reasons.items()))
         raise ImageError(f"None of the {len(unique)} images can be read. {name}: {reason}")
@@ -65,7 +65,7 @@ def look_at_files(
         name, reason = next(iter(seen.reasons.items()))
         _warn(f"{len(seen.reasons)} of {len(unique)} images are left out. {name}: {reason}")
     if atlas is not None:
-        found = survey([atlas], unlimited, merges, not config.labels, strict=True)
+        found = scan_cases([atlas], unlimited, merges, not config.labels, strict=True)
         seen.extents.update(found.extents)
         seen.labels.update(found.labels)
     shape = tuple(config.shape) or common_shape(list(seen.extents.values()), multiple)
@@ -75,9 +75,9 @@ def look_at_files(
     return TrainingSpace(config.space(shape, multiple), labels, merges), seen.reasons
 
 
-def survey(
+def scan_cases(
     cases: Sequence[Case], space: NetworkSpace, merges: Mapping[int, int], look_at_labels: bool, strict: bool
-) -> Survey:
+) -> FileScan:
     """Look at each case once.
 
     Args:
@@ -90,14 +90,14 @@ def survey(
     Raises:
         VoxelMorphError: with `strict`.
     """
-    result = Survey()
+    result = FileScan()
 
     def look(case: Case) -> tuple[tuple[int, ...], frozenset[int]] | VoxelMorphError:
         try:
             size = extents(read_image_geometry(case.image), space)
             if case.labels is None or not look_at_labels:
                 return size, frozenset()
-            return size, frozenset(merged(np.unique(read_label_map(case.labels).array), merges).tolist()) - {0}
+            return size, frozenset(merge_labels(np.unique(read_label_map(case.labels).array), merges).tolist()) - {0}
         except VoxelMorphError as error:
             return error
 

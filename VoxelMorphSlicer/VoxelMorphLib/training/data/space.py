@@ -70,7 +70,7 @@ class TrainingSpace:
         if case.labels is None or not self.labels:
             return Prepared(tensor)
         labels = IDENTITY.resample(read_label_map(case.labels), grid).array
-        kept = chosen(labels, self.labels, self.merges, str(case.labels))
+        kept = select_labels(labels, self.labels, self.merges, str(case.labels))
         return Prepared(tensor, torch.from_numpy(kept)[None])
 
 
@@ -111,7 +111,7 @@ def parse_merges(text: str) -> dict[int, int]:
     return merges
 
 
-def merged(array: np.ndarray, merges: Mapping[int, int]) -> np.ndarray:
+def merge_labels(array: np.ndarray, merges: Mapping[int, int]) -> np.ndarray:
     """A copy in which labels are replaced, of a type that holds them; all at once, so "1=2 2=1" exchanges."""
     result = array.astype(np.result_type(array.dtype, np.min_scalar_type(max(merges.values(), default=0))))
     for old, new in merges.items():
@@ -157,13 +157,13 @@ def choose_labels(wanted: Sequence[int], found: Mapping[str, frozenset[int]]) ->
     return labels, f"Labels {_few(partial)} are not in every label map and {use}; {lacking} lacks {partial[0]}."
 
 
-def chosen(array: np.ndarray, labels: Sequence[int], merges: Mapping[int, int], name: str) -> np.ndarray:
+def select_labels(array: np.ndarray, labels: Sequence[int], merges: Mapping[int, int], name: str) -> np.ndarray:
     """Merged labels as int16, everything else 0.
 
     Raises:
         ImageError: none of the labels occurs.
     """
-    values = merged(array, merges)
+    values = merge_labels(array, merges)
     kept = np.where(np.isin(values, labels), values, 0).astype(np.int16)
     if not kept.any():
         raise ImageError(

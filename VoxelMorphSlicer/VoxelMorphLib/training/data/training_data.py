@@ -1,4 +1,4 @@
-"""TrainingData: the lists of a configuration as facts, batches and validation pairs."""
+"""TrainingData: the lists of a configuration as dataset info, batches and validation pairs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from math import prod
 
 from ...core.errors import ConfigError, ImageError, VoxelMorphError
 from ..config import TrainingConfig
-from .case import Batch, Case, DataFacts
+from .case import Batch, Case, DatasetInfo
 from .lists import Split, check_enough, hold_back, read_atlas, read_cases, read_pairs, read_validation
-from .loader import BatchSource, CaseSource, in_order, make_batch
+from .loader import BatchSource, CaseSource, load_in_order, make_batch
 from .sampling import Draws
-from .scan import look_at_files
+from .scan import scan_files
 from .space import Prepared
 from .store import CaseStore, Derive, Means
 
@@ -49,7 +49,7 @@ class TrainingData:
         listed = read_cases(config)
         self.atlas = read_atlas(config, listed)
         split = Split(listed, read_pairs(config, listed), read_validation(config, listed))
-        space, self.skipped = look_at_files(split, self.atlas, config, multiple)
+        space, self.skipped = scan_files(split, self.atlas, config, multiple)
         fixed = self.atlas if samples == "pair" else None
         split = hold_back(split.without(set(self.skipped)), config, fixed)
         self._size = 2 if samples == "pair" and fixed is None else 1
@@ -84,7 +84,7 @@ class TrainingData:
         images = sum(prod(self.shape) * (6 if labelled and case.labels else 4) for case in every.values())
         return images + extras * len(trained)
 
-    def facts(self, needs_mean: bool = False) -> DataFacts:
+    def info(self, needs_mean: bool = False) -> DatasetInfo:
         """What a recipe must know before it builds its network.
 
         Raises:
@@ -92,7 +92,7 @@ class TrainingData:
         """
         atlas = None if self.atlas is None else self.store.images(self.atlas)
         means = self._means() if needs_mean else None
-        return DataFacts(
+        return DatasetInfo(
             shape=self.shape,
             labels=self.store.space.labels,
             labelled=all(case.labels is not None for case in self.cases),
@@ -130,7 +130,7 @@ class TrainingData:
             reasons=self.skipped,
         )
         places = range(first_step * config.accumulate, (first_step + steps) * config.accumulate)
-        for batch, reasons in in_order(source, places, workers):
+        for batch, reasons in load_in_order(source, places, workers):
             self.skipped.update(reasons)
             yield batch
 
@@ -170,7 +170,7 @@ class TrainingData:
         missing = [case for case in self.cases if case.name not in self.skipped and not self.store.holds(case)]
         if not missing:
             return
-        items = in_order(CaseSource(self.store, missing), range(len(missing)), self.config.workers)
+        items = load_in_order(CaseSource(self.store, missing), range(len(missing)), self.config.workers)
         for case, (prepared, reason) in zip(missing, items):
             if prepared is not None:
                 self.store.keep(case, prepared)

@@ -14,7 +14,7 @@ from ..config import TrainingConfig
 from ..validation import Pictures
 from . import curves, summary
 from .curves import Monitor
-from .pictures import Rarely, image_picture, pair_pictures, space_geometry
+from .pictures import Throttle, image_picture, pair_pictures, space_geometry
 
 FOLDER = "tensorboard"
 #: Columns of a row that are no curves.
@@ -53,7 +53,7 @@ class TensorBoard(Monitor):
     def __init__(self, folder: Path, geometry: Geometry, steps_per_epoch: int):
         self.folder, self.geometry, self.steps_per_epoch = folder, geometry, steps_per_epoch
         self._writer: Any = None
-        self._draw = Rarely()
+        self._draw = Throttle()
 
     def begin(self, epoch: int, epochs: int) -> None:
         """Open the event file."""

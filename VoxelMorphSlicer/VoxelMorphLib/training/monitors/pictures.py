@@ -16,7 +16,7 @@ from ..config import TrainingConfig
 from ..validation import Registered
 
 
-class Rarely:
+class Throttle:
     """Tells when to do again what takes long: at first, and then when so many seconds have passed.
 
     Args:

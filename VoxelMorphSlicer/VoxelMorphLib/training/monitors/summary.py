@@ -13,7 +13,7 @@ from ...report.html import write_page
 from ..config import TrainingConfig
 from ..validation import Pictures, Registered
 from .curves import Monitor, columns_of, read_curves
-from .pictures import Rarely, image_picture, pair_pictures
+from .pictures import Throttle, image_picture, pair_pictures
 
 FILE = "summary.html"
 
@@ -34,7 +34,7 @@ class Summary(Monitor):
     ):
         self.path, self.curves, self.config = path, curves, config
         self.geometry, self.skipped = geometry, skipped
-        self._pictures, self._due, self._epochs = Pictures(), Rarely(), 0
+        self._pictures, self._due, self._epochs = Pictures(), Throttle(), 0
 
     def begin(self, epoch: int, epochs: int) -> None:
         """Remember the number of epochs."""

@@ -13,7 +13,7 @@ from ...core.errors import ConfigError
 from ...core.filters import gaussian
 from ...core.io.npz import read_npz
 from ...networks.atlas_segmentation import ProbAtlasSegmentation
-from ..data.case import Batch, DataFacts, Intensities
+from ..data.case import Batch, DatasetInfo, Intensities
 from ..recipes.atlas_segmentation import AtlasSegmentationConfig
 from .registration import RegistrationTask, one_hot, weighted
 
@@ -35,21 +35,21 @@ class AtlasSegmentationTask(RegistrationTask):
     needs_mean = True
     network_class = ProbAtlasSegmentation
 
-    def __init__(self, config: AtlasSegmentationConfig, facts: DataFacts):
-        if facts.channels != 1:
+    def __init__(self, config: AtlasSegmentationConfig, info: DatasetInfo):
+        if info.channels != 1:
             raise ConfigError(
-                f"The recipe atlas-segmentation knows images of one channel, these have {facts.channels}. Choose one."
+                f"The recipe atlas-segmentation knows images of one channel, these have {info.channels}. Choose one."
             )
-        self.atlas = prob_atlas(config, facts)
-        known = known_intensities(config, facts, len(self.atlas))
-        super().__init__(config, dataclasses.replace(facts, intensities=known))
+        self.atlas = make_prob_atlas(config, info)
+        known = known_intensities(config, info, len(self.atlas))
+        super().__init__(config, dataclasses.replace(info, intensities=known))
 
     def arguments(self) -> dict[str, Any]:
-        known = zip(("means", "sigmas"), map(list, self.facts.intensities or ()))
+        known = zip(("means", "sigmas"), map(list, self.info.intensities or ()))
         return {
             **{name: value for name, value in super().arguments().items() if name not in _OWN},
             "labels": len(self.atlas),
-            "atlas_shape": list(self.facts.shape),
+            "atlas_shape": list(self.info.shape),
             "warp_atlas": self.config.warp_atlas,
             "stats_after_warp": self.config.stat_post_warp,
             **dict(known),
@@ -58,8 +58,8 @@ class AtlasSegmentationTask(RegistrationTask):
     def build(self) -> nn.Module:
         network = super().build()
         network.start_from(self.atlas)
-        if self.facts.mean is not None and not self.facts.intensities:
-            means, sigmas = estimated_statistics(self.facts.mean, self.atlas)
+        if self.info.mean is not None and not self.info.intensities:
+            means, sigmas = estimate_statistics(self.info.mean, self.atlas)
             with torch.no_grad():
                 network.mean_head.bias.copy_(means)
                 network.log_variance_head.bias.copy_(2 * sigmas.log())
@@ -78,7 +78,7 @@ class AtlasSegmentationTask(RegistrationTask):
         return {"atlas": self.network.atlas.clone()}
 
 
-def prob_atlas(config: AtlasSegmentationConfig, facts: DataFacts) -> Tensor:
+def make_prob_atlas(config: AtlasSegmentationConfig, info: DatasetInfo) -> Tensor:
     """The atlas that a configuration names.
 
     Returns:
@@ -89,11 +89,11 @@ def prob_atlas(config: AtlasSegmentationConfig, facts: DataFacts) -> Tensor:
         ImageError: the file cannot be read.
     """
     if config.prob_atlas:
-        atlas = _read(config.prob_atlas, facts.shape)
-    elif facts.atlas_labels is not None and facts.labels:
-        atlas = gaussian(one_hot(facts.atlas_labels[None], (0, *facts.labels)), config.atlas_blur, "border")[0]
-    elif facts.label_mean is not None:
-        atlas = facts.label_mean.float()
+        atlas = _read(config.prob_atlas, info.shape)
+    elif info.atlas_labels is not None and info.labels:
+        atlas = gaussian(one_hot(info.atlas_labels[None], (0, *info.labels)), config.atlas_blur, "border")[0]
+    elif info.label_mean is not None:
+        atlas = info.label_mean.float()
     else:
         raise ConfigError(
             "The recipe atlas-segmentation needs a probabilistic atlas. Give prob_atlas, atlas and atlas_labels, or "
@@ -102,7 +102,7 @@ def prob_atlas(config: AtlasSegmentationConfig, facts: DataFacts) -> Tensor:
     return atlas / atlas.sum(0, keepdim=True).clamp(min=1e-6)
 
 
-def atlas_labels(path: str) -> int:
+def count_atlas_labels(path: str) -> int:
     """How many labels the atlas in an .npz file has.
 
     Raises:
@@ -111,19 +111,19 @@ def atlas_labels(path: str) -> int:
     return read_npz(path)[0].shape[-1]
 
 
-def known_intensities(config: AtlasSegmentationConfig, facts: DataFacts, labels: int) -> Intensities | None:
-    """What `init_stat` holds, or what the facts keep of it where the file is gone; None where nothing is known.
+def known_intensities(config: AtlasSegmentationConfig, info: DatasetInfo, labels: int) -> Intensities | None:
+    """What `init_stat` holds, or what the info keeps of it where the file is gone; None where nothing is known.
 
     Raises:
         ConfigError: the file fits another number of labels.
         ImageError: the file cannot be read.
     """
-    if not config.init_stat or (facts.intensities and not Path(config.init_stat).is_file()):
-        return facts.intensities
-    return known_statistics(config.init_stat, labels)
+    if not config.init_stat or (info.intensities and not Path(config.init_stat).is_file()):
+        return info.intensities
+    return read_statistics(config.init_stat, labels)
 
 
-def known_statistics(path: str, labels: int) -> Intensities:
+def read_statistics(path: str, labels: int) -> Intensities:
     """Means and standard deviations of the labels' intensities.
 
     Args:
@@ -143,7 +143,7 @@ def known_statistics(path: str, labels: int) -> Intensities:
     return means, sigmas
 
 
-def estimated_statistics(image: Tensor, atlas: Tensor) -> tuple[Tensor, Tensor]:
+def estimate_statistics(image: Tensor, atlas: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (L,) of the image (1, *shape) under every label of the atlas (L, *shape)."""
     total = atlas.flatten(1).sum(1).clamp(min=1e-6)
     means = (atlas * image).flatten(1).sum(1) / total

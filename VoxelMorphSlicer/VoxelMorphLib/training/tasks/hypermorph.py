@@ -12,7 +12,7 @@ from ...networks.dense import VxmDense
 from ...networks.fields import FieldPair
 from ...networks.hyper_dense import HyperVxmDense
 from ..data.case import Batch
-from .registration import HYPERPARAMETER, RegistrationTask, item_generators, weighted
+from .registration import HYPERPARAMETER, RegistrationTask, sample_generators, weighted
 
 
 class HyperMorphTask(RegistrationTask):
@@ -49,7 +49,7 @@ class HyperMorphTask(RegistrationTask):
 
     def draw(self, batch: Batch) -> Tensor:
         """Lambda (B,) of every sample, on the CPU; it follows from the sample's number alone."""
-        generators = item_generators(self.config.seed, batch, HYPERPARAMETER)
+        generators = sample_generators(self.config.seed, batch, HYPERPARAMETER)
         return torch.tensor([self._draw(generator) for generator in generators])
 
     def _draw(self, generator: torch.Generator) -> float:

@@ -11,7 +11,7 @@ from ...core.errors import ConfigError
 from ...networks.instance import InstanceDense
 from ...weights.load import load_network
 from ..config import TrainingConfig
-from ..data.case import Batch, DataFacts
+from ..data.case import Batch, DatasetInfo
 from ..task import Task
 from .registration import image_term, penalty_term, weighted
 
@@ -25,8 +25,8 @@ class InstanceTask(Task):
 
     reads_init_weights = True
 
-    def __init__(self, config: TrainingConfig, facts: DataFacts):
-        super().__init__(config, facts)
+    def __init__(self, config: TrainingConfig, info: DatasetInfo):
+        super().__init__(config, info)
         self.image_term, self.penalty_term = image_term(config), penalty_term(config)
         self._first_names: tuple[str, ...] = ()
         self._started = not config.init_weights
@@ -35,7 +35,7 @@ class InstanceTask(Task):
         """Of the network's class, as plain values."""
         config = self.config
         return {
-            "shape": list(self.facts.shape),
+            "shape": list(self.info.shape),
             "multiplier": config.multiplier,
             "int_steps": config.int_steps,
             "int_resolution": config.int_resolution,
@@ -75,10 +75,10 @@ class InstanceTask(Task):
             return
         path = self.config.init_weights
         network, _ = load_network(path, device=str(batch.fixed.device))
-        if any(n % getattr(network, "multiple", 1) for n in self.facts.shape):
+        if any(n % getattr(network, "multiple", 1) for n in self.info.shape):
             raise ConfigError(
                 f"The network of {path} needs extents that are multiples of {network.multiple}; the training space has "
-                f"{self.facts.shape}. Set shape accordingly."
+                f"{self.info.shape}. Set shape accordingly."
             )
         with torch.no_grad():
             pair = network.fields(batch.moving[:1], batch.fixed[:1])

@@ -13,7 +13,7 @@ from ...core.losses.by_name import make_loss
 from ...networks.dense import VxmDense
 from ...networks.fields import RegistrationOutput
 from ..config import TrainingConfig
-from ..data.case import Batch, DataFacts
+from ..data.case import Batch, DatasetInfo
 from ..data.sampling import AUGMENT, torch_seed
 from ..recipes.probabilistic import ProbabilisticConfig
 from ..task import Task
@@ -27,17 +27,17 @@ FieldTerm = Callable[[Tensor], Tensor]
 HYPERPARAMETER, LABELS, POINTS = range(AUGMENT + 1, AUGMENT + 4)
 
 
-def dense_arguments(config: TrainingConfig, facts: DataFacts) -> dict[str, Any]:
+def dense_arguments(config: TrainingConfig, info: DatasetInfo) -> dict[str, Any]:
     """Of a VxmDense, as plain values for a weights file."""
     return {
-        "ndims": len(facts.shape),
+        "ndims": len(info.shape),
         "features": [list(config.encoder), list(config.decoder)],
         "int_steps": config.int_steps,
         "svf_resolution": config.svf_resolution,
         "int_resolution": config.int_resolution,
         "bidir": config.bidir,
-        "moving_features": facts.channels,
-        "fixed_features": facts.channels,
+        "moving_features": info.channels,
+        "fixed_features": info.channels,
     }
 
 
@@ -47,13 +47,13 @@ class RegistrationTask(Task):
     #: What is built with `arguments`.
     network_class: type[nn.Module] = VxmDense
 
-    def __init__(self, config: TrainingConfig, facts: DataFacts):
-        super().__init__(config, facts)
+    def __init__(self, config: TrainingConfig, info: DatasetInfo):
+        super().__init__(config, info)
         self.image_term, self.penalty_term = image_term(config), penalty_term(config)
 
     def arguments(self) -> dict[str, Any]:
         """Of the network's class, as plain values."""
-        return dense_arguments(self.config, self.facts)
+        return dense_arguments(self.config, self.info)
 
     def build(self) -> nn.Module:
         return self.network_class(**self.arguments())
@@ -86,17 +86,17 @@ class AtlasTask(RegistrationTask):
         ConfigError: there is no atlas.
     """
 
-    def __init__(self, config: TrainingConfig, facts: DataFacts):
-        if facts.atlas is None:
+    def __init__(self, config: TrainingConfig, info: DatasetInfo):
+        if info.atlas is None:
             raise ConfigError("The recipe atlas registers all images with one. Give its file as atlas.")
-        super().__init__(config, facts)
+        super().__init__(config, info)
 
 
 class ProbabilisticTask(RegistrationTask):
     """Pairs are compared after a velocity was drawn, and its distribution is pulled towards a smooth prior."""
 
-    def __init__(self, config: ProbabilisticConfig, facts: DataFacts):
-        super().__init__(config, facts)
+    def __init__(self, config: ProbabilisticConfig, info: DatasetInfo):
+        super().__init__(config, info)
         self.penalty_term = make_loss("kl", prior_lambda=config.prior_lambda, variant=config.kl_variant)
 
     def arguments(self) -> dict[str, Any]:
@@ -151,20 +151,20 @@ def one_hot(labels: Tensor, values: Sequence[int], step: int = 1) -> Tensor:
     return (coarse == channels.view(1, -1, *(1 for _ in labels.shape[2:]))).float()
 
 
-def check_labels(config: TrainingConfig, facts: DataFacts) -> None:
+def check_labels(config: TrainingConfig, info: DatasetInfo) -> None:
     """Raise ConfigError where a recipe that learns from label maps has none."""
-    if not facts.labels or not facts.labelled:
+    if not info.labels or not info.labelled:
         raise ConfigError(
             f"The recipe {config.recipe} learns from label maps, and the data have no label. Give label_list, or "
             "images that hold their label maps."
         )
-    if config.atlas and facts.atlas_labels is None:
+    if config.atlas and info.atlas_labels is None:
         raise ConfigError(
             f"The recipe {config.recipe} compares the labels of images with those of the atlas, which has none. Give "
             "atlas_labels."
         )
 
 
-def item_generators(seed: int, batch: Batch, stream: int) -> list[torch.Generator]:
+def sample_generators(seed: int, batch: Batch, stream: int) -> list[torch.Generator]:
     """One generator on the CPU for every sample of a batch; it follows from seed, sample number and stream alone."""
     return [torch.Generator().manual_seed(torch_seed(seed, number, stream)) for number in batch.numbers]

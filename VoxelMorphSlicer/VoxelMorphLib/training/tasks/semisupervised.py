@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...core.losses.by_name import make_loss
 from ...networks.dense import VxmDense
 from ...networks.semi_supervised import VxmDenseSemiSupervisedSeg
-from ..data.case import Batch, DataFacts
+from ..data.case import Batch, DatasetInfo
 from ..recipes.semisupervised import SemiSupervisedConfig
 from .registration import RegistrationTask, check_labels, one_hot, weighted
 
@@ -24,9 +24,9 @@ class SemiSupervisedTask(RegistrationTask):
 
     network_class = VxmDenseSemiSupervisedSeg
 
-    def __init__(self, config: SemiSupervisedConfig, facts: DataFacts):
-        check_labels(config, facts)
-        super().__init__(config, facts)
+    def __init__(self, config: SemiSupervisedConfig, info: DatasetInfo):
+        check_labels(config, info)
+        super().__init__(config, info)
         self.dice_term = make_loss("dice")
 
     def build(self) -> nn.Module:
@@ -56,7 +56,7 @@ class SemiSupervisedTask(RegistrationTask):
 
     def _labels(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Of the fixed and the moving images, the labels of this step as channels (B, L, *coarse)."""
-        values, count = list(self.facts.labels), self.config.labels_per_step
+        values, count = list(self.info.labels), self.config.labels_per_step
         if 0 < count < len(values):
             values = [values[i] for i in torch.randperm(len(values), generator=generator)[:count].sort()[0]]
         step = self.config.label_resolution

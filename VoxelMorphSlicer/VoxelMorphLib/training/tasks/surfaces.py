@@ -16,9 +16,9 @@ from ...core.losses.by_name import make_loss
 from ...core.resize import resize
 from ...networks.dense import VxmDense
 from ...networks.semi_supervised import VxmDenseSemiSupervisedPointCloud
-from ..data.case import Batch, DataFacts
+from ..data.case import Batch, DatasetInfo
 from ..recipes.surfaces import SurfacesConfig
-from .registration import LABELS, POINTS, RegistrationTask, check_labels, item_generators, weighted
+from .registration import LABELS, POINTS, RegistrationTask, check_labels, sample_generators, weighted
 
 #: Decides which points of a large surface are kept, always the same ones.
 _SEED = 0
@@ -33,9 +33,9 @@ class SurfacesTask(RegistrationTask):
 
     network_class = VxmDenseSemiSupervisedPointCloud
 
-    def __init__(self, config: SurfacesConfig, facts: DataFacts):
-        check_labels(config, facts)
-        super().__init__(config, facts)
+    def __init__(self, config: SurfacesConfig, info: DatasetInfo):
+        check_labels(config, info)
+        super().__init__(config, info)
         if config.use_probs:
             self.penalty_term = make_loss("kl", prior_lambda=config.prior_lambda)
 
@@ -55,10 +55,10 @@ class SurfacesTask(RegistrationTask):
         if labels is None:
             raise ImageError("A case without label map has no surfaces. Give the label map of every image.")
         shape, count = tuple(labels.shape[1:]), self.config.surf_points
-        distance = torch.zeros(len(self.facts.labels), *shape)
+        distance = torch.zeros(len(self.info.labels), *shape)
         points = torch.zeros(len(distance), count, len(shape))
         present = torch.zeros(len(distance))
-        for channel, value in enumerate(self.facts.labels):
+        for channel, value in enumerate(self.info.labels):
             mask = labels[0].numpy() == value
             if mask.any() and not mask.all():
                 found = label_surface(mask, count)
@@ -100,15 +100,15 @@ class SurfacesTask(RegistrationTask):
 
     def _channels(self, batch: Batch) -> Tensor:
         """(B, P): the label of every point, the same number of each label of the step."""
-        labels, count = len(self.facts.labels), self.config.surf_points
+        labels, count = len(self.info.labels), self.config.surf_points
         wanted = min(self.config.labels_per_step or labels, labels)
-        generators = item_generators(self.config.seed, batch, LABELS)
+        generators = sample_generators(self.config.seed, batch, LABELS)
         rows = [torch.randperm(labels, generator=g)[:wanted] for g in generators]
         return torch.stack([row[torch.arange(count) % wanted] for row in rows]).to(batch.fixed.device)
 
     def _points(self, points: Tensor, channels: Tensor, batch: Batch) -> Tensor:
         """(B, P, N + 1): one of the points (B, L, M, N) of every channel (B, P), and the channel."""
-        generators = item_generators(self.config.seed, batch, POINTS)
+        generators = sample_generators(self.config.seed, batch, POINTS)
         drawn = [torch.randint(points.shape[2], channels.shape[1:], generator=g) for g in generators]
         index = torch.stack(drawn).to(points.device)
         rows = torch.arange(len(points), device=points.device)[:, None]

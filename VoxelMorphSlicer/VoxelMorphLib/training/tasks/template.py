@@ -11,7 +11,7 @@ from ...core.errors import ConfigError
 from ...networks.conditional_template import ConditionalTemplateCreation
 from ...networks.template import TemplateCreation, TemplateOutput
 from ..config import TrainingConfig
-from ..data.case import Batch, DataFacts
+from ..data.case import Batch, DatasetInfo
 from .registration import RegistrationTask, Terms, weighted
 
 #: Arguments of a VxmDense that follow from the template.
@@ -26,14 +26,14 @@ class TemplateTask(RegistrationTask):
     network_class = TemplateCreation
 
     def arguments(self) -> dict[str, Any]:
-        facts = self.facts
+        info = self.info
         dense = {name: value for name, value in super().arguments().items() if name not in _OWN}
-        own = {"shape": list(facts.shape), "mean_cap": self.config.mean_cap, "image_features": facts.channels}
-        return {**own, "template_features": facts.channels, **dense}
+        own = {"shape": list(info.shape), "mean_cap": self.config.mean_cap, "image_features": info.channels}
+        return {**own, "template_features": info.channels, **dense}
 
     def build(self) -> nn.Module:
         network = super().build()
-        start = self.facts.atlas if self.config.atlas else self.facts.mean
+        start = self.info.atlas if self.config.atlas else self.info.mean
         if start is not None:
             network.start_from(start)
         return network
@@ -80,19 +80,19 @@ class ConditionalTemplateTask(TemplateTask):
 
     network_class = ConditionalTemplateCreation
 
-    def __init__(self, config: TrainingConfig, facts: DataFacts):
-        if not facts.attributes:
+    def __init__(self, config: TrainingConfig, info: DatasetInfo):
+        if not info.attributes:
             raise ConfigError(
                 f"The recipe {config.recipe} makes a template for each value of some attributes, and the data have "
                 "none. Give a CSV file as attributes."
             )
-        super().__init__(config, facts)
+        super().__init__(config, info)
 
     def arguments(self) -> dict[str, Any]:
         config = self.config
         return {
             **super().arguments(),
-            "attributes": self.facts.attributes,
+            "attributes": self.info.attributes,
             "generator_levels": config.generator_levels,
             "generator_features": config.generator_features,
             "generator_kernel": config.generator_kernel,
@@ -106,15 +106,15 @@ class ConditionalTemplateTask(TemplateTask):
         return network(batch.attributes, batch.fixed, generator=generator)
 
     def template(self, network: nn.Module) -> Tensor:
-        return network.template(network.base.new_zeros(1, self.facts.attributes))
+        return network.template(network.base.new_zeros(1, self.info.attributes))
 
     def images(self) -> dict[str, Tensor]:
         """The template of the average subject, and those one below and one above it in each attribute."""
         images = super().images()
         with torch.no_grad():
-            for index in range(self.facts.attributes):
+            for index in range(self.info.attributes):
                 for name, value in (("below", -1.0), ("above", 1.0)):
-                    attributes = self.network.base.new_zeros(1, self.facts.attributes)
+                    attributes = self.network.base.new_zeros(1, self.info.attributes)
                     attributes[0, index] = value
                     images[f"template_attribute{index + 1}_{name}"] = self.network.template(attributes)[0]
         return images
