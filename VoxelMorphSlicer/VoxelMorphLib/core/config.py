@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .errors import ConfigError
-from .options import check_choice as check_choice
-from .options import check_range as check_range
-from .options import check_whole as check_whole
-from .options import option, options_of
+from .options import check_choice, check_range, option, options_of
 
 Self = TypeVar("Self", bound="Settings")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from .errors import ConfigError
 
 _KEY = "option"
+_KNOWN: dict[type, dict[str, Option]] = {}
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 _KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -158,20 +158,14 @@ def option(default: Any, help: str, choices: Mapping[str, str] | Sequence[str] =
     return dataclasses.field(default=default, metadata={_KEY: Option(help, choices=texts, **facts)})
 
 
-@functools.cache
 def options_of(config: type) -> dict[str, Option]:
     """The described fields of a dataclass by name, in its order.
 
     A subclass that only gives a field another default keeps the description of the field.
     """
-    described: dict[str, Option] = {}
-    for base in reversed(config.__mro__):
-        for field in vars(base).get("__dataclass_fields__", {}).values():
-            if _KEY in field.metadata:
-                described[field.name] = field.metadata[_KEY]
-    hints = get_type_hints(config) if described else {}
-    fields = [field for field in dataclasses.fields(config) if field.name in described]
-    return {field.name: _complete(described[field.name], field, hints[field.name]) for field in fields}
+    if config not in _KNOWN:
+        _KNOWN[config] = _read(config)
+    return _KNOWN[config]
 
 
 def changed_options(config: Any) -> Iterator[tuple[Option, str]]:
@@ -186,6 +180,17 @@ def camel_case(field: str) -> str:
     """The name of a field as commands and scenes have it."""
     first, *rest = field.split("_")
     return first + "".join(word.capitalize() for word in rest)
+
+
+def _read(config: type) -> dict[str, Option]:
+    described: dict[str, Option] = {}
+    for base in reversed(config.__mro__):
+        for field in vars(base).get("__dataclass_fields__", {}).values():
+            if _KEY in field.metadata:
+                described[field.name] = field.metadata[_KEY]
+    hints = get_type_hints(config) if described else {}
+    fields = [field for field in dataclasses.fields(config) if field.name in described]
+    return {field.name: _complete(described[field.name], field, hints[field.name]) for field in fields}
 
 
 def _complete(known: Option, field: dataclasses.Field, hint: Any) -> Option:

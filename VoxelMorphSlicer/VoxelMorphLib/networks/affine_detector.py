@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from ..core.affine import affine_root, affine_to_displacement, invert_affine, square, without_last_row
 from ..core.affine_parameters import affine_to_parameters, parameters_to_affine
-from ..core.config import check_range
 from ..core.displacement import compose
 from ..core.errors import ConfigError, GeometryError
 from ..core.full_precision import as_double, in_float32
+from ..core.options import check_range
 from ..core.spatial import barycentre, warp
 from .fields import FieldPair
 from .padding import pad_to_multiple

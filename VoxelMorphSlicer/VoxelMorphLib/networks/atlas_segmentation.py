@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..core.config import check_range
 from ..core.errors import ConfigError, GeometryError
+from ..core.options import check_range
 from .convolution import NEGATIVE_SLOPE, activate, convolution, convolve
 from .dense import VxmDense
 from .fields import FieldPair, RegistrationOutput, via_template

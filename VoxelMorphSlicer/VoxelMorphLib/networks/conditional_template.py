@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..core.config import check_range
 from ..core.errors import ConfigError, GeometryError
+from ..core.options import check_range
 from .convolution import convolve, upsample
 from .dense import VxmDense
 from .fields import FieldPair, via_template

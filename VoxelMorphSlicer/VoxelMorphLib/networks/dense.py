@@ -8,10 +8,10 @@ from math import floor, log2
 import torch
 from torch import Tensor, nn
 
-from ..core.config import check_choice, check_range
 from ..core.displacement import integrate_velocity
 from ..core.errors import ConfigError, GeometryError
 from ..core.full_precision import in_float32
+from ..core.options import check_choice, check_range
 from ..core.resize import resize_displacement
 from ..core.spatial import warp
 from .convolution import convolution

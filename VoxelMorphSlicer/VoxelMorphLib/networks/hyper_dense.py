@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.config import check_range
+from ..core.options import check_range
 from .dense import VxmDense
 from .fields import FieldPair, RegistrationOutput
 from .hypernetwork import Hypernetwork, as_hyperparameters

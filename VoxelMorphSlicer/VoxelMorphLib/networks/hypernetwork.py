@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ..core.config import check_range
 from ..core.errors import ConfigError
+from ..core.options import check_range
 
 
 class GeneratedTensor(nn.Module):

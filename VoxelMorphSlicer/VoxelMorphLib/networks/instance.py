@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..core.config import check_range
 from ..core.displacement import integrate_velocity
 from ..core.errors import ConfigError, GeometryError
+from ..core.options import check_range
 from ..core.resize import resize_displacement
 from ..core.spatial import warp
 from .dense import LARGEST_RESOLUTION, LARGEST_STEPS

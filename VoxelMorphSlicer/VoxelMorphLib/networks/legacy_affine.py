@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from ..core.affine import add_identity, affine_to_displacement, invert_affine
 from ..core.affine_parameters import parameters_to_affine
-from ..core.config import check_choice, check_range
 from ..core.displacement import compose
 from ..core.errors import ConfigError, GeometryError
 from ..core.filters import gaussian
+from ..core.options import check_choice, check_range
 from ..core.spatial import warp
 from .affine_detector import AffineOutput, check_images, from_first_voxel
 from .fields import FieldPair

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.config import check_range
 from ..core.errors import GeometryError
+from ..core.options import check_range
 from ..core.resize import resize_displacement
 from ..core.spatial import values_at, warp, warp_surface
 from .dense import LARGEST_RESOLUTION, VxmDense

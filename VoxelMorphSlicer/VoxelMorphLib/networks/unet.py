@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..core.config import PRECISIONS, check_choice
+from ..core.config import PRECISIONS
 from ..core.errors import ConfigError
+from ..core.options import check_choice
 from .conv_block import ConvBlock, join
 from .convolution import max_pool, network_input
 

@@ -5,18 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..core.config import (
-    CENTRINGS,
-    INTENSITY_RULES,
-    LARGEST_SEED,
-    PRECISIONS,
-    NetworkSpace,
-    Settings,
-    check_choice,
-    check_range,
-    check_whole,
-)
+from ..core.config import CENTRINGS, INTENSITY_RULES, LARGEST_SEED, PRECISIONS, NetworkSpace, Settings
 from ..core.errors import ConfigError
+from ..core.options import check_choice, check_range, check_whole
 
 IMAGE_LOSSES = ("ncc", "mse", "mi", "mind", "tukey")
 #: See `core.losses.ncc`.

@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..core.config import check_choice
+from ..core.options import check_choice
 from .config import TrainingConfig
 from .recipes.atlas import AtlasConfig
 from .recipes.atlas_segmentation import AtlasSegmentationConfig

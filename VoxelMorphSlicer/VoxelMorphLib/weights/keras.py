@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..core.config import check_choice
 from ..core.errors import WeightsError
+from ..core.options import check_choice
 from .architectures import network_from_state
 from .keras_file import KerasFile, KerasLayer, read_keras
 from .keras_models import MODELS, model_modules

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..config import Settings, check_range
+from ..config import Settings
 from ..errors import GeometryError
 from ..full_precision import in_float32
+from ..options import check_range
 from ..spatial import values_at
 from .reduction import check_same_shape
 

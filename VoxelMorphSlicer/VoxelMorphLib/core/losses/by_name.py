@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..config import Settings, check_choice
+from ..config import Settings
+from ..options import check_choice
 from .anatomy import Dice, Surface
 from .intensity_difference import MSE, Tukey
 from .mind import MIND

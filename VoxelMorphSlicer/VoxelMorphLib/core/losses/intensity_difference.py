@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..config import Settings, check_range
+from ..config import Settings
 from ..full_precision import in_float32
+from ..options import check_range
 from .reduction import check_same_shape, reduce_map
 
 

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..config import Settings, check_range
+from ..config import Settings
 from ..errors import GeometryError
 from ..filters import box_sum
 from ..full_precision import in_float32
+from ..options import check_range
 from .reduction import check_same_shape, reduce_map
 
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ..config import Settings, check_choice, check_range
+from ..config import Settings
 from ..errors import ConfigError
 from ..full_precision import in_float32
+from ..options import check_choice, check_range
 from .reduction import check_same_shape
 
 #: Keeps quotients and logarithms finite.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..config import check_choice
 from ..errors import GeometryError
+from ..options import check_choice
 
 REDUCTIONS = ("mean", "item", "max", "none")
 

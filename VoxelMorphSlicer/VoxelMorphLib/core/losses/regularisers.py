@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..config import Settings, check_choice, check_range
+from ..config import Settings
 from ..errors import GeometryError
 from ..full_precision import in_float32
+from ..options import check_choice, check_range
 from .reduction import reduce_map
 
 PENALTIES = ("l1", "l2")

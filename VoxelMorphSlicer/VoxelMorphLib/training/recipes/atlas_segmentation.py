@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...core.config import check_range
 from ...core.errors import ConfigError
+from ...core.options import check_range
 from ..config import TrainingConfig
 
 

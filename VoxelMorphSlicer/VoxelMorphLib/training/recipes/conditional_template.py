@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...core.config import check_range, check_whole
+from ...core.options import check_range, check_whole
 from ..config import TrainingConfig
 from .template import check_template_options
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...core.config import check_range
+from ...core.options import check_range
 from ..config import TrainingConfig
 
 
