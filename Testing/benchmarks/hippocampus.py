@@ -82,7 +82,7 @@ def write_lists(folder: Path) -> None:
 
 def print_evaluation(model: str, hyper: float | None) -> None:
     """Register all pairs by the network alone, with the middles of the images on each other, and by `register`."""
-    network, entry = load_network(model, hyper=hyper)
+    network, entry = load_network(model, regularisation=hyper)
     space = TrainingSpace(entry.space, LABELS)
     options = RegistrationOptions(device="cpu", **({} if hyper is None else {"hyper": hyper}))
     cache = RegistrationCache()
@@ -94,7 +94,7 @@ def print_evaluation(model: str, hyper: float | None) -> None:
 def print_sweep(model: str) -> None:
     """Dice, roughness and folds of a model of chosen regularity, by the network alone, for 11 values of it."""
     for step in range(11):
-        network, entry = load_network(model, hyper=step / 10)
+        network, entry = load_network(model, regularisation=step / 10)
         space, measured = TrainingSpace(entry.space, LABELS), []
         for fixed, moving in pairs():
             displacement, dice, _seconds = _moved(network, space, fixed, moving)

@@ -8,7 +8,7 @@ from support.tiny_networks import a_pair, filled
 from torch import Tensor, nn
 from VoxelMorphLib.core.displacement import compose
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
-from VoxelMorphLib.networks.joint import DEFAULT_HYPER, HyperVxmJoint
+from VoxelMorphLib.networks.joint import DEFAULT_REGULARISATION, HyperVxmJoint
 from VoxelMorphLib.networks.unet import set_unet_precision
 from VoxelMorphLib.weights.architectures import build_network
 
@@ -124,7 +124,7 @@ def test_without_integration_there_is_no_inverse():
 
 def test_hyperparameters_change_the_velocity():
     network, pair = a_joint(return_svf=True), a_pair(SHAPES[2])
-    assert torch.equal(network(*pair).svf, network(*pair, DEFAULT_HYPER).svf)
+    assert torch.equal(network(*pair).svf, network(*pair, DEFAULT_REGULARISATION).svf)
     assert not torch.allclose(network(*pair, 0.0).svf, network(*pair, 1.0).svf)
     network.choose(0.9)
     assert torch.equal(network(*pair).svf, network(*pair, torch.tensor([[0.9]])).svf)

@@ -100,7 +100,7 @@ def test_a_network_with_hyperparameters_is_loaded_once_for_all_values(loads, tmp
     pair = torch.rand(2, 1, 1, 16, 16, 16, generator=torch.Generator().manual_seed(0)).unbind(0)
     fields = []
     for value in (0.1, 0.9, 0.1):
-        network, _entry = networks.load(path, hyper=value)
+        network, _entry = networks.load(path, regularisation=value)
         with torch.no_grad():
             fields.append(network.fields(*pair).displacement)
     assert loads == ["hyper.safetensors"]
@@ -111,9 +111,9 @@ def test_a_network_with_hyperparameters_is_loaded_once_for_all_values(loads, tmp
 def test_a_network_that_was_read_for_one_value_is_kept_for_it(loads, tmp_path):
     path = write_keras(tmp_path / "deform.h5", synthmorph_layers(filled(HyperVxmJoint(**JOINT), size=0.5)))
     networks = NetworkCache()
-    low, high = (networks.load(path, hyper=value)[0] for value in (0.1, 0.9))
+    low, high = (networks.load(path, regularisation=value)[0] for value in (0.1, 0.9))
     assert high is not low
-    assert networks.load(path, hyper=0.1)[0] is low
+    assert networks.load(path, regularisation=0.1)[0] is low
     assert len(loads) == 2
 
 

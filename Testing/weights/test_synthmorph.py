@@ -58,7 +58,7 @@ def assert_equal_weights(found: nn.Module, network: nn.Module) -> None:
 @pytest.mark.parametrize("hyper", [None, 0.5])
 def test_weights_and_structure_come_back(tmp_path, ndims, build, hyper):
     network = build(ndims)
-    found = network_from_keras(a_file(tmp_path, network), hyper=hyper)
+    found = network_from_keras(a_file(tmp_path, network), hyperparameters=hyper)
     assert type(found) is type(network)
     assert not found.training
     if hyper is not None and isinstance(network, HyperVxmJoint):
@@ -115,7 +115,7 @@ def test_two_files_make_a_joint_network(tmp_path, hyper):
     deform = HyperVxmJoint(2, **DEFORM, skip_affine=True)
     deform.deform.load_state_dict(network.deform.state_dict())
     paths = [a_file(tmp_path, affine, "affine.h5", 3), a_file(tmp_path, deform, "deform.h5", 50)]
-    found = joint_from_keras(*paths, hyper=hyper, mid_space=True)
+    found = joint_from_keras(*paths, hyperparameters=hyper, mid_space=True)
     assert found.mid_space
     assert_equal_weights(found, network if hyper is None else network.specialise(hyper))
     with pytest.raises(WeightsError, match="are not an affine and a deformable SynthMorph network"):
@@ -129,7 +129,7 @@ def test_the_hypernetwork_is_never_in_memory_as_a_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "VoxelMorphLib.weights.keras_synthmorph.network_from_state", lambda *a: built.append(a) or nn.Module()
     )
-    network_from_keras(path, hyper=0.5)
+    network_from_keras(path, hyperparameters=0.5)
     (name, arguments, state, _) = built[0]
     assert name == "HyperVxmJoint"
     assert arguments["hyp_num"] == 0
@@ -161,13 +161,13 @@ def test_the_published_hypernetwork_is_read_once(a_published_model, tmp_path):
     assert found is entry
     assert_equal_weights(second, first)
     with pytest.raises(WeightsError, match="cannot be reached"):
-        load_network(dataclasses.replace(entry, url="http://127.0.0.1:9/absent.h5"), hyper=0.9)
+        load_network(dataclasses.replace(entry, url="http://127.0.0.1:9/absent.h5"), regularisation=0.9)
 
 
 def test_another_smoothness_is_another_network(a_published_model, tmp_path, a_cache_folder):
     entry, network = a_published_model
     for hyper in (0.1, 0.9):
-        assert_equal_weights(load_network(entry, tmp_path, hyper=hyper)[0], network.specialise(hyper))
+        assert_equal_weights(load_network(entry, tmp_path, regularisation=hyper)[0], network.specialise(hyper))
     assert len(list(a_cache_folder.iterdir())) == 2
 
 
@@ -213,7 +213,7 @@ def test_a_file_by_its_path_is_fed_as_synthmorph(tmp_path, build, affine_first):
 def test_impossible_hyperparameters_are_refused(tmp_path, hyper):
     path = a_file(tmp_path, a_deformable(2))
     with pytest.raises(ConfigError, match="takes 1 hyperparameters, got"):
-        network_from_keras(path, hyper=hyper)
+        network_from_keras(path, hyperparameters=hyper)
 
 
 def changed(name: str, short: str, array: np.ndarray, network: nn.Module) -> dict:
@@ -240,7 +240,7 @@ def changed(name: str, short: str, array: np.ndarray, network: nn.Module) -> dic
 def test_weights_that_do_not_fit_are_refused(tmp_path, layers, text, hyper):
     path = write_keras(tmp_path / "weights.h5", layers)
     with pytest.raises(WeightsError, match=text if hyper is None else "VxmAffineFeatureDetector|HyperVxmJoint|NaN"):
-        network_from_keras(path, hyper=hyper)
+        network_from_keras(path, hyperparameters=hyper)
 
 
 def test_other_files_are_none_of_synthmorph(tmp_path):

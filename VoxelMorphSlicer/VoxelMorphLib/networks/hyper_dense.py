@@ -46,6 +46,11 @@ class HyperVxmDense(VxmDense):
         self.unet = HyperUnet(self.unet, hyperparameters, hyper_layers, hyper_units)
         self.choose([default] * hyperparameters if isinstance(default, (int, float)) else default)
 
+    @property
+    def hyperparameters(self) -> int:
+        """How many there are to choose."""
+        return self.unet.values
+
     def choose(self, hyperparameters: float | Sequence[float]) -> None:
         """Set the hyperparameters of the calls that name none.
 

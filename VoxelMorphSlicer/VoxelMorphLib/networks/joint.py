@@ -22,7 +22,7 @@ from .hypernetwork import Hypernetwork, as_hyperparameters
 from .padding import crop, pad_to_multiple
 
 #: Smoothness that the published network is run with unless another is chosen.
-DEFAULT_HYPER = 0.5
+DEFAULT_REGULARISATION = 0.5
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class HyperVxmJoint(nn.Module):
         return_tot, return_def, return_aff, return_svf, return_moved: what `forward` gives.
         affine: options of the `VxmAffineFeatureDetector`; its outputs are chosen here.
 
-    The attribute `hyper` holds the hyperparameters of `fields`, DEFAULT_HYPER at first.
+    The attribute `chosen` holds the hyperparameters of `fields`, DEFAULT_REGULARISATION at first.
 
     Raises:
         ConfigError: impossible values.
@@ -122,7 +122,7 @@ class HyperVxmJoint(nn.Module):
         self.return_trans_to_half_res = return_trans_to_half_res
         self.return_tot, self.return_def, self.return_aff = return_tot, return_def, return_aff
         self.return_svf, self.return_moved = return_svf, return_moved
-        self.hyper: Sequence[float] | Tensor = (DEFAULT_HYPER,) * hyp_num
+        self.chosen: Sequence[float] | Tensor = (DEFAULT_REGULARISATION,) * hyp_num
 
     @property
     def multiple(self) -> int:
@@ -134,26 +134,31 @@ class HyperVxmJoint(nn.Module):
         """Whether a velocity is integrated, so that the inverse is known."""
         return self.int_steps > 0
 
+    @property
+    def hyperparameters(self) -> int:
+        """How many there are to choose; 0 for a network with weights of its own."""
+        return self.hyp_num
+
     def forward(
-        self, moving: Tensor, fixed: Tensor, hyper: float | Sequence[float] | Tensor | None = None
+        self, moving: Tensor, fixed: Tensor, hyperparameters: float | Sequence[float] | Tensor | None = None
     ) -> JointOutput:
         """The transforms of image pairs, and what the options ask for.
 
         Args:
             moving, fixed: (B, num_chan, *shape).
-            hyper: the hyperparameters, one set or (B, hyp_num); None takes the attribute `hyper`.
+            hyperparameters: the hyperparameters, one set or (B, hyp_num); None takes the attribute `chosen`.
 
         Raises:
             GeometryError: the images do not fit each other or the network, or a matrix has no way half.
             ConfigError: another number of hyperparameters.
         """
-        padded, matrices, svf = self._register(moving, fixed, hyper)
+        padded, matrices, svf = self._register(moving, fixed, hyperparameters)
         first = self._outputs(moving, matrices[0], svf, padded)
         second = self._outputs(fixed, matrices[1], -svf, padded) if self.bidir else [None] * len(first)
         return JointOutput(*(tensor for both in zip(first, second) for tensor in both))
 
     def fields(self, moving: Tensor, fixed: Tensor, sample: bool = False) -> FieldPair:
-        """The whole way between the images on their own grid, for the hyperparameters `hyper` of this network.
+        """The whole way between the images on their own grid, for the hyperparameters `chosen`.
 
         Args:
             moving, fixed: (B, num_chan, *shape).
@@ -175,16 +180,16 @@ class HyperVxmJoint(nn.Module):
         inverse = self._composed([before, backward, half, inverse_matrix, half], padded)
         return FieldPair(None, crop(displacement, shape), crop(inverse, shape))
 
-    def choose(self, hyper: float | Sequence[float]) -> None:
+    def choose(self, hyperparameters: float | Sequence[float]) -> None:
         """Set the hyperparameters of the calls that name none.
 
         Raises:
             ConfigError: another number of hyperparameters than the network has.
         """
-        as_hyperparameters(hyper, self.hyp_num, next(self.parameters())[:1])
-        self.hyper = hyper
+        as_hyperparameters(hyperparameters, self.hyp_num, next(self.parameters())[:1])
+        self.chosen = hyperparameters
 
-    def specialise(self, hyper: float | Sequence[float]) -> HyperVxmJoint:
+    def specialise(self, hyperparameters: float | Sequence[float]) -> HyperVxmJoint:
         """This network for one choice of hyperparameters, without hypernetwork: 33 times smaller as published.
 
         Raises:
@@ -195,14 +200,14 @@ class HyperVxmJoint(nn.Module):
         plain = HyperVxmJoint(**{**self.options, "hyp_num": 0})
         like = next(self.parameters()).detach()
         with torch.no_grad():
-            weights = self.deform.weights(as_hyperparameters(hyper, self.hyp_num, like[:1]))
+            weights = self.deform.weights(as_hyperparameters(hyperparameters, self.hyp_num, like[:1]))
         plain.deform.load_state_dict({name: tensor[0] for name, tensor in weights.items()})
         if self.affine is not None:
             plain.affine.load_state_dict(self.affine.state_dict())
         return plain.to(like.device).train(self.training)
 
     def _register(
-        self, moving: Tensor, fixed: Tensor, hyper: float | Sequence[float] | Tensor | None
+        self, moving: Tensor, fixed: Tensor, hyperparameters: float | Sequence[float] | Tensor | None
     ) -> tuple[torch.Size, list[Tensor], Tensor]:
         """The padded grid, both matrices (half-resolution index -> full-resolution index), and the velocity."""
         check_images(moving, fixed, self.num_chan, self.ndims)
@@ -214,7 +219,7 @@ class HyperVxmJoint(nn.Module):
             for side in range(2 if self.mid_space else 1):
                 way = affine_to_displacement(matrices[side], shape, shift_center=False)
                 halves[side] = warp(images[side], way, padding="hard")
-        values = as_hyperparameters(self.hyper if hyper is None else hyper, self.hyp_num, moving)
+        values = as_hyperparameters(self.chosen if hyperparameters is None else hyperparameters, self.hyp_num, moving)
         svf = (self._velocity(halves, values) - self._velocity(halves[::-1], values)) / 2
         return images[0].shape[2:], matrices, svf
 

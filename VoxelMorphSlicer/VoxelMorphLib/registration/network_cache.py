@@ -6,18 +6,16 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from pathlib import Path
 
-from torch import nn
-
 from ..core.progress import Progress, silent
-from ..networks.joint import DEFAULT_HYPER
+from ..networks.joint import DEFAULT_REGULARISATION
+from ..networks.registrar import Registrar, choose_regularisation, hyperparameter_count
 from ..weights.catalogue import load_catalogue
-from ..weights.entry import ModelEntry
+from ..weights.entry import ModelEntry, supports_regularisation
 from ..weights.folders import default_cache_folder
-from ..weights.hyper import choose_hyper, hyperparameter_count, supports_hyper
 from ..weights.load import load_network
 
 #: A loaded network and what is known about it.
-LoadedNetwork = tuple[nn.Module, ModelEntry]
+LoadedNetwork = tuple[Registrar, ModelEntry]
 
 
 class NetworkCache:
@@ -41,19 +39,19 @@ class NetworkCache:
         device: str = "cpu",
         precision: str = "float32",
         progress: Progress = silent,
-        hyper: float = DEFAULT_HYPER,
+        regularisation: float = DEFAULT_REGULARISATION,
     ) -> LoadedNetwork:
         """The network of `load_network`, from memory where it was loaded before and its file has not changed since."""
         model_key = (model_identity(model, weights_dir), str(weights_dir), device, precision)
-        key = next((key for key in ((model_key, None), (model_key, hyper)) if key in self._networks), None)
+        key = next((key for key in ((model_key, None), (model_key, regularisation)) if key in self._networks), None)
         if key is None:
             while len(self._networks) >= self.capacity:
                 self._networks.popitem(last=False)
-            loaded = load_network(model, weights_dir, device, precision, progress, hyper)
-            key = (model_key, hyper if _is_for_one_value(*loaded) else None)
+            loaded = load_network(model, weights_dir, device, precision, progress, regularisation)
+            key = (model_key, regularisation if _is_for_one_value(*loaded) else None)
             self._networks[key] = loaded
         self._networks.move_to_end(key)
-        choose_hyper(self._networks[key][0], hyper)
+        choose_regularisation(self._networks[key][0], regularisation)
         return self._networks[key]
 
     def clear(self) -> None:
@@ -61,9 +59,9 @@ class NetworkCache:
         self._networks.clear()
 
 
-def _is_for_one_value(network: nn.Module, entry: ModelEntry) -> bool:
+def _is_for_one_value(network: Registrar, entry: ModelEntry) -> bool:
     """Whether a hypernetwork was evaluated while the network was read."""
-    return supports_hyper(entry) and not hyperparameter_count(network)
+    return supports_regularisation(entry) and not hyperparameter_count(network)
 
 
 def model_identity(model: str | Path, weights_dir: Path | None = None) -> Hashable:

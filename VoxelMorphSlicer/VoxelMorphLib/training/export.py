@@ -13,6 +13,7 @@ import torch
 from ..core.errors import WeightsError
 from ..core.image import Image
 from ..core.io.images import write_image
+from ..networks.registrar import Registrar
 from ..weights.entry import ModelEntry
 from ..weights.safetensors_file import write_model
 from .checkpoint import fill, load_checkpoint, trained_weights
@@ -78,14 +79,14 @@ def export(checkpoint: str | Path, path: str | Path, facts: ModelFacts | None = 
     config = make_config(content["recipe"], content["config"])
     task = _task(checkpoint, content, config)
     network, architecture, arguments = task.published()
-    if not hasattr(network, "fields"):
+    if not isinstance(network, Registrar):
         raise WeightsError(f"The recipe {config.recipe} trains a {architecture}, which registers nothing to export.")
     facts = facts or ModelFacts()
     entry = dataclasses.replace(
         _entry(path, config, facts),
         architecture=architecture,
         arguments=arguments,
-        space=config.space(tuple(content["facts"]["shape"]), getattr(network, "multiple", 1)),
+        space=config.space(tuple(content["facts"]["shape"]), network.multiple),
         measured=_measured(config, checkpoint, content["step"], facts.command),
     )
     write_model(network, entry, path)

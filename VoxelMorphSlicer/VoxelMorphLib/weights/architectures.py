@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import VoxelMorphError, WeightsError
@@ -22,6 +22,8 @@ LINEAR = "linear"
 WITHOUT_WEIGHTS = (OPTIMISE, LINEAR)
 #: SynthMorph's networks: affine, and deformable with or without an affine part.
 DETECTOR, JOINT = "VxmAffineFeatureDetector", "HyperVxmJoint"
+#: Dense registration whose weights follow from hyperparameters.
+HYPER_DENSE = "HyperVxmDense"
 
 #: Module in `networks` of every class; names only, so that listing models does not import torch.
 ARCHITECTURES = {
@@ -29,7 +31,7 @@ ARCHITECTURES = {
     "VxmDense": "dense",
     "VxmCvpr2018": "legacy",
     "VxmMiccai2018": "legacy",
-    "HyperVxmDense": "hyper_dense",
+    HYPER_DENSE: "hyper_dense",
     "VxmDenseSemiSupervisedSeg": "semi_supervised",
     "VxmDenseSemiSupervisedPointCloud": "semi_supervised",
     "InstanceDense": "instance",
@@ -77,8 +79,11 @@ def _shapes_only() -> Iterator[None]:
     from torch.overrides import TorchFunctionMode
 
     class WithoutNormalValues(TorchFunctionMode):
-        def __torch_function__(self, func, types, args=(), kwargs=None):
-            return kwargs["tensor"] if func is torch.nn.init.normal_ else func(*args, **(kwargs or {}))
+        def __torch_function__(
+            self, func: Callable[..., Any], types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+        ) -> Any:
+            kwargs = kwargs or {}
+            return kwargs["tensor"] if func is torch.nn.init.normal_ else func(*args, **kwargs)
 
     with torch.device("meta"), WithoutNormalValues():
         yield

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 from urllib.parse import urlsplit
 
 from ..core.errors import OutputError, WeightsError
@@ -145,7 +146,15 @@ def _open(url: str, part: PartialFile, wait: float) -> http.client.HTTPResponse:
 class _HttpsRedirects(urllib.request.HTTPRedirectHandler):
     """Follows redirections to addresses that would be allowed themselves."""
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
         check_url(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.config import NetworkSpace
 from ..core.errors import ConfigError
-from .architectures import ARCHITECTURES, DETECTOR, JOINT, WITHOUT_WEIGHTS
+from .architectures import ARCHITECTURES, DETECTOR, HYPER_DENSE, JOINT, WITHOUT_WEIGHTS
 
 FORMATS = ("keras", "safetensors", "torch")
 #: Keys of one measurement: the data set, what was measured, the number, and the command that measures it again.
@@ -117,6 +117,16 @@ class ModelEntry:
             "measured": tuple(measured),
         }
         return cls(**{**values, **converted})
+
+
+def supports_regularisation(entry: ModelEntry | None) -> bool:
+    """Whether `RegistrationOptions.hyper`, the weight of the regularisation, means anything to a model."""
+    return entry is not None and (entry.architecture == HYPER_DENSE or has_hypernetwork(entry))
+
+
+def has_hypernetwork(entry: ModelEntry | None) -> bool:
+    """Whether the model's file holds a joint network whose weights another network computes."""
+    return entry is not None and entry.architecture == JOINT and entry.arguments.get("hyp_num", 1) > 0
 
 
 def _check_keys(cls: type[ModelEntry], values: Any) -> tuple[Any, dict[str, Any]]:

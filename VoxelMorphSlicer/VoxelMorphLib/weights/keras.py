@@ -32,7 +32,10 @@ REMEDY = f"Choose a file of VxmDense, {', '.join(MODELS)}, or of the CVPR-2018 o
 
 
 def network_from_keras(
-    path: str | Path, indexing: str | None = None, hyper: float | Sequence[float] | None = None, **options: Any
+    path: str | Path,
+    indexing: str | None = None,
+    hyperparameters: float | Sequence[float] | None = None,
+    **options: Any,
 ) -> nn.Module:
     """The network of a file that Keras wrote, float32 on the CPU, in evaluation mode.
 
@@ -40,8 +43,8 @@ def network_from_keras(
         path: full model or weights only, from the original's branches dev, master or legacy.
         indexing: "ij" or "xy" order of displacement components in a file of 2018; None believes its graph. The network
             is always "ij".
-        hyper: hyperparameters at which a joint network's hypernetwork is evaluated while it is read, so that only the
-            far smaller network that follows is ever in memory; None reads the hypernetwork itself.
+        hyperparameters: the values for which a joint network's hypernetwork is evaluated while it is read, so that only
+            the far smaller network that follows is ever in memory; None reads the hypernetwork itself.
         options: constructor arguments that replace those found, such as `int_steps`.
 
     Raises:
@@ -54,7 +57,7 @@ def network_from_keras(
     file = read_keras(path)
     layers = synthmorph_layers(file)
     if layers is not None:
-        return synthmorph_network(file, layers, hyper, options)
+        return synthmorph_network(file, layers, hyperparameters, options)
     found = find_architecture(file, indexing)
     arguments = {**found.arguments, **options}
     return network_from_state(found.name, arguments, keras_state(file, found), file.path).eval()
@@ -129,7 +132,7 @@ def find_architecture(file: KerasFile, indexing: str | None = None) -> KerasArch
     bare = [layer.name for layer in file.layers if set(layer.shapes) != {"kernel", "bias"}]
     if bare:
         raise WeightsError(f"{file.path} has layers that are no convolutions ({_some(bare)}). {REMEDY}")
-    if file.class_name not in (None, "Model", "Functional", "VxmDense"):
+    if file.class_name is not None and file.class_name not in ("Model", "Functional", "VxmDense"):
         raise WeightsError(f"{file.path} holds a {file.class_name[:80]}, which this version cannot run. {REMEDY}")
     modules = unet_modules(file.layers)
     if modules is not None:

@@ -20,7 +20,7 @@ from .architectures import DETECTOR, JOINT, build_network, network_from_state
 from .keras_file import KerasFile, KerasLayer, read_keras
 from .keras_tensors import Arrays, layer_tensors
 
-Hyper = Union[float, Sequence[float], None]
+Hyperparameters = Union[float, Sequence[float], None]
 
 _KINDS = {
     "convolutions": (re.compile(r"conv[23]d(?:_(\d{1,6}))?"), {"kernel", "bias"}),
@@ -33,15 +33,18 @@ _KINDS = {
 
 
 def synthmorph_network(
-    file: KerasFile, layers: SynthMorphLayers, hyper: Hyper = None, options: dict[str, Any] | None = None
+    file: KerasFile,
+    layers: SynthMorphLayers,
+    hyperparameters: Hyperparameters = None,
+    options: dict[str, Any] | None = None,
 ) -> nn.Module:
     """The network of one file, in evaluation mode.
 
     Args:
         file: that holds `layers`.
         layers: from `synthmorph_layers`.
-        hyper: hyperparameters at which a hypernetwork is evaluated while it is read, one number for all or one each;
-            None keeps it.
+        hyperparameters: the values for which a hypernetwork is evaluated while it is read, one number for all or one
+            each; None keeps the hypernetwork.
         options: constructor arguments that replace those found.
 
     Raises:
@@ -49,19 +52,21 @@ def synthmorph_network(
         ConfigError: another number of hyperparameters.
     """
     arguments = {**synthmorph_arguments(layers), **(options or {})}
-    if layers.generated and hyper is not None:
+    if layers.generated and hyperparameters is not None:
         arguments["hyp_num"] = 0
-    state = _state(file, layers, arguments, hyper)
+    state = _state(file, layers, arguments, hyperparameters)
     return network_from_state(layers.name, arguments, state, file.path).eval()
 
 
-def joint_from_keras(affine: str | Path, deform: str | Path, hyper: Hyper = None, **options: Any) -> nn.Module:
+def joint_from_keras(
+    affine: str | Path, deform: str | Path, hyperparameters: Hyperparameters = None, **options: Any
+) -> nn.Module:
     """The joint network of two files, as FreeSurfer makes it: an affine detector, then a deformable network.
 
     Args:
         affine: weights of a `VxmAffineFeatureDetector`.
         deform: weights of a `HyperVxmJoint` without affine part.
-        hyper, options: as in `synthmorph_network`; FreeSurfer takes `mid_space`.
+        hyperparameters, options: as in `synthmorph_network`; FreeSurfer takes `mid_space`.
 
     Raises:
         WeightsError: a file is missing, damaged, unsafe or holds another network.
@@ -78,18 +83,20 @@ def joint_from_keras(affine: str | Path, deform: str | Path, hyper: Hyper = None
     own = synthmorph_arguments(detector)
     arguments = {**synthmorph_arguments(deformable), **options, "skip_affine": False}
     arguments.setdefault("affine", {name: value for name, value in own.items() if name not in shared})
-    if hyper is not None:
+    if hyperparameters is not None:
         arguments["hyp_num"] = 0
     inner = {**{name: arguments[name] for name in shared}, **arguments["affine"]}
-    state = _state(files[1], deformable, arguments, hyper)
+    state = _state(files[1], deformable, arguments, hyperparameters)
     state.update({f"affine.{name}": tensor for name, tensor in _state(files[0], detector, inner, None).items()})
     return network_from_state(JOINT, arguments, state, files[1].path).eval()
 
 
-def _state(file: KerasFile, layers: SynthMorphLayers, arguments: dict[str, Any], hyper: Hyper) -> dict[str, Tensor]:
+def _state(
+    file: KerasFile, layers: SynthMorphLayers, arguments: dict[str, Any], hyperparameters: Hyperparameters
+) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
     try:
-        for path, arrays in _arrays(file, layers, arguments, hyper):
+        for path, arrays in _arrays(file, layers, arguments, hyperparameters):
             state.update(layer_tensors(path, arrays, {"ndims": arguments["ndims"]}))
     except VoxelMorphError:
         raise
@@ -101,7 +108,7 @@ def _state(file: KerasFile, layers: SynthMorphLayers, arguments: dict[str, Any],
 
 
 def _arrays(
-    file: KerasFile, layers: SynthMorphLayers, arguments: dict[str, Any], hyper: Hyper
+    file: KerasFile, layers: SynthMorphLayers, arguments: dict[str, Any], hyperparameters: Hyperparameters
 ) -> Iterator[tuple[str, Arrays]]:
     """The arrays of every module by its path."""
     network = build_network(layers.name, arguments, device="meta")
@@ -113,25 +120,30 @@ def _arrays(
             yield own[i] if i < len(own) else layer.name, file.read(layer)
     if not layers.generated:
         return
-    if hyper is None:
+    if hyperparameters is None:
         for i, layer in enumerate(layers.hidden):
             yield f"deform.hidden.{i}", file.read(layer)
         for i, layer in enumerate(layers.generated):  # kernel and bias of one convolution count as two
             yield f"deform.generated.{2 * i}", file.read(layer)
         return
-    for i, (layer, arrays) in enumerate(_evaluated(file, layers, hyper)):
+    for i, (layer, arrays) in enumerate(_evaluated(file, layers, hyperparameters)):
         kernel = arrays["kernel"].reshape(*[3] * arguments["ndims"], -1, arrays["bias"].size)
         yield deform[i] if i < len(deform) else layer.name, {**arrays, "kernel": kernel}
 
 
 def _evaluated(
-    file: KerasFile, layers: SynthMorphLayers, hyper: float | Sequence[float]
+    file: KerasFile, layers: SynthMorphLayers, hyperparameters: float | Sequence[float]
 ) -> Iterator[tuple[KerasLayer, Arrays]]:
     """Flat kernel and bias of every generated convolution."""
     count = layers.hidden[0].shapes["kernel"][0]
-    values = np.array([hyper] * count if isinstance(hyper, (int, float)) else list(hyper), dtype=np.float32)
+    values = np.array(
+        [hyperparameters] * count if isinstance(hyperparameters, (int, float)) else list(hyperparameters),
+        dtype=np.float32,
+    )
     if values.shape != (count,) or not np.isfinite(values).all():
-        raise ConfigError(f"{file.path} takes {count} hyperparameters, got {hyper}. Give as many finite numbers.")
+        raise ConfigError(
+            f"{file.path} takes {count} hyperparameters, got {hyperparameters}. Give as many finite numbers."
+        )
     for layer in layers.hidden:
         arrays = file.read(layer)
         values = np.maximum(values @ arrays["kernel"] + arrays["bias"], 0)
@@ -200,11 +212,11 @@ def synthmorph_arguments(layers: SynthMorphLayers) -> dict[str, Any]:
         sizes = [layer.shapes["hyperkernel_bias"][0] for layer in layers.generated]
         channels = [(size // (3**ndims * out), out) for size, out in zip(sizes, outputs)]
         widths = [layer.shapes["kernel"] for layer in layers.hidden]
-        hyper = {"hyp_num": widths[0][0], "hyp_units": [width[-1] for width in widths]}
+        values = {"hyp_num": widths[0][0], "hyp_units": [width[-1] for width in widths]}
     else:
         channels = _channels(layers.deform)
-        ndims, hyper = channels[-1][1], {"hyp_num": 0}
-    arguments = {"ndims": ndims, **hyper, **_levels(channels), "skip_affine": not layers.affine}
+        ndims, values = channels[-1][1], {"hyp_num": 0}
+    arguments = {"ndims": ndims, **values, **_levels(channels), "skip_affine": not layers.affine}
     if layers.affine:
         affine = _detector_arguments(layers.affine)
         arguments["affine"] = {name: affine[name] for name in ("num_feat", "enc_nf", "dec_nf", "add_nf")}
@@ -224,7 +236,8 @@ def _start_of_deformation(convolutions: list[KerasLayer]) -> int:
 
 def _channels(convolutions: Sequence[KerasLayer]) -> list[tuple[int, int]]:
     """(inputs, outputs) of every convolution."""
-    return [layer.shapes["kernel"][-2:] for layer in convolutions]
+    shapes = [layer.shapes["kernel"] for layer in convolutions]
+    return [(shape[-2], shape[-1]) for shape in shapes]
 
 
 def _joins(channels: Sequence[tuple[int, int]]) -> list[int]:

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import re
 from pathlib import Path
+from typing import cast
 
 from torch import nn
 
@@ -14,13 +15,14 @@ from ..core.config import NetworkSpace
 from ..core.devices import resolve_device
 from ..core.errors import ConfigError, OutputError, WeightsError
 from ..core.progress import Progress, silent, span
-from ..networks.joint import DEFAULT_HYPER
+from ..networks.joint import DEFAULT_REGULARISATION, HyperVxmJoint
+from ..networks.registrar import Registrar, choose_regularisation
 from ..networks.unet import set_unet_precision
+from .architectures import DETECTOR, JOINT
 from .catalogue import find_entry, load_catalogue
-from .entry import ModelEntry
+from .entry import ModelEntry, has_hypernetwork
 from .file_format import file_format
 from .folders import default_cache_folder
-from .hyper import choose_hyper, has_hypernetwork
 from .keras import network_from_keras
 from .safetensors_file import read_model, write_model
 from .store import locate_weights, sha256_of
@@ -30,7 +32,7 @@ from .torch_file import network_from_torch
 _BRAIN_NETWORKS = ("VxmCvpr2018", "VxmMiccai2018")
 _BRAIN_SPACE = NetworkSpace(1.0, "LIA", (160, 192, 224), 16, "foreground", "freesurfer")
 #: Of the networks whose weights files say nothing about themselves: SynthMorph's.
-_SYNTHMORPH_NETWORKS = ("VxmAffineFeatureDetector", "HyperVxmJoint")
+_SYNTHMORPH_NETWORKS = (DETECTOR, JOINT)
 _SYNTHMORPH_SPACE = NetworkSpace(1.0, "LIA", (256, 256, 256), 32, "image", "minmax")
 
 
@@ -40,8 +42,8 @@ def load_network(
     device: str = "cpu",
     precision: str = "float32",
     progress: Progress = silent,
-    hyper: float | None = None,
-) -> tuple[nn.Module, ModelEntry]:
+    regularisation: float | None = None,
+) -> tuple[Registrar, ModelEntry]:
     """Read a network, ready for registration.
 
     Args:
@@ -51,9 +53,9 @@ def load_network(
         device: where the network runs, see `core.devices`.
         precision: of its convolutions, "float32" or "bfloat16".
         progress: receives what is fetched and read; may raise `Cancelled`.
-        hyper: the regularity, 0 to 1, of a model that was trained for all values of it; None takes the model's own
+        regularisation: its weight, 0 to 1, of a model that was trained for all values of it; None takes the model's own
             default. Published joint networks are evaluated for it while they are read, and the far smaller network
-            that follows is kept in the cache folder; others can be given another value with `choose_hyper`.
+            that follows is kept in the cache folder; others can be given another value with `choose_regularisation`.
 
     Returns:
         The network in evaluation mode and without gradients, and the entry that says how to feed it.
@@ -66,29 +68,33 @@ def load_network(
         DependencyError: a package that this format needs is missing.
     """
     device = resolve_device(device)
-    network, entry = _kept(model, hyper)
-    if network is None:
-        entry, path = _find(model, weights_dir, span(progress, 0.0, 0.8))
+    loaded = _kept(model, regularisation)
+    if loaded is None:
+        listed, path = _find(model, weights_dir, span(progress, 0.0, 0.8))
         progress(0.8, f"Reading {path.name}")
-        network, entry = _read(entry, path, hyper)
-    if hyper is not None:
-        choose_hyper(network, hyper)
+        loaded = _read(listed, path, regularisation)
+    network, entry = loaded
+    if regularisation is not None:
+        choose_regularisation(network, regularisation)
     network = set_unet_precision(network.eval().requires_grad_(False), precision).to(device)
     progress(1.0, f"{entry.title} is ready")
-    return network, entry
+    return cast(Registrar, network), entry  # `_read` refuses what is none
 
 
 def _kept(
-    model: ModelEntry | str | os.PathLike[str], hyper: float | None
-) -> tuple[nn.Module | None, ModelEntry | None]:
+    model: ModelEntry | str | os.PathLike[str], regularisation: float | None
+) -> tuple[nn.Module, ModelEntry] | None:
     """A hypernetwork of the catalogue that was evaluated before, so that its file is not needed."""
     entry = model if isinstance(model, ModelEntry) else load_catalogue().get(str(model))
-    return (read_specialised(entry, _joint(hyper)), entry) if has_hypernetwork(entry) else (None, None)
+    if entry is None or not has_hypernetwork(entry):
+        return None
+    network = read_specialised(entry, _joint(regularisation))
+    return None if network is None else (network, entry)
 
 
-def _joint(hyper: float | None) -> float:
+def _joint(regularisation: float | None) -> float:
     """The value that a joint network is evaluated for."""
-    return DEFAULT_HYPER if hyper is None else hyper
+    return DEFAULT_REGULARISATION if regularisation is None else regularisation
 
 
 def _find(
@@ -137,32 +143,33 @@ def _check_available(entry: ModelEntry) -> None:
         )
 
 
-def _read(entry: ModelEntry | None, path: Path, hyper: float | None) -> tuple[nn.Module, ModelEntry]:
+def _read(entry: ModelEntry | None, path: Path, regularisation: float | None) -> tuple[nn.Module, ModelEntry]:
     kind = file_format(path)
+    described: ModelEntry | None = None
     if kind == "safetensors":
         network, described = read_model(path)
     else:
-        network = _from_keras(entry, path, hyper) if kind == "keras" else network_from_torch(path)
-        described = _describe(network, path, kind)
-    if not hasattr(network, "fields"):
-        raise WeightsError(f"{path} holds a {described.architecture}, which registers nothing. Choose another file.")
+        network = _from_keras(entry, path, regularisation) if kind == "keras" else network_from_torch(path)
+    if not isinstance(network, Registrar):
+        raise WeightsError(f"{path} holds a {type(network).__name__}, which registers nothing. Choose another file.")
+    described = described or _describe(network, path, kind)
     if entry is not None and entry.architecture != described.architecture:
         raise WeightsError(
             f"{path} holds a {described.architecture} network, but the model {entry.id} is a {entry.architecture}. "
             "Replace the file by the published one."
         )
     if entry is not None and kind == "keras" and has_hypernetwork(entry):
-        keep_specialised(network, entry, _joint(hyper))
+        keep_specialised(network, entry, _joint(regularisation))
     return network, entry or described
 
 
-def _from_keras(entry: ModelEntry | None, path: Path, hyper: float | None) -> nn.Module:
+def _from_keras(entry: ModelEntry | None, path: Path, regularisation: float | None) -> nn.Module:
     """What SynthMorph's files do not say about their network, the catalogue does."""
     options = entry.arguments if entry is not None and entry.architecture in _SYNTHMORPH_NETWORKS else {}
-    return network_from_keras(path, hyper=_joint(hyper), **options)
+    return network_from_keras(path, hyperparameters=_joint(regularisation), **options)
 
 
-def _describe(network: nn.Module, path: Path, kind: str) -> ModelEntry:
+def _describe(network: Registrar, path: Path, kind: str) -> ModelEntry:
     """An entry for a file that nobody described.
 
     A network of 2018 is fed with brains in FreeSurfer's space, one of SynthMorph in that of its authors; any other one
@@ -178,22 +185,22 @@ def _describe(network: nn.Module, path: Path, kind: str) -> ModelEntry:
         file=path.name,
         format=kind,
         space=_space(name, network),
-        requires_affine=brain or (name == "HyperVxmJoint" and network.affine is None),
+        requires_affine=brain or (isinstance(network, HyperVxmJoint) and network.affine is None),
         requires_skull_strip=brain,
     )
 
 
-def _space(name: str, network: nn.Module) -> NetworkSpace:
+def _space(name: str, network: Registrar) -> NetworkSpace:
     if name in _BRAIN_NETWORKS:
         return _BRAIN_SPACE
     if name in _SYNTHMORPH_NETWORKS:
         return _SYNTHMORPH_SPACE
-    return NetworkSpace(multiple=getattr(network, "multiple", 1))
+    return NetworkSpace(multiple=network.multiple)
 
 
-def read_specialised(entry: ModelEntry, hyper: float) -> nn.Module | None:
+def read_specialised(entry: ModelEntry, regularisation: float) -> nn.Module | None:
     """The small network of an earlier `keep_specialised`; None where there is none, or it is damaged."""
-    path = _path(entry, hyper)
+    path = _path(entry, regularisation)
     if not path.is_file():
         return None
     try:
@@ -203,9 +210,9 @@ def read_specialised(entry: ModelEntry, hyper: float) -> nn.Module | None:
     return network if kept.arguments == _plain_arguments(entry) else None
 
 
-def keep_specialised(network: nn.Module, entry: ModelEntry, hyper: float) -> None:
+def keep_specialised(network: nn.Module, entry: ModelEntry, regularisation: float) -> None:
     """Keep the small network in the cache folder, so that the large file is not read again; not when it is full."""
-    path = _path(entry, hyper)
+    path = _path(entry, regularisation)
     kept = dataclasses.replace(entry, arguments=_plain_arguments(entry), file=path.name, format="safetensors")
     with contextlib.suppress(OutputError, OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -216,6 +223,6 @@ def _plain_arguments(entry: ModelEntry) -> dict:
     return {**entry.arguments, "hyp_num": 0}
 
 
-def _path(entry: ModelEntry, hyper: float) -> Path:
+def _path(entry: ModelEntry, regularisation: float) -> Path:
     """Another version of the file has another checksum and so another name."""
-    return default_cache_folder() / f"{entry.id}-{(entry.sha256 or 'unknown')[:8]}-{hyper:.4g}.safetensors"
+    return default_cache_folder() / f"{entry.id}-{(entry.sha256 or 'unknown')[:8]}-{regularisation:.4g}.safetensors"

@@ -45,7 +45,7 @@ def add_to_catalogue(entry: ModelEntry, path: str | Path, replace: bool = False)
     older = own.get(entry.id)
     _write(folder, {**own, entry.id: entry})
     if older is not None and older.file != name:
-        (folder / older.file).unlink(missing_ok=True)
+        (folder / str(older.file)).unlink(missing_ok=True)
     return entry
 
 
@@ -60,7 +60,7 @@ def remove_from_catalogue(name: str) -> None:
     own = _own_models(folder)
     if name not in own:
         raise ConfigError(f"{name!r} is no model of yours. Choose one of {', '.join(own) or 'none'}.")
-    path = folder / own.pop(name).file
+    path = folder / str(own.pop(name).file)
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

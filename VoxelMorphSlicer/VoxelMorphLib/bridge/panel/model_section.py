@@ -11,9 +11,8 @@ from slicer.i18n import tr as _
 
 from ...core.errors import OutputError, VoxelMorphError
 from ...weights.catalogue import CATALOGUE_NAME, load_catalogue
-from ...weights.entry import ModelEntry
+from ...weights.entry import ModelEntry, supports_regularisation
 from ...weights.folders import BUNDLED_FOLDER, default_cache_folder
-from ...weights.hyper import supports_hyper
 from ...weights.own_models import is_own, remove_from_catalogue
 from ...weights.store import delete_downloaded, downloaded_files, state, unfinished_bytes
 from ..background.steps import Steps
@@ -83,7 +82,7 @@ class ModelSection:
 
     def supportsHyper(self, model: str) -> bool:
         """Whether regularity means anything to a model; of imported files nobody knows before they are read."""
-        return supports_hyper(self.entries[model]) if model in self.entries else bool(model)
+        return supports_regularisation(self.entries[model]) if model in self.entries else bool(model)
 
     def approve(self, model: str) -> bool:
         """Ask once per model for agreement with a licence other than the extension's own; own models need none."""

@@ -75,7 +75,7 @@ class InstanceTask(Task):
             return
         path = self.config.init_weights
         network, _ = load_network(path, device=str(batch.fixed.device))
-        if any(n % getattr(network, "multiple", 1) for n in self.info.shape):
+        if any(n % network.multiple for n in self.info.shape):
             raise ConfigError(
                 f"The network of {path} needs extents that are multiples of {network.multiple}; the training space has "
                 f"{self.info.shape}. Set shape accordingly."

@@ -1,4 +1,4 @@
-"""The regularity of models that were trained for all values of it."""
+"""The regularisation of models that were trained for all values of it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from support.workers import write_tiny_network
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.networks.joint import HyperVxmJoint
+from VoxelMorphLib.networks.registrar import choose_regularisation, hyperparameter_count
 from VoxelMorphLib.weights.catalogue import load_catalogue
-from VoxelMorphLib.weights.entry import ModelEntry
-from VoxelMorphLib.weights.hyper import choose_hyper, hyperparameter_count, supports_hyper
+from VoxelMorphLib.weights.entry import ModelEntry, supports_regularisation
 from VoxelMorphLib.weights.load import load_network
 
 PAIR = a_pair((16, 16, 16))
@@ -33,8 +33,10 @@ def a_hyper_file(request, tmp_path):
 
 
 def test_the_catalogue_tells_which_models_have_it():
-    assert [name for name, entry in load_catalogue().items() if supports_hyper(entry)] == ["synthmorph-deform-3"]
-    assert not supports_hyper(None)
+    assert [name for name, entry in load_catalogue().items() if supports_regularisation(entry)] == [
+        "synthmorph-deform-3"
+    ]
+    assert not supports_regularisation(None)
 
 
 @pytest.mark.parametrize(
@@ -49,33 +51,35 @@ def test_the_catalogue_tells_which_models_have_it():
 )
 def test_the_architecture_tells_whether_a_model_has_it(name, arguments, expected):
     entry = ModelEntry("mine", "Mine", "Aligns.", name, arguments, file="mine.h5", format="keras")
-    assert supports_hyper(entry) is expected
+    assert supports_regularisation(entry) is expected
 
 
 def test_a_value_has_an_effect(a_hyper_file):
-    low, high = (load_network(a_hyper_file, hyper=value)[0] for value in (0.0, 1.0))
+    low, high = (load_network(a_hyper_file, regularisation=value)[0] for value in (0.0, 1.0))
     assert hyperparameter_count(low) == 1
     assert not torch.allclose(displacement(low), displacement(high), atol=1e-3)
-    choose_hyper(low, 1.0)
+    choose_regularisation(low, 1.0)
     assert torch.equal(displacement(low), displacement(high))
 
 
 def test_no_value_leaves_the_default_of_the_network(tmp_path):
     path = write_hyper_dense(tmp_path / "hyper.safetensors", default=0.25)
-    own, chosen, other = (load_network(path, hyper=value)[0] for value in (None, 0.25, 0.75))
+    own, chosen, other = (load_network(path, regularisation=value)[0] for value in (None, 0.25, 0.75))
     assert torch.equal(displacement(own), displacement(chosen))
     assert not torch.allclose(displacement(own), displacement(other), atol=1e-3)
 
 
 def test_one_value_is_for_all_hyperparameters(tmp_path):
-    network, _entry = load_network(write_hyper_dense(tmp_path / "two.safetensors", hyperparameters=2), hyper=0.3)
+    network, _entry = load_network(
+        write_hyper_dense(tmp_path / "two.safetensors", hyperparameters=2), regularisation=0.3
+    )
     assert hyperparameter_count(network) == 2
     assert network.unet.chosen == [0.3, 0.3]
 
 
 def test_an_ordinary_network_ignores_it(tmp_path):
     path = write_tiny_network(tmp_path / "tiny.safetensors")
-    first, second = (load_network(path, hyper=value)[0] for value in (0.0, 1.0))
+    first, second = (load_network(path, regularisation=value)[0] for value in (0.0, 1.0))
     assert hyperparameter_count(first) == 0
     assert torch.equal(displacement(first), displacement(second))
 
@@ -84,14 +88,14 @@ def test_a_file_of_keras_is_evaluated_for_the_value(tmp_path):
     network = filled(HyperVxmJoint(**JOINT), size=0.5)
     path = write_keras(tmp_path / "deform.h5", synthmorph_layers(network))
     for value in (0.1, 0.9):
-        found, entry = load_network(path, hyper=value)
-        assert supports_hyper(entry) and hyperparameter_count(found) == 0
+        found, entry = load_network(path, regularisation=value)
+        assert supports_regularisation(entry) and hyperparameter_count(found) == 0
         torch.testing.assert_close(displacement(found), displacement(network.specialise(value)), atol=1e-4, rtol=0)
 
 
 def test_values_that_are_no_numbers_are_refused(a_hyper_file):
     with pytest.raises(ConfigError, match="hyper is nan; choose a number"):
-        load_network(a_hyper_file, hyper=float("nan"))
+        load_network(a_hyper_file, regularisation=float("nan"))
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), "smooth"])

@@ -1,0 +1,64 @@
+"""Registrar: what the library asks of a registration network, whatever computes its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from .fields import FieldPair
+
+
+@runtime_checkable
+class Registrar(Protocol):
+    """Aligns image pairs: every network of this package but `Unet`, and whatever else offers the same."""
+
+    @property
+    def multiple(self) -> int:
+        """Images whose extents are multiples of this need no padding."""
+
+    @property
+    def diffeomorphic(self) -> bool:
+        """Whether the result can be inverted, so that `fields` returns the inverse too."""
+
+    def fields(self, moving: Tensor, fixed: Tensor) -> FieldPair:
+        """The fields between images of one grid.
+
+        Args:
+            moving, fixed: (B, C, *shape).
+
+        Raises:
+            GeometryError: the images do not fit each other or the network.
+        """
+
+
+@runtime_checkable
+class HyperRegistrar(Registrar, Protocol):
+    """A registrar trained for all values of some hyperparameters, such as the weight of the regularisation."""
+
+    @property
+    def hyperparameters(self) -> int:
+        """How many there are to choose; 0 when the network was evaluated for one choice."""
+
+    def choose(self, hyperparameters: float | Sequence[float]) -> None:
+        """Set the hyperparameters of the calls that name none.
+
+        Raises:
+            ConfigError: another number of hyperparameters than the network has.
+        """
+
+
+def hyperparameter_count(network: object) -> int:
+    """How many hyperparameters a network can still be run with; 0 for an ordinary one."""
+    return network.hyperparameters if isinstance(network, HyperRegistrar) else 0
+
+
+def choose_regularisation(network: object, value: float) -> None:
+    """Set all hyperparameters of a network to one value; an ordinary network stays as it is.
+
+    Raises:
+        ConfigError: not a finite number.
+    """
+    if isinstance(network, HyperRegistrar) and network.hyperparameters:
+        network.choose([value] * network.hyperparameters)
