@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import VoxelMorphLib
 from support.imports import (
     LAYERS,
     LIBRARY,
@@ -128,6 +129,42 @@ def test_modules_that_import_each_other_are_found(tmp_path, files):
 
 def test_importing_the_library_loads_nothing_heavy():
     assert loaded_by("import VoxelMorphLib") == set()
+
+
+def test_a_public_name_loads_only_what_it_needs():
+    assert loaded_by("from VoxelMorphLib import RegistrationOptions, VoxelMorphError") == set()
+    assert loaded_by("from VoxelMorphLib import Geometry, Image") == {"numpy"}
+
+
+@pytest.mark.parametrize("name", VoxelMorphLib.__all__)
+def test_a_public_name_can_be_imported_and_completed(name):
+    public = getattr(VoxelMorphLib, name)
+    assert public is getattr(VoxelMorphLib, name)
+    assert name in dir(VoxelMorphLib)
+
+
+def test_a_name_that_is_not_public_is_refused():
+    with pytest.raises(AttributeError, match="'VoxelMorphLib' has no attribute 'frobnicate'"):
+        VoxelMorphLib.frobnicate  # noqa: B018, asking is the test
+
+
+def test_editors_are_told_the_same_public_names_as_python():
+    tree = ast.parse((LIBRARY / "__init__.py").read_text(encoding="utf-8"))
+    told = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            told.update({alias.asname: (node.module, alias.name) for alias in node.names})
+    homes = {name: (*home.split(":"), name)[:2] for name, home in VoxelMorphLib._HOMES.items()}
+    assert told == homes
+
+
+def test_the_library_itself_may_name_no_interface(tmp_path):
+    library = library_of(tmp_path, cli___a="A = 1", core___b="B = 1", other="from .core.b import B")
+    (library / "__init__.py").write_text("from .core.b import B\nfrom .cli.a import A", encoding="utf-8")
+    assert [text.partition(" ")[2] for text in layer_violations(library)] == [
+        "imports cli.a",
+        "imports core.b",
+    ]
 
 
 @pytest.mark.parametrize("name", WITHOUT_TORCH)
