@@ -274,6 +274,12 @@ class VoxelMorphSlicerLogic(ScriptedLoadableModuleLogic):
 
         return getattr(VoxelMorphLogic(), name)
 
+    def __dir__(self):
+        """Also the methods of the library, for the completion of the Python console."""
+        from VoxelMorphLib.bridge.logic import VoxelMorphLogic
+
+        return sorted({*super().__dir__(), *(name for name in dir(VoxelMorphLogic) if not name.startswith("_"))})
+
     def createParameterNode(self):
         node = ScriptedLoadableModuleLogic.createParameterNode(self)
         node.SetName(slicer.mrmlScene.GenerateUniqueName("VoxelMorph"))

@@ -68,6 +68,16 @@ def test_sample_data_are_registered_once_the_application_has_started(module, sam
         assert checksum == f"SHA256:{uri.rsplit('/', 1)[1]}"
 
 
+def test_the_console_completes_every_method(module):
+    from VoxelMorphLib.bridge.logic import VoxelMorphLogic
+
+    logic = module.VoxelMorphSlicerLogic()
+    completed = dir(logic)
+    assert {name for name in dir(VoxelMorphLogic) if not name.startswith("_")} <= set(completed)
+    assert {"register", "getParameterNode", "isSingletonParameterNode"} <= set(completed)
+    assert [name for name in completed if not hasattr(logic, name)] == []
+
+
 def test_the_logic_has_every_method_of_the_library(module):
     from VoxelMorphLib.bridge.logic import VoxelMorphLogic
 
