@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.volumes import transformed
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
@@ -100,7 +101,7 @@ def test_the_shown_volume_names_its_sequence_and_its_place(logic, scene, series)
         worker = MadeUpWorker()
         fixed = add_volume(a_blob_image(a_geometry("oblique")), "atlas")
         _volumes, transforms, _browser = logic.registerSequence(node, fixed, worker=worker)
-        assert worker.jobs[0].moving.geometry.matches(GRID.transformed(matrix))
+        assert worker.jobs[0].moving.geometry.matches(transformed(GRID, matrix))
         own = map_from_world(transforms.GetNthDataNode(0), POINTS)
         in_world = own @ matrix[:3, :3].T + matrix[:3, 3]
         assert np.abs(in_world - known_forward().apply_to_points(POINTS)).max() < 0.05

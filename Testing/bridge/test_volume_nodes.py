@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.volumes import transformed
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
@@ -69,7 +70,7 @@ def test_linear_parents_are_part_of_the_geometry(scene):
     outer = np.diag([1.1, 1.1, 1.1, 1.0])
     parent = add_linear_parent(node, inner)
     add_linear_parent(parent, outer)
-    assert image_from_node(node).geometry.matches(geometry.transformed(outer @ inner), tolerance_mm=1e-9)
+    assert image_from_node(node).geometry.matches(transformed(geometry, outer @ inner), tolerance_mm=1e-9)
 
 
 def test_a_non_linear_parent_is_refused(scene):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from support.shared_data import REPOSITORY
-from support.volumes import a_blob_image, a_geometry, a_label_map
+from support.volumes import a_blob_image, a_geometry, a_label_map, transformed
 from VoxelMorphLib.cli.register import main
 from VoxelMorphLib.core.image import LabelMap
 from VoxelMorphLib.core.io.images import read_image, read_label_map, write_image
@@ -90,7 +90,7 @@ def test_an_initial_transform_from_a_file_is_used(a_folder_of_files: Path, tmp_p
     shift = np.eye(4)
     shift[:3, 3] = (30, -20, 10)
     far = read_image(a_folder_of_files / "moving.nrrd")
-    write_image(type(far)(far.array, far.geometry.transformed(shift)), tmp_path / "far.nrrd")
+    write_image(type(far)(far.array, transformed(far.geometry, shift)), tmp_path / "far.nrrd")
     write_transform(AffineTransform(shift), tmp_path / "initial.tfm")
     arguments = ["--fixed", str(a_folder_of_files / "fixed.nii.gz"), "--moving", str(tmp_path / "far.nrrd")]
     arguments += ["--initialTransform", str(tmp_path / "initial.tfm"), "--affine", "none", "--budget", "1"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.voxel_grid import identity_grid
 from VoxelMorphLib.core.affine import (
     add_identity,
     affine_root,
@@ -19,7 +20,7 @@ from VoxelMorphLib.core.affine import (
 )
 from VoxelMorphLib.core.affine_parameters import parameters_to_affine
 from VoxelMorphLib.core.errors import GeometryError
-from VoxelMorphLib.core.spatial import identity_grid, warp
+from VoxelMorphLib.core.spatial import warp
 
 both_dimensions = pytest.mark.parametrize("ndims", [2, 3])
 

@@ -7,11 +7,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from support.voxel_grid import identity_grid
 from VoxelMorphLib.core.affine import affine_to_displacement, square
 from VoxelMorphLib.core.displacement import compose, integrate_velocity, invert_displacement, jacobian_determinant
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
 from VoxelMorphLib.core.filters import gaussian
-from VoxelMorphLib.core.spatial import identity_grid, warp
+from VoxelMorphLib.core.spatial import warp
 
 SHAPES = [(40,), (24, 20), (16, 18, 14)]
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=["1d", "2d", "3d"])

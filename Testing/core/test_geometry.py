@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.volumes import CENTRE, GEOMETRIES, a_geometry, rotation
+from support.volumes import CENTRE, GEOMETRIES, a_geometry
 from VoxelMorphLib.core.errors import GeometryError
 from VoxelMorphLib.core.geometry import Geometry
 
@@ -38,7 +38,7 @@ def test_parts_make_the_same_grid_again(any_geometry):
 def test_orientation_and_handedness(name, orientation, is_right_handed):
     geometry = a_geometry(name)
     assert geometry.orientation == orientation
-    assert geometry.is_right_handed == is_right_handed
+    assert (np.linalg.det(geometry.direction) > 0) == is_right_handed
 
 
 def test_a_permuted_grid_names_its_axes():
@@ -74,13 +74,6 @@ def test_another_spacing_keeps_centre_axes_and_field_of_view(any_geometry):
     extents, original = np.array(resized.shape) * resized.spacing, np.array(any_geometry.shape) * any_geometry.spacing
     assert (extents >= original - 1e-9).all()
     assert (extents < original + resized.spacing).all()
-
-
-def test_a_parent_matrix_moves_every_point(any_geometry):
-    matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = rotation((1, 0, 2), 40), (5, 6, 7)
-    moved = any_geometry.transformed(matrix)
-    assert np.allclose(moved.points(), any_geometry.points() @ matrix[:3, :3].T + matrix[:3, 3])
 
 
 def test_grids_match_within_a_tolerance():

@@ -13,7 +13,6 @@ from VoxelMorphLib.core.errors import GeometryError
 from VoxelMorphLib.core.metrics import (
     correlation,
     dice,
-    endpoint_error,
     folding,
     mutual_information,
     overlap,
@@ -77,23 +76,6 @@ def test_folding_counts_determinants_that_are_not_positive():
     assert folding(jacobian, jacobian > 0).count == 0
 
 
-def test_the_endpoint_error_of_a_shift_is_its_length():
-    field = np.random.default_rng(0).normal(size=(5, 6, 7, 3)).astype(np.float32)
-    error = endpoint_error(field + np.float32([3, 0, 4]), field)
-    for value in (error.mean, error.median, error.percentile95, error.maximum):
-        assert value == pytest.approx(5, abs=1e-5)
-
-
-def test_the_endpoint_error_may_be_limited_to_a_mask():
-    true = np.zeros((4, 4, 2))
-    wrong = true.copy()
-    wrong[0, 0] = 6, 8
-    mask = np.ones((4, 4), bool)
-    assert endpoint_error(wrong, true, mask).maximum == 10
-    mask[0, 0] = False
-    assert endpoint_error(wrong, true, mask).maximum == 0
-
-
 def test_the_target_registration_error_is_that_of_the_mapped_landmarks():
     fixed = np.array([[0.0, 0, 0], [10, 20, 30]])
     shift = np.eye(4)
@@ -140,9 +122,7 @@ def test_similarity_may_be_limited_to_a_mask():
     assert mutual_information(first, second, mask=mask) > mutual_information(first, second)
 
 
-@pytest.mark.parametrize(
-    "compare", [dice, overlap, endpoint_error, target_registration_error, surface_distances, correlation]
-)
+@pytest.mark.parametrize("compare", [dice, overlap, target_registration_error, surface_distances, correlation])
 def test_shapes_must_agree(compare):
     with pytest.raises(GeometryError, match=r"\(2, 3\) and \(3, 2\) differ"):
         compare(np.ones((2, 3)), np.ones((3, 2)))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.voxel_grid import identity_grid
 from VoxelMorphLib.core import resize as module
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
 from VoxelMorphLib.core.resize import resize, resize_displacement
-from VoxelMorphLib.core.spatial import identity_grid, warp
+from VoxelMorphLib.core.spatial import warp
 
 SHAPES = [((13,), (20,)), ((7, 12), (14, 5)), ((6, 9, 5), (12, 4, 5))]
 every_shape = pytest.mark.parametrize(("old", "new"), SHAPES, ids=["1d", "2d", "3d"])

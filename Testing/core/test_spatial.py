@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from support.cuda_device import needs_cuda
+from support.voxel_grid import identity_grid
 from VoxelMorphLib.core import spatial
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
-from VoxelMorphLib.core.spatial import barycentre, identity_grid, sample_at, values_at, warp, warp_points, warp_surface
+from VoxelMorphLib.core.spatial import barycentre, sample_at, values_at, warp, warp_points, warp_surface
 
 SHAPES = [(13,), (7, 12), (6, 9, 5)]
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=["1d", "2d", "3d"])

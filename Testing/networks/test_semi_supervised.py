@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from support.tiny_networks import TINY, a_dense, a_pair, filled, with_constant_flow
+from support.voxel_grid import identity_grid
 from torch.nn import functional
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
-from VoxelMorphLib.core.spatial import identity_grid
 from VoxelMorphLib.networks.semi_supervised import VxmDenseSemiSupervisedPointCloud, VxmDenseSemiSupervisedSeg
 
 SHAPE = (16, 12)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support.tiny_networks import filled
-from support.volumes import CENTRE, GEOMETRIES, a_geometry, rotation
+from support.volumes import CENTRE, GEOMETRIES, a_geometry, rotation, transformed
 from torch import Tensor
 from VoxelMorphLib.core.config import NetworkSpace, RegistrationOptions
 from VoxelMorphLib.core.errors import GeometryError
@@ -124,7 +124,7 @@ def test_volumes_apart_are_centred_for_a_model_that_is_affine_itself():
     away = np.eye(4)
     away[:3, 3] = (400, -300, 250)
     near = seen(a_grid("LPS"), truth)
-    moving = Image(near.array, near.geometry.transformed(away), "far away")
+    moving = Image(near.array, transformed(near.geometry, away), "far away")
     network = BallDetector(rigid=True, half_res=False)
     cache = loaded(network, "synthmorph-rigid-1")
     result = register_pair(fixed, moving, "synthmorph-rigid-1", cache=cache)
@@ -143,7 +143,7 @@ def test_a_file_is_centred_as_its_model_is(tmp_path):
     fixed = seen(a_grid("RAS"), STILL)
     away = np.eye(4)
     away[:3, 3] = 400
-    moving = Image(fixed.array, fixed.geometry.transformed(away), "far away")
+    moving = Image(fixed.array, transformed(fixed.geometry, away), "far away")
     cache = loaded(BallDetector(rigid=True, half_res=False), "synthmorph-rigid-1")
     assert register_pair(fixed, moving, path, cache=cache).report.affine == "centre"
     network, entry = cache.networks.found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.volumes import CENTRE, a_blob_image, a_geometry, any_geometry, blob_values, rotation  # noqa: F401
+from support.volumes import CENTRE, a_blob_image, a_geometry, any_geometry, blob_values, rotation, transformed  # noqa: F401
 from VoxelMorphLib.core.errors import Cancelled
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
@@ -72,7 +72,7 @@ def test_a_rotation_with_scaling_comes_back(angle_deg: float) -> None:
 def test_images_far_apart_are_brought_together() -> None:
     truth = about_centre(np.eye(3), (300.0, -200.0, 150.0))
     fixed = a_blob_image(a_geometry("RAS", FINE, 1.0))
-    moving = seen_through(truth, fixed.geometry.transformed(truth.matrix))
+    moving = seen_through(truth, transformed(fixed.geometry, truth.matrix))
     for kind in ("centre", "rigid"):
         assert error_mm(affine_start(fixed, moving, kind), truth, fixed) < 1.0
 
@@ -85,7 +85,7 @@ def test_volumes_of_few_slices_are_aligned(slices: int, thickness_mm: float, kin
     truth = about_centre(np.eye(3), (4.0, -3.0, 0.0))
     spacing, shape = np.array([1.0, 1.0, thickness_mm]), np.array([44, 40, slices])
     fixed = a_blob_image(Geometry.from_parts(shape, spacing, np.eye(3), CENTRE - spacing * (shape - 1) / 2))
-    moving = Image(fixed.array, fixed.geometry.transformed(truth.matrix), "moved slices")
+    moving = Image(fixed.array, transformed(fixed.geometry, truth.matrix), "moved slices")
     assert error_mm(affine_start(fixed, moving, kind), truth, fixed) < 1.0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.volumes import CENTRE, GEOMETRIES, a_blob_image, a_geometry, blob_values, smooth_displacement
+from support.volumes import CENTRE, GEOMETRIES, a_blob_image, a_geometry, blob_values, smooth_displacement, transformed
 from support.workers import write_tiny_network
 from VoxelMorphLib.core.config import NetworkSpace, RegistrationOptions
 from VoxelMorphLib.core.errors import GeometryError, ImageError
@@ -126,7 +126,7 @@ def test_the_affine_start_ignores_an_implant_outside_the_moving_mask(kind: str) 
     shift[:3, 3] = (5.0, -4.0, 3.0)
     truth = AffineTransform(shift)
     fixed = a_blob_image(a_geometry("RAS", (30, 26, 28), 1.0))
-    grid = a_geometry("RAS", (50, 50, 44), 1.0).transformed(shift).shifted((2, -1.5, 1), (50, 50, 44))
+    grid = transformed(a_geometry("RAS", (50, 50, 44), 1.0), shift).shifted((2, -1.5, 1), (50, 50, 44))
     points = grid.points()
     moving = Image(100 * blob_values(points - shift[:3, 3]), grid, "moving blobs")
     implant = with_artefact(moving, (-8, -6, 8), 9.0)
@@ -221,7 +221,7 @@ def test_unfit_masks_are_refused() -> None:
     refused(ImageError, "The moving mask nothing is empty. Draw what shall", moving_mask=empty)
     far = np.eye(4)
     far[:3, 3] = 500
-    elsewhere = LabelMap(np.ones(GRID.shape, np.uint8), GRID.transformed(far), "elsewhere")
+    elsewhere = LabelMap(np.ones(GRID.shape, np.uint8), transformed(GRID, far), "elsewhere")
     refused(GeometryError, "moving mask elsewhere .* covers no voxel of the moving volume", moving_mask=elsewhere)
     single = np.zeros(GRID.shape, np.uint8)
     single[3, 4, 5] = 1

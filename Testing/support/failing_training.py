@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -53,7 +54,7 @@ def _stop(_fraction: float, _text: str) -> None:
 def command(argv: Sequence[str]) -> None:
     """Train until one process fails to load ("loading 1"), the first to write ("table"), or all are "stopped"."""
     torch.set_num_threads(1)
-    config = TinyConfig.from_json(argv[1])
+    config = TinyConfig.from_dict(json.loads(argv[1]))
     with launched(config) as fabric:
         _trainer(argv[0], config, fabric).run()
 

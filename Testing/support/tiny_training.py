@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def assert_same_weights(first: dict[str, Tensor], second: dict[str, Tensor]) -> 
 def main(text: str, resume: str = "") -> None:
     """A training in a process of its own: `python tiny_training.py '{"epochs": 5}' [resume]`."""
     torch.set_num_threads(1)
-    config = TinyConfig.from_json(text)
+    config = TinyConfig.from_dict(json.loads(text))
     steps = Path(config.output_dir) / "steps.txt"
     steps.parent.mkdir(exist_ok=True)
 

@@ -24,6 +24,11 @@ def rotation(axis: tuple[float, float, float], angle_deg: float) -> np.ndarray:
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
+def transformed(geometry: Geometry, matrix: np.ndarray) -> Geometry:
+    """The grid moved by a (4, 4) RAS -> RAS matrix."""
+    return Geometry(geometry.shape, np.asarray(matrix, float) @ geometry.affine)
+
+
 def a_geometry(name: str = "RAS", shape: tuple[int, int, int] = SHAPE, spacing: float = 2.0) -> Geometry:
     """The grid called `name` in `GEOMETRIES`, centred at `CENTRE`; extents and spacings differ along the axes."""
     signs = {"LAS": (-1, 1, 1), "LPS": (-1, -1, 1), "left-handed oblique": (1, -1, 1)}.get(name, (1, 1, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
 def torchrun(config, processes: int = 2) -> subprocess.CompletedProcess[str]:
     """Train with several processes on this machine."""
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    return run_python(*launcher, tiny_training.__file__, config.to_json())
+    return run_python(*launcher, tiny_training.__file__, json.dumps(config.to_dict()))
 
 
 @pytest.mark.slow
@@ -66,7 +67,7 @@ def test_two_processes_train_like_one_with_twice_the_batch(a_config):
     ],
 )
 def test_a_process_that_fails_ends_the_others_and_one_sentence_says_why(a_config, fault, sentence):
-    result = run_python(failing_training.__file__, fault, a_config(devices=2, epochs=100).to_json())
+    result = run_python(failing_training.__file__, fault, json.dumps(a_config(devices=2, epochs=100).to_dict()))
     assert result.returncode == 2, result.stderr
     assert "Traceback" not in result.stderr
     errors = sorted(line for line in result.stderr.splitlines() if line.startswith("Error: "))
@@ -79,7 +80,7 @@ def test_a_process_that_fails_ends_the_others_and_one_sentence_says_why(a_config
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch knows no processes")
 def test_a_stopped_training_of_several_processes_finishes_its_page(a_config):
     config = a_config(devices=2, epochs=100)
-    result = run_python(failing_training.__file__, "stopped", config.to_json())
+    result = run_python(failing_training.__file__, "stopped", json.dumps(config.to_dict()))
     assert result.returncode == 130, result.stderr
     assert result.stderr.count("Stopped after step 20 of 400") == 2
     assert (Path(config.output_dir) / failing_training.PAGE).is_file()

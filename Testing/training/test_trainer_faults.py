@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ def a_child(config: TinyConfig, *arguments: str) -> subprocess.Popen:
     Path(config.output_dir).mkdir(parents=True, exist_ok=True)
     path = f"{ROOT / 'VoxelMorphSlicer'}:{ROOT / 'Testing'}"
     environment = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
-    command = [sys.executable, tiny_training.__file__, config.to_json(), *arguments]
+    command = [sys.executable, tiny_training.__file__, json.dumps(config.to_dict()), *arguments]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -102,7 +103,8 @@ def test_values_that_are_no_numbers_are_refused(a_hyper_file):
 def test_options_take_numbers_from_0_to_1(value):
     with pytest.raises(ConfigError, match=r"hyper is .*; choose a number from 0 to 1\."):
         RegistrationOptions(hyper=value)
-    assert RegistrationOptions.from_json(RegistrationOptions(hyper=0.75).to_json()).hyper == 0.75
+    text = json.dumps(RegistrationOptions(hyper=0.75).to_dict())
+    assert RegistrationOptions.from_dict(json.loads(text)).hyper == 0.75
 
 
 def test_what_comes_before_a_model_follows_from_its_entry():

@@ -1,9 +1,8 @@
-"""Settings as frozen dataclasses with JSON in and out; panel, commands and checkpoints carry the same ones."""
+"""Settings as frozen dataclasses of plain values; panel, commands and checkpoints carry the same ones."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -31,10 +30,6 @@ class Settings:
         """The values by name, ready for JSON."""
         return dataclasses.asdict(self)
 
-    def to_json(self) -> str:
-        """One JSON object; `from_json` gives equal settings back."""
-        return json.dumps(self.to_dict(), indent=2)
-
     @classmethod
     def from_dict(cls: type[Self], values: dict[str, Any]) -> Self:
         """Build from values by name; missing ones keep their defaults.
@@ -50,17 +45,6 @@ class Settings:
         for name in described.keys() & values.keys():
             described[name].check_type(values[name])
         return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
-
-    @classmethod
-    def from_json(cls: type[Self], text: str) -> Self:
-        """Build from a JSON object; see `from_dict`."""
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"The settings are not valid JSON ({error}). Correct or delete them.") from error
-        if not isinstance(values, dict):
-            raise ConfigError(f"The settings must be one JSON object, got {type(values).__name__}.")
-        return cls.from_dict(values)
 
 
 @dataclass(frozen=True)

@@ -108,11 +108,6 @@ class Geometry:
         return np.linalg.inv(self.affine)
 
     @property
-    def is_right_handed(self) -> bool:
-        """True when the I, J, K axes form a right-handed system in RAS."""
-        return bool(np.linalg.det(self.affine[:3, :3]) > 0)
-
-    @property
     def orientation(self) -> str:
         """Three letters such as "RAS" or "LIA": the anatomical direction nearest to each array axis."""
         return "".join("RAS"[axis] if sign > 0 else "LPI"[axis] for axis, sign in self.axes_to_ras())
@@ -151,10 +146,6 @@ class Geometry:
     def matches(self, other: Geometry, tolerance_mm: float = 1e-3) -> bool:
         """True when both grids have one shape and no corner differs by more than `tolerance_mm`."""
         return self.shape == other.shape and bool(np.abs(self.corners() - other.corners()).max() <= tolerance_mm)
-
-    def transformed(self, matrix: np.ndarray) -> Geometry:
-        """The grid moved by a (4, 4) RAS -> RAS matrix, e.g. that of a linear parent transform."""
-        return Geometry(self.shape, np.asarray(matrix, float) @ self.affine)
 
     def shifted(self, voxels: Sequence[float], shape: Sequence[int]) -> Geometry:
         """The grid that starts at voxel coordinate `voxels` of this one and has `shape`: crops and pads."""

@@ -110,20 +110,6 @@ def folding(jacobian: np.ndarray, mask: np.ndarray | None = None) -> Folding:
     return Folding(count, 100.0 * count / values.size, float(values.min()), float(values.max()))
 
 
-def endpoint_error(estimated: np.ndarray, true: np.ndarray, mask: np.ndarray | None = None) -> Distances:
-    """Lengths of the difference of two displacement fields.
-
-    Args:
-        estimated, true: (*shape, N), one unit, for example RAS mm.
-        mask: (*shape), voxels that count.
-
-    Raises:
-        GeometryError: the shapes differ, or the mask has no voxel.
-    """
-    _check_same_shape(estimated, true)
-    return _distances(_inside(np.linalg.norm(np.subtract(estimated, true, dtype=np.float64), axis=-1), mask))
-
-
 def target_registration_error(
     fixed_points: np.ndarray, moving_points: np.ndarray, transform: Transform | None = None
 ) -> np.ndarray:

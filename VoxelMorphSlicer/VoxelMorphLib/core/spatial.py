@@ -23,14 +23,6 @@ SLAB = 2**18
 LARGEST_COPIES = 2**26
 
 
-def identity_grid(
-    shape: Sequence[int], device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
-) -> Tensor:
-    """(1, N, *shape), the voxel coordinates of every voxel; component 0 along the first spatial axis."""
-    axes = [torch.arange(n, device=device, dtype=dtype) for n in shape]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]
-
-
 def warp(
     image: Tensor, displacement: Tensor, interpolation: str = "linear", padding: str = "border", fill: float = 0.0
 ) -> Tensor:
