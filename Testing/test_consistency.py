@@ -11,15 +11,20 @@ from xml.etree import ElementTree
 
 import pytest
 import VoxelMorphLib
+import yaml
 from cmake_lists import MODULE, files_on_disk, listed, write_lists
 from support.repository import absolute_paths, leftovers, tracked_files
 from support.shared_data import REPOSITORY
+from versions import SOURCE, library_version, repeated_versions, write_versions
 from VoxelMorphLib.weights.store import matches
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 CMAKE = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
 METADATA = dict(re.findall(r'^set\(EXTENSION_(\w+) "([^"$]*)"\)$', CMAKE, flags=re.MULTILINE))
 COMMANDS = sorted((MODULE / "CLI").glob("*.xml"))
+WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
+ISSUE_FORMS = sorted((REPOSITORY / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml"))  # config.yml is none
+HOOKS = REPOSITORY / ".pre-commit-config.yaml"
 MODELS = json.loads((MODULE / "Resources" / "Weights" / "models.json").read_text(encoding="utf-8"))["models"]
 
 
@@ -100,10 +105,29 @@ def test_every_command_is_a_script_with_a_description():
 
 
 def test_versions_agree():
-    citation = (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
-    assert re.search(r"^version: (\S+)$", citation, flags=re.MULTILINE).group(1) == VoxelMorphLib.__version__
+    assert library_version() == VoxelMorphLib.__version__
+    repeated = repeated_versions()
+    assert {"CITATION.cff", *(path.relative_to(REPOSITORY).as_posix() for path in COMMANDS)} == set(repeated)
+    assert set(repeated.values()) == {VoxelMorphLib.__version__}, "run make versions"
     for path in COMMANDS:
         assert ElementTree.parse(path).findtext("version") == VoxelMorphLib.__version__
+
+
+def test_the_changelog_begins_with_this_version():
+    changelog = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## (\d+\.\d+\.\d+)", changelog, flags=re.MULTILINE).group(1) == VoxelMorphLib.__version__
+
+
+def test_a_new_version_is_written_everywhere(tmp_path):
+    for name in (SOURCE, *repeated_versions()):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(REPOSITORY / name, tmp_path / name)
+    source = tmp_path / SOURCE
+    text = source.read_text(encoding="utf-8").replace(f'"{VoxelMorphLib.__version__}"', '"9.8.7"')
+    source.write_text(text, encoding="utf-8")
+    write_versions(tmp_path)
+    assert set(repeated_versions(tmp_path).values()) == {"9.8.7"}
+    assert ElementTree.parse(tmp_path / COMMANDS[0].relative_to(REPOSITORY)).findtext("version") == "9.8.7"
 
 
 def test_the_licence_is_apache_everywhere():
@@ -125,6 +149,32 @@ def test_readme_names_every_make_target():
     targets = re.search(r"^\.PHONY: help (.+)$", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     for target in targets.group(1).split():
         assert f"make {target}" in README
+
+
+def test_what_github_and_pre_commit_read_is_yaml():
+    for path in [*WORKFLOWS, *ISSUE_FORMS, HOOKS, REPOSITORY / "CITATION.cff"]:
+        assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict)
+    for path in WORKFLOWS:
+        jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+        assert all(job["runs-on"] and job["steps"] for job in jobs.values())
+
+
+def test_workflows_and_hooks_name_files_and_targets_that_exist():
+    targets = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for path in [*WORKFLOWS, HOOKS]:
+        text = path.read_text(encoding="utf-8")
+        files = re.findall(r"\b((?:tools|Testing)/\w[\w/.]*|requirements[\w-]*\.txt)", text)
+        assert [name for name in files if not (REPOSITORY / name).exists()] == []
+        assert set(re.findall(r"\bmake ([a-z-]+)", text)) <= set(targets)
+
+
+def test_issue_forms_ask_for_something():
+    for path in ISSUE_FORMS:
+        form = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert {"name", "description", "body"} <= set(form)
+        kinds = {item["type"] for item in form["body"]}
+        assert kinds <= {"markdown", "textarea", "input", "dropdown", "checkboxes"}
+        assert any(item.get("validations", {}).get("required") for item in form["body"])
 
 
 def test_readme_names_every_command_and_only_options_that_exist():
