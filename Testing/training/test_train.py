@@ -52,9 +52,9 @@ def test_a_stopped_training_on_files_resumes_to_identical_weights(a_file_config)
     resumed = train(parts, resume=True)
     assert_same_weights(load_checkpoint(resumed.last)["network"], load_checkpoint(result.last)["network"])
     assert resumed.losses == result.losses
-    rows = read_curves(resumed.folder / "curves.csv")
+    rows = read_curves(Path(parts.output_dir) / "curves.csv")
     assert [row["epoch"] for row in rows] == [1, 2]
-    assert (resumed.folder / "summary.html").is_file()
+    assert (Path(parts.output_dir) / "summary.html").is_file()
 
 
 def test_known_intensities_are_kept_for_whoever_resumes(a_file_config, tmp_path):

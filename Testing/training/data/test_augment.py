@@ -13,7 +13,7 @@ from support.volumes import a_blob_image, a_geometry, a_label_map
 from VoxelMorphLib.core.displacement import jacobian_determinant
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.training.config import TrainingConfig
-from VoxelMorphLib.training.data.augment import augment, changed_intensities, random_displacement, random_flips
+from VoxelMorphLib.training.data.augment import augment, augment_intensities, random_displacement, random_flips
 from VoxelMorphLib.training.data.case import Batch, join
 from VoxelMorphLib.training.data.sampling import device_generator
 
@@ -150,7 +150,7 @@ def test_axes_are_mirrored_half_of_the_time():
 def test_intensities_stay_between_0_and_1_and_keep_their_order_without_noise():
     image = torch.linspace(0, 1, 1000).reshape(1, 1, 10, 10, 10)
     for seed in range(5):
-        after = changed_intensities(image, 1.0, torch.Generator().manual_seed(seed))
+        after = augment_intensities(image, 1.0, torch.Generator().manual_seed(seed))
         assert after.min() >= 0 and after.max() <= 1
         assert torch.corrcoef(torch.stack([after.flatten(), image.flatten()]))[0, 1] > 0.8
 

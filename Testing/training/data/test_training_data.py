@@ -69,7 +69,8 @@ def test_workers_give_the_same_batches(a_folder, tmp_path, cache):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="workers load data on Linux only")
 def test_what_workers_loaded_takes_no_shared_memory(a_folder):
-    data = TrainingData(a_data_config(a_folder, workers=1), 16, derive=lambda image, labels: {"double": 2 * image})
+    data = TrainingData(a_data_config(a_folder, workers=1), 16)
+    data.derive = lambda image, labels: {"double": 2 * image}
     next(data.batches(0, 1))
     prepared = [data.store.load(case) for case in data.cases]
     kept = [tensor for case in prepared for tensor in (case.image, case.labels, *case.extras.values())]

@@ -1,4 +1,4 @@
-"""A configuration to the data and the task of a training."""
+"""Build what a configuration asks for: the data and the task of a training."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .task import Task
 
 
 def build_training(config: TrainingConfig, intensities: Intensities | None = None) -> tuple[Task, TrainingData]:
-    """Read the lists, look at the images and build the network that fits them, always the same for one seed.
+    """Read the lists, scan the images and build the network that fits them; one seed always gives the same network.
 
     Args:
         config: of the training.
-        intensities: of `DatasetInfo`, as a checkpoint of this training keeps them, in case their file is gone.
+        intensities: of `DatasetInfo`, from a checkpoint of this training, in case the file with them is gone.
 
     Raises:
         ConfigError: the data lack what the recipe needs, or do not fit into the memory that is to keep them.
@@ -45,11 +45,11 @@ def build_training(config: TrainingConfig, intensities: Intensities | None = Non
 
 
 def check_cache(config: TrainingConfig, size: int) -> None:
-    """Refuse prepared images that are to be kept in memory and do not fit; before any of them is loaded.
+    """Refuse to keep prepared images in memory where they do not fit; called before any of them is loaded.
 
     Args:
         config: of the training; each of its processes on this machine keeps all images.
-        size: bytes of all images and of what the recipe derives of them.
+        size: bytes of all images and of what the recipe derives from them.
 
     Raises:
         ConfigError: they need more than is free.

@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a training needs to go on, in one file that is written whole or not at all."""
+"""Checkpoints: everything that a training needs to resume, in one file that is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NoCheckpointError(WeightsError):
 
 
 def save_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
-    """Write a checkpoint in the place of an older one, which stays when anything fails.
+    """Replace an older checkpoint, which stays when anything fails.
 
     Args:
         path: in a folder that exists.
@@ -48,9 +48,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
     Returns:
         "format" 1; "recipe", its name; "config", its values; "step", how many are done; "rate", the learning rate of
-        the last one; "network", the tensors by name; "optimiser" and "schedule", their states; "ema", the running mean
-        of the network's tensors, or None; "best", the best validation so far; "facts", see `plain_info`; "epoch", the
-        sums of an epoch that is not over. Files of earlier versions lack "rate", and "intensities" in "facts".
+        the last one; "network", the tensors by name; "optimiser" and "schedule", their states; "ema", the moving
+        average of the network's tensors, or None; "best", the best validation so far; "facts", see `plain_info`;
+        "epoch", the sums of an epoch that is not over. Files of earlier versions lack "rate", and "intensities" in
+        "facts".
 
     Raises:
         NoCheckpointError: the file holds something else.
@@ -69,7 +70,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def trained_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The weights to use: their running mean where the training kept one."""
+    """The weights to use: their moving average where the training kept one."""
     return checkpoint["ema"] or checkpoint["network"]
 
 
@@ -79,7 +80,7 @@ def plain_info(info: DatasetInfo) -> dict[str, Any]:
 
 
 def check_same_training(path: Path, checkpoint: Mapping[str, Any], config: TrainingConfig, info: DatasetInfo) -> None:
-    """Refuse to continue a training as a different one.
+    """Refuse to resume a training as a different one.
 
     Raises:
         ConfigError: an option that decides the weights, or the data, have changed.
@@ -129,5 +130,5 @@ def fill(module: torch.nn.Module, weights: Mapping[str, Tensor], path: Path) -> 
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON would give the values back, so that tuples equal lists."""
+    """The values as JSON returns them, so that tuples equal lists."""
     return json.loads(json.dumps(dict(values)))

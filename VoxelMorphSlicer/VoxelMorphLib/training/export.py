@@ -31,10 +31,10 @@ MEASURES = {"val_dice": "mean Dice", "val_folded_percent": "folded voxels, %", "
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What nobody but its maker knows about a model; empty texts get what follows from the training.
+    """What only the maker of a model knows; empty texts are filled in from the training.
 
     Args:
-        id: what `--model` and scenes store; empty takes the name of the file.
+        id: what `--model` takes and scenes store; empty takes the name of the file.
         title: what a person chooses from a list.
         description: one line on what it is good for and what it needs.
         anatomy: what the images show.
@@ -119,7 +119,7 @@ def export_images(checkpoint: str | Path, folder: str | Path) -> list[Path]:
 
 
 def _task(path: Path, content: dict[str, Any], config: TrainingConfig) -> Task:
-    """The recipe with the trained weights; images that it was built from are in these, so any will do."""
+    """The task with the trained weights; these include the images that it was built from, so any images will do."""
     known = content["facts"]
     shape = tuple(known["shape"])
     labels = tuple(known["labels"])

@@ -1,4 +1,4 @@
-"""Where a training runs: a configuration to a started Lightning Fabric, and how its processes part in order."""
+"""Where a training runs: start Lightning Fabric in one process or several, and shut the processes down in order."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 _PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
-#: Seconds that the others may take to end after the process that started them has failed.
+#: Seconds that the other processes get to end after the one that started them has failed.
 GRACE_S = 10.0
 _ELSEWHERE = "Another process of this training has failed, and this one cannot go on alone. Read the other message."
 
 
 @contextmanager
 def launched(config: TrainingConfig) -> Iterator[Fabric]:
-    """A started Fabric, whose processes part in order at the end; see `start_fabric` and `orderly_shutdown`."""
+    """A started Fabric, whose processes shut down in order at the end; see `start_fabric` and `orderly_shutdown`."""
     fabric = start_fabric(config)
     with orderly_shutdown(fabric) if fabric.world_size > 1 else nullcontext():
         yield fabric
 
 
 def start_fabric(config: TrainingConfig) -> Fabric:
-    """Join the other processes of this training, where it has any, and choose device and precision.
+    """Join the other processes of this training, if there are any, and choose device and precision.
 
-    Several processes are those of `torchrun` or SLURM where one of them started this one; else Fabric starts them by
-    running this command again. They average gradients with torch's DistributedDataParallel, over NCCL between GPUs
-    and over gloo between processors.
+    Where `torchrun` or SLURM started this process, they also started the others; else Fabric starts them by running
+    this command again. They average gradients with torch's DistributedDataParallel, over NCCL between GPUs and over
+    gloo between CPUs.
 
     Raises:
-        ConfigError: the processes that exist are not those that the configuration asks for.
+        ConfigError: other processes exist than the configuration asks for.
         DependencyError: lightning_fabric is not installed.
         DeviceError: this machine has no such device.
     """
@@ -69,10 +69,10 @@ def start_fabric(config: TrainingConfig) -> Fabric:
 
 
 def requested_processes(config: TrainingConfig) -> tuple[int, int]:
-    """Processes per machine and machines; those that were started count when the configuration names none.
+    """Processes per machine, and machines; those that were started count where the configuration names none.
 
     Raises:
-        ConfigError: others were started than the configuration names.
+        ConfigError: a different number was started than the configuration asks for.
     """
     launcher, started, nodes = _started()
     asked = config.devices * config.nodes
@@ -96,7 +96,7 @@ def gather(fabric: Any, values: list) -> list:
 
 
 def on_rank_zero(fabric: Any, action: Callable[[], None]) -> None:
-    """Do something in the first process alone; where it fails, all fail, or else the others would wait for the first.
+    """Run an action in the first process alone; if it fails, all fail, since the others would wait for the first.
 
     Raises:
         Exception: in the first process, what the action raised.
@@ -114,11 +114,11 @@ def on_rank_zero(fabric: Any, action: Callable[[], None]) -> None:
 
 @contextmanager
 def orderly_shutdown(fabric: Any) -> Iterator[None]:
-    """At the end of the block the processes that train together part in order.
+    """Shut down the processes that train together in order at the end of the block.
 
-    The caller must not keep what trained with them: gloo's threads give back tensors of Python, so a process group that
-    is taken down with the interpreter aborts it now and then, and one that is taken down by the averaging network,
-    which holds Python's lock, can wait for itself for ever.
+    The caller must not keep anything that trained with them. Gloo's threads release Python tensors, so a process group
+    that is destroyed together with the interpreter sometimes aborts it, and one that is destroyed by the averaging
+    network, which holds the interpreter lock, can deadlock.
 
     Raises:
         TrainingError: the block failed because another process did.
@@ -135,7 +135,7 @@ def orderly_shutdown(fabric: Any) -> Iterator[None]:
             raise TrainingError(_ELSEWHERE) from error
         raise
     finally:
-        gc.collect()  # the averaging network, so that the group goes last and without Python's lock
+        gc.collect()  # the averaging network, so that the group is destroyed last and without the interpreter lock
         torch.distributed.destroy_process_group()
         _end(children)
 
@@ -154,12 +154,12 @@ def _fabric_class() -> type:
 def _averaging(kind: str) -> Any:
     from lightning_fabric.strategies import DDPStrategy
 
-    # Recipes may leave parameters out of a step, so they are looked for.
+    # A recipe may leave parameters out of a step, so DDP has to find those.
     return DDPStrategy(find_unused_parameters=True, process_group_backend="gloo" if kind == "cpu" else None)
 
 
 def _started() -> tuple[str, int, int]:
-    """What started this process and others like it, how many these are, and on how many machines.
+    """What launched this process and the others, how many there are, and on how many machines.
 
     Raises:
         ConfigError: the processes of srun cannot be joined to one training.
@@ -176,7 +176,7 @@ def _started() -> tuple[str, int, int]:
 
 
 def _check_joined(tasks: int, nodes: int) -> None:
-    """Refuse processes that Fabric takes for those of a person at a terminal: each would train for itself."""
+    """Refuse processes that Fabric takes for interactive ones: each would train on its own."""
     from lightning_fabric.plugins.environments import SLURMEnvironment
 
     if tasks % nodes:
@@ -191,7 +191,7 @@ def _check_joined(tasks: int, nodes: int) -> None:
 
 
 def _take_over_children(fabric: Any) -> list[subprocess.Popen]:
-    """The processes that Fabric started, no longer watched: its observer kills this one when one of them fails."""
+    """The processes that Fabric started, no longer watched; its observer would kill this one when one of them fails."""
     watched = getattr(fabric.strategy.launcher, "procs", [])
     children = list(watched)
     watched.clear()
@@ -199,20 +199,20 @@ def _take_over_children(fabric: Any) -> list[subprocess.Popen]:
 
 
 def _wait_for_others(fabric: Any) -> None:
-    """All have been cancelled, and the first one still writes; one that ends sooner may take it along."""
-    with suppress(RuntimeError):  # one has failed after all, and nobody is left to wait for
+    """All were stopped and the first is still writing; a process that ends sooner may take it down."""
+    with suppress(RuntimeError):  # one has failed after all, so there is nothing to wait for
         fabric.barrier()
 
 
 def _clear_frames(error: BaseException | None) -> None:
-    """Forget what the functions that an error has left were working with."""
+    """Release the local variables of the functions that an error has passed through."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
 
 
 def _is_group_failure(error: BaseException) -> bool:
-    """Whether the others could not be reached; gloo raises the same class as everything else in torch."""
+    """Whether other processes could not be reached; gloo raises RuntimeError, so only the text tells."""
     return isinstance(error, torch.distributed.DistBackendError) or (
         isinstance(error, RuntimeError) and "gloo" in str(error).lower()
     )

@@ -20,7 +20,7 @@ from .tasks.atlas_segmentation import count_atlas_labels
 _BYTES_PER_PARAMETER = 4 * 4
 #: Share of these tensors that gradients and scratch space add at the peak (0.11 to 0.20 measured, without workspaces).
 _BACKWARD = 0.25
-#: Share of the free memory that a step may take; other programs need some and the estimate is one.
+#: Share of the free memory that a step may take; other programs need some, and the estimate is not exact.
 _USABLE = 0.9
 #: Of the control group that this process belongs to.
 _GROUP = Path("/sys/fs/cgroup")
@@ -30,8 +30,8 @@ _REMEDIES = "a smaller shape or a larger voxel_size, fewer features in encoder a
 def step_memory(config: TrainingConfig, info: DatasetInfo) -> int:
     """Bytes that a step of the training takes on its device, the loaded images not counted.
 
-    What the forward pass keeps for the backward pass is counted on two tiny shapes; a part that does not depend on the
-    shape and one proportional to the voxels follow from them. Counted in float32; bfloat16 needs less.
+    What the forward pass keeps for the backward pass is counted on two tiny shapes, which separates a constant part
+    from one that is proportional to the voxels. Counted in float32; bfloat16 needs less.
 
     Args:
         config: of the training.
@@ -66,12 +66,12 @@ def check_fits(config: TrainingConfig, info: DatasetInfo, device: str) -> None:
 
 
 def format_bytes(size: int) -> str:
-    """Bytes in MiB, or in GiB from one on."""
+    """A number of bytes in MiB, or in GiB from 1 GiB on."""
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
 
 
 def free_memory(device: str) -> int | None:
-    """Bytes that are free on "cpu" or "cuda:N"; None where nobody can tell."""
+    """Bytes that are free on "cpu" or "cuda:N"; None where that is unknown."""
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info(device)[0]
     free = [_linux_available(), _group_available()] if device == "cpu" else []
@@ -88,7 +88,7 @@ def without_start_files(
     Args:
         config: of the training.
         info: about its data.
-        atlas_labels: channels of the probabilistic atlas; without meaning where the configuration names none.
+        atlas_labels: channels of the probabilistic atlas; ignored where the configuration names none.
     """
     files = {"prob_atlas", "init_weights"} | ({"init_stat"} if info.intensities else set())
     names = files & {field.name for field in dataclasses.fields(config)}
@@ -105,7 +105,7 @@ def _linux_available() -> int | None:
 
 
 def _group_available() -> int | None:
-    """What a container's limit leaves (Linux control groups, version 2); files in the page cache give way."""
+    """What a container's limit leaves (Linux control groups, version 2); the page cache counts as free."""
     limit, used, parts = (_GROUP / name for name in ("memory.max", "memory.current", "memory.stat"))
     try:
         lines = dict(line.split() for line in parts.read_text().splitlines())
@@ -153,7 +153,7 @@ def _kept_bytes(config: TrainingConfig, info: DatasetInfo) -> int:
         losses = task.losses(task.network.train(), batch, torch.Generator().manual_seed(0))
     for parameter in task.network.parameters():
         kept.pop(parameter.untyped_storage().data_ptr(), None)
-    del losses  # not before: memory that is given back is used again and would be counted once
+    del losses  # not before: memory that is freed is used again and would be counted once
     return sum(kept.values())
 
 

@@ -1,6 +1,6 @@
-"""Optimisation: batches to better weights, their running means, and the learning rate of every step.
+"""Optimisation: steps along the gradient of batches, moving averages, and the learning rate of every step.
 
-Never a step along a gradient that is not finite.
+A gradient that is not finite never changes the weights.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from .data.case import Batch
 from .launch import gather
 from .task import Task
 
-#: Steps between two looks at whether all was finite, where a look makes the processor wait for the device.
+#: Steps between two checks that all was finite, where a check makes the CPU wait for the device.
 CHECK_EVERY = 20
 _Losses = Callable[[nn.Module], "dict[str, Tensor]"]
-#: Of "onecycle": share of the steps that warm up, and by how much less the first and the last step learn than `lr`;
-#: the two divisors are the defaults of torch's OneCycleLR.
+#: Of "onecycle": share of the steps that warm up, and what `lr` is divided by at the first and the last step; the two
+#: divisors are the defaults of torch's OneCycleLR.
 WARM_UP, FIRST, LAST = 0.05, 25.0, 25.0e4
 
 
 class Optimisation:
-    """Adam with everything around it: accumulation, clipping, schedule, running mean of the weights, several processes.
+    """Adam with accumulation, clipping, schedule, moving average of the weights, and several processes.
 
-    A loss or a gradient that is NaN or infinite must not reach the weights. On the processor that is looked at in
-    every step. A GPU would have to be waited for, so there the fused Adam reads a flag on the device and leaves the
-    weights alone from the first such step on; `check_finite` waits for the flag.
+    A loss or a gradient that is NaN or infinite must not reach the weights. On the CPU every step is checked. On a GPU
+    that would wait for the device, so the fused Adam reads a flag there and leaves the weights alone from the first
+    such step on; `check_finite` waits for the flag.
 
     Args:
         task: its network moves to the device.
         config: of the task.
         fabric: launched.
-        deferred: leave looking to `check_finite`; None does so on a GPU.
+        deferred: check in `check_finite` only; None does so on a GPU.
     """
 
     def __init__(self, task: Task, config: TrainingConfig, fabric: Any, deferred: bool | None = None):
@@ -50,13 +50,13 @@ class Optimisation:
         self.deferred = fabric.device.type == "cuda" if deferred is None else deferred
         task.network.to(fabric.device)  # torch before 2.4 makes no fused Adam for weights on the processor
         adam = Adam(task.network.parameters(), lr=config.lr, fused=self.deferred)
-        # One forward pass for several processes, whatever the task calls and however often.
+        # One forward pass per batch for several processes, whatever the task calls and however often.
         self._module, self._optimiser = fabric.setup(_Forward(task.network), adam)
         self._adam = adam
         self.schedule = make_schedule(adam, config.schedule, config.steps)
         self.average = weight_average(task.network, config.ema)
         self._bad = torch.zeros((), device=fabric.device)
-        self._suspects: list[tuple[int, tuple[str, ...], Tensor]] = []
+        self._recent: list[tuple[int, tuple[str, ...], Tensor]] = []
 
     @property
     def network(self) -> nn.Module:
@@ -71,7 +71,7 @@ class Optimisation:
     def step(self, number: int, batches: Iterable[Batch]) -> None:
         """One step along the gradient of the mean loss of some batches.
 
-        Everything random follows from seed and step, so that a resumed training goes on as if it had not stopped.
+        All randomness follows from seed and step, so that a resumed training continues as if it had never stopped.
 
         Args:
             number: of the step, from 0.
@@ -106,36 +106,36 @@ class Optimisation:
     def _watch(self, number: int, names: Iterable[str], values: Tensor) -> None:
         bad = 1 - torch.isfinite(values).all().float()
         self._bad = torch.maximum(self._bad, bad)
-        self._suspects.append((number, tuple(names), bad))
+        self._recent.append((number, tuple(names), bad))
 
     def check_finite(self, stop: bool = False) -> tuple[bool, int | None, tuple[str, ...]]:
-        """Look at what happened since the last look, in all processes alike; waits for the device.
+        """Check the steps since the last call, in all processes alike; waits for the device.
 
         Args:
             stop: this process has been asked to stop.
 
         Returns:
-            Whether any process has been asked to stop; the step whose loss or gradient was not finite, or None; and
-            the files of that step.
+            Whether any process has been asked to stop; the first step whose loss or gradient was not finite, or None;
+            and the files of that step.
         """
-        suspects, self._suspects = self._suspects, []
+        recent, self._recent = self._recent, []
         flags = torch.stack([self._bad, torch.tensor(float(stop), device=self.fabric.device)])
         if self.fabric.world_size > 1:
             flags = self.fabric.all_reduce(flags, reduce_op="sum")
         bad, asked = (value > 0 for value in flags.tolist())
         if not bad:
             return asked, None, ()
-        guilty = [(number, names) for number, names, flag in suspects if flag > 0]
-        return (asked, *min(self._gathered(guilty)))
+        failed = [(number, names) for number, names, flag in recent if flag > 0]
+        return (asked, *min(self._gathered(failed)))
 
-    def _gathered(self, guilty: list) -> list:
+    def _gathered(self, failed: list) -> list:
         first: dict[int, tuple[str, ...]] = {}
-        for number, names in gather(self.fabric, guilty):
+        for number, names in gather(self.fabric, failed):
             first[number] = first.get(number, ()) + names
         return list(first.items())
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps, by its keys."""
+        """What a checkpoint stores, by its keys."""
         return {
             "network": self.task.network.state_dict(),
             "optimiser": self._adam.state_dict(),
@@ -144,7 +144,7 @@ class Optimisation:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`, whose tensors fit the network."""
+        """Restore `state`, whose tensors fit the network."""
         self.task.network.load_state_dict(state["network"])
         groups = [{**group, "fused": self.deferred} for group in state["optimiser"]["param_groups"]]
         self._adam.load_state_dict({**state["optimiser"], "param_groups": groups})
@@ -155,19 +155,19 @@ class Optimisation:
 
 
 def weight_average(network: nn.Module, decay: float) -> AveragedModel | None:
-    """The exponential mean of a network's weights, its `module` to be used like the network; None for decay 0.
+    """The exponential moving average of a network's weights; its `module` is used like the network. None for decay 0.
 
-    The mean begins with the weights after the first step; buffers are copied.
+    It begins with the weights after the first step; buffers are copied.
 
     Args:
         network: on its device.
-        decay: share of the old mean that each step keeps.
+        decay: share of the old average that each step keeps.
     """
     return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
 
 
 class LossMeans:
-    """Means of named losses; the sums stay on the device, so that adding does not wait for it."""
+    """Means of named losses; the sums stay on the device, so that adding does not wait for the device."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -185,7 +185,7 @@ class LossMeans:
             self._sums[name] = self._sums.get(name, 0) + value * share
 
     def end_step(self) -> None:
-        """All losses of one more step have been added."""
+        """Count one more step, all of whose losses have been added."""
         self.count += 1
 
     def means(self) -> dict[str, float]:
@@ -207,14 +207,14 @@ class LossMeans:
         return {"count": self.count, "sums": {name: float(value) for name, value in self._sums.items()}}
 
     def load(self, state: Mapping[str, Any], device: torch.device) -> None:
-        """Go on from `state`."""
+        """Restore `state`."""
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self.count = state["count"]
         self._sums = {name: torch.tensor(value, dtype=dtype, device=device) for name, value in state["sums"].items()}
 
 
 def rate_factor(schedule: str, step: int, steps: int) -> float:
-    """What `lr` is multiplied with.
+    """The factor by which a step multiplies `lr`.
 
     Args:
         schedule: "constant"; "cosine", from 1 to 0; "onecycle", half a cosine up to 1 and half a cosine down.
@@ -234,7 +234,7 @@ def rate_factor(schedule: str, step: int, steps: int) -> float:
 
 
 def make_schedule(optimiser: Optimizer, schedule: str, steps: int) -> LambdaLR:
-    """The torch scheduler of `rate_factor`; it depends on the step alone, so that a resumed training may be longer."""
+    """The torch scheduler of `rate_factor`; it depends on the step alone, so a resumed training may be longer."""
     return LambdaLR(optimiser, lambda step: rate_factor(schedule, step, steps))
 
 

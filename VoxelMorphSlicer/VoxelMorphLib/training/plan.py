@@ -1,4 +1,4 @@
-"""The plan of a training before it begins: what is trained on what, the memory it needs, and the time of one step."""
+"""The plan of a training before it begins: its data and network, the memory it needs, and the time of one step."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .task import Task
 
 @dataclass(frozen=True)
 class Plan:
-    """Plain values about a training that could begin.
+    """What a training would do, in plain values.
 
     Args:
         config: of the training.
         images: that are trained on.
-        pairs: that these give; None where every image is used alone.
+        pairs: that these make; None where every image is used alone.
         validation_pairs: how many.
         skipped: images that cannot be read, and why.
         shape: of the training space.
@@ -37,7 +37,7 @@ class Plan:
         losses: weighted terms of the timed step by name; the network is new.
         device: that trains.
         needed_bytes: of memory for a step, estimated.
-        free_bytes: of memory on the device; None where nobody can tell.
+        free_bytes: of memory on the device; None where that is unknown.
         data_s: seconds to load and prepare the batch of the timed step.
         step_s: seconds of the step itself.
     """
@@ -80,7 +80,7 @@ class Plan:
 
 
 def make_plan(config: TrainingConfig, progress: Progress = silent) -> Plan:
-    """Read the data, build the network, and make two steps, of which the second is timed; nothing is kept.
+    """Read the data, build the network, and make two steps, the second of which is timed; nothing is kept.
 
     Args:
         config: of the training.

@@ -15,11 +15,11 @@ from .data.case import Batch, DatasetInfo
 
 
 class Task(ABC):
-    """One recipe at work. The trainer owns the loop; the task owns the network and the losses.
+    """The trainable form of one recipe: the trainer owns the loop, the task owns the network and the losses.
 
     Args:
         config: of the recipe's class.
-        info: about the data.
+        info: about the dataset.
 
     Raises:
         ConfigError: the data lack what the recipe needs, such as label maps.
@@ -29,7 +29,7 @@ class Task(ABC):
     samples = "pair"
     #: Whether `DatasetInfo.mean` is needed.
     needs_mean = False
-    #: Whether the task itself reads `config.init_weights`, which else are those of its network.
+    #: Whether the task itself reads `config.init_weights`; otherwise they are loaded into its network.
     reads_init_weights = False
 
     def __init__(self, config: TrainingConfig, info: DatasetInfo):
@@ -54,7 +54,7 @@ class Task(ABC):
 
     @abstractmethod
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Weighted terms by name; the trainer minimises their sum.
+        """Weighted loss terms by name; the trainer minimises their sum.
 
         Args:
             network: the task's own, perhaps wrapped for several processes; call it, never its methods.
@@ -63,12 +63,12 @@ class Task(ABC):
         """
 
     def derive(self, image: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
-        """What a case needs beside image (C, *shape) and labels (1, *shape), computed once when it is loaded."""
+        """What the recipe needs besides image (C, *shape) and labels (1, *shape); computed once for each case."""
         return {}
 
     @classmethod
     def derived_bytes(cls, config: TrainingConfig, shape: tuple[int, ...], labels: tuple[int, ...]) -> int:
-        """What `derive` takes of memory for each case, known before any is loaded.
+        """Bytes of what `derive` returns for each case, known before any is loaded.
 
         Args:
             config: of the recipe's class.
@@ -78,14 +78,14 @@ class Task(ABC):
         return 0
 
     def variants(self) -> tuple[str, ...]:
-        """What is validated apart, such as the values of a hyperparameter; the best one counts."""
+        """What is validated separately, such as the values of a hyperparameter; the best one counts."""
         return ("",)
 
     def choose(self, variant: str) -> None:  # noqa: B027, most recipes have nothing to choose
-        """Make the variant that validation found best the default of what is published."""
+        """Make the variant that was best in validation the default of what is published."""
 
     def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
-        """Of a validation pair (B, C, *shape)."""
+        """The fields of a validation pair, images of (B, C, *shape)."""
         return network.fields(moving, fixed)
 
     @abstractmethod

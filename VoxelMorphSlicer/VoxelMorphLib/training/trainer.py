@@ -1,4 +1,4 @@
-"""Trainer: steps, epochs, validation and checkpoints of any task, until its last epoch or a reason to stop."""
+"""Trainer: steps, epochs, validation and checkpoints of any task, until the last epoch or a reason to stop."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Trainer:
             `validation()`, pairs on the CPU; see `TrainingData`.
         config: of the task.
         fabric: see `launched`.
-        monitors: told what happens, in the first process.
+        monitors: are told what happens, in the first process.
         progress: called after every step in the first process; raising `Cancelled` stops like Ctrl-C.
     """
 
@@ -77,7 +77,7 @@ class Trainer:
         self._stop = StopRequest()
         self._losses: dict[str, float] = {}
         self._rate = self.optimisation.rate
-        self._started = self._epoch_started = time.perf_counter()
+        self._epoch_started = time.perf_counter()
 
     @property
     def epoch(self) -> int:
@@ -85,7 +85,7 @@ class Trainer:
         return (self.step - self.optimisation.losses.count) // self.config.steps_per_epoch
 
     def resume(self) -> None:
-        """Go on from the last checkpoint.
+        """Continue from the last checkpoint.
 
         Raises:
             ConfigError: the configuration or the data have changed.
@@ -98,10 +98,10 @@ class Trainer:
         self.optimisation.losses.load(checkpoint["epoch"], self.fabric.device)
         self.best.load(checkpoint["best"])
         self.step = checkpoint["step"]
-        self._rate = checkpoint.get("rate", self.optimisation.rate)  # older checkpoints do not tell
+        self._rate = checkpoint.get("rate", self.optimisation.rate)  # missing in older checkpoints
 
     def run(self) -> TrainingResult:
-        """Train to the last epoch, or until the patience ends.
+        """Train to the last epoch, or until the patience runs out.
 
         Raises:
             DeviceError: the device has too little memory.
@@ -146,7 +146,7 @@ class Trainer:
                 self.optimisation.step(self.step, step_batches)
                 self.step += 1
                 self._report()
-            if self._look(interrupted=step_batches is None):
+            if self._should_stop(interrupted=step_batches is None):
                 self._save(self.last)
                 raise TrainingStopped(
                     f"Stopped after step {self.step} of {self.config.steps}. {self.last} holds everything; resume the "
@@ -175,15 +175,15 @@ class Trainer:
         except Cancelled:
             self._stop.ask()
 
-    def _look(self, interrupted: bool = False) -> bool:
-        """Whether to stop; all processes decide alike, so those that average with others look only now and then."""
+    def _should_stop(self, interrupted: bool = False) -> bool:
+        """Whether to stop; all processes decide alike, so several of them, or a GPU, check only now and then."""
         waits = self.optimisation.deferred or self.fabric.world_size > 1
         alone = self.fabric.world_size == 1 and self._stop.asked
         if waits and self.step % CHECK_EVERY and not alone and not interrupted:
             return False
-        return self._checked()
+        return self._check_steps()
 
-    def _checked(self) -> bool:
+    def _check_steps(self) -> bool:
         """Whether any process was asked to stop.
 
         Raises:
@@ -199,7 +199,7 @@ class Trainer:
         )
 
     def _end_epoch(self) -> None:
-        if self._checked():
+        if self._check_steps():
             self._stop.ask()
         self.optimisation.losses.reduce(self.fabric)
         self._losses = self.optimisation.losses.means()
@@ -215,7 +215,7 @@ class Trainer:
         self._epoch_started = time.perf_counter()
 
     def _validate(self, row: dict[str, Any]) -> Pictures:
-        """Add the measures to the row, keep the network when it is the best so far, and return what to draw."""
+        """Add the measures to the row, save the network when it is the best so far, and return what to draw."""
         validation, pictures = self.validator(self.optimisation.network, self.config.pictures)
         value, variant = -self._losses["loss"], ""
         if validation is not None:
@@ -230,7 +230,7 @@ class Trainer:
         on_rank_zero(self.fabric, lambda: save_checkpoint(path, self._checkpoint()))
 
     def _tell(self, event: str, *values: Any) -> None:
-        """Call a method of the monitors, which the first process alone has."""
+        """Call a method of the monitors; only the first process has any."""
 
         def tell() -> None:
             for monitor in self.monitors:
@@ -253,7 +253,6 @@ class Trainer:
 
     def _result(self) -> TrainingResult:
         return TrainingResult(
-            folder=self.folder,
             last=self.last,
             best=self.best_file if self.best_file.is_file() else self.last,
             step=self.step,
@@ -263,17 +262,16 @@ class Trainer:
             best_step=self.best.step,
             losses=self._losses,
             out_of_patience=self.best.exhausted and self.step < self.config.steps,
-            seconds=time.perf_counter() - self._started,
             rank=self.fabric.global_rank,
         )
 
 
 def train(config: TrainingConfig, resume: bool = False, progress: Progress = silent) -> TrainingResult:
-    """Train what a configuration says.
+    """Train what a configuration asks for.
 
     Args:
         config: of a recipe.
-        resume: go on from the last checkpoint in `config.output_dir`; without one, begin.
+        resume: continue from the last checkpoint in `config.output_dir`; without one, begin.
         progress: called after every step; raising `Cancelled` stops after saving.
 
     Raises:
@@ -292,12 +290,11 @@ def train(config: TrainingConfig, resume: bool = False, progress: Progress = sil
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Plain values.
+    """The outcome of a finished training, in plain values.
 
     Args:
-        folder: of curves, summary and checkpoints.
         last: checkpoint of the last step.
-        best: checkpoint of the best validation; `last` where none was ever better than nothing.
+        best: checkpoint of the best validation; `last` where none gave a number.
         step, epoch: how many were done in all.
         best_value: mean Dice, or the negative image loss of the validation pairs, or the negative training loss of an
             epoch where there are no such pairs.
@@ -305,11 +302,9 @@ class TrainingResult:
         best_step: after which the best checkpoint was written.
         losses: means of the last epoch, by name.
         out_of_patience: ended because `patience` validations brought nothing better.
-        seconds: of this run, without those before it was resumed.
         rank: of this process among those that trained together; the first, 0, wrote the files.
     """
 
-    folder: Path
     last: Path
     best: Path
     step: int
@@ -319,14 +314,13 @@ class TrainingResult:
     best_step: int
     losses: dict[str, float]
     out_of_patience: bool
-    seconds: float
     rank: int
 
 
 class StopRequest:
     """Remembers Ctrl-C and SIGTERM until the current step is done; a second Ctrl-C interrupts at once.
 
-    Use as a context manager; outside the main thread, where Python allows no handlers, only `ask` has an effect.
+    Use as a context manager; outside the main thread, where Python allows no signal handlers, only `ask` has an effect.
     """
 
     def __init__(self) -> None:
@@ -351,7 +345,7 @@ class StopRequest:
         self._earlier.clear()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != self._process:  # a forked process that loads data: the training ends it
+        if os.getpid() != self._process:  # a forked process that loads data; the training process ends it
             if number == signal.SIGTERM:
                 os._exit(0)
             return
@@ -363,10 +357,10 @@ class StopRequest:
 
 
 class Best:
-    """The best validation so far, and how many have not been better since.
+    """The best validation so far, and how many have not improved on it since.
 
     Args:
-        patience: so many validations without a better one end the training; 0 for never.
+        patience: validations without improvement that end the training; 0 for never.
     """
 
     def __init__(self, patience: int = 0):
@@ -374,7 +368,7 @@ class Best:
         self.value, self.variant, self.step, self.waited = float("-inf"), "", 0, 0
 
     def offer(self, value: float, variant: str, step: int) -> bool:
-        """Whether this validation is the best one; larger is better, and a NaN never is."""
+        """Whether this validation is the best so far, which is then remembered; larger is better, and NaN never is."""
         if value > self.value:
             self.value, self.variant, self.step, self.waited = float(value), variant, step, 0
             return True
@@ -383,7 +377,7 @@ class Best:
 
     @property
     def exhausted(self) -> bool:
-        """The patience is at its end."""
+        """Whether the patience has run out."""
         return 0 < self.patience <= self.waited
 
     def state(self) -> dict[str, Any]:
@@ -391,12 +385,12 @@ class Best:
         return {"value": self.value, "variant": self.variant, "step": self.step, "waited": self.waited}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
+        """Restore `state`."""
         self.value, self.variant, self.step, self.waited = (state[k] for k in ("value", "variant", "step", "waited"))
 
 
 def _trainer(config: TrainingConfig, fabric: Any, progress: Progress) -> Trainer:
-    """With everything a configuration names, at the last checkpoint where there is one."""
+    """A trainer with everything that the configuration names, at the last checkpoint where there is one."""
     last = Path(config.output_dir) / FOLDER / LAST
     kept = load_checkpoint(last)["facts"] if last.is_file() else {}
     task, data = build_training(config, kept.get("intensities"))

@@ -22,7 +22,7 @@ from .tasks.registration import image_term
 
 @dataclass(frozen=True)
 class Measures:
-    """Of one variant, or of one pair.
+    """The quality of one variant, or of one pair.
 
     Args:
         dice: label -> mean Dice overlap of the pairs that have the label; empty without label maps.
@@ -41,13 +41,13 @@ class Measures:
 
     @property
     def value(self) -> float:
-        """What decides which network is best: the mean Dice, or else the negative image loss."""
+        """What decides which network is best: the mean Dice, or without labels the negative image loss."""
         return self.mean_dice if self.dice else -self.image_loss
 
 
 @dataclass(frozen=True)
 class Validation:
-    """All variants of one epoch.
+    """The measures of all variants after one epoch.
 
     Args:
         by_variant: name of the variant -> its measures; the name is empty where there is only one.
@@ -57,7 +57,7 @@ class Validation:
 
     @property
     def best(self) -> str:
-        """The variant of the best network; without label maps, where the least smooth one would win, the middle one."""
+        """The best variant; without label maps, where the least smooth one would always win, the middle one."""
         if not any(measures.dice for measures in self.by_variant.values()):
             return list(self.by_variant)[len(self.by_variant) // 2]
         return max(self.by_variant, key=lambda name: _comparable(self.by_variant[name].value))
@@ -79,7 +79,7 @@ class Validation:
 
 @dataclass(frozen=True)
 class Registered:
-    """One validation pair as it is drawn.
+    """One registered validation pair, to be drawn.
 
     Args:
         name: of the images.
@@ -98,7 +98,7 @@ class Registered:
 
 @dataclass(frozen=True)
 class Pictures:
-    """What is drawn of an epoch; nothing where it was not validated.
+    """What is drawn after an epoch; empty where it was not validated.
 
     Args:
         pairs: registered validation pairs.
@@ -113,7 +113,7 @@ class Pictures:
 
 
 class Validator:
-    """Registers the validation pairs, each process its share of them.
+    """Registers the validation pairs; each process takes its share of them.
 
     Args:
         task: knows its variants and how its network registers.
@@ -127,7 +127,7 @@ class Validator:
         self._measured: list[tuple[str, Measures]] = []
 
     def __call__(self, network: nn.Module, pictures: int = 0) -> tuple[Validation | None, Pictures]:
-        """Validate a network, which is in evaluation mode meanwhile.
+        """Validate a network, in evaluation mode meanwhile.
 
         Args:
             network: the task's own or one like it, not wrapped for several processes.

@@ -1,4 +1,4 @@
-"""Batches -> batches seen a little differently: mirrored, moved, bent and with other intensities."""
+"""Augmentation of batches: random flips, affine and smooth deformations, and changes of intensity."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from ..config import TrainingConfig
 from .case import Batch, join
 from .sampling import AUGMENT, device_generator, torch_seed
 
-#: Of the affine maps at strength 1.
+#: Largest rotation, change of scale, and shift as a share of the extent, at strength 1.
 ROTATION_DEG, SCALE, SHIFT = 10.0, 0.1, 0.1
-#: Of the intensities at strength 1: logarithm of gamma, factor of brightness, standard deviation of noise.
+#: Largest logarithm of gamma, change of brightness, and standard deviation of noise, at strength 1.
 LOG_GAMMA, BRIGHTNESS, NOISE = 0.7, 0.3, 0.1
 #: Smooth warps have their velocity on every second voxel, smoothed by so many of its voxels.
 COARSENESS, SMOOTHING, SQUARINGS = 2, 4.0, 5
 
 
 def augment(batch: Batch, config: TrainingConfig) -> Batch:
-    """Change each sample at random, on the batch's device; every sample as if it were alone.
+    """Augment each sample at random and independently of the others, on the batch's device.
 
-    A pair is mirrored alike, and each of its images is moved, bent and recoloured on its own. An atlas is only
-    mirrored. Label maps follow their images by nearest neighbour; what leaves the space is lost, what enters it is 0.
+    Both images of a pair are flipped alike; each is deformed and changed in intensity on its own. An atlas is only
+    flipped. Label maps follow their images by nearest neighbour; what leaves the space is lost, what enters it is 0.
 
     Args:
         batch: from `TrainingData.batches`; not modified.
@@ -42,7 +42,7 @@ def augment(batch: Batch, config: TrainingConfig) -> Batch:
         The batch itself where nothing is asked for.
 
     Raises:
-        ConfigError: geometric changes where a recipe derived something from the images, which would not follow them.
+        ConfigError: geometric changes where a recipe derived something from the images that would not follow them.
     """
     geometric = config.flips or config.augment_affine > 0 or config.augment_warp > 0
     if not geometric and config.augment_intensity == 0:
@@ -52,7 +52,7 @@ def augment(batch: Batch, config: TrainingConfig) -> Batch:
             f"flips, augment_affine and augment_warp cannot follow what this recipe computes of each image "
             f"({', '.join(batch.extras)}). Set them to 0."
         )
-    return join([_augmented(sample, config) for sample in _samples(batch)])
+    return join([_augment_sample(sample, config) for sample in _samples(batch)])
 
 
 def random_flips(shape: Sequence[int], random: torch.Generator) -> list[int]:
@@ -64,7 +64,7 @@ def random_flips(shape: Sequence[int], random: torch.Generator) -> list[int]:
 def random_displacement(
     shape: Sequence[int], affine: float, rms_vox: float, random: torch.Generator, device: torch.device
 ) -> Tensor:
-    """(1, N, *shape), voxels: a random affine map about the middle, after a random smooth diffeomorphism.
+    """(1, N, *shape), voxels: a random affine map about the centre, after a random smooth diffeomorphism.
 
     Args:
         shape: three extents.
@@ -81,7 +81,7 @@ def random_displacement(
     return affine_to_displacement(matrix, shape, warp_right=smooth)
 
 
-def changed_intensities(image: Tensor, strength: float, random: torch.Generator) -> Tensor:
+def augment_intensities(image: Tensor, strength: float, random: torch.Generator) -> Tensor:
     """(1, C, *shape) between 0 and 1 with another gamma, brightness and added noise, still between 0 and 1."""
     gamma, brightness, noise = (strength * (2 * torch.rand(3, generator=random) - 1)).tolist()
     bent = image.clamp(0, 1) ** float(torch.tensor(LOG_GAMMA * gamma).exp()) * (1 + BRIGHTNESS * brightness)
@@ -101,7 +101,7 @@ def _samples(batch: Batch) -> list[Batch]:
     return [replace(samples[0], skipped=batch.skipped), *samples[1:]]
 
 
-def _augmented(sample: Batch, config: TrainingConfig) -> Batch:
+def _augment_sample(sample: Batch, config: TrainingConfig) -> Batch:
     random = torch.Generator().manual_seed(torch_seed(config.seed, sample.numbers[0], AUGMENT))
     if config.flips:
         axes = random_flips(sample.fixed.shape[2:], random)
@@ -113,25 +113,25 @@ def _augmented(sample: Batch, config: TrainingConfig) -> Batch:
             },
         )
     if sample.moving is None or not config.atlas:
-        image, labels = _changed(sample.fixed, sample.fixed_labels, config, random)
+        image, labels = _augment_image(sample.fixed, sample.fixed_labels, config, random)
         sample = replace(sample, fixed=image, fixed_labels=labels)
     if sample.moving is not None:
-        image, labels = _changed(sample.moving, sample.moving_labels, config, random)
+        image, labels = _augment_image(sample.moving, sample.moving_labels, config, random)
         sample = replace(sample, moving=image, moving_labels=labels)
     return sample
 
 
-def _changed(
+def _augment_image(
     image: Tensor, labels: Tensor | None, config: TrainingConfig, random: torch.Generator
 ) -> tuple[Tensor, Tensor | None]:
-    """One image and its label map, moved and bent alike."""
+    """One image and its label map, deformed alike."""
     if config.augment_affine > 0 or config.augment_warp > 0:
         rms = config.augment_warp / (config.voxel_size or 1.0)
         displacement = random_displacement(image.shape[2:], config.augment_affine, rms, random, image.device)
         image = warp(image, displacement, padding="zeros")
         labels = None if labels is None else warp(labels, displacement, "nearest", "zeros")
     if config.augment_intensity > 0:
-        image = changed_intensities(image, config.augment_intensity, random)
+        image = augment_intensities(image, config.augment_intensity, random)
     return image, labels
 
 
@@ -140,7 +140,7 @@ def _flipped(tensor: Tensor | None, axes: Sequence[int]) -> Tensor | None:
 
 
 def _smooth_displacement(shape: Sequence[int], rms_vox: float, random: torch.Generator, device: torch.device) -> Tensor:
-    """(1, N, *shape), voxels: the flow of Gaussian noise, smoothed and scaled to its root mean square length."""
+    """(1, N, *shape), voxels: integrated Gaussian noise, smoothed and scaled to a root mean square length."""
     coarse = [max(2, -(-n // COARSENESS)) for n in shape]
     margin = round(3 * SMOOTHING)  # so that the field is as strong at the border as inside
     noise = torch.randn(1, len(shape), *(n + 2 * margin for n in coarse), generator=random).to(device)

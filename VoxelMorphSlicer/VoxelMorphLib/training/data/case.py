@@ -40,7 +40,7 @@ def stem(path: Path) -> str:
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
-    """A name for each file: its stem, and where two are equal more of its path, so that different files differ."""
+    """A name for each file: its stem, and more of its path where stems are equal, so that all names differ."""
     common = _common_folder(paths)
     longer = [iter(_names(path, common)) for path in paths]
     names = [next(others) for others in longer]
@@ -94,7 +94,7 @@ class Batch:
 
 
 def join(batches: Sequence[Batch]) -> Batch:
-    """One batch of several, in their order; all have the same tensors."""
+    """Concatenate batches, which all have the same tensors."""
 
     def joined(values: list) -> object:
         first = values[0]
@@ -122,8 +122,8 @@ class DatasetInfo:
             `mean`, and None without label maps.
         atlas: (C, *shape), or None.
         atlas_labels: (1, *shape), int16, or None.
-        intensities: means and standard deviations of the intensities of an atlas's labels; None where nobody knows
-            them.
+        intensities: means and standard deviations of the intensities of an atlas's labels; None where they are
+            unknown.
     """
 
     shape: tuple[int, ...]

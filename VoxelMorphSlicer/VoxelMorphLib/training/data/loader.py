@@ -23,7 +23,7 @@ ATTEMPTS = 50
 
 @dataclass
 class BatchSource(Dataset):
-    """What makes one batch from its number; workers hold copies.
+    """Makes one batch from its number; each worker has a copy.
 
     Args:
         store: prepares the cases.
@@ -119,7 +119,7 @@ def make_batch(
 
 
 def load_in_order(source: Dataset, places: range, workers: int) -> Iterator:
-    """The items of a source in the order of their places, made ahead by `workers` processes.
+    """The items of a source in the order of their places, prepared ahead by `workers` processes.
 
     Raises:
         VoxelMorphError: as the source, whichever process it was raised in.
@@ -151,7 +151,7 @@ def _from_workers(source: Dataset, places: range, workers: int) -> Iterator:
 
 @dataclass
 class _ErrorsAsItems(Dataset):
-    """Errors for users travel as items: torch would put the worker's traceback into their text."""
+    """Returns errors meant for users as items; torch would add the worker's traceback to their text."""
 
     source: Dataset
 
@@ -163,5 +163,5 @@ class _ErrorsAsItems(Dataset):
 
 
 def _ignore_interrupts(_worker: int) -> None:
-    """Ctrl-C reaches all processes of a terminal; the training process alone decides how to end."""
+    """Ctrl-C reaches all processes of a terminal, but the training process alone decides how to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

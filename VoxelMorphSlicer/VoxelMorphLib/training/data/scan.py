@@ -1,4 +1,4 @@
-"""A first look at all files of a training: which can be read, and the space and labels that fit them."""
+"""Scan all files of a training: which can be read, and which space and labels fit them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ THREADS = 4
 
 @dataclass
 class FileScan:
-    """What was seen, by the names of the cases.
+    """What a scan found, by the names of the cases.
 
     Args:
         extents: voxels of the training space that an image fills.
-        labels: values in the label maps, by file name; empty where they were not looked at.
+        labels: values in the label maps, by file name; empty where they were not read.
         reasons: why a case cannot be used.
     """
 
@@ -39,7 +39,7 @@ class FileScan:
 def scan_files(
     split: Split, atlas: Case | None, config: TrainingConfig, multiple: int
 ) -> tuple[TrainingSpace, dict[str, str]]:
-    """The space of a training; warnings tell of left out cases, cut images and partial labels.
+    """The space of a training; warnings tell of cases left out, images cropped and labels missing.
 
     Args:
         split: all cases.
@@ -76,15 +76,15 @@ def scan_files(
 
 
 def scan_cases(
-    cases: Sequence[Case], space: NetworkSpace, merges: Mapping[int, int], look_at_labels: bool, strict: bool
+    cases: Sequence[Case], space: NetworkSpace, merges: Mapping[int, int], read_labels: bool, strict: bool
 ) -> FileScan:
-    """Look at each case once.
+    """Read the geometry and, if asked, the labels of each case once.
 
     Args:
-        cases: to look at.
+        cases: to scan.
         space: of the training; its shape does not matter.
         merges: labels that are read as others.
-        look_at_labels: read the label maps, which takes as long as their size says.
+        read_labels: read the label maps, which takes long for large ones.
         strict: raise for the first case that cannot be used.
 
     Raises:
@@ -95,7 +95,7 @@ def scan_cases(
     def look(case: Case) -> tuple[tuple[int, ...], frozenset[int]] | VoxelMorphError:
         try:
             size = extents(read_image_geometry(case.image), space)
-            if case.labels is None or not look_at_labels:
+            if case.labels is None or not read_labels:
                 return size, frozenset()
             return size, frozenset(merge_labels(np.unique(read_label_map(case.labels).array), merges).tolist()) - {0}
         except VoxelMorphError as error:
@@ -109,13 +109,13 @@ def scan_cases(
                 result.reasons[case.name] = str(seen)
                 continue
             result.extents[case.name] = seen[0]
-            if case.labels is not None and look_at_labels:
+            if case.labels is not None and read_labels:
                 result.labels[str(case.labels)] = seen[1]
     return result
 
 
 def _labels(config: TrainingConfig, found: Mapping[str, frozenset[int]]) -> tuple[int, ...]:
-    """Label maps that nobody asked for, but that lie beside the images, may have nothing in common."""
+    """Label maps that merely lie beside the images may have nothing in common."""
     try:
         labels, sentence = choose_labels(config.labels, found)
     except ConfigError as error:

@@ -34,7 +34,7 @@ class CaseStore:
     Args:
         config: says where; with its options what a recipe derives may change.
         space: prepares what is not there yet.
-        derive: what the recipe computes of each case.
+        derive: what the recipe computes for each case.
     """
 
     def __init__(self, config: TrainingConfig, space: TrainingSpace, derive: Derive | None = None):
@@ -77,7 +77,7 @@ class CaseStore:
         return case.name in self.memory and (self.derive is None or case.name in self.extras)
 
     def keep(self, case: Case, prepared: Prepared) -> None:
-        """Take what another process has loaded into memory.
+        """Keep in memory what another process has loaded.
 
         It is copied: tensors of workers are open files in shared memory, and systems limit the number and the size
         of these.
@@ -100,7 +100,7 @@ class CaseStore:
         return extras
 
     def _read(self, case: Case, options: dict[str, Any] | None = None) -> dict[str, Any] | None:
-        """What was kept on the disk; a damaged file counts as none."""
+        """What was kept on the disk; a damaged file counts as missing."""
         if self.folder is None:
             return None
         path = self._path(case, options)
@@ -110,7 +110,7 @@ class CaseStore:
             return None
 
     def _write(self, case: Case, content: dict[str, Any], options: dict[str, Any] | None = None) -> None:
-        """Keep a case; a full disk costs time later, but does not end the training."""
+        """Keep a case on the disk; a full disk costs time later, but does not end the training."""
         if self.folder is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""TrainingData: the lists of a configuration as dataset info, batches and validation pairs."""
+"""TrainingData: the lists of a configuration -> dataset info, batches and validation pairs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ class TrainingData:
         config: names the lists.
         multiple: of the network, for a shape that fits the images.
         samples: "pair" (moving and fixed), or "single" for templates and segmentation.
-        derive: what the recipe computes of each case, see `Task.derive`; may be set until the first batch.
 
     Attributes:
         cases: that are trained on.
@@ -41,7 +40,7 @@ class TrainingData:
         ImageError: no image can be read; with `config.strict` the first one that cannot.
     """
 
-    def __init__(self, config: TrainingConfig, multiple: int, samples: str = "pair", derive: Derive | None = None):
+    def __init__(self, config: TrainingConfig, multiple: int, samples: str = "pair"):
         if config.atlas and config.pair_list and samples == "pair":
             raise ConfigError("atlas and pair_list both name the fixed images. Give one of them.")
         self.config, self.samples = config, samples
@@ -55,11 +54,11 @@ class TrainingData:
         self._size = 2 if samples == "pair" and fixed is None else 1
         check_enough(split, config, self._size, len(self.skipped))
         self.cases, self.pairs, self.validation_pairs = split.cases, split.places(), split.validation
-        self.store = CaseStore(config, space, derive)
+        self.store = CaseStore(config, space)
 
     @property
     def derive(self) -> Derive | None:
-        """What the recipe computes of each case."""
+        """What the recipe computes for each case, see `Task.derive`; may be set until the first batch."""
         return self.store.derive
 
     @derive.setter
@@ -85,7 +84,7 @@ class TrainingData:
         return images + extras * len(trained)
 
     def info(self, needs_mean: bool = False) -> DatasetInfo:
-        """What a recipe must know before it builds its network.
+        """What a recipe must know of the data before it builds its network.
 
         Raises:
             VoxelMorphError: the atlas cannot be read.

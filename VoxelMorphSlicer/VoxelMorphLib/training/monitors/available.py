@@ -47,7 +47,7 @@ class TensorBoard(Monitor):
     Args:
         folder: of the event files.
         geometry: of the training space.
-        steps_per_epoch: to know the step at which a training goes on.
+        steps_per_epoch: to know the step at which a training resumes.
     """
 
     def __init__(self, folder: Path, geometry: Geometry, steps_per_epoch: int):
@@ -111,17 +111,17 @@ class Terminal(Monitor):
         self._bar = tqdm(total=total, initial=done, unit="step", dynamic_ncols=True)
 
     def step(self, step: int, steps: int) -> None:
-        """Move it."""
+        """Move the bar."""
         self._bar.update(step - self._bar.n)
 
     def epoch(self, row: Mapping[str, Any], pictures: Pictures) -> None:
-        """Write the latest figures behind it."""
+        """Show the latest figures behind the bar."""
         for name in ("loss", "val_dice", "val_image_loss", "val_folded_percent"):
             if name in row:
                 self._shown[name] = f"{row[name]:.4g}"
         self._bar.set_postfix(self._shown)
 
     def end(self) -> None:
-        """Leave it as it is."""
+        """Close the bar, which stays on the screen."""
         if self._bar is not None:
             self._bar.close()

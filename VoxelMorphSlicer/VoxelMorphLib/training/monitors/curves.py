@@ -1,4 +1,4 @@
-"""Monitor, the interface of everything that watches a training, and curves.csv, one row of losses per epoch."""
+"""Monitor, the interface of whatever reports on a training, and curves.csv, one row of measures per epoch."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ FILE = "curves.csv"
 
 
 class Monitor:
-    """Is told what happens; each method does nothing unless a monitor overrides it."""
+    """Is told what happens in a training; each method does nothing unless overridden."""
 
     def begin(self, epoch: int, epochs: int) -> None:
-        """A training starts, or goes on, after `epoch` finished ones."""
+        """A training starts, or resumes after `epoch` finished epochs."""
 
     def step(self, step: int, steps: int) -> None:
         """A step is done."""
@@ -35,7 +35,7 @@ class Monitor:
         """
 
     def end(self) -> None:
-        """No more will come: the training is finished, stopped or has failed."""
+        """The training has finished, was stopped or has failed."""
 
 
 class Curves(Monitor):
@@ -49,7 +49,7 @@ class Curves(Monitor):
         self.path, self.rows = path, []
 
     def begin(self, epoch: int, epochs: int) -> None:
-        """Take over the rows of the finished epochs."""
+        """Keep the rows of the finished epochs."""
         self.rows = [row for row in read_curves(self.path) if row.get("epoch", 0) <= epoch] if epoch else []
 
     def epoch(self, row: Mapping[str, Any], pictures: Pictures) -> None:
@@ -58,7 +58,7 @@ class Curves(Monitor):
         try:
             write_curves(self.path, self.rows)
         except OutputError as error:
-            if not isinstance(error.__cause__, PermissionError):  # Windows: somebody reads the file at this moment
+            if not isinstance(error.__cause__, PermissionError):  # Windows: another program has the file open
                 raise
 
 

@@ -17,7 +17,7 @@ from ..validation import Registered
 
 
 class Throttle:
-    """Tells when to do again what takes long: at first, and then when so many seconds have passed.
+    """Says when slow work is due: the first time, and then once so many seconds have passed.
 
     Args:
         seconds: at least, between two times.

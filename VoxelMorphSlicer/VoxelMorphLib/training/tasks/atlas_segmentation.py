@@ -19,12 +19,12 @@ from .registration import RegistrationTask, one_hot, weighted
 
 #: Arguments of a VxmDense that follow from the atlas.
 _OWN = ("moving_features", "fixed_features")
-#: Intensities run from 0 to 1; a label of one colour alone is not believed to be free of noise.
+#: Intensities run from 0 to 1; even a label of constant intensity is taken to have some noise.
 _SMALLEST_SIGMA = 0.05
 
 
 class AtlasSegmentationTask(RegistrationTask):
-    """Images are explained by the deformed atlas; pairs are registered by way of it.
+    """The deformed atlas explains each image; pairs are registered via the atlas.
 
     Raises:
         ConfigError: there is no atlas, or the images have several channels.

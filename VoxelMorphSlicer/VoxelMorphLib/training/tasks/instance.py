@@ -17,10 +17,10 @@ from .registration import image_term, penalty_term, weighted
 
 
 class InstanceTask(Task):
-    """What the optimiser changes is the velocity, which starts at zero or where a network puts it.
+    """The optimiser changes the velocity itself, which starts at zero or at what a network predicts.
 
     Raises:
-        WeightsError: the weights to start from are damaged or no registration network's.
+        WeightsError: the weights to start from are damaged or not those of a registration network.
     """
 
     reads_init_weights = True
@@ -69,7 +69,7 @@ class InstanceTask(Task):
         self._first_names = batch.names[:1]
 
     def _start(self, batch: Batch) -> None:
-        """Take over the velocity of a network, unless a training goes on that has done so."""
+        """Start from the velocity of a network, unless the training was resumed and has already done so."""
         self._started = True
         if self.network.parameter.any():
             return

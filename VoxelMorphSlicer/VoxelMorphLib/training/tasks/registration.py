@@ -1,4 +1,4 @@
-"""RegistrationTask: a dense network learns to register image pairs; with the terms that other tasks share."""
+"""RegistrationTask: a dense network learns to register image pairs; with the loss terms that tasks share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HYPERPARAMETER, LABELS, POINTS = range(AUGMENT + 1, AUGMENT + 4)
 
 
 def dense_arguments(config: TrainingConfig, info: DatasetInfo) -> dict[str, Any]:
-    """Of a VxmDense, as plain values for a weights file."""
+    """Arguments of a VxmDense, as plain values for a weights file."""
     return {
         "ndims": len(info.shape),
         "features": [list(config.encoder), list(config.decoder)],
@@ -63,7 +63,7 @@ class RegistrationTask(Task):
         return weighted(self.registration_terms(output, batch))
 
     def registration_terms(self, output: RegistrationOutput, batch: Batch) -> Terms:
-        """Similarity and penalty of one pass."""
+        """Weighted similarity and penalty of one forward pass."""
         weight = self.config.image_weight
         terms: Terms = {}
         if output.moved_fixed is not None:
@@ -93,7 +93,7 @@ class AtlasTask(RegistrationTask):
 
 
 class ProbabilisticTask(RegistrationTask):
-    """Pairs are compared after a velocity was drawn, and its distribution is pulled towards a smooth prior."""
+    """Velocities are drawn from the predicted distribution, whose divergence from a smooth prior is penalised."""
 
     def __init__(self, config: ProbabilisticConfig, info: DatasetInfo):
         super().__init__(config, info)
@@ -104,7 +104,7 @@ class ProbabilisticTask(RegistrationTask):
 
 
 def image_term(config: TrainingConfig) -> ImageTerm:
-    """What `config.image_loss` and its options say, without its weight."""
+    """The loss that `config.image_loss` and its options name, without its weight."""
     options = {
         "ncc": {"window": config.ncc_window, "form": config.ncc_form},
         "mse": {"image_sigma": config.image_sigma},
@@ -113,7 +113,7 @@ def image_term(config: TrainingConfig) -> ImageTerm:
 
 
 def penalty_term(config: TrainingConfig) -> FieldTerm:
-    """What `config.penalty` and its options say, without its weight."""
+    """The penalty that `config.penalty` and its options name, without its weight."""
     if config.penalty == "bending":
         return make_loss("bending")
     multiplier = config.penalty_multiplier or config.int_resolution
@@ -121,7 +121,7 @@ def penalty_term(config: TrainingConfig) -> FieldTerm:
 
 
 def weighted(terms: dict[str, tuple[float, Callable[[], Tensor]]]) -> dict[str, Tensor]:
-    """The terms times their weights; those without weight are never computed.
+    """The terms times their weights; terms of weight 0 are never computed.
 
     Args:
         terms: weight and term by name.

@@ -16,7 +16,7 @@ from .registration import RegistrationTask, check_labels, one_hot, weighted
 
 
 class SemiSupervisedTask(RegistrationTask):
-    """Pairs and their label maps are compared; what is exported needs no labels.
+    """Pairs and their label maps are compared; the exported network needs no labels.
 
     Raises:
         ConfigError: there are no label maps.

@@ -20,12 +20,12 @@ from ..data.case import Batch, DatasetInfo
 from ..recipes.surfaces import SurfacesConfig
 from .registration import LABELS, POINTS, RegistrationTask, check_labels, sample_generators, weighted
 
-#: Decides which points of a large surface are kept, always the same ones.
+#: Seeds the choice of points on a large surface, which is always the same.
 _SEED = 0
 
 
 class SurfacesTask(RegistrationTask):
-    """Points of fixed surfaces, moved by the displacement, shall lie on the moving ones; what is exported needs none.
+    """Points on fixed surfaces, moved by the displacement, should lie on moving ones; the exported network needs none.
 
     Raises:
         ConfigError: there are no label maps.

@@ -19,7 +19,7 @@ _OWN = ("ndims", "bidir", "moving_features", "fixed_features")
 
 
 class TemplateTask(RegistrationTask):
-    """The template (moving) is compared with every image, deformed to be alike."""
+    """The template (moving) is deformed onto every image and compared with it."""
 
     samples = "single"
     needs_mean = True
@@ -49,11 +49,11 @@ class TemplateTask(RegistrationTask):
         )
 
     def run(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> TemplateOutput:
-        """One pass for a batch of images."""
+        """One forward pass for a batch of images."""
         return network(batch.fixed, generator=generator)
 
     def template_terms(self, output: TemplateOutput, batch: Batch) -> Terms:
-        """What all templates are trained with."""
+        """The terms that all templates are trained with."""
         config, registration = self.config, output.registration
         return {
             "image": (config.image_weight, lambda: self.image_term(batch.fixed, registration.moved)),
