@@ -1,4 +1,4 @@
-"""VxmAffineFeatureDetector and VxmAffine: their size, options, precision, and images that hold nothing."""
+"""VxmAffineFeatureDetector and VxmAffine: size, options, precision, empty images, and the fit that aligns features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VxmDense: its size, its first weights, and the resolution of its tensors."""
+"""The dense networks: size, initial weights, resolutions, directions, sampling, and refused input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Padding to a multiple and cropping back."""
+"""Padding to a multiple and cropping back, and padding as TensorFlow does it."""
 
 from __future__ import annotations
 

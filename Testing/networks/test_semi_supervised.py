@@ -1,4 +1,4 @@
-"""Label maps that move with the images: units, partition of unity, both directions."""
+"""Label maps and surface points that move with the images: units, partition of unity, both directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TemplateCreation: a template that is learnt, and the mean displacement that keeps it central."""
+"""TemplateCreation: a template that is learnt, and the running mean that keeps it central."""
 
 from __future__ import annotations
 

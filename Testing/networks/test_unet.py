@@ -1,4 +1,4 @@
-"""The encoder-decoder: shapes, initial weights, and the fused steps of inference against the plain ones."""
+"""The encoder-decoder: shapes, initial weights, precision, and the fused steps of inference against the plain ones."""
 
 from __future__ import annotations
 

@@ -19,19 +19,19 @@ from .fields import FieldPair
 from .padding import pad_to_multiple
 from .unet import Unet
 
-#: Pull of a fit towards identity, squared voxels: without effect unless the centres fall together.
+#: Weight of the pull towards the identity in a fit, squared voxels: has no effect unless the centres coincide.
 RIDGE = 1e-8
-#: Volume ratios of a fit that features without contents may give; identity takes its place.
+#: A fit that changes volumes beyond these ratios, as features without content may give, is replaced by the identity.
 _SMALLEST, _LARGEST = 1e-6, 1e6
 
 
 @dataclass(frozen=True)
 class AffineOutput:
-    """The tensors of one pass; what the network's options leave out is None.
+    """The tensors of one pass; None where the network's options leave them out.
 
     Args:
-        matrix: (B, N, N + 1), voxel coordinates of the output grid -> those of the moving image, counted from voxel 0;
-            goes half way where the network returns transforms to the mid-space.
+        matrix: (B, N, N + 1), maps voxel coordinates of the output grid to those of the moving image, both counted from
+            voxel 0; half of the transform if the network returns transforms to the mid-space.
         inverse_matrix: the same for the fixed image.
         displacement: (B, N, *out), voxels, that of `matrix`.
         inverse: (B, N, *out), that of `inverse_matrix`.
@@ -52,25 +52,25 @@ class AffineOutput:
 
 
 class VxmAffineFeatureDetector(nn.Module):
-    """Symmetric affine or rigid registration: one detector sees either image, its features are point pairs.
+    """Symmetric affine or rigid registration by one detector, whose features in both images are pairs of points.
 
     Args:
         ndims: number of spatial axes, 2 or 3.
-        num_chan: channels of either image.
+        num_chan: channels of each image.
         num_feat: feature maps whose centres of mass are aligned.
-        enc_nf: features of the levels down; each ends with a halving of the resolution.
-        dec_nf: features of the levels up; each ends with a doubling and a skip connection.
-        add_nf: features of further convolutions.
+        enc_nf: features of the encoder's levels; each ends by halving the resolution.
+        dec_nf: features of the decoder's levels; each ends by doubling the resolution and joining a skip connection.
+        add_nf: features of the convolutions that follow.
         per_level: convolutions per level of `enc_nf` and `dec_nf`.
-        dropout: share of the channels that are zero in training, after every convolution but the last.
+        dropout: share of the channels set to zero in training, after every convolution but the last.
         half_res: detect features at half the resolution of the images.
-        weighted: weighted least squares; features weigh as much as they have mass in both images.
+        weighted: weight every feature of the least-squares fit by its shares of the mass in both images.
         rigid: drop scales and shears.
-        make_dense: give displacements too.
-        bidir: give everything for the fixed image too.
+        make_dense: return displacements too.
+        bidir: return everything for the fixed image too.
         return_trans_to_mid_space: the transforms end half way between the images.
         return_trans_to_half_res: the transforms start from a grid of half the resolution.
-        return_moved, return_feat: give the moved images, the feature maps.
+        return_moved, return_feat: return the moved images, the feature maps.
 
     Raises:
         ConfigError: impossible values.
@@ -121,14 +121,14 @@ class VxmAffineFeatureDetector(nn.Module):
 
     @property
     def multiple(self) -> int:
-        """Extents of a multiple of this need no padding."""
+        """Images whose extents are multiples of this need no padding."""
         return self.unet.multiple * (2 if self.half_res else 1)
 
     def forward(self, moving: Tensor, fixed: Tensor) -> AffineOutput:
         """The matrices of image pairs (B, num_chan, *shape), and what the options ask for.
 
         Raises:
-            GeometryError: the images do not fit each other or the network, or a matrix has no way half.
+            GeometryError: the images do not fit each other or the network, or a matrix has no square root.
         """
         centred, padded, features = self._align(moving, fixed)
         sides = list(zip((moving, fixed), self._transforms(centred, padded, moving), features))
@@ -137,18 +137,20 @@ class VxmAffineFeatureDetector(nn.Module):
         return AffineOutput(*(tensor for both in zip(first, second) for tensor in both))
 
     def fields(self, moving: Tensor, fixed: Tensor, sample: bool = False) -> FieldPair:
-        """The whole way between the images on their own grid, whatever the options say.
+        """The full transform between the images on their own grid, whatever the options are.
 
         Args:
             moving, fixed: (B, num_chan, *shape).
-            sample: without meaning; there is no variance to sample from.
+            sample: ignored; there is no variance to sample from.
 
         Raises:
             GeometryError: the images do not fit each other or the network.
         """
         centred, padded, _features = self._align(moving, fixed)
-        shape, device = moving.shape[2:], moving.device  # Apple GPUs have no float64, so the fit is on the CPU there
-        both = [from_first_voxel(way, padded).to(device, torch.float32) for way in (centred, invert_affine(centred))]
+        shape, device = moving.shape[2:], moving.device  # Apple GPUs have no float64, so the fit runs on the CPU there
+        both = [
+            from_first_voxel(matrix, padded).to(device, torch.float32) for matrix in (centred, invert_affine(centred))
+        ]
         return FieldPair(
             None,
             *[affine_to_displacement(matrix, shape, shift_center=False) for matrix in both],
@@ -178,7 +180,7 @@ class VxmAffineFeatureDetector(nn.Module):
         return [matrix.to(like.device, torch.float32) for matrix in both]
 
     def _outputs(self, image: Tensor, matrix: Tensor, features: Tensor) -> list[Tensor | None]:
-        """What the options ask for of one image: matrix, displacement, moved image, features."""
+        """The outputs of one image that the options ask for: matrix, displacement, moved image, features."""
         shape = [n // 2 for n in image.shape[2:]] if self.return_trans_to_half_res else image.shape[2:]
         displacement = moved = None
         if self.make_dense or self.return_moved:
@@ -202,8 +204,8 @@ def glorot_unet(
     Args:
         ndims: number of spatial axes.
         channels: of the input.
-        down: features of the levels that end with a halving of the resolution.
-        up: features of the levels that end with a doubling.
+        down: features of the levels that end by halving the resolution.
+        up: features of the levels that end by doubling it.
         final: features of the convolutions that follow.
         per_level: convolutions in each level of `down` and `up`.
         final_activation: of the last convolution, see `Unet`.
@@ -235,10 +237,10 @@ def check_images(moving: Tensor, fixed: Tensor, channels: int, ndims: int) -> No
 def align_features(
     moving: Tensor, fixed: Tensor, shape: Sequence[int], weighted: bool = True, rigid: bool = False
 ) -> Tensor:
-    """The matrix that takes the centres of the fixed feature maps nearest to those of the moving ones.
+    """The matrix that maps the centres of the fixed feature maps closest to those of the moving ones.
 
     It is the mean of the fit in one direction and the inverse of the fit in the other, so that exchanging the images
-    inverts it nearly. Features that determine no matrix (all dead, or all in one place) give the identity.
+    nearly inverts it. Features that determine no matrix (all zero, or all in one place) give the identity.
 
     Args:
         moving: (B, F, *own), not negative.
@@ -268,7 +270,7 @@ def align_features(
 
 
 def _share(features: Tensor) -> Tensor:
-    """(B, F, 1): how much of all mass every feature has; 0 where there is none."""
+    """(B, F, 1): the share of the mass that each feature has; 0 if there is no mass."""
     mass = as_double(features.flatten(2).sum(2, keepdim=True))
     total = mass.sum(1, keepdim=True)
     return mass / torch.where(total == 0, torch.ones_like(total), total)

@@ -29,7 +29,7 @@ class SegmentationOutput:
 
     Args:
         registration: of the atlas (moving) with the image (fixed).
-        means: (B, L), intensity of every label; None without a Gaussian likelihood.
+        means: (B, L), mean intensity of every label; None without a Gaussian likelihood.
         log_variances: (B, L), of the intensities, or None.
         log_likelihood: (B, L, *shape), log p(intensity | label).
         log_joint: (B, L, *shape), log p(intensity, label), with the atlas as the labels' prior.
@@ -58,13 +58,13 @@ class ProbAtlasSegmentation(VxmDense):
     Args:
         ndims: number of spatial axes, 1 to 3.
         labels: channels of the atlas.
-        means, sigmas: what is known of the labels' intensities, one number each; None leaves it to the network.
-        warp_atlas: use the deformed atlas as prior, else the atlas as it is.
+        means, sigmas: known means and standard deviations of the labels' intensities; None lets the network find them.
+        warp_atlas: use the deformed atlas as prior instead of the atlas itself.
         stats_after_warp: estimate intensities from the image and the deformed atlas instead of the U-net's features.
-        stat_features: of the first convolution that estimates intensities.
-        stat_weight: of the network's estimate where `means` or `sigmas` are known.
+        stat_features: features of the first convolution that estimates intensities.
+        stat_weight: weight of the network's estimate where `means` or `sigmas` are known.
         gaussian: Gaussian likelihood; else the network predicts the likelihood of every voxel.
-        atlas_shape: of an atlas that is kept with the weights, see `start_from`; None where every call brings its own.
+        atlas_shape: shape of an atlas stored with the weights, see `start_from`; None if every call passes its own.
         options: the other arguments of `VxmDense`.
 
     Raises:
@@ -107,7 +107,7 @@ class ProbAtlasSegmentation(VxmDense):
         self.known_log_variances = _known("sigmas", sigmas, labels, lambda sigma: 2 * log(sigma))
 
     def start_from(self, atlas: Tensor) -> None:
-        """Set the atlas that is kept with the weights.
+        """Set the atlas that is stored with the weights.
 
         Args:
             atlas: (labels, *atlas_shape), probability of every label.
@@ -122,7 +122,7 @@ class ProbAtlasSegmentation(VxmDense):
 
         Args:
             image: (B, 1, *shape).
-            atlas: (B or 1, labels, *shape), probability of every label; None takes the one that is kept.
+            atlas: (B or 1, labels, *shape), probability of every label; None takes the stored one.
             options: `sample` and `generator` of `RegistrationNetwork.forward`.
 
         Raises:
@@ -149,7 +149,7 @@ class ProbAtlasSegmentation(VxmDense):
     def fields(
         self, moving: Tensor, fixed: Tensor, sample: bool = False, generator: torch.Generator | None = None
     ) -> FieldPair:
-        """Between two images, by way of the atlas where one is kept; else of an atlas (moving) and an image (fixed)."""
+        """Between two images via the stored atlas; without one, between an atlas (moving) and an image (fixed)."""
         if self.atlas is None:
             return super().fields(moving, fixed, sample, generator)
         atlas = self.atlas.expand(len(fixed), *self.atlas.shape)
@@ -157,11 +157,11 @@ class ProbAtlasSegmentation(VxmDense):
         return via_template(to_moving, super().fields(atlas, fixed, sample, generator))
 
     def log_prior(self, atlas: Tensor, registration: RegistrationOutput) -> Tensor:
-        """(B, F, *shape): log of the probabilities (B or 1, F, *shape) of any labels, deformed like the atlas was."""
+        """(B, F, *shape): log of the probabilities (B or 1, F, *shape) of any labels, deformed as the atlas was."""
         return _log_probability(self.move(atlas, registration.displacement) if self.warp_atlas else atlas)
 
     def _features(self, output: RegistrationOutput, image: Tensor) -> Tensor:
-        """(B, labels, *own): what tells about the labels' intensities."""
+        """(B, labels, *own): features from which the labels' intensities are estimated."""
         if self.stats_after_warp:
             features = torch.cat([output.moved, image], dim=1)
         else:  # as in the original, before the activation of the U-net's last convolution, which can be undone
@@ -172,7 +172,7 @@ class ProbAtlasSegmentation(VxmDense):
         return features
 
     def _statistic(self, features: Tensor, head: nn.Module, known: Sequence[float] | None) -> Tensor:
-        """(B, labels): the largest response of the image, added to what is known."""
+        """(B, labels): the largest response in the image, added to the known value."""
         response = convolve(features, head.weight, head.bias, padding=0).flatten(2).amax(dim=2)
         return response if known is None else self.stat_weight * response + response.new_tensor(known)
 
@@ -237,11 +237,11 @@ def segment(
 ) -> Segmentation:
     """Find the most probable label of every voxel, some labels at a time.
 
-    Labels of one class share their intensities: the network sees the atlas of the classes, the labels its
-    deformation and likelihoods.
+    Labels of one class share their intensities: the network registers the atlas of the classes, and every label takes
+    the deformation from it and the likelihood of its class.
 
     Args:
-        network: knows as many labels as there are classes.
+        network: has as many labels as there are classes.
         image: (B, 1, *shape).
         atlas: (B or 1, F, *shape), probability of every label.
         classes: the class of every label, counted from 0.

@@ -24,15 +24,15 @@ _PER_LEVEL = 2
 
 
 class ConditionalTemplateCreation(VxmDense):
-    """A VxmDense whose moving image is a fixed base plus what a generator makes of the subject's attributes.
+    """A VxmDense whose moving image is a fixed base plus what a generator makes from the subject's attributes.
 
     Args:
         shape: of the template and of all images.
-        attributes: how many numbers describe a subject; standardising them is the user's task.
-        template_features, image_features: channels; the template has those of the images unless told otherwise.
+        attributes: how many numbers describe a subject; the caller standardises them.
+        template_features, image_features: channels; None gives the template as many as the images.
         generator_levels, generator_features, generator_kernel, extra_convolutions: see `TemplateGenerator`.
-        use_mean_stream: keep the mean displacement from the images to the template, see `TemplateOutput`.
-        mean_cap: images over which it runs.
+        use_mean_stream: keep a running mean of the displacements from the images to the template, see `TemplateOutput`.
+        mean_cap: number of images over which it runs.
         options: the other arguments of `VxmDense`.
 
     Raises:
@@ -103,14 +103,14 @@ class ConditionalTemplateCreation(VxmDense):
     def fields(
         self, moving: Tensor, fixed: Tensor, sample: bool = False, generator: torch.Generator | None = None
     ) -> FieldPair:
-        """Between two images, by way of the template of attributes 0, the average subject's; all have one shape."""
+        """Between two images via the template of attributes 0, the average subject's; all have one shape."""
         template = self.template(self.base.new_zeros(len(fixed), self.generator.dense.in_features))
         to_moving = super().fields(template, moving, sample, generator)
         return via_template(to_moving, super().fields(template, fixed, sample, generator))
 
 
 class TemplateGenerator(nn.Module):
-    """A dense layer onto a coarse image, a decoder up to full size, and linear convolutions.
+    """A dense layer that gives a coarse image, a decoder up to full size, and linear convolutions.
 
     Args:
         attributes: how many numbers describe a subject.

@@ -16,12 +16,12 @@ from torch.nn import functional
 
 from .convolution import activate, channels_last, convolution, convolve, convolve_and_activate, max_pool, upsample
 
-#: Bytes that one slab of intermediate values may take. From 3 to 12 MB all are equally fast; beyond about 20 MB the
-#: C library fetches from the system and returns every time, which takes longer than the convolution.
+#: Bytes that one slab of intermediate values may take. Sizes from 3 to 12 MB are equally fast; beyond about
+#: 20 MB the C library requests and returns the memory every time, which takes longer than the convolution.
 _SLAB_BYTES = 6 * 2**20
 
-#: (parity of the output voxel, tap on the coarse grid, tap of the 3-wide kernel): nearest-neighbour upsampling by two
-#: shows two of the three taps the same coarse voxel.
+#: (parity of the output voxel, tap on the coarse grid, tap of the 3-wide kernel): after nearest-neighbour
+#: upsampling by two, two of the three taps see the same coarse voxel.
 _TAPS = (((1.0, 0.0, 0.0), (0.0, 1.0, 1.0)), ((1.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
 
 
@@ -33,7 +33,7 @@ class ConvBlock(nn.Module):
         in_channels, out_channels: features before and after.
         residual: add the input before the activation, through a second convolution where the channels differ.
         activation: apply LeakyReLU.
-        dropout: share of the channels that are zero in training.
+        dropout: share of the channels set to zero in training.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ConvBlock(nn.Module):
         return drop_channels(result, self.dropout) if self.training and self.dropout else result
 
     def pooled(self, image: Tensor, factor: int) -> Tensor:
-        """`max_pool(self(image))` for a result that serves no skip connection.
+        """`max_pool(self(image))` for a result that no skip connection needs.
 
         Args:
             image: (B, in_channels, *shape).
@@ -98,7 +98,7 @@ def join(coarse: Tensor, skip: Tensor, factor: int) -> Tensor:
 
 
 def drop_channels(image: Tensor, share: float) -> Tensor:
-    """(B, C, *shape) with a random share of the channels zero and the others larger by as much."""
+    """(B, C, *shape) with a random share of the channels set to zero, the others scaled up to make up for it."""
     kept = functional.dropout(image.new_ones(*image.shape[:2], *[1] * (image.ndim - 2)), share)
     return image * kept
 

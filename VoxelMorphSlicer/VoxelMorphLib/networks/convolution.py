@@ -41,7 +41,7 @@ def convolution(ndims: int, in_channels: int, out_channels: int, stride: int = 1
 
 
 def network_input(image: Tensor, ndims: int, multiple: int, dtype: torch.dtype) -> Tensor:
-    """The images in the type and memory order that the convolutions of an encoder-decoder want.
+    """The images in the type and memory order that the convolutions of an encoder-decoder expect.
 
     Args:
         image: (B, C, *shape), every extent a multiple of `multiple`.
@@ -71,7 +71,7 @@ def convolve(
     """Convolve (B, C, *shape) with weight (F, C, *kernel).
 
     On the CPU torch takes its slow fallback for a single float32 image with few rows, which costs a factor of 5 in the
-    coarse levels of a U-net, so oneDNN is called by name where torch has it.
+    coarse levels of a U-net, so oneDNN is called directly where torch has it.
     """
     ndims = image.ndim - 2
     if ndims > 1 and image.device.type == "cpu" and image.dtype == torch.float32 and _has_onednn() and not _autocast():
@@ -90,7 +90,7 @@ def activate(image: Tensor) -> Tensor:
 def convolve_and_activate(
     image: Tensor, weight: Tensor, bias: Tensor, stride: int = 1, padding: int | Sequence[int] = 1
 ) -> Tensor:
-    """`activate(convolve(...))`, on the CPU without gradients in one pass over the memory where torch has that."""
+    """`activate(convolve(...))`, on the CPU without gradients in one pass over the memory where torch supports it."""
     ndims = image.ndim - 2
     if ndims == 1 or torch.is_grad_enabled() or not _has_fused_activation(image):
         return activate(convolve(image, weight, bias, stride, padding))
@@ -101,7 +101,7 @@ def convolve_and_activate(
 
 
 def max_pool(image: Tensor, factor: int) -> Tensor:
-    """The largest of every `factor` voxels per axis; a rest that does not fill a window is dropped."""
+    """The maximum of every `factor` voxels per axis; voxels that do not fill a window are dropped."""
     return _POOLS[image.ndim - 2](image, factor)
 
 
@@ -111,14 +111,14 @@ def upsample(image: Tensor, factor: int) -> Tensor:
 
 
 def channels_last(image: Tensor) -> Tensor:
-    """The same values with the channels of a voxel side by side in memory, which spares oneDNN its reordering."""
+    """The same values with the channels of a voxel adjacent in memory, so that oneDNN need not reorder them."""
     if image.ndim - 2 not in _CHANNELS_LAST:
         return image
     return image.contiguous(memory_format=_CHANNELS_LAST[image.ndim - 2])
 
 
 def _autocast() -> bool:
-    """Whether another precision is asked for, which operators called by name would not follow."""
+    """Whether autocast is on, which operators that are called directly ignore."""
     try:
         return torch.is_autocast_enabled("cpu")
     except TypeError:  # torch before 2.4
@@ -130,7 +130,7 @@ def _has_onednn() -> bool:
 
 
 def _has_fused_activation(image: Tensor) -> bool:
-    """The operator that torch's compiler uses; it has no public name."""
+    """Whether torch has the fused operator that its compiler uses; it has no public name."""
     if (
         image.device.type != "cpu"
         or _autocast()

@@ -22,13 +22,13 @@ from .unet import Unet
 #: Which field the training penalises.
 REG_FIELDS = ("svf", "preintegrated", "postintegrated", "warp")
 
-#: More squarings leave no digit of the velocity in float32; coarser grids hold nothing.
+#: More squarings leave no significant digit of the velocity in float32; coarser grids resolve nothing.
 LARGEST_STEPS = 20
 LARGEST_RESOLUTION = 64
 
 
 class RegistrationNetwork(nn.Module):
-    """What follows the encoder-decoder in all dense networks of VoxelMorph; `VxmDense` and others supply that one.
+    """Everything after the encoder-decoder in VoxelMorph's dense networks; subclasses supply the encoder-decoder.
 
     Images of any extent are padded to `multiple` and the fields cropped back, so that these are always on the input
     grid. Sampling, resizing, integration and warps are float32 whatever the precision of the encoder-decoder.
@@ -37,12 +37,12 @@ class RegistrationNetwork(nn.Module):
         unet: encoder-decoder with `multiple`, `out_channels`, `dtype` and `ndims`.
         int_steps: squarings of the integration; 0 takes the predicted field as displacement.
         svf_resolution: voxel size of the velocity in input voxels.
-        int_resolution: voxel size of the integration in input voxels; without meaning when `int_steps` is 0.
-        bidir: give the inverse and the moved fixed image too.
+        int_resolution: voxel size of the integration in input voxels; ignored if `int_steps` is 0.
+        bidir: return the inverse and the moved fixed image too.
         use_probs: predict the variance of the velocity.
         moving_features, fixed_features: channels of the two images.
         reg_field: the field that the training penalises, one of REG_FIELDS.
-        fill_value: of moved voxels from outside the image, a hard edge; None takes the nearest voxel.
+        fill_value: value of moved voxels from outside the image, with a hard edge; None takes the nearest voxel's.
         alignment: of resizing, see `core.resize`.
 
     Raises:
@@ -82,7 +82,7 @@ class RegistrationNetwork(nn.Module):
 
     @property
     def multiple(self) -> int:
-        """Extents of a multiple of this need no padding."""
+        """Images whose extents are multiples of this need no padding."""
         return self.unet.multiple
 
     @property
@@ -98,8 +98,9 @@ class RegistrationNetwork(nn.Module):
         Args:
             moving: (B, moving_features, *shape).
             fixed: (B, fixed_features, *shape).
-            sample: draw the velocity from its distribution instead of taking the mean; None does so in training mode.
-            generator: of the random numbers.
+            sample: draw the velocity from its distribution instead of taking the mean; None does so in training mode,
+                if a variance is predicted.
+            generator: source of the random numbers.
 
         Raises:
             GeometryError: the images do not fit each other or the network.

@@ -17,9 +17,9 @@ class FieldPair:
         velocity: (B, N, *own), stationary velocity in voxels of its own grid, which spans the input grid after padding
             to the network's multiple; None where the network predicts a displacement directly.
         displacement: (B, N, *shape), voxels of the input grid; moves the moving image onto the fixed one (pull).
-        inverse: (B, N, *shape), moves the fixed image onto the moving one; None where the network knows none.
-        matrix: (B, N, N + 1), the whole of `displacement` as a map of voxel coordinates that count from voxel 0; None
-            where it is not linear.
+        inverse: (B, N, *shape), moves the fixed image onto the moving one; None if the network provides none.
+        matrix: (B, N, N + 1), `displacement` as a matrix on voxel coordinates counted from voxel 0; None unless it is
+            affine.
     """
 
     velocity: Tensor | None
@@ -64,15 +64,15 @@ class RegistrationOutput:
 
 
 def via_template(to_moving: FieldPair, to_fixed: FieldPair) -> FieldPair:
-    """Move the moving image onto the fixed one by way of the image that both were registered with.
+    """The fields between two images via a third one, such as a template, that both were registered with.
 
     Args:
-        to_moving: moves the third image onto the moving one.
-        to_fixed: moves the third image onto the fixed one.
+        to_moving: fields that move the third image onto the moving one.
+        to_fixed: fields that move the third image onto the fixed one.
 
     Returns:
-        No velocity. The displacement takes a point of the fixed image to the third one, and from there to the moving
-        one.
+        No velocity. The displacement takes a point of the fixed image to the third image, and from there to the
+        moving image.
     """
     return FieldPair(
         velocity=None,

@@ -1,4 +1,4 @@
-"""HyperVxmDense: a VxmDense for every value of the hyperparameters, such as the weight of smoothness."""
+"""HyperVxmDense: a VxmDense for every value of the hyperparameters, such as the weight of the regularisation."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .unet import Unet
 
 
 class HyperVxmDense(VxmDense):
-    """Dense registration whose U-net is written by a network of the hyperparameters; the flow convolution is fixed.
+    """Dense registration whose U-net has weights computed from hyperparameters; the flow convolution has its own.
 
     Args:
         ndims: number of spatial axes, 1 to 3.
         hyperparameters: how many there are.
-        hyper_layers, hyper_units: hidden layers of the network that writes the weights, and their features.
+        hyper_layers, hyper_units: hidden layers of the network that computes the weights, and their features.
         default: the hyperparameters where a call names none; one number for all, or one each.
         options: the other arguments of `VxmDense`.
 
@@ -61,7 +61,7 @@ class HyperVxmDense(VxmDense):
         self.unet.chosen = hyperparameters
 
     def start_from(self, dense: VxmDense) -> None:
-        """Register as a trained network does, whatever the hyperparameters; training then learns how they matter.
+        """Start from a trained network, for all hyperparameters alike; training then learns their effect.
 
         Raises:
             ConfigError: the network has other features.
@@ -107,10 +107,10 @@ class HyperVxmDense(VxmDense):
 
 
 class HyperUnet(Hypernetwork):
-    """A U-net and the network that writes its weights, for the hyperparameters that are chosen.
+    """A U-net and the network that computes its weights from the chosen hyperparameters.
 
     Args:
-        unet: gives the structure; its weights have no meaning.
+        unet: gives the structure; its weights are not used.
         hyperparameters: how many there are.
         layers: number of hidden layers.
         units: features of each.
@@ -150,8 +150,8 @@ class HyperUnet(Hypernetwork):
             ConfigError: another number of hyperparameters than the network has, or neither one set nor one per item.
             GeometryError: the number of axes or an extent does not fit.
         """
-        hyper = as_hyperparameters(self.chosen, self.values, like=image)
-        return super().forward(image, hyper.to(self.dtype))
+        values = as_hyperparameters(self.chosen, self.values, like=image)
+        return super().forward(image, values.to(self.dtype))
 
     def specialised(self, hyperparameters: float | Sequence[float] | Tensor) -> dict[str, Tensor]:
         """The weights of the ordinary U-net for one choice of hyperparameters, by name, without gradients.
@@ -159,6 +159,6 @@ class HyperUnet(Hypernetwork):
         Raises:
             ConfigError: another number of hyperparameters than the network has.
         """
-        hyper = as_hyperparameters(hyperparameters, self.values, like=self.hidden[0].weight[:1])
+        values = as_hyperparameters(hyperparameters, self.values, like=self.hidden[0].weight[:1])
         with torch.no_grad():
-            return {name: tensor[0] for name, tensor in self.weights(hyper.to(self.dtype)).items()}
+            return {name: tensor[0] for name, tensor in self.weights(values.to(self.dtype)).items()}

@@ -1,4 +1,4 @@
-"""Hypernetwork: values of hyperparameters, such as the weight of smoothness, become the weights of another network."""
+"""Hypernetwork: hyperparameters, such as the weight of the regularisation, become the weights of another network."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class GeneratedTensor(nn.Module):
 
 
 class Hypernetwork(nn.Module):
-    """Runs a network whose weights follow from hyperparameters, with others for every item of a batch.
+    """Runs a network whose weights are computed from hyperparameters, for every item of a batch or once for all.
 
     Args:
-        template: the network to run; its own weights have no meaning and no memory.
+        template: the network to run; its own weights are not used and take no memory.
         values: number of hyperparameters.
         units: of the hidden layers.
 
@@ -63,15 +63,15 @@ class Hypernetwork(nn.Module):
         self.names = [name for name, _ in template.named_parameters()]
         self.generated = nn.ModuleList(GeneratedTensor(units[-1], p.shape) for p in template.parameters())
 
-    def weights(self, hyper: Tensor) -> dict[str, Tensor]:
+    def weights(self, hyperparameters: Tensor) -> dict[str, Tensor]:
         """The tensors of the other network by name, each (B, *shape), for hyperparameters (B, values)."""
-        hidden = hyper
+        hidden = hyperparameters
         for layer in self.hidden:
             hidden = torch.relu(layer(hidden))
         return {name: layer(hidden) for name, layer in zip(self.names, self.generated)}
 
     def start_from(self, weights: Mapping[str, Tensor]) -> None:
-        """Write these tensors for all hyperparameters; training then learns how they differ.
+        """Make these the weights for all hyperparameters; training then learns how they differ.
 
         Args:
             weights: every tensor of the other network by name.
@@ -89,19 +89,19 @@ class Hypernetwork(nn.Module):
             # Without it all hidden units grow with the hyperparameters and die together at low ones.
             nn.init.uniform_(self.hidden[0].bias, -0.5, 0.5)
 
-    def forward(self, image: Tensor, hyper: Tensor) -> Tensor:
+    def forward(self, image: Tensor, hyperparameters: Tensor) -> Tensor:
         """The other network's output.
 
         Args:
             image: (B, C, *shape).
-            hyper: (B, values), or (1, values) for all items.
+            hyperparameters: (B, values), or (1, values) for all items.
 
         Returns:
             (B, ...), what the template gives.
         """
-        generated = self.weights(hyper)
+        generated = self.weights(hyperparameters)
         template = self.template[0].train(self.training)
-        if hyper.shape[0] == 1:
+        if hyperparameters.shape[0] == 1:
             return functional_call(template, {name: tensor[0] for name, tensor in generated.items()}, image)
         items = [
             functional_call(template, {name: tensor[i] for name, tensor in generated.items()}, image[i : i + 1])
@@ -110,17 +110,17 @@ class Hypernetwork(nn.Module):
         return torch.cat(items)
 
 
-def as_hyperparameters(hyper: float | Sequence[float] | Tensor, values: int, like: Tensor) -> Tensor:
+def as_hyperparameters(chosen: float | Sequence[float] | Tensor, values: int, like: Tensor) -> Tensor:
     """Hyperparameters as a tensor (B, values) or (1, values), float32 on the device of `like` (B, ...).
 
     Raises:
         ConfigError: another number of them, or of items.
     """
-    if not torch.is_tensor(hyper):
-        hyper = [hyper] if isinstance(hyper, (int, float)) else list(hyper)
-        for value in hyper:
+    if not torch.is_tensor(chosen):
+        chosen = [chosen] if isinstance(chosen, (int, float)) else list(chosen)
+        for value in chosen:
             check_range("hyper", value, -1e6, 1e6)
-    given = torch.as_tensor(hyper, dtype=torch.float32, device=like.device)
+    given = torch.as_tensor(chosen, dtype=torch.float32, device=like.device)
     given = given[None] if given.ndim == 1 else given
     if given.ndim != 2 or given.shape[1] != values or given.shape[0] not in (1, like.shape[0]):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""InstanceDense: no network, but the velocity of one image pair as the thing to be trained."""
+"""InstanceDense: the velocity of one image pair, optimised itself instead of predicted by a network."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class InstanceOutput:
 
 
 class InstanceDense(nn.Module):
-    """A stationary velocity that an optimiser fits to one pair; it starts at zero unless `std` says otherwise.
+    """A stationary velocity that an optimiser fits to one pair; it starts at zero unless `std` is given.
 
     Args:
         shape: of the images.
         multiplier: the stored numbers times this are the velocity, so that small steps of an optimiser suffice.
-        std: standard deviation of the first numbers; the original starts from 0.05, that is from 50 voxels of noise.
+        std: standard deviation of the initial numbers; the original starts from 0.05, that is from 50 voxels of noise.
         int_steps: squarings of the integration; 0 takes the velocity as displacement.
         int_resolution: voxel size of the velocity in image voxels.
 
@@ -48,7 +48,7 @@ class InstanceDense(nn.Module):
     Source: Balakrishnan et al., IEEE TMI 2019, doi:10.1109/TMI.2019.2897538, section V.
     """
 
-    #: Any extent goes; nothing is padded.
+    #: Any extent is allowed; nothing is padded.
     multiple = 1
 
     def __init__(
@@ -116,7 +116,7 @@ class InstanceDense(nn.Module):
         )
 
     def fields(self, moving: Tensor, fixed: Tensor, sample: bool = False) -> FieldPair:
-        """The fields of the pair that the velocity was fitted to; the images only give the batch.
+        """The fields of the pair that the velocity was fitted to; the images only give the batch size.
 
         Raises:
             GeometryError: the images have another shape.

@@ -1,4 +1,4 @@
-"""HyperVxmJoint: affine and deformable registration in one, with a smoothness that is chosen when it runs."""
+"""HyperVxmJoint: affine and deformable registration in one, with a regularisation that is chosen when it runs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from .fields import FieldPair
 from .hypernetwork import Hypernetwork, as_hyperparameters
 from .padding import crop, pad_to_multiple
 
-#: Smoothness that the published network is run with unless another is chosen.
+#: Weight of the regularisation with which the published network runs unless another is chosen.
 DEFAULT_REGULARISATION = 0.5
 
 
 @dataclass(frozen=True)
 class JointOutput:
-    """The tensors of one pass; what the network's options leave out is None.
+    """The tensors of one pass; None where the network's options leave them out.
 
     Displacements end on the input grid, or on that of half its resolution, whose voxel i is voxel 2 i of the input
     (then they are differences of the coordinates in the image and the index on the coarse grid).
@@ -61,18 +61,18 @@ class HyperVxmJoint(nn.Module):
 
     Args:
         ndims: number of spatial axes, 2 or 3.
-        num_chan: channels of either image.
-        hyp_num: hyperparameters; 0 for a network with weights of its own, as `specialise` gives.
+        num_chan: channels of each image.
+        hyp_num: number of hyperparameters; 0 for a network with weights of its own, as `specialise` returns.
         hyp_units: hidden layers of the hypernetwork.
-        enc_nf, dec_nf: features of the levels down and up, as many.
-        add_nf: features of further convolutions.
+        enc_nf, dec_nf: features of the encoder's and the decoder's levels, equally many.
+        add_nf: features of the convolutions that follow.
         per_level: convolutions per level.
         int_steps: squarings of the integration; 0 takes the velocity as displacement.
-        bidir: give everything for the fixed image too.
-        skip_affine: deformation only; the images are affinely aligned.
+        bidir: return everything for the fixed image too.
+        skip_affine: deformation only; the images are affinely aligned already.
         mid_space: deform half way between the images.
         return_trans_to_half_res: the transforms start from a grid of half the resolution.
-        return_tot, return_def, return_aff, return_svf, return_moved: what `forward` gives.
+        return_tot, return_def, return_aff, return_svf, return_moved: what `forward` returns.
         affine: options of the `VxmAffineFeatureDetector`; its outputs are chosen here.
 
     The attribute `chosen` holds the hyperparameters of `fields`, DEFAULT_REGULARISATION at first.
@@ -126,7 +126,7 @@ class HyperVxmJoint(nn.Module):
 
     @property
     def multiple(self) -> int:
-        """Extents of a multiple of this need no padding."""
+        """Images whose extents are multiples of this need no padding."""
         return 2 * (self._levels if self.affine is None else lcm(self._levels, self.affine.multiple))
 
     @property
@@ -146,10 +146,10 @@ class HyperVxmJoint(nn.Module):
 
         Args:
             moving, fixed: (B, num_chan, *shape).
-            hyperparameters: the hyperparameters, one set or (B, hyp_num); None takes the attribute `chosen`.
+            hyperparameters: one set or (B, hyp_num); None takes the attribute `chosen`.
 
         Raises:
-            GeometryError: the images do not fit each other or the network, or a matrix has no way half.
+            GeometryError: the images do not fit each other or the network, or a matrix has no square root.
             ConfigError: another number of hyperparameters.
         """
         padded, matrices, svf = self._register(moving, fixed, hyperparameters)
@@ -158,11 +158,11 @@ class HyperVxmJoint(nn.Module):
         return JointOutput(*(tensor for both in zip(first, second) for tensor in both))
 
     def fields(self, moving: Tensor, fixed: Tensor, sample: bool = False) -> FieldPair:
-        """The whole way between the images on their own grid, for the hyperparameters `chosen`.
+        """The full transform between the images on their own grid, for the hyperparameters `chosen`.
 
         Args:
             moving, fixed: (B, num_chan, *shape).
-            sample: without meaning; there is no variance to sample from.
+            sample: ignored; there is no variance to sample from.
 
         Raises:
             GeometryError: the images do not fit each other or the network.
@@ -217,8 +217,8 @@ class HyperVxmJoint(nn.Module):
         if self.affine is not None:
             shape = halves[0].shape[2:]
             for side in range(2 if self.mid_space else 1):
-                way = affine_to_displacement(matrices[side], shape, shift_center=False)
-                halves[side] = warp(images[side], way, padding="hard")
+                displacement = affine_to_displacement(matrices[side], shape, shift_center=False)
+                halves[side] = warp(images[side], displacement, padding="hard")
         values = as_hyperparameters(self.chosen if hyperparameters is None else hyperparameters, self.hyp_num, moving)
         svf = (self._velocity(halves, values) - self._velocity(halves[::-1], values)) / 2
         return images[0].shape[2:], matrices, svf
@@ -235,11 +235,11 @@ class HyperVxmJoint(nn.Module):
         pair = torch.cat(halves, dim=1)
         return self.deform(pair, values) if self.hyp_num else self.deform(pair)
 
-    def _composed(self, way: list[Tensor], padded: Sequence[int]) -> Tensor:
-        return compose(way, shift_center=False, shape=padded)
+    def _composed(self, transforms: list[Tensor], padded: Sequence[int]) -> Tensor:
+        return compose(transforms, shift_center=False, shape=padded)
 
     def _outputs(self, image: Tensor, matrix: Tensor, velocity: Tensor, padded: Sequence[int]) -> list[Tensor | None]:
-        """What the options ask for of one image: the whole, the deformation, the matrix, the velocity, the image."""
+        """The outputs asked for of one image: displacement, deformation, matrix, velocity, moved image."""
         deformation = integrate_velocity(velocity, self.int_steps)
         after = [scaling(0.5, matrix), matrix] if self.mid_space else []
         whole = compose([matrix, deformation, *after], shift_center=False)
@@ -248,9 +248,9 @@ class HyperVxmJoint(nn.Module):
         else:
             shape = image.shape[2:]
             half = scaling(0.5, matrix)
-            way = affine_to_displacement(half, padded, shift_center=False)
-            whole = compose([whole, way])
-            deformation = compose([scaling(2, matrix), deformation, way], shift_center=False)
+            to_half = affine_to_displacement(half, padded, shift_center=False)
+            whole = compose([whole, to_half])
+            deformation = compose([scaling(2, matrix), deformation, to_half], shift_center=False)
             matrix = compose([matrix, half], shift_center=False)
         whole = crop(whole, shape)
         return [
@@ -282,7 +282,7 @@ def _affine_network(ndims: int, num_chan: int, mid_space: bool, options: dict[st
 
 
 class DeformationNetwork(nn.Module):
-    """The pair at half resolution, both channels of images together, to a velocity.
+    """Predicts a velocity from an image pair at half resolution, the channels of both images concatenated.
 
     Args:
         ndims, num_chan, enc_nf, dec_nf, add_nf, per_level: of `HyperVxmJoint`.

@@ -60,7 +60,7 @@ class VxmMiccai2018(RegistrationNetwork):
         ndims: number of spatial axes, 1 to 3.
         features: (encoder, decoder); decoder features beyond the fifth have no meaning.
         int_steps: squarings of the integration.
-        bidir: give the inverse and the moved fixed image too.
+        bidir: return the inverse and the moved fixed image too.
 
     Raises:
         ConfigError: impossible features.

@@ -28,9 +28,9 @@ class VxmAffine(nn.Module):
         shape: extents of the images; the last layer has a weight for every voxel of its input.
         enc_nf: features of the strided convolutions.
         transform_type: "affine", "rigid", or "rigid+scale" with one scale for all axes.
-        bidir: give the inverse and the moved fixed image too.
+        bidir: return the inverse and the moved fixed image too.
         blurs: one pass for each, 1 for sharp images; b smooths them by (b - 1)^2 voxels.
-        rescale_affine: of the predicted numbers: small ones make for slow and stable training.
+        rescale_affine: factor of the predicted numbers; a small one makes the training slow and stable.
 
     Rotations are predicted in radians, scales as the difference from 1.
 
@@ -92,7 +92,7 @@ class VxmAffine(nn.Module):
         )
 
     def fields(self, moving: Tensor, fixed: Tensor, sample: bool = False) -> FieldPair:
-        """The displacements and the matrix; `sample` is without meaning. Errors as `forward`."""
+        """The displacements and the matrix; `sample` is ignored. Errors as `forward`."""
         matrix = self._centred(moving, fixed)
         return FieldPair(None, *self._displacements(matrix), from_first_voxel(matrix, self.shape))
 

@@ -33,7 +33,7 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
 
 
 def crop(image: Tensor, shape: Sequence[int]) -> Tensor:
-    """The first `shape` voxels of (B, C, *padded): what `pad_to_multiple` had not added."""
+    """The first `shape` voxels of (B, C, *padded), which undoes `pad_to_multiple`."""
     if tuple(image.shape[2:]) == tuple(shape):
         return image
     return image[(..., *(slice(n) for n in shape))].contiguous()

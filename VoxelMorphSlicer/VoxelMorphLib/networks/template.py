@@ -31,11 +31,11 @@ class TemplateOutput:
 
 
 class TemplateCreation(VxmDense):
-    """A VxmDense whose moving image is learnt with it; always bidirectional.
+    """A VxmDense whose moving image, the template, is learnt with it; always bidirectional.
 
     Args:
         shape: of the template and of all images.
-        mean_cap: images over which the mean displacement runs.
+        mean_cap: number of images over which the mean displacement runs.
         template_features, image_features: channels.
         options: the other arguments of `VxmDense`.
 
@@ -85,7 +85,7 @@ class TemplateCreation(VxmDense):
     def fields(
         self, moving: Tensor, fixed: Tensor, sample: bool = False, generator: torch.Generator | None = None
     ) -> FieldPair:
-        """Between two images, by way of the template, which may be one of them; all have one shape."""
+        """Between two images via the template, which may be one of them; all have one shape."""
         template = self.template.expand(len(fixed), *self.template.shape)
         to_moving = super().fields(template, moving, sample, generator)
         return via_template(to_moving, super().fields(template, fixed, sample, generator))

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 #: The registration that optimises one pair instead of running a network; it has no weights.
 OPTIMISE = "optimise"
-#: Nothing after the start: a rigid or affine registration.
+#: No deformation after the initial alignment: a rigid or affine registration.
 LINEAR = "linear"
-#: What needs no file of weights.
+#: Architectures that need no weights file.
 WITHOUT_WEIGHTS = (OPTIMISE, LINEAR)
 #: SynthMorph's networks: affine, and deformable with or without an affine part.
 DETECTOR, JOINT = "VxmAffineFeatureDetector", "HyperVxmJoint"
@@ -74,7 +74,7 @@ def build_network(name: str, arguments: dict[str, Any], device: str = "cpu") -> 
 
 @contextlib.contextmanager
 def _shapes_only() -> Iterator[None]:
-    """New tensors have no memory and no values: drawing normal ones for them would import torch's compiler (2 s)."""
+    """New tensors have no memory and no values; drawing normal values for them would import torch's compiler (2 s)."""
     import torch
     from torch.overrides import TorchFunctionMode
 

@@ -38,7 +38,7 @@ def find_entry(name: str, catalogue: dict[str, ModelEntry] | None = None) -> Mod
     """The entry of an id.
 
     Raises:
-        ConfigError: no such id; the text lists all and names the nearest.
+        ConfigError: no such id; the message lists all and suggests the closest.
     """
     catalogue = load_catalogue() if catalogue is None else catalogue
     if name in catalogue:

@@ -1,4 +1,4 @@
-"""A file from the web, or a clear reason why not: continued after a break, checked, and complete or absent."""
+"""Downloads: resumed after an interruption, checked, and either complete or absent."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def download(
     progress: Progress = silent,
     timeout_s: float = 30.0,
 ) -> str:
-    """Fetch one file; an attempt that broke off or was cancelled is continued by the next.
+    """Download one file; an attempt that broke off or was cancelled is resumed by the next.
 
     Args:
         url: https, or http on this machine.
-        path: where the file is to stand; `<name>.part` beside it holds the bytes until they are complete.
+        path: of the complete file; until then `<name>.part` beside it holds the bytes.
         size: expected bytes; None where unknown.
         sha256: expected checksum; None where unknown.
         progress: receives megabytes; raising `Cancelled` from it keeps the bytes so far.
-        timeout_s: longest silence of the server.
+        timeout_s: how long the server may send nothing.
 
     Returns:
         The SHA-256 of the file.
@@ -268,10 +268,10 @@ def tag_path(path: Path) -> Path:
 
 
 class PartialFile:
-    """`<name>.part` beside the wanted file; whatever an earlier attempt left there is continued.
+    """`<name>.part` beside the wanted file; what an earlier attempt left there is resumed.
 
     Args:
-        path: where the complete file will stand; its folder is created.
+        path: of the complete file; its folder is created.
 
     Raises:
         OutputError: the folder or the file cannot be written.

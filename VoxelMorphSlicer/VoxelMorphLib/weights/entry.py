@@ -26,7 +26,7 @@ class ModelEntry:
 
     Args:
         id: what `--model` and scenes store.
-        title: what a person chooses from a list.
+        title: what lists show.
         description: one line on what it is good for and what it needs.
         architecture: class name of the network, "optimise", or "linear".
         arguments: of the class, by name.
@@ -41,7 +41,7 @@ class ModelEntry:
         modality: of the images it was trained on.
         space: grid and intensities that the network expects.
         requires_affine: the images must be affinely aligned first.
-        requires_centring: the model was trained with the middles of the images on each other, whatever their headers.
+        requires_centring: the model was trained on images with their centres aligned, whatever their headers.
         requires_skull_strip: the images must show the brain only.
         measured: accuracy measured by this project, each a dict of `MEASUREMENT_KEYS`.
 
@@ -81,8 +81,8 @@ class ModelEntry:
 
     @property
     def affine_start(self) -> str:
-        """The alignment before the model where nobody chose one: "affine", "centre", "grid" (middle on middle) or
-        "none".
+        """The alignment before the model unless another is chosen: "affine", "centre", "grid" (centre on centre of the
+        grids) or "none".
 
         A SynthMorph network with an affine part of its own only needs both heads within its field of view. FreeSurfer's
         mri_synthmorph, from which its weights come, centres the grids of both images on each other for that.

@@ -1,4 +1,4 @@
-"""Which kind of weight file a file is, told by its first bytes; names and endings are not trusted."""
+"""The format of a weight file, recognised by its first bytes; names and suffixes are not trusted."""
 
 from __future__ import annotations
 

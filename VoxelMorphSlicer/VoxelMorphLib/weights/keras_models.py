@@ -1,4 +1,4 @@
-"""The original's networks around VxmDense: their layer names and constructor arguments in this project's words."""
+"""The original's networks around VxmDense: their layer names and constructor arguments under this project's names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Own models: copied into the cache folder and named in its catalogue, so that every interface offers them."""
+"""The user's own models: copied into the cache folder and listed in its catalogue for every interface to offer."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .store import sha256_of
 
 
 def add_to_catalogue(entry: ModelEntry, path: str | Path, replace: bool = False) -> ModelEntry:
-    """Offer a model under its id from now on; the file is copied, so that the original may be moved or deleted.
+    """Add a model to the user's catalogue; its file is copied, so that the original may be moved or deleted.
 
     Args:
         entry: of the model; its file, size and checksum are found here.
         path: the weights file.
-        replace: whether an own model of that id gives way.
+        replace: whether to replace an own model of that id.
 
     Returns:
         The entry as it stands in the catalogue.
@@ -50,11 +50,11 @@ def add_to_catalogue(entry: ModelEntry, path: str | Path, replace: bool = False)
 
 
 def remove_from_catalogue(name: str) -> None:
-    """Offer an own model no longer, and remove its file.
+    """Remove a model from the user's catalogue, and its file.
 
     Raises:
         ConfigError: there is no own model of that id, or the user's catalogue is damaged.
-        OutputError: the file cannot be removed, or the catalogue not be written; the model stays listed then.
+        OutputError: the file cannot be removed, or the catalogue cannot be written; the model stays listed then.
     """
     folder = default_cache_folder()
     own = _own_models(folder)

@@ -17,12 +17,12 @@ _CHUNK = 1 << 22
 
 
 def locate_weights(entry: ModelEntry, weights_dir: str | Path | None = None, progress: Progress = silent) -> Path:
-    """The weight file of a model, its checksum verified; fetched from its authors when it is nowhere else.
+    """The weight file of a model, its checksum verified; downloaded from its authors if it is nowhere else.
 
     Args:
         entry: the model; one that needs no weights is refused.
         weights_dir: folder with the user's copies, recognised by checksum whatever their names.
-        progress: receives what is read or fetched; may raise `Cancelled`.
+        progress: receives what is read or downloaded; may raise `Cancelled`.
 
     Raises:
         ConfigError: the model has no weights, or `weights_dir` is no folder.
@@ -46,8 +46,8 @@ def locate_weights(entry: ModelEntry, weights_dir: str | Path | None = None, pro
 def state(entry: ModelEntry, weights_dir: str | Path | None = None) -> str:
     """Where the weights are: "bundled", "in your folder", "downloaded", "partly downloaded" or "to download".
 
-    A model without weights counts as bundled. What is bundled or downloaded is told by name and size only; whether it
-    is intact shows when it is used.
+    A model without weights counts as bundled. What is bundled or downloaded is recognised by name and size only;
+    whether it is intact is checked when it is used.
 
     Raises:
         ConfigError: `weights_dir` is no folder.
@@ -79,7 +79,7 @@ def downloaded_files(entry: ModelEntry) -> list[Path]:
 
 
 def pin_notice(entry: ModelEntry | None) -> str | None:
-    """What to tell at the first use of a model whose authors publish no checksum; None where nothing was kept."""
+    """The notice for the first use of a model whose authors publish no checksum; None if no checksum was kept."""
     if entry is None or entry.file is None or entry.sha256 is not None:
         return None
     path = default_cache_folder() / entry.file
@@ -188,7 +188,7 @@ def sha256_of(path: Path, progress: Progress = silent) -> str:
 
 
 def matches(path: Path, size: int | None, sha256: str | None, progress: Progress = silent) -> bool:
-    """Whether a file has this size and checksum; what is None is not compared. The size is looked at first."""
+    """Whether a file has this size and checksum; None is not compared. The size is compared first."""
     if size is not None and path.stat().st_size != size:
         return False
     return sha256 is None or sha256_of(path, progress) == sha256
