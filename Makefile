@@ -10,7 +10,7 @@ BENCH_ARGS ?=
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo test lint bench cmake-lists versions pictures
+.PHONY: help demo test lint bench cmake-lists versions forms pictures
 
 VERSION := $(shell "$(PYTHON)" -c "import sys; print('%d.%d' % sys.version_info[:2])" 2>/dev/null)
 RUN = "$(VENV)/bin/python"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench        measure speed and memory"
 	@echo "make cmake-lists  write the file lists of the CMake files from the disk"
 	@echo "make versions     write the version of the library into the files that repeat it"
+	@echo "make forms        write the forms of the commands (.xml) from their options"
 	@echo "make pictures     draw the pictures of README and catalogue anew; registers the sample pair, for minutes"
 	@echo "All take PYTHON=python3.12 (now $(PYTHON), $(VERSION)) and VENV=folder (now $(VENV))."
 
@@ -47,6 +48,9 @@ cmake-lists:
 
 versions:
 	@"$(PYTHON)" tools/versions.py
+
+forms: $(VENV)/test.stamp
+	@$(RUN) tools/cli_forms.py
 
 # Names the packages as pip reaches them; its errors and its exit status come through.
 define install

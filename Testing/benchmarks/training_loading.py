@@ -12,7 +12,7 @@ from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.io.images import write_image
 from VoxelMorphLib.training.data.training_data import TrainingData
-from VoxelMorphLib.training.recipes.pairwise import PairwiseConfig
+from VoxelMorphLib.training.recipes import PairwiseConfig
 
 from .clock import processor_seconds
 from .row import Row

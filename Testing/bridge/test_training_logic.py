@@ -18,7 +18,7 @@ from VoxelMorphLib.bridge.scene import curve_nodes
 from VoxelMorphLib.bridge.training_logic import TrainingLogic
 from VoxelMorphLib.core.errors import ConfigError, WorkerError
 from VoxelMorphLib.training.checkpoint import BEST, FOLDER, LAST
-from VoxelMorphLib.training.table import RECIPES, make_config
+from VoxelMorphLib.training.recipes import RECIPES, make_config
 
 
 @pytest.fixture

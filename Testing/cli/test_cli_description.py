@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from cli_forms import written_forms
 from support.cli_description import Description, parameters, require_parser
 from VoxelMorphLib import __version__
 from VoxelMorphLib.cli import register
@@ -42,6 +43,12 @@ def text(element, tag):
 def command(request):
     """The name of each command in turn."""
     return request.param
+
+
+def test_every_form_is_written_from_the_options():
+    assert sorted(path.stem for path in written_forms()) == COMMANDS
+    for path, written in written_forms().items():
+        assert path.read_text(encoding="utf-8") == written, "run make forms"
 
 
 def test_slicer_parses_it_without_complaint(application, scene, command):

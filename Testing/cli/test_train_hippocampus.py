@@ -14,7 +14,7 @@ from VoxelMorphLib.core.metrics import overlap
 from VoxelMorphLib.training.data.case import Case
 from VoxelMorphLib.training.data.space import TrainingSpace
 from VoxelMorphLib.training.monitors.curves import read_curves
-from VoxelMorphLib.training.table import make_config
+from VoxelMorphLib.training.recipes import make_config
 
 CASES, PAIRS = 100, 8
 SHAPE = (32, 48, 32)

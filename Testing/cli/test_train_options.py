@@ -6,12 +6,11 @@ import dataclasses
 import json
 
 import pytest
-from VoxelMorphLib.cli.train import main, parser
-from VoxelMorphLib.cli.train_config import config_json, read_config, recipe_configs
-from VoxelMorphLib.cli.train_options import command_of, help_texts, options_of
+from VoxelMorphLib.cli.train import command_of, main, parser, read_config
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.training.config import TrainingConfig
-from VoxelMorphLib.training.table import RECIPES, make_config
+from VoxelMorphLib.core.options import options_of
+from VoxelMorphLib.training.options import TrainingConfig
+from VoxelMorphLib.training.recipes import RECIPES, config_json, make_config
 
 
 def config_of(*argv):
@@ -32,7 +31,10 @@ def sample(option):
     """Another value than the default, and how it is written."""
     if option.is_list:
         return (option.kind(3), option.kind(5)), ",".join(str(option.kind(value)) for value in (3, 5))
-    value = not option.default if option.kind is bool else option.kind(7)
+    if option.choices:
+        value = next(choice for choice in option.choices if choice != option.default)
+    else:
+        value = not option.default if option.kind is bool else option.kind(7)
     return value, str(value)
 
 
@@ -56,8 +58,8 @@ def test_every_option_reaches_its_field(recipe):
 
 def test_an_option_means_the_same_in_all_recipes():
     kinds = {}
-    for config in recipe_configs().values():
-        for option in options_of(config).values():
+    for recipe in RECIPES.values():
+        for option in options_of(recipe.config).values():
             assert kinds.setdefault(option.field, (option.kind, option.is_list)) == (option.kind, option.is_list)
 
 
@@ -180,10 +182,10 @@ def test_a_command_line_makes_the_same_training_again(tmp_path):
     assert command == ("VoxelMorphTrain --recipe semisupervised --imageList 'a b.txt' --flips True --encoder 4,8")
 
 
-def test_help_texts_come_from_the_docstrings():
-    assert help_texts(TrainingConfig)["lr"] == "learning rate of Adam."
-    for config in recipe_configs().values():
-        assert set(help_texts(config)) == {field.name for field in dataclasses.fields(config)}
+def test_every_field_is_described():
+    assert options_of(TrainingConfig)["lr"].help == "learning rate of Adam"
+    for recipe in RECIPES.values():
+        assert list(options_of(recipe.config)) == [field.name for field in dataclasses.fields(recipe.config)]
 
 
 def test_recipes_are_listed(capsys):

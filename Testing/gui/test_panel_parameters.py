@@ -15,7 +15,7 @@ from support.mrml_nodes import add_volume
 from support.shared_data import REPOSITORY
 from support.volumes import a_blob_image, a_geometry
 from VoxelMorphLib.core.devices import Device
-from VoxelMorphLib.training.table import make_config
+from VoxelMorphLib.training.recipes import make_config
 
 #: Saved scenes hold these names. One that is renamed or removed loses its value in every old scene.
 FROZEN_NAMES = {

@@ -12,9 +12,8 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 import slicer
 from support import fake_trainer
 from VoxelMorphLib.bridge.background import training_process
-from VoxelMorphLib.cli.train_config import config_json
 from VoxelMorphLib.core.devices import Device
-from VoxelMorphLib.training.table import RECIPES, make_config
+from VoxelMorphLib.training.recipes import RECIPES, config_json, make_config
 
 
 @pytest.fixture
@@ -338,4 +337,4 @@ def test_an_id_that_is_taken_is_asked_about(ready, behave, dialogs, tmp_path):
 
 
 def test_the_process_is_the_train_command():
-    assert training_process.train_command()[-2:] == ["-m", "VoxelMorphLib.cli.train_child"]
+    assert training_process.train_command()[-2:] == ["-m", "VoxelMorphLib.cli.train"]

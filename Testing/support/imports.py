@@ -49,6 +49,8 @@ WITHOUT_TORCH = (
     "core.errors",
     "core.config",
     "core.options",
+    "training.options",
+    "training.recipes",
     "core.geometry",
     "core.image",
     "core.progress",

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from VoxelMorphLib.training.config import TrainingConfig
 from VoxelMorphLib.training.data.case import Batch, DatasetInfo
-from VoxelMorphLib.training.table import make_config, make_task
+from VoxelMorphLib.training.options import TrainingConfig
+from VoxelMorphLib.training.recipes import make_config, make_task
 from VoxelMorphLib.training.task import Task
 
 SHAPE = (16, 16, 16)

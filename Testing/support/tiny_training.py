@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from VoxelMorphLib.networks.dense import VxmDense
-from VoxelMorphLib.training.config import TrainingConfig
 from VoxelMorphLib.training.data.case import Batch, DatasetInfo, join
 from VoxelMorphLib.training.launch import launched, start_fabric
 from VoxelMorphLib.training.monitors.curves import FILE, Curves
+from VoxelMorphLib.training.options import TrainingConfig
 from VoxelMorphLib.training.task import Task
 from VoxelMorphLib.training.trainer import Trainer
 

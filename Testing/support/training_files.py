@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from VoxelMorphLib.core.io.images import write_image
-from VoxelMorphLib.training.config import TrainingConfig
+from VoxelMorphLib.training.options import TrainingConfig
 
 from support.volumes import a_blob_image, a_geometry, a_label_map
 

@@ -10,7 +10,7 @@ from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.training import build
 from VoxelMorphLib.training.build import build_training
 from VoxelMorphLib.training.data.store import CaseStore
-from VoxelMorphLib.training.table import make_config
+from VoxelMorphLib.training.recipes import make_config
 
 #: Of three images with label maps of 16 x 16 x 16 voxels, float32 and int16.
 SIZE = 3 * 16**3 * (4 + 2)

@@ -13,7 +13,7 @@ from VoxelMorphLib.core.io.images import read_image
 from VoxelMorphLib.training.checkpoint import plain_info, save_checkpoint
 from VoxelMorphLib.training.export import ModelFacts, export, export_images
 from VoxelMorphLib.training.monitors.curves import write_curves
-from VoxelMorphLib.training.table import RECIPES
+from VoxelMorphLib.training.recipes import RECIPES
 from VoxelMorphLib.weights.load import load_network
 
 

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from VoxelMorphLib.core.errors import DeviceError
 from VoxelMorphLib.training import memory_estimate
 from VoxelMorphLib.training.memory_estimate import check_fits, format_bytes, free_memory, step_memory
-from VoxelMorphLib.training.table import RECIPES, make_task
+from VoxelMorphLib.training.recipes import RECIPES, make_task
 
 
 class LiveTensors(TorchDispatchMode):

@@ -14,10 +14,10 @@ from VoxelMorphLib.core.errors import Cancelled, ConfigError, DependencyError, D
 from VoxelMorphLib.training import launch
 from VoxelMorphLib.training.build import build_training
 from VoxelMorphLib.training.checkpoint import load_checkpoint, save_checkpoint
-from VoxelMorphLib.training.config import TrainingConfig
 from VoxelMorphLib.training.export import export
 from VoxelMorphLib.training.monitors.curves import read_curves
-from VoxelMorphLib.training.table import make_config
+from VoxelMorphLib.training.options import TrainingConfig
+from VoxelMorphLib.training.recipes import make_config
 from VoxelMorphLib.training.trainer import train
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from .registration.register import register_pair as register  # noqa: F401, public under this name
     from .registration.request import RegistrationRequest as RegistrationRequest
     from .registration.result import Registration as Registration
-    from .training.table import make_config as make_config
+    from .training.recipes import make_config as make_config
     from .training.trainer import train as train
     from .weights.catalogue import load_catalogue as load_catalogue
 
@@ -53,7 +53,7 @@ _HOMES = {
     "Transform": "core.transform",
     "VoxelMorphError": "core.errors",
     "load_catalogue": "weights.catalogue",
-    "make_config": "training.table",
+    "make_config": "training.recipes",
     "read_image": "core.io.images",
     "read_label_map": "core.io.images",
     "read_transform": "core.io.transforms",

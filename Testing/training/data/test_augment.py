@@ -12,10 +12,10 @@ from support.cuda_device import needs_cuda
 from support.volumes import a_blob_image, a_geometry, a_label_map
 from VoxelMorphLib.core.displacement import jacobian_determinant
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.training.config import TrainingConfig
 from VoxelMorphLib.training.data.augment import augment, augment_intensities, random_displacement, random_flips
 from VoxelMorphLib.training.data.case import Batch, join
 from VoxelMorphLib.training.data.sampling import device_generator
+from VoxelMorphLib.training.options import TrainingConfig
 
 SHAPE = (16, 20, 12)
 ALL = {"flips": True, "augment_affine": 1.0, "augment_warp": 1.0, "augment_intensity": 1.0}

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from support.shared_data import data_folder
 from support.training_files import write_list
-from VoxelMorphLib.training.config import TrainingConfig
 from VoxelMorphLib.training.data.training_data import TrainingData
+from VoxelMorphLib.training.options import TrainingConfig
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from support.training_files import a_data_config, write_list
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.training.config import TrainingConfig
 from VoxelMorphLib.training.data import case
 from VoxelMorphLib.training.data.case import Case, unique_names
 from VoxelMorphLib.training.data.lists import (
@@ -21,6 +20,7 @@ from VoxelMorphLib.training.data.lists import (
     read_validation,
     with_attributes,
 )
+from VoxelMorphLib.training.options import TrainingConfig
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 import torch
 from support.made_up_training import SHAPE, a_batch, a_config, a_scan, a_task, losses, train
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.training.config import FREE_ON_RESUME
-from VoxelMorphLib.training.table import RECIPES, make_config
+from VoxelMorphLib.training.options import FREE_ON_RESUME
+from VoxelMorphLib.training.recipes import RECIPES, make_config
 from VoxelMorphLib.weights.entry import ModelEntry
 from VoxelMorphLib.weights.safetensors_file import read_model, write_model
 

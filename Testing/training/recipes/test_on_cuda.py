@@ -9,7 +9,7 @@ import torch
 from support.cuda_device import needs_cuda
 from support.made_up_training import a_batch, a_task, losses
 from support.training_files import write_cases
-from VoxelMorphLib.training.table import RECIPES, make_config
+from VoxelMorphLib.training.recipes import RECIPES, make_config
 from VoxelMorphLib.training.trainer import train
 
 

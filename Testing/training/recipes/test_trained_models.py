@@ -14,7 +14,7 @@ from VoxelMorphLib.core.io.images import read_image
 from VoxelMorphLib.registration.register import register_pair
 from VoxelMorphLib.training.build import build_training
 from VoxelMorphLib.training.export import export
-from VoxelMorphLib.training.table import RECIPES
+from VoxelMorphLib.training.recipes import RECIPES
 from VoxelMorphLib.training.trainer import train
 from VoxelMorphLib.weights.entry import ModelEntry
 from VoxelMorphLib.weights.safetensors_file import write_model

@@ -13,8 +13,8 @@ from .background.training_process import Failed, Finished, TrainingProcess
 from .install import TRAINING, Ask, ensure
 
 if TYPE_CHECKING:
-    from ..training.config import TrainingConfig
-    from ..training.table import Recipe
+    from ..training.options import TrainingConfig
+    from ..training.recipes import Recipe
     from .scene.curve_nodes import Curves
 
 
@@ -28,7 +28,7 @@ class TrainingLogic:
 
     def recipes(self) -> list[Recipe]:
         """The kinds of training in the order in which they are offered."""
-        from ..training.table import RECIPES
+        from ..training.recipes import RECIPES
 
         return list(RECIPES.values())
 
@@ -42,7 +42,7 @@ class TrainingLogic:
         Raises:
             ConfigError: an option is unknown or impossible.
         """
-        from ..training.table import make_config
+        from ..training.recipes import make_config
 
         return make_config(recipe, values)
 

@@ -41,9 +41,9 @@ class Settings:
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise ConfigError(f"{cls.__name__} has no option {', '.join(unknown)}. Options: {', '.join(known)}.")
-        described = options_of(cls)
-        for name in described.keys() & values.keys():
-            described[name].check_type(values[name])
+        for name, described in options_of(cls).items():
+            if name in values:
+                described.check_type(values[name])
         return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
 

@@ -51,7 +51,7 @@ class Option:
         low, high: limits of a number, both allowed; None without limits.
         choices: the possible values in the order in which they are offered, each with a text for people.
         unit: of a number.
-        step: that a slider or a spin box makes.
+        step: of its slider, where it is not a hundredth of the way.
         path: what a text names: "file", "folder" (to write into), or "files" (a list, a folder or a pattern).
         group: heading in the forms of Slicer; the forms have a place for options without one.
         name: of the command's option and of the parameter that a scene keeps; by default the field in camelCase.
@@ -69,7 +69,7 @@ class Option:
     high: float | None = None
     choices: Mapping[str, str] = dataclasses.field(default_factory=dict)
     unit: str = ""
-    step: float = 1.0
+    step: float | None = None
     path: str = ""
     group: str = ""
     name: str = ""

@@ -10,12 +10,12 @@ import torch
 from ..core.errors import ConfigError
 from ..weights.load import load_network
 from .checkpoint import NoCheckpointError, fill, load_checkpoint, trained_weights
-from .config import TrainingConfig
 from .data.case import Intensities
 from .data.training_data import TrainingData
 from .launch import requested_processes
 from .memory_estimate import format_bytes, free_memory
-from .table import make_task, task_class
+from .options import TrainingConfig
+from .recipes import make_task, task_class
 from .task import Task
 
 

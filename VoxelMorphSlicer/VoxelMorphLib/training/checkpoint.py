@@ -14,8 +14,8 @@ from torch import Tensor
 from ..core.errors import ConfigError, WeightsError
 from ..core.io.files import check_readable, replacing
 from ..weights.torch_file import read_torch_file
-from .config import FREE_ON_RESUME, TrainingConfig
 from .data.case import DatasetInfo
+from .options import FREE_ON_RESUME, TrainingConfig
 
 FORMAT = 1
 KEYS = ("format", "recipe", "config", "step", "network", "optimiser", "schedule", "ema", "best", "facts", "epoch")

@@ -17,12 +17,12 @@ from ..networks.registrar import Registrar
 from ..weights.entry import ModelEntry
 from ..weights.safetensors_file import write_model
 from .checkpoint import fill, load_checkpoint, trained_weights
-from .config import TrainingConfig
 from .data.case import DatasetInfo
 from .memory_estimate import without_start_files
 from .monitors.curves import FILE, read_curves
 from .monitors.pictures import space_geometry
-from .table import RECIPES, make_config, make_task
+from .options import TrainingConfig
+from .recipes import RECIPES, make_config, make_task
 from .task import Task
 
 #: Columns of the training's table and what a model's entry calls them.

@@ -15,7 +15,7 @@ import torch
 
 from ..core.devices import resolve_device
 from ..core.errors import ConfigError, DependencyError, TrainingError, TrainingStopped
-from .config import TrainingConfig
+from .options import TrainingConfig
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

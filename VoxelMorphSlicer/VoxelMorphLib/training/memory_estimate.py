@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ..core.errors import DeviceError
-from .config import TrainingConfig
 from .data.case import Batch, DatasetInfo
-from .table import make_task
+from .options import TrainingConfig
+from .recipes import make_task
 from .task import Task
 from .tasks.atlas_segmentation import count_atlas_labels
 

@@ -17,9 +17,9 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from .config import TrainingConfig
 from .data.case import Batch
 from .launch import gather
+from .options import TrainingConfig
 from .task import Task
 
 #: Steps between two checks that all was finite, where a check makes the CPU wait for the device.

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from ..core.devices import resolve_device
 from ..core.progress import Progress, silent
 from .build import build_training
-from .config import TrainingConfig
 from .data.augment import augment
 from .data.training_data import TrainingData
 from .launch import start_fabric
 from .memory_estimate import check_fits, format_bytes, free_memory, step_memory
 from .optimisation import Optimisation
-from .table import RECIPES
+from .options import TrainingConfig
+from .recipes import RECIPES
 from .task import Task
 
 

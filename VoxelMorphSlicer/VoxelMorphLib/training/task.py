@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ..networks.fields import FieldPair
 from .checkpoint import fill
-from .config import TrainingConfig
 from .data.case import Batch, DatasetInfo
+from .options import TrainingConfig
 
 
 class Task(ABC):

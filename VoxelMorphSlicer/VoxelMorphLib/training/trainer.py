@@ -29,7 +29,6 @@ from .checkpoint import (
     plain_info,
     save_checkpoint,
 )
-from .config import TrainingConfig
 from .data.augment import augment
 from .data.case import Batch
 from .launch import launched, on_rank_zero
@@ -37,6 +36,7 @@ from .memory_estimate import check_fits
 from .monitors.available import make_monitors
 from .monitors.curves import Monitor
 from .optimisation import CHECK_EVERY, Optimisation
+from .options import TrainingConfig
 from .task import Task
 from .validation import Pictures, Validator
 

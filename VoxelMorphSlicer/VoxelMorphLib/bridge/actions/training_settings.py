@@ -7,11 +7,10 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
-from ...cli.train_config import DEFAULT_RECIPE, absolute, config_of_json
-from ...cli.train_options import changed_options, options_of
 from ...core.errors import ConfigError
-from ...training.config import TrainingConfig
-from ...training.table import RECIPES, make_config
+from ...core.options import changed_options, options_of
+from ...training.options import TrainingConfig
+from ...training.recipes import DEFAULT_RECIPE, RECIPES, config_of_json, make_config
 
 #: Where a training leaves its checkpoints; `training.checkpoint` has the same names, but imports torch.
 CHECKPOINTS, BEST, LAST = "checkpoints", "best.pt", "last.pt"
@@ -58,7 +57,7 @@ def arguments_of(config: TrainingConfig, resume: bool = False) -> list[str]:
         resume: go on with what is in the output folder.
     """
     words = [] if resume and config.recipe == DEFAULT_RECIPE else [f"--recipe={config.recipe}"]
-    words += [f"--{option.name}={text}" for option, text in changed_options(absolute(config))]
+    words += [f"--{option.name}={text}" for option, text in changed_options(config.with_absolute_paths())]
     return [*words, "--resume"] if resume else words
 
 

@@ -30,7 +30,7 @@ _STAGE = re.compile(r"VoxelMorphTrain: (.*)")
 
 def train_command() -> list[str]:
     """How to start the train command, without its arguments."""
-    return [*python_command(), "-m", "VoxelMorphLib.cli.train_child"]
+    return [*python_command(), "-m", "VoxelMorphLib.cli.train"]
 
 
 class TrainingProcess:

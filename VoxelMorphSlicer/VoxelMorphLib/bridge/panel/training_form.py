@@ -9,9 +9,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ...cli.train_config import config_json
 from ...core.errors import ConfigError
-from ...training.config import TrainingConfig
+from ...training.options import TrainingConfig
+from ...training.recipes import config_json
 from ..actions.training_settings import parsed
 from .choices import ChoiceBox
 

@@ -10,9 +10,9 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from ...cli.train_config import config_of_json
 from ...core.errors import Cancelled, ConfigError, OutputError, VoxelMorphError
-from ...training.config import TrainingConfig
+from ...training.options import TrainingConfig
+from ...training.recipes import config_of_json
 from ..actions import training_settings as settings
 from ..scene.curve_nodes import show_chart
 from .choices import ChoiceBox

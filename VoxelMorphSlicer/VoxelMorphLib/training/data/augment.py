@@ -15,7 +15,7 @@ from ...core.errors import ConfigError
 from ...core.filters import gaussian
 from ...core.resize import resize_displacement
 from ...core.spatial import warp
-from ..config import TrainingConfig
+from ..options import TrainingConfig
 from .case import Batch, join
 from .sampling import AUGMENT, device_generator, torch_seed
 

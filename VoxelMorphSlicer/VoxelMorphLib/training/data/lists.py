@@ -12,7 +12,7 @@ import numpy as np
 
 from ...core.errors import ConfigError
 from ...core.io.files import extension
-from ..config import TrainingConfig
+from ..options import TrainingConfig
 from .case import Case, stem, unique_names
 from .files import bids_label_map, bids_subject, label_column, list_pairs, list_paths, read_table
 from .sampling import held_back

@@ -12,7 +12,7 @@ import numpy as np
 from ...core.config import NetworkSpace
 from ...core.errors import ConfigError, ImageError, VoxelMorphError
 from ...core.io.images import read_image_geometry, read_label_map
-from ..config import TrainingConfig
+from ..options import TrainingConfig
 from .case import Case
 from .lists import Split
 from .space import TrainingSpace, choose_labels, common_shape, extents, merge_labels, parse_merges

@@ -16,7 +16,7 @@ from torch import Tensor
 from ...core.errors import OutputError, WeightsError
 from ...core.io.files import replacing
 from ...weights.torch_file import read_torch_file
-from ..config import FREE_ON_RESUME, TrainingConfig
+from ..options import FREE_ON_RESUME, TrainingConfig
 from .case import Case
 from .space import Prepared, TrainingSpace
 

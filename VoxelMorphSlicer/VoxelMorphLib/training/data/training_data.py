@@ -8,7 +8,7 @@ from itertools import chain
 from math import prod
 
 from ...core.errors import ConfigError, ImageError, VoxelMorphError
-from ..config import TrainingConfig
+from ..options import TrainingConfig
 from .case import Batch, Case, DatasetInfo
 from .lists import Split, check_enough, hold_back, read_atlas, read_cases, read_pairs, read_validation
 from .loader import BatchSource, CaseSource, load_in_order, make_batch

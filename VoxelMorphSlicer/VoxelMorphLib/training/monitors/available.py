@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.geometry import Geometry
-from ..config import TrainingConfig
+from ..options import TrainingConfig
 from ..validation import Pictures
 from . import curves, summary
 from .curves import Monitor

@@ -12,7 +12,7 @@ from ...core.transform import DisplacementField
 from ...report.figures import agreement_figure, images_figure
 from ...report.sheet import Sheet
 from ...report.views import Window, anatomical_slices, centre_of_content, make_views
-from ..config import TrainingConfig
+from ..options import TrainingConfig
 from ..validation import Registered
 
 

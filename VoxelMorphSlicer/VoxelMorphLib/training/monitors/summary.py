@@ -10,7 +10,7 @@ from typing import Any
 from ...core.geometry import Geometry
 from ...report.figures import Series, curves_figure
 from ...report.html import write_page
-from ..config import TrainingConfig
+from ..options import TrainingConfig
 from ..validation import Pictures, Registered
 from .curves import Monitor, columns_of, read_curves
 from .pictures import Throttle, image_picture, pair_pictures

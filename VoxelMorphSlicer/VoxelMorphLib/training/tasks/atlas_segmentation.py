@@ -14,7 +14,7 @@ from ...core.filters import gaussian
 from ...core.io.npz import read_npz
 from ...networks.atlas_segmentation import ProbAtlasSegmentation
 from ..data.case import Batch, DatasetInfo, Intensities
-from ..recipes.atlas_segmentation import AtlasSegmentationConfig
+from ..recipes import AtlasSegmentationConfig
 from .registration import RegistrationTask, one_hot, weighted
 
 #: Arguments of a VxmDense that follow from the atlas.

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from ...core.errors import ConfigError
 from ...networks.instance import InstanceDense
 from ...weights.load import load_network
-from ..config import TrainingConfig
 from ..data.case import Batch, DatasetInfo
+from ..options import TrainingConfig
 from ..task import Task
 from .registration import image_term, penalty_term, weighted
 

@@ -12,10 +12,10 @@ from ...core.errors import ConfigError
 from ...core.losses.by_name import make_loss
 from ...networks.dense import VxmDense
 from ...networks.fields import RegistrationOutput
-from ..config import TrainingConfig
 from ..data.case import Batch, DatasetInfo
 from ..data.sampling import AUGMENT, torch_seed
-from ..recipes.probabilistic import ProbabilisticConfig
+from ..options import TrainingConfig
+from ..recipes import ProbabilisticConfig
 from ..task import Task
 
 Terms = dict[str, tuple[float, Callable[[], Tensor]]]

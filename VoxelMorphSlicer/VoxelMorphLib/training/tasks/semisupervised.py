@@ -11,7 +11,7 @@ from ...core.losses.by_name import make_loss
 from ...networks.dense import VxmDense
 from ...networks.semi_supervised import VxmDenseSemiSupervisedSeg
 from ..data.case import Batch, DatasetInfo
-from ..recipes.semisupervised import SemiSupervisedConfig
+from ..recipes import SemiSupervisedConfig
 from .registration import RegistrationTask, check_labels, one_hot, weighted
 
 

@@ -17,7 +17,7 @@ from ...core.resize import resize
 from ...networks.dense import VxmDense
 from ...networks.semi_supervised import VxmDenseSemiSupervisedPointCloud
 from ..data.case import Batch, DatasetInfo
-from ..recipes.surfaces import SurfacesConfig
+from ..recipes import SurfacesConfig
 from .registration import LABELS, POINTS, RegistrationTask, check_labels, sample_generators, weighted
 
 #: Seeds the choice of points on a large surface, which is always the same.

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from ...core.errors import ConfigError
 from ...networks.conditional_template import ConditionalTemplateCreation
 from ...networks.template import TemplateCreation, TemplateOutput
-from ..config import TrainingConfig
 from ..data.case import Batch, DatasetInfo
+from ..options import TrainingConfig
 from .registration import RegistrationTask, Terms, weighted
 
 #: Arguments of a VxmDense that follow from the template.

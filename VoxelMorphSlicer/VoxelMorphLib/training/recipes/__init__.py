@@ -1,1 +1,0 @@
-"""One configuration class for each kind of training."""

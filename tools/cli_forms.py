@@ -1,0 +1,426 @@
+"""The .xml files of the commands, which Slicer makes forms of; run this file after an option has changed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+FOLDER = Path(__file__).resolve().parents[1] / "VoxelMorphSlicer" / "CLI"
+sys.path[:0] = [str(FOLDER.parent)]
+
+from VoxelMorphLib import __version__  # noqa: E402, needs the path
+from VoxelMorphLib.cli.train import all_options, form_defaults  # noqa: E402
+from VoxelMorphLib.core.config import RegistrationOptions  # noqa: E402
+from VoxelMorphLib.core.options import Option, options_of  # noqa: E402
+from VoxelMorphLib.training.options import TrainingConfig  # noqa: E402
+from VoxelMorphLib.training.recipes import DEFAULT_RECIPE, RECIPES  # noqa: E402
+
+
+def written_forms() -> dict[Path, str]:
+    """The text of every form by its file."""
+    return {FOLDER / "VoxelMorphRegister.xml": register_form(), FOLDER / "VoxelMorphTrain.xml": train_form()}
+
+
+def register_form(config: type = RegistrationOptions) -> str:
+    """The description of the register command.
+
+    Args:
+        config: dataclass whose described fields are the options.
+    """
+    options = {name: option for name, option in options_of(config).items() if option.in_form}
+    parameters = {name: _option(option, options, option.default) for name, option in options.items()}
+    return _form("VoxelMorph: register two volumes", _REGISTER, _REGISTER_GROUPS, options, parameters)
+
+
+def train_form() -> str:
+    """The description of the train command, with the options of all recipes."""
+    options, defaults = {**all_options(), **options_of(TrainingConfig)}, form_defaults(DEFAULT_RECIPE)
+    parameters = {}
+    for name, option in options.items():
+        owners = [recipe.name for recipe in RECIPES.values() if name in options_of(recipe.config)]
+        only = "" if len(owners) == len(RECIPES) else f"{', '.join(owners)}: "
+        parameters[name] = _option(option, options, defaults[name], only)
+    return _form("VoxelMorph: train a model", _TRAIN, _TRAIN_GROUPS, options, parameters)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Parameters under one heading.
+
+    Args:
+        title: of the group; options that name it stand in it.
+        explanation: a sentence or two.
+        before, after: parameters around the options.
+        advanced: whether it is closed at first.
+        takes_the_rest: whether options stand in it that name no group.
+    """
+
+    title: str
+    explanation: str
+    before: Sequence[str] = ()
+    after: Sequence[str] = ()
+    advanced: bool = False
+    takes_the_rest: bool = False
+
+    def text(self, options: Mapping[str, Option], parameters: Mapping[str, str]) -> str:
+        """The group with the options that belong to it."""
+        own = [parameters[name] for name, option in options.items() if self._holds(option)]
+        advanced = ' advanced="true"' if self.advanced else ""
+        head = f"    <label>{self.title}</label>\n    <description><![CDATA[{self.explanation}]]></description>\n"
+        return f"\n  <parameters{advanced}>\n{head}{''.join([*self.before, *own, *self.after])}  </parameters>\n"
+
+    def _holds(self, option: Option) -> bool:
+        return option.group == self.title or (self.takes_the_rest and not option.group)
+
+
+def _form(
+    title: str,
+    description: str,
+    groups: Sequence[_Group],
+    options: Mapping[str, Option],
+    parameters: Mapping[str, str],
+) -> str:
+    head = f"""<?xml version="1.0" encoding="utf-8"?>
+<executable>
+  <category>Registration.VoxelMorph</category>
+  <title>{title}</title>
+  <description><![CDATA[{description}]]></description>
+  <version>{__version__}</version>
+  <documentation-url>https://github.com/SlicerVoxelMorph/SlicerVoxelMorph</documentation-url>
+  <license>Apache-2.0</license>
+  <contributor>VoxelMorph for 3D Slicer contributors</contributor>
+  <acknowledgements><![CDATA[{_THANKS}]]></acknowledgements>
+"""
+    return head + "".join(group.text(options, parameters) for group in groups) + "</executable>\n"
+
+
+def _option(option: Option, others: Mapping[str, Option], default: object, only: str = "") -> str:
+    """One option; `only` names the recipes that have it."""
+    kinds = {str: "string", int: "integer", float: "double", bool: "boolean"}
+    tag = kinds[option.kind] + "-vector" * option.is_list
+    # Slicer passes a flag or nothing, so what is true by default must be a choice to be denied.
+    choices = ("true", "false") if option.kind is bool and default else tuple(option.choices)
+    tag = "string-enumeration" if choices else {"file": "file", "folder": "directory"}.get(option.path, tag)
+    text = str(default).lower() if option.kind is bool else option.text(default)
+    titles = {name: other.title for name, other in others.items()}
+    return _parameter(
+        tag,
+        option.name,
+        f"{option.title} ({option.unit})" if option.unit else option.title,
+        only + re.sub(r"`(\w+)`", lambda found: f'"{titles[found[1]]}"', option.sentence),
+        text,
+        choices,
+        None if option.is_list or option.low is None or option.high is None else (option.low, option.high),
+        step=option.step,
+        channel={"file": "input", "folder": "output"}.get(option.path),
+    )
+
+
+def _parameter(
+    tag: str,
+    name: str,
+    label: str,
+    description: str,
+    default: str = "",
+    choices: Sequence[str] = (),
+    limits: tuple[float, float] | None = None,
+    step: float | None = None,
+    channel: str | None = None,
+    attributes: str = "",
+    references: Sequence[str] = (),
+) -> str:
+    lines = [f"<name>{name}</name>", f"<longflag>--{name}</longflag>", f"<label>{escape(label)}</label>"]
+    lines += [f"<description><![CDATA[{description}]]></description>"]
+    lines += [f"<default>{escape(default)}</default>"] if default != "" or channel is None else []
+    lines += [f"<channel>{channel}</channel>"] if channel else []
+    lines += [f"<element>{choice}</element>" for choice in choices]
+    if limits:
+        named = {"minimum": limits[0], "maximum": limits[1], **({"step": step} if step else {})}
+        lines += [
+            "<constraints>",
+            *(f"  <{key}>{value:.10g}</{key}>" for key, value in named.items()),
+            "</constraints>",
+        ]
+    lines += references
+    body = "".join(f"      {line}\n" for line in lines)
+    return f"    <{tag}{attributes}>\n{body}    </{tag}>\n"
+
+
+def _flag(name: str, label: str, description: str) -> str:
+    return _parameter("boolean", name, label, description, "false")
+
+
+_THANKS = (
+    "Please cite Balakrishnan et al., VoxelMorph: A Learning Framework for Deformable Medical Image Registration, IEEE "
+    "Transactions on Medical Imaging 2019, doi:10.1109/TMI.2019.2897538. Research software, not for clinical use."
+)
+_REGISTER = (
+    "Warps a moving volume onto a fixed volume with a VoxelMorph neural network, or by optimising the pair itself "
+    "where no network fits. Gives the moved volume and transforms in both directions that apply to segmentations, "
+    "models and markups as well. Transforms that the volumes are placed under are ignored: harden them first."
+)
+_REGISTER_GROUPS = (
+    _Group(
+        "Inputs",
+        "The two volumes, and what travels with the moving one.",
+        before=[
+            _parameter(
+                "image",
+                "fixed",
+                "Fixed volume",
+                "Volume that stays where it is. The moved volume gets its position, voxel size and extent.",
+                channel="input",
+                attributes=' type="scalar"',
+            ),
+            _parameter(
+                "image",
+                "moving",
+                "Moving volume",
+                "Volume that is warped onto the fixed one. Size, voxel size and orientation may differ.",
+                channel="input",
+                attributes=' type="scalar"',
+            ),
+            _parameter(
+                "image",
+                "fixedMask",
+                "Fixed mask",
+                "Optional label map or segmentation drawn on the fixed volume. Only what lies inside any of its "
+                "labels is looked at, for example the brain without the skull. Its voxel grid may differ from that "
+                "of the volume.",
+                channel="input",
+                attributes=' type="label"',
+            ),
+            _parameter(
+                "image",
+                "movingMask",
+                "Moving mask",
+                "Optional label map or segmentation drawn on the moving volume. Only what lies inside any of its "
+                "labels is looked at; the whole moving volume is still warped. Its voxel grid may differ from that "
+                "of the volume.",
+                channel="input",
+                attributes=' type="label"',
+            ),
+            _parameter(
+                "image",
+                "movingLabels",
+                "Moving label map",
+                "Optional label map or segmentation drawn on the moving volume. It is warped with it and does not "
+                "influence the registration.",
+                channel="input",
+                attributes=' type="label"',
+            ),
+            _parameter(
+                "transform",
+                "initialTransform",
+                "Initial transform",
+                "Optional rough alignment: a transform that places the moving volume near the fixed one when it is "
+                "applied in Slicer (stored from the fixed to the moving volume, in millimetres). It becomes part of "
+                "the output transforms.",
+                channel="input",
+                attributes=' fileExtensions=".h5"',
+            ),
+        ],
+    ),
+    _Group(
+        "Model",
+        "The neural network, or the optimisation that needs none.",
+        before=[
+            _parameter(
+                "string",
+                "model",
+                "Model",
+                "Name from the model list, for example optimise or vxm-dense-brain-T1-mse, or a weights file of your "
+                "own. Empty takes the default model, which works without a network connection.",
+            ),
+            _parameter(
+                "directory",
+                "weightsDir",
+                "Weights folder",
+                "Folder with weights files that you already have. Files are recognised by their content, whatever "
+                "their names. Others are downloaded from their authors.",
+                channel="input",
+            ),
+        ],
+    ),
+    _Group("Stages", "What happens before and inside the deformable registration."),
+    _Group(
+        "Outputs",
+        "Choose at least one.",
+        before=[
+            _parameter(
+                "image",
+                "moved",
+                "Moved volume",
+                "The moving volume, warped and resampled once onto the voxel grid of the fixed volume.",
+                channel="output",
+                attributes=' type="scalar" reference="moving"',
+            )
+        ],
+        after=[
+            _parameter(
+                "image",
+                "movedLabels",
+                "Moved label map",
+                "The moving label map on the voxel grid of the fixed volume, with its original label values.",
+                channel="output",
+                attributes=' type="label" reference="movingLabels"',
+            ),
+            _parameter(
+                "transform",
+                "forward",
+                "Transform, moving to fixed",
+                "Places the moving volume, and segmentations, models and markups drawn on it, onto the fixed volume "
+                "when applied in Slicer; the moving volume is put under it. As a file it leads from points of the "
+                "fixed volume to points of the moving volume, in millimetres, which is what resampling programs "
+                "expect.",
+                channel="output",
+                attributes=' fileExtensions=".h5" reference="moving"',
+                references=[
+                    '<reference role="spatialRegistrationMoving" parameter="moving"/>',
+                    '<reference role="spatialRegistrationFixed" parameter="fixed"/>',
+                ],
+            ),
+            _parameter(
+                "transform",
+                "inverse",
+                "Transform, fixed to moving",
+                "The opposite direction: places the fixed volume, and what was drawn on it, onto the moving volume "
+                "when applied in Slicer. As a file it leads from points of the moving volume to points of the fixed "
+                "volume, in millimetres.",
+                channel="output",
+                attributes=' fileExtensions=".h5"',
+                references=[
+                    '<reference role="spatialRegistrationMoving" parameter="fixed"/>',
+                    '<reference role="spatialRegistrationFixed" parameter="moving"/>',
+                ],
+            ),
+            _parameter(
+                "file",
+                "report",
+                "Report",
+                "Web page with pictures before and after, measures of similarity and of the deformation, and all "
+                "settings.",
+                channel="output",
+                attributes=' fileExtensions=".html"',
+            ),
+        ],
+    ),
+    _Group(
+        "Advanced",
+        "Computation and information.",
+        after=[
+            _flag(
+                "allowFallback",
+                "Fall back when memory is short",
+                "Where the memory does not suffice, register at half the resolution, then on the processor; the "
+                "result says so.",
+            ),
+            _flag(
+                "listModels", "List the models", "Print the names and descriptions of all models into the log and stop."
+            ),
+            _flag("listDevices", "List the devices", "Print the devices of this computer into the log and stop."),
+        ],
+        advanced=True,
+        takes_the_rest=True,
+    ),
+)
+_TRAIN = (
+    "Trains a registration network on your own images, with or without label maps. The trained model registers in the "
+    "VoxelMorph module and with the command VoxelMorphRegister. A training takes minutes to days and keeps its "
+    "checkpoints in the output folder; Resume goes on with it."
+)
+_RECIPE = [
+    _parameter(
+        "string-enumeration",
+        "recipe",
+        "Recipe",
+        "What is trained; List the recipes says what each one does. Options that you leave as they are get the "
+        "defaults of the recipe, which may differ from those shown here.",
+        DEFAULT_RECIPE,
+        tuple(RECIPES),
+    ),
+    _parameter(
+        "file",
+        "config",
+        "Configuration",
+        "Optional JSON file with all options, as Print the configuration writes it. Options that you change here come "
+        "first.",
+        channel="input",
+        attributes=' fileExtensions=".json"',
+    ),
+    _flag("resume", "Resume", "Go on with the training in the output folder."),
+    _parameter(
+        "string-enumeration",
+        "formDefaults",
+        "Defaults of this form",
+        "Recipe whose defaults this form shows; options that have them count as not chosen.",
+        DEFAULT_RECIPE,
+        tuple(RECIPES),
+        attributes=' hidden="true"',
+    ),
+]
+_MODEL = [
+    _parameter(
+        "file",
+        "model",
+        "Model",
+        "Optional file for the trained model, which the command VoxelMorphRegister and the module take.",
+        channel="output",
+        attributes=' fileExtensions=".safetensors"',
+    ),
+    _flag("addToModels", "Add to the model list", "Offer the trained model in the list of the module."),
+    _flag("replaceModel", "Replace the model", "An own model of the same id gives way to the new one."),
+    _parameter("string", "modelId", "Id of the model", "Empty takes the name of the model's file."),
+    _parameter("string", "modelTitle", "Title of the model", "What a person chooses from the model list."),
+    _parameter(
+        "string",
+        "modelDescription",
+        "Description of the model",
+        "One line on what the model is good for and what it needs.",
+    ),
+    _parameter("string", "modelAnatomy", "Anatomy", "What the images show, for example hippocampus."),
+    _parameter("string", "modelModality", "Modality", "Of the images, for example MR T1."),
+    _parameter("string", "modelLicence", "Licence of the model", "Of the trained weights."),
+]
+_INFORMATION = [
+    _flag("dryRun", "Only plan", "Print the plan, the memory that it needs and the time of one step, and stop."),
+    _flag("listRecipes", "List the recipes", "Print what each recipe trains, and stop."),
+    _flag("printConfig", "Print the configuration", "Print all options as JSON, and stop."),
+    _parameter(
+        "file",
+        "export",
+        "Checkpoint to export",
+        "Checkpoint of an earlier training, to make a model of it instead of training.",
+        channel="input",
+        attributes=' fileExtensions=".pt"',
+    ),
+]
+_TRAIN_GROUPS = (
+    _Group("Recipe", "What is trained.", before=_RECIPE),
+    _Group(
+        "Data",
+        "Lists are a text file (one path a line), a CSV file, a folder, a pattern such as scans/*.nii.gz or a BIDS "
+        "folder.",
+    ),
+    _Group("Training space", "Where and how the network sees the images."),
+    _Group("Network", "The U-net and the deformation that it predicts.", advanced=True),
+    _Group("Losses", "What the network is trained for."),
+    _Group("Optimisation", "How long and how fast."),
+    _Group("Output", "What is written while the training runs.", after=_MODEL),
+    _Group("Computation", "Device, precision and loading of images.", advanced=True),
+    _Group(
+        "Options of single recipes",
+        "The name of the recipe stands before what the option does; others do not look at it.",
+        takes_the_rest=True,
+    ),
+    _Group("Information", "Instead of training.", before=_INFORMATION),
+)
+
+
+if __name__ == "__main__":
+    for path, text in written_forms().items():
+        path.write_text(text, encoding="utf-8")
