@@ -1,4 +1,4 @@
-"""A checkpoint to a model: a safetensors file that says what it is, and its entry in the user's model list."""
+"""Export of a checkpoint as a model: a safetensors file that describes itself, and its entry for the list of models."""
 
 from __future__ import annotations
 

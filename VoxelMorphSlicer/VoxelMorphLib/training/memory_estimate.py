@@ -16,7 +16,7 @@ from .recipes import make_task
 from .task import Task
 from .tasks.atlas_segmentation import count_atlas_labels
 
-#: Adam keeps two numbers for each weight, beside the weight and its gradient.
+#: The weight, its gradient, and the two numbers that Adam keeps for each weight.
 _BYTES_PER_PARAMETER = 4 * 4
 #: Share of these tensors that gradients and scratch space add at the peak (0.11 to 0.20 measured, without workspaces).
 _BACKWARD = 0.25

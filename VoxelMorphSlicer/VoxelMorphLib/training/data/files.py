@@ -224,7 +224,7 @@ def _entities(file: Path) -> dict[str, str]:
 
 
 def _belongs(labels: dict[str, str], image: dict[str, str]) -> bool:
-    """Every entity is one of the image's; a `space` that the image lacks means another grid and place."""
+    """Whether every entity is one of the image's; a `space` that the image does not have means another grid."""
     return all(image.get(key) == value for key, value in labels.items() if key not in DERIVED)
 
 

@@ -53,7 +53,7 @@ def read_pairs(config: TrainingConfig, cases: Sequence[Case]) -> tuple[tuple[Cas
         return ()
     found = {case.image: case for case in cases}
     pairs = list_pairs(config.pair_list, "pair_list", config.image_prefix, config.image_suffix)
-    if not config.attributes:  # whoever is not in their table has been left out
+    if not config.attributes:  # images that their table does not name have been left out
         unknown = [image for pair in pairs for image in pair if image not in found]
         if unknown:
             raise ConfigError(f"pair_list names {unknown[0]}, which image_list does not. Add it, or drop image_list.")
@@ -244,7 +244,7 @@ def _labels_of(images: Sequence[Path], config: TrainingConfig) -> Sequence[Path 
 
 
 def _cases_of_pairs(config: TrainingConfig) -> tuple[list[Path], list[Path | None]]:
-    """Each image of the pair list once, with the label map that stands in its place of the label list."""
+    """Each image of the pair list once, with the label map at its place in the label list."""
     pairs = list_pairs(config.pair_list, "pair_list", config.image_prefix, config.image_suffix)
     images = [image for pair in pairs for image in pair]
     if config.label_list:
@@ -269,7 +269,7 @@ def _own_labels(image: Path) -> Path | None:
 
 
 def _all_or_none(labels: list[Path | None], images: Sequence[Path], config: TrainingConfig) -> list[Path | None]:
-    """Label maps that were found beside the images serve only when no image lacks one."""
+    """Label maps that were found beside the images are used only where every image has one."""
     missing = [image for image, label in zip(images, labels) if label is None]
     if not missing or len(missing) == len(images):
         return labels

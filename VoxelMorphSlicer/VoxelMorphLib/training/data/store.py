@@ -24,12 +24,12 @@ from .space import Prepared, TrainingSpace
 FORMAT = 1
 #: Below the output folder.
 FOLDER = ".prepared"
-#: From an image (C, *shape) and labels (1, *shape) what a recipe needs beside them, by name.
+#: Computes from an image (C, *shape) and labels (1, *shape) what a recipe needs besides, by name.
 Derive = Callable[[Tensor, Optional[Tensor]], "dict[str, Tensor]"]
 
 
 class CaseStore:
-    """Prepared cases by name, in memory, on the disk, or made anew each time.
+    """Prepared cases by name, in memory, on the disk, or prepared again each time.
 
     Args:
         config: says where; with its options what a recipe derives may change.

@@ -22,7 +22,7 @@ _NO_CURVES = ("epoch", "step")
 
 
 def make_monitors(config: TrainingConfig, shape: tuple[int, ...], skipped: Mapping[str, str]) -> list[Monitor]:
-    """The table of curves, and what the installed packages allow beside it.
+    """The table of curves, and what the installed packages allow in addition.
 
     Args:
         config: of the training.

@@ -39,7 +39,7 @@ class Monitor:
 
 
 class Curves(Monitor):
-    """Writes the table anew after every epoch; a resumed training drops the rows that it will compute again.
+    """Rewrites the table after every epoch; a resumed training drops the rows that it will compute again.
 
     Args:
         path: of the table.

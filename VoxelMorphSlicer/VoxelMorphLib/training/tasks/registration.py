@@ -23,7 +23,7 @@ Terms = dict[str, tuple[float, Callable[[], Tensor]]]
 ImageTerm = Callable[[Tensor, Tensor], Tensor]
 #: Of a field (B, N, *shape).
 FieldTerm = Callable[[Tensor], Tensor]
-#: Streams of random numbers beside those of the data.
+#: Streams of random numbers in addition to those of the data.
 HYPERPARAMETER, LABELS, POINTS = range(AUGMENT + 1, AUGMENT + 4)
 
 
@@ -166,5 +166,5 @@ def check_labels(config: TrainingConfig, info: DatasetInfo) -> None:
 
 
 def sample_generators(seed: int, batch: Batch, stream: int) -> list[torch.Generator]:
-    """One generator on the CPU for every sample of a batch; it follows from seed, sample number and stream alone."""
+    """One generator on the CPU for every sample of a batch; it depends on seed, sample number and stream alone."""
     return [torch.Generator().manual_seed(torch_seed(seed, number, stream)) for number in batch.numbers]

@@ -43,7 +43,7 @@ class SurfacesTask(RegistrationTask):
         return {**super().arguments(), "use_probs": self.config.use_probs}
 
     def derive(self, image: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
-        """Of a case, for L labels; a label that it lacks has distances, points and presence 0.
+        """Surfaces of a case with L labels; distances, points and presence of a missing label are 0.
 
         Returns:
             "distance": (L, *own) signed distances in image voxels, float16 to save memory; "points":
