@@ -35,7 +35,7 @@ def available_devices() -> list[Device]:
         for index in range(torch.cuda.device_count()):
             free, _total = torch.cuda.mem_get_info(index)
             devices.append(Device(f"cuda:{index}", torch.cuda.get_device_name(index), free))
-        devices.sort(key=lambda device: -device.free_bytes)
+        devices.sort(key=lambda device: -(device.free_bytes or 0))
     if torch.backends.mps.is_available():
         devices.append(Device("mps", "Apple GPU"))
     return [*devices, Device("cpu", f"processor, {torch.get_num_threads()} threads")]

@@ -133,6 +133,7 @@ def _sum_by_doubling(image: Tensor, axis: int, reach: tuple[int, int]) -> Tensor
             total = piece if total is None else total + piece
             start += length
         if start == extent:
+            assert total is not None
             return total
         steps = run.shape[axis] - length
         run = run.narrow(axis, 0, steps) + run.narrow(axis, length, steps)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
@@ -20,11 +24,11 @@ def as_double(tensor: Tensor) -> Tensor:
     return tensor.to("cpu", torch.float64) if tensor.device.type == "mps" else tensor.double()
 
 
-def in_float32(function: Callable) -> Callable:
+def in_float32(function: Callable[P, T]) -> Callable[P, T]:
     """Run `function` outside autocast, with its tensor arguments widened by `at_least_float32`."""
 
     @wraps(function)
-    def run(*args, **kwargs):
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
         tensors = [value for value in (*args, *kwargs.values()) if torch.is_tensor(value)]
         with _outside_autocast(tensors[0].device.type if tensors else "cpu"):
             return function(*map(_widen, args), **{name: _widen(value) for name, value in kwargs.items()})
@@ -32,7 +36,7 @@ def in_float32(function: Callable) -> Callable:
     return run
 
 
-def _widen(value):
+def _widen(value: Any) -> Any:
     return at_least_float32(value) if torch.is_tensor(value) else value
 
 

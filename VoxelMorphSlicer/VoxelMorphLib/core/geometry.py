@@ -69,7 +69,11 @@ class Geometry:
 
     @classmethod
     def from_parts(
-        cls, shape: Sequence[int], spacing: Sequence[float], direction: np.ndarray, origin: Sequence[float]
+        cls,
+        shape: Sequence[int] | np.ndarray,
+        spacing: Sequence[float] | np.ndarray,
+        direction: np.ndarray,
+        origin: Sequence[float] | np.ndarray,
     ) -> Geometry:
         """Build from spacing (mm), direction cosines (3, 3, columns are axes) and origin (RAS mm)."""
         affine = np.eye(4)
@@ -153,7 +157,7 @@ class Geometry:
         affine[:3, 3] = self.voxel_to_world(np.asarray(voxels, float))
         return Geometry(tuple(shape), affine)
 
-    def with_spacing(self, spacing: Sequence[float] | float) -> Geometry:
+    def with_spacing(self, spacing: Sequence[float] | np.ndarray | float) -> Geometry:
         """The same field of view, axes and centre with other voxel sizes (mm); extents are rounded up."""
         new = np.broadcast_to(np.asarray(spacing, float), (3,))
         shape = np.maximum(np.ceil(np.array(self.shape) * self.spacing / new - 1e-6), 1).astype(int)

@@ -72,12 +72,12 @@ def resample_mapped(
     """
     order = _order(image, interpolation)
     if background is None:
-        background = 0 if isinstance(image, LabelMap) else image.array.min()
+        outside = 0 if isinstance(image, LabelMap) else image.array.min()
     else:
-        background = _as_type(np.float64(background), image.array.dtype)
+        outside = _as_type(float(background), image.array.dtype).item()
     if matrix is not None:
         between = image.geometry.world_to_voxel_affine @ matrix @ geometry.affine
-        same = copy_if_aligned(image.array, between, geometry.shape, background)
+        same = copy_if_aligned(image.array, between, geometry.shape, outside)
         if same is not None:
             return type(image)(same, geometry, image.name)
     source = _spline_coefficients(image.array, order)
@@ -85,7 +85,7 @@ def resample_mapped(
 
     def fill(slab: slice) -> None:
         voxels = image.geometry.world_to_voxel(map_slab(slab))
-        moved[slab] = _sample(source, voxels, order, background, moved.dtype)
+        moved[slab] = _sample(source, voxels, order, outside, moved.dtype)
 
     each_slab(geometry, fill)
     return type(image)(moved, geometry, image.name)
@@ -163,11 +163,11 @@ def _sample(source: np.ndarray, voxels: np.ndarray, order: int, background: floa
 
 def _as_type(values: np.ndarray | float, dtype: np.dtype) -> np.ndarray:
     """Values as a voxel type; where they become integers they are rounded and clipped to the range."""
-    values = np.asarray(values)
-    if dtype.kind in "iu" and values.dtype.kind == "f":
+    array = np.asarray(values)
+    if dtype.kind in "iu" and array.dtype.kind == "f":
         limits = np.iinfo(dtype)
-        values = np.clip(np.rint(values), limits.min, limits.max)
-    return values.astype(dtype, copy=False)
+        array = np.clip(np.rint(array), limits.min, limits.max)
+    return array.astype(dtype, copy=False)
 
 
 def _distance_vox(error: np.ndarray, shape: Sequence[int]) -> float:

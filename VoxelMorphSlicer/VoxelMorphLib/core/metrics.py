@@ -174,7 +174,7 @@ def mutual_information(
     Raises:
         GeometryError: the shapes differ or the mask has no voxel.
     """
-    joint, _, _ = np.histogram2d(*_pair(first, second, mask), bins=bins)
+    joint, _, _ = np.histogram2d(*_pair(first, second, mask), bins)
     separate = _entropy(joint.sum(0)) + _entropy(joint.sum(1))
     together = _entropy(joint)
     if normalised:
@@ -206,9 +206,10 @@ def _distances(values: np.ndarray) -> Distances:
     return Distances(float(values.mean()), float(median), float(percentile95), float(values.max()))
 
 
-def _pair(first: np.ndarray, second: np.ndarray, mask: np.ndarray | None) -> list[np.ndarray]:
+def _pair(first: np.ndarray, second: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     _check_same_shape(first, second)
-    return [_inside(np.asarray(image, dtype=np.float64), mask).ravel() for image in (first, second)]
+    a, b = (_inside(np.asarray(image, dtype=np.float64), mask).ravel() for image in (first, second))
+    return a, b
 
 
 def _inside(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:

@@ -54,13 +54,12 @@ def warp(
     planes, extent = _planes(image, displacement), displacement.shape[2]
     if planes >= extent:
         return _warp_slab(image, displacement, 0, interpolation, padding, fill)
-    moved = None
-    for start in range(0, extent, planes):
+    first = _warp_slab(image, displacement[:, :, :planes], 0, interpolation, padding, fill)
+    moved = first.new_empty(*first.shape[:2], *displacement.shape[2:])
+    moved[:, :, :planes] = first
+    for start in range(planes, extent, planes):
         slab = displacement[:, :, start : start + planes]
-        sampled = _warp_slab(image, slab, start, interpolation, padding, fill)
-        if moved is None:
-            moved = sampled.new_empty(*sampled.shape[:2], *displacement.shape[2:])
-        moved[:, :, start : start + planes] = sampled
+        moved[:, :, start : start + planes] = _warp_slab(image, slab, start, interpolation, padding, fill)
     return moved
 
 
@@ -301,7 +300,7 @@ def _linear_by_gather(image: Tensor, coordinates: list[Tensor], padding: str) ->
         coordinates = [axis.clamp(0, n - 1) for axis, n in zip(coordinates, image.shape[2:])]
     lower = [axis.detach().floor() for axis in coordinates]
     fractions = [axis - below for axis, below in zip(coordinates, lower)]
-    result = 0.0
+    result = image.new_zeros(())
     for corner in product((0, 1), repeat=len(lower)):
         weights = [fraction if upper else 1 - fraction for fraction, upper in zip(fractions, corner)]
         values = _take(image, [below + upper for below, upper in zip(lower, corner)], padding)
@@ -312,9 +311,10 @@ def _linear_by_gather(image: Tensor, coordinates: list[Tensor], padding: str) ->
 def _take(image: Tensor, voxels: list[Tensor], padding: str) -> Tensor:
     """Values (B, C, *out) at whole-numbered coordinates; beyond the image its border, or zero for "zeros"."""
     shape = image.shape[2:]
-    index = 0
-    for axis, n in zip(voxels, shape):
-        index = index * n + axis.nan_to_num(0.0).clamp(0, n - 1).long()
+    inside = [axis.nan_to_num(0.0).clamp(0, n - 1).long() for axis, n in zip(voxels, shape)]
+    index = inside[0]
+    for axis, n in zip(inside[1:], shape[1:]):
+        index = index * n + axis
     values = image.flatten(2).gather(2, index.flatten(1).unsqueeze(1).expand(-1, image.shape[1], -1))
     values = values.reshape(*image.shape[:2], *voxels[0].shape[1:])
     return values.masked_fill(_outside(voxels, shape).unsqueeze(1), 0) if padding == "zeros" else values

@@ -6,6 +6,7 @@ import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import map_coordinates
@@ -14,6 +15,9 @@ from .errors import GeometryError
 from .geometry import Geometry
 from .image import Image
 from .image_resampling import copy_if_aligned, each_slab, resample_mapped, slab_points
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Residual of a numerical inverse, in voxels of its grid: sought, and worth a warning.
 INVERSE_PRECISION_VOX = 1e-3
@@ -201,7 +205,7 @@ class DisplacementField(Transform):
         """Number of voxels whose Jacobian determinant is not positive."""
         return int((self.jacobian_determinant().array <= 0).sum())
 
-    def _voxel_tensor(self):
+    def _voxel_tensor(self) -> Tensor:
         """(1, 3, I, J, K), float32, displacement in voxels; determinants are the same in voxels and in mm."""
         import torch
 
@@ -228,7 +232,8 @@ class CompositeTransform(Transform):
     def __post_init__(self) -> None:
         if not self.transforms:
             raise GeometryError("A composite transform needs at least one part, got none.")
-        object.__setattr__(self, "transforms", reduce(_append, self.transforms, ()))
+        nothing: tuple[Transform, ...] = ()
+        object.__setattr__(self, "transforms", reduce(_append, self.transforms, nothing))
 
     def apply_to_points(self, points: np.ndarray) -> np.ndarray:
         return reduce(lambda moved, part: part.apply_to_points(moved), self.transforms, np.asarray(points, np.float64))

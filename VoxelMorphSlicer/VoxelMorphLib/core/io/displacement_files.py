@@ -90,6 +90,7 @@ def _read_nifti(path: Path) -> DisplacementField:
             f"{INTENT_VECTOR} (LPS). Export it as a displacement field."
         )
     vectors = _as_float(array)
+    assert nifti.geometry is not None
     return DisplacementField(swap_ras_lps(vectors) if nifti.intent == INTENT_VECTOR else vectors, nifti.geometry)
 
 

@@ -97,6 +97,7 @@ def _read(path: Path | str, keys: tuple[str, ...]) -> tuple[np.ndarray, Geometry
     if kind in NIFTI_EXTENSIONS:
         nifti = read_nifti(path)
         _check_volume(nifti.array.shape, path)
+        assert nifti.geometry is not None
         return nifti.array, nifti.geometry
     return _from_itk(read_itk(path), path)
 

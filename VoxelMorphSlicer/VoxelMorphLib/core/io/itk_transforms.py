@@ -61,7 +61,9 @@ def to_itk(transform: Transform) -> sitk.Transform:
     if isinstance(transform, DisplacementField):
         vectors = swap_ras_lps(transform.array.astype(np.float64))
         return sitk.DisplacementFieldTransform(itk_image(vectors, transform.geometry))  # takes the image over
-    matrix = LPS @ transform.matrix @ LPS
+    ras = transform.as_matrix()
+    assert ras is not None
+    matrix = LPS @ ras @ LPS
     return sitk.AffineTransform(matrix[:3, :3].ravel().tolist(), matrix[:3, 3].tolist())
 
 

@@ -7,6 +7,7 @@ inverse of our fixed -> moving. Format: FreeSurfer `transform.cpp` and `transfor
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def read_lta(path: Path | str) -> AffineTransform:
     """
     path = check_readable(path, GeometryError)
     text = re.sub(r"#.*", "", path.read_bytes().decode("latin-1"))
-    kind, count = _value(text, "type", path), _value(text, "nxforms", path)
+    kind, count = _number(text, "type", path), _number(text, "nxforms", path)
     if count != 1:
         raise GeometryError(f"{path} holds {count:g} transforms. Choose a file with a single one.")
     matrix = _matrix(text, path)
@@ -58,20 +59,23 @@ def write_lta(
     scratch.write_text(text, encoding="ascii")
 
 
-def _value(text: str, key: str, path: Path, count: int = 1):
+def _number(text: str, key: str, path: Path) -> float:
+    return float(_numbers(text, key, path, 1)[0])
+
+
+def _numbers(text: str, key: str, path: Path, count: int) -> np.ndarray:
     found = re.search(rf"(?m)^\s*{key}\s*=((?:\s+{NUMBER}){{{count}}})\s*$", text)
     try:
-        numbers = [float(number) for number in found.group(1).split()]
-    except (AttributeError, ValueError):
+        return np.array([float(number) for number in found[1].split()] if found else [], float).reshape(count)
+    except ValueError:
         raise GeometryError(f"{path} is not an LTA file: {key!r} is missing or no number. Export it again.") from None
-    return numbers[0] if count == 1 else np.array(numbers)
 
 
 def _matrix(text: str, path: Path) -> np.ndarray:
     found = re.search(rf"(?m)^\s*1\s+4\s+4\s*\n((?:\s*{NUMBER}){{16}})", text)
     try:
-        return np.array([float(number) for number in found.group(1).split()]).reshape(4, 4)
-    except (AttributeError, ValueError):
+        return np.array([float(number) for number in found[1].split()] if found else [], float).reshape(4, 4)
+    except ValueError:
         raise GeometryError(f"{path} is damaged: it has no 4x4 matrix of numbers. Export it again.") from None
 
 
@@ -83,8 +87,8 @@ def _volume(text: str, which: str, path: Path) -> Geometry:
             f"{path} maps voxels but its {which} volume info is missing or not valid. "
             "Write it again as RAS to RAS, e.g. with `lta_convert`."
         )
-    shape, spacing, centre = (_value(block, key, path, 3) for key in ("volume", "voxelsize", "cras"))
-    direction = np.column_stack([_value(block, key, path, 3) for key in ("xras", "yras", "zras")])
+    shape, spacing, centre = (_numbers(block, key, path, 3) for key in ("volume", "voxelsize", "cras"))
+    direction = np.column_stack([_numbers(block, key, path, 3) for key in ("xras", "yras", "zras")])
     return Geometry.from_parts(shape, spacing, direction, centre - direction @ (spacing * shape / 2))
 
 
@@ -92,7 +96,7 @@ def _volume_text(geometry: Geometry | None) -> str:
     if geometry is None:
         return "valid = 0\n"
     centre = geometry.voxel_to_world(np.array(geometry.shape) / 2)
-    rows = [("volume", geometry.shape), ("voxelsize", geometry.spacing)]
+    rows: list[tuple[str, Iterable[float]]] = [("volume", geometry.shape), ("voxelsize", geometry.spacing)]
     rows += [*zip(("xras", "yras", "zras"), geometry.direction.T), ("cras", centre)]
     text = "".join(f"{key} = {' '.join(f'{value:.15g}' for value in values)}\n" for key, values in rows)
     return f"valid = 1\nfilename = unknown\n{text}"

@@ -9,6 +9,7 @@ import gzip
 import struct
 import zlib
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def write_mgh(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
     nibabel.MGHImage(array, affine).to_filename(str(path))
 
 
-def _nibabel(path: Path):
+def _nibabel(path: Path) -> ModuleType:
     try:
         import nibabel
     except ImportError as cause:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import gzip
 import zlib
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -90,7 +90,7 @@ def read_nifti(path: Path | str) -> NiftiFile:
     return NiftiFile(array, int(header["intent_code"]), in_mm, read_geometry(path) if len(shape) >= 3 else None)
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path) -> BufferedIOBase:
     with path.open("rb") as stream:
         is_compressed = stream.read(2) == b"\x1f\x8b"
     return gzip.open(path) if is_compressed else path.open("rb")
@@ -98,8 +98,8 @@ def _open(path: Path) -> BinaryIO:
 
 def _parse(raw: bytes, path: Path) -> np.void:
     if len(raw) == HEADER.itemsize:
-        for order in "<>":
-            header = np.frombuffer(raw, HEADER.newbyteorder(order))[0]
+        for layout in (HEADER.newbyteorder("<"), HEADER.newbyteorder(">")):
+            header = np.frombuffer(raw, layout)[0]
             if header["sizeof_hdr"] == HEADER.itemsize and header["magic"] == b"n+1":
                 return header
             if header["sizeof_hdr"] == 540:
@@ -130,7 +130,7 @@ def _check_position(header: np.void, shape: tuple[int, ...], path: Path) -> None
             Geometry(shape[:3], np.vstack([header["srow"].astype(float), (0, 0, 0, 1)]))
 
 
-def _voxels(stream: BinaryIO, header: np.void, shape: tuple[int, ...], path: Path) -> np.ndarray:
+def _voxels(stream: BufferedIOBase, header: np.void, shape: tuple[int, ...], path: Path) -> np.ndarray:
     code, offset = int(header["datatype"]), float(header["vox_offset"])
     if code not in SCALARS:
         raise ImageError(
@@ -150,7 +150,7 @@ def _voxels(stream: BinaryIO, header: np.void, shape: tuple[int, ...], path: Pat
     return _scaled(np.frombuffer(found, stored, offset=skipped).reshape(shape, order="F"), header)
 
 
-def _read_at_most(stream: BinaryIO, count: int) -> bytearray:
+def _read_at_most(stream: BufferedIOBase, count: int) -> bytearray:
     """Read in blocks, so that memory grows with the file and not with what its header claims."""
     found = bytearray()
     while len(found) < count:

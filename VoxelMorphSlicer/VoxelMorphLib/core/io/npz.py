@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,5 +80,6 @@ def _squeezed(array: np.ndarray) -> np.ndarray:
 
 def write_npz(path: Path, array: np.ndarray, affine: np.ndarray, key: str) -> None:
     """Store an array and its place."""
+    content: dict[str, Any] = {key: array, "affine": affine}
     with path.open("wb") as stream:
-        np.savez_compressed(stream, **{key: array, "affine": affine})
+        np.savez_compressed(stream, **content)

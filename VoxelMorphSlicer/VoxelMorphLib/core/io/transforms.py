@@ -74,9 +74,9 @@ def write_transform(
     with replacing(path, _expected_bytes(transform)) as scratch:
         if kind in ITK_EXTENSIONS:
             write_itk_transform(transform, scratch, path)
-        elif kind == ".lta":
+        elif isinstance(transform, AffineTransform):
             write_lta(transform, scratch, fixed, moving)
-        else:
+        elif isinstance(transform, DisplacementField):
             write_displacement(transform, scratch, path)
     return path
 

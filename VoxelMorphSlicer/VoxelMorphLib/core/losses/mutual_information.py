@@ -77,8 +77,8 @@ def mutual_information_loss(
     check_same_shape(fixed, moved)
     check_choice("reduction", reduction, ("mean", "item"))
     weights = None if mask is None else _as_pairs(mask.to(fixed.dtype).expand_as(fixed))
-    sums = _soft_histograms(_as_pairs(fixed), _as_pairs(moved), weights, options)
-    items = -_information(*sums, options.normalised).view(fixed.shape[:2]).mean(1)
+    histograms = _soft_histograms(_as_pairs(fixed), _as_pairs(moved), weights, options)
+    items = -_information(*histograms, options.normalised).view(fixed.shape[:2]).mean(1)
     return items if reduction == "item" else items.mean()
 
 
@@ -102,21 +102,24 @@ def _shares(histogram: Tensor) -> Tensor:
     return histogram / (histogram.sum(1, keepdim=True) + EPSILON)
 
 
-def _soft_histograms(fixed: Tensor, moved: Tensor, weights: Tensor | None, options: MutualInformation) -> list[Tensor]:
+def _soft_histograms(
+    fixed: Tensor, moved: Tensor, weights: Tensor | None, options: MutualInformation
+) -> tuple[Tensor, Tensor, Tensor]:
     """Joint (P, n, n), fixed (P, n) and moved (P, n) histograms of (P, voxels) images, summed chunk by chunk.
 
     The backward pass computes the memberships of a chunk again instead of keeping those of all.
     """
     fixed, fixed_bins = _bins(fixed, options)
     moved, moved_bins = _bins(moved, options)
-    sums = None
+    sums: list[Tensor] = []
     for start in range(0, fixed.shape[1], CHUNK):
         chunk = slice(start, start + CHUNK)
         part = None if weights is None else weights[:, chunk]
         arguments = fixed[:, chunk], moved[:, chunk], part, *fixed_bins, *moved_bins
         terms = checkpoint(_chunk_histograms, *arguments, use_reentrant=False, preserve_rng_state=False)
-        sums = terms if sums is None else [total + term for total, term in zip(sums, terms)]
-    return sums
+        sums = [total + term for total, term in zip(sums, terms)] if sums else terms
+    joint, of_fixed, of_moved = sums
+    return joint, of_fixed, of_moved
 
 
 def _bins(image: Tensor, options: MutualInformation) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -133,7 +136,15 @@ def _bins(image: Tensor, options: MutualInformation) -> tuple[Tensor, tuple[Tens
     return clipped, (low + (high - low) * steps, alpha[..., None])
 
 
-def _chunk_histograms(fixed, moved, weights, fixed_centres, fixed_alpha, moved_centres, moved_alpha):
+def _chunk_histograms(
+    fixed: Tensor,
+    moved: Tensor,
+    weights: Tensor | None,
+    fixed_centres: Tensor,
+    fixed_alpha: Tensor,
+    moved_centres: Tensor,
+    moved_alpha: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
     in_fixed = _memberships(fixed, fixed_centres, fixed_alpha)
     in_moved = _memberships(moved, moved_centres, moved_alpha)
     weighted_moved = in_moved if weights is None else in_moved * weights[:, None]

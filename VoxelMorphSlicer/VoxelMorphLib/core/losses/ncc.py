@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,7 +55,7 @@ def ncc_map(
     check_same_shape(fixed, moved)
     extents = box_window(window, fixed.ndim - 2)
     if mask is None:
-        per_voxel = 1 / (math.prod(extents) * fixed.shape[1])
+        per_voxel: Tensor | float = 1 / (math.prod(extents) * fixed.shape[1])
     else:
         inside = (mask > 0).to(fixed.dtype)
         per_voxel = (box_sum(inside, extents) * fixed.shape[1]).clamp_(min=1).reciprocal_()
@@ -97,8 +98,16 @@ class _LocalCorrelation(torch.autograd.Function):
     """The map with its gradient written out: 5 box sums forward, 3 backward, and few maps kept in between."""
 
     @staticmethod
-    def forward(ctx, fixed, moved, per_voxel, extents, eps, form):
-        def moment(values):
+    def forward(
+        ctx: Any,
+        fixed: Tensor,
+        moved: Tensor,
+        per_voxel: Tensor | float,
+        extents: tuple[int, ...],
+        eps: float,
+        form: str,
+    ) -> Tensor:
+        def moment(values: Tensor) -> Tensor:
             return box_sum(values.sum(1, keepdim=True) if values.shape[1] > 1 else values, extents)
 
         fixed_sum, moved_sum = moment(fixed), moment(moved)
@@ -110,18 +119,18 @@ class _LocalCorrelation(torch.autograd.Function):
         moved_variance = moved_squares.addcmul_(moved_sum, moved_mean, value=-1)
         similarity, by_cross, by_fixed, by_moved = _correlate(form, eps, cross, fixed_variance, moved_variance, floors)
         ctx.extents = extents
-        by_fixed, by_moved = (s if needed else None for s, needed in zip((by_fixed, by_moved), ctx.needs_input_grad))
-        ctx.save_for_backward(fixed, moved, fixed_mean, moved_mean, by_cross, by_fixed, by_moved)
+        slopes = [s if needed else None for s, needed in zip((by_fixed, by_moved), ctx.needs_input_grad)]
+        ctx.save_for_backward(fixed, moved, fixed_mean, moved_mean, by_cross, *slopes)
         return similarity
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         fixed, moved, fixed_mean, moved_mean, by_cross, by_fixed, by_moved = ctx.saved_tensors
         by_cross = by_cross * gradient
         shared = box_sum(by_cross, ctx.extents, adjoint=True)
 
-        def image_gradient(own, own_mean, by_own, other, other_mean):
+        def image_gradient(own: Tensor, own_mean: Tensor, by_own: Tensor, other: Tensor, other_mean: Tensor) -> Tensor:
             by_own = by_own * gradient
             pull = (by_cross * other_mean).addcmul_(by_own, own_mean, value=2)
             result = other * shared - box_sum(pull, ctx.extents, adjoint=True)
@@ -132,7 +141,9 @@ class _LocalCorrelation(torch.autograd.Function):
         return to_fixed, to_moved, None, None, None, None
 
 
-def _correlate(form: str, eps: float, cross: Tensor, fixed: Tensor, moved: Tensor, floors: list[Tensor]):
+def _correlate(
+    form: str, eps: float, cross: Tensor, fixed: Tensor, moved: Tensor, floors: list[Tensor]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Similarity and its slopes by covariance and variances, which are changed in place.
 
     A window whose variance is below the bound (eps; 0 in the forms legacy and absolute) or below `floors`, its own
@@ -151,27 +162,27 @@ def _correlate(form: str, eps: float, cross: Tensor, fixed: Tensor, moved: Tenso
     return similarity, by_cross, by_fixed.masked_fill_(fixed_flat, 0), by_moved.masked_fill_(moved_flat, 0)
 
 
-def _squared(cross: Tensor, fixed: Tensor, moved: Tensor, eps: float) -> tuple[Tensor, ...]:
+def _squared(cross: Tensor, fixed: Tensor, moved: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     ratio = (cross / fixed).div_(moved)
     similarity = cross * ratio
     return similarity, ratio.mul_(2), (similarity / fixed).neg_(), (similarity / moved).neg_()
 
 
-def _signed(cross: Tensor, fixed: Tensor, moved: Tensor, eps: float) -> tuple[Tensor, ...]:
+def _signed(cross: Tensor, fixed: Tensor, moved: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     slope = (fixed * moved).add_(eps).rsqrt_()
     similarity = cross * slope
     common = (similarity * slope).mul_(slope).mul_(-0.5)
     return similarity, slope, common * moved, common * fixed
 
 
-def _legacy(cross: Tensor, fixed: Tensor, moved: Tensor, eps: float) -> tuple[Tensor, ...]:
+def _legacy(cross: Tensor, fixed: Tensor, moved: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     slope = (fixed * moved).add_(eps).reciprocal_().mul_(cross)
     similarity = cross * slope
     common = (slope * slope).neg_()
     return similarity, slope.mul_(2), common * moved, common * fixed
 
 
-def _absolute(cross: Tensor, fixed: Tensor, moved: Tensor, eps: float) -> tuple[Tensor, ...]:
+def _absolute(cross: Tensor, fixed: Tensor, moved: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     fixed, moved = fixed.add_(eps), moved.add_(eps)
     ratio = (cross.abs() + eps).div_(fixed).div_(moved)
     similarity = (cross.abs() + eps).mul_(ratio)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -144,7 +145,7 @@ class _DifferencePenalty(torch.autograd.Function):
     """(B,) mean over axes and differences; the gradient is written out, which takes a third of the time."""
 
     @staticmethod
-    def forward(ctx, field, penalty, voxel_weights):
+    def forward(ctx: Any, field: Tensor, penalty: str, voxel_weights: Tensor | None) -> Tensor:
         ctx.penalty = penalty
         ctx.save_for_backward(field, voxel_weights)
         total = field.new_zeros(len(field))
@@ -156,7 +157,7 @@ class _DifferencePenalty(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         field, voxel_weights = ctx.saved_tensors
         result = torch.zeros_like(field)
         share = gradient.view(-1, *(1,) * (field.ndim - 1)) * (len(field) / (field.ndim - 2))
