@@ -151,11 +151,8 @@ class VxmAffineFeatureDetector(nn.Module):
         both = [
             from_first_voxel(matrix, padded).to(device, torch.float32) for matrix in (centred, invert_affine(centred))
         ]
-        return FieldPair(
-            None,
-            *[affine_to_displacement(matrix, shape, shift_center=False) for matrix in both],
-            matrix=both[0],
-        )
+        displacement, inverse = (affine_to_displacement(matrix, shape, shift_center=False) for matrix in both)
+        return FieldPair(None, displacement, inverse, both[0])
 
     def detect(self, image: Tensor) -> Tensor:
         """Feature maps (B, num_feat, *own), float32, of an image (B, num_chan, *shape) of fitting extents."""
@@ -261,7 +258,7 @@ def align_features(
     weights = torch.ones_like(centres[0][..., :1])
     if weighted:
         weights = _share(moving).to(extents) * _share(fixed).to(extents)
-    matrix = _symmetric_fit(*centres, weights)
+    matrix = _symmetric_fit(centres[0], centres[1], weights)
     if rigid:
         ndims = len(shape)
         parameters = affine_to_parameters(matrix)[..., : ndims * (ndims + 1) // 2]

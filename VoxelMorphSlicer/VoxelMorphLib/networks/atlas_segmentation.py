@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from ..core.errors import ConfigError, GeometryError
 from ..core.options import check_range
-from .convolution import NEGATIVE_SLOPE, activate, convolution, convolve
+from .convolution import NEGATIVE_SLOPE, Convolution, activate, convolution, convolve
 from .dense import VxmDense
 from .fields import FieldPair, RegistrationOutput, via_template
 from .padding import crop
@@ -72,6 +72,8 @@ class ProbAtlasSegmentation(VxmDense):
 
     Source: Dalca et al., MICCAI 2019, arXiv:1904.11319.
     """
+
+    atlas: Tensor | None
 
     def __init__(
         self,
@@ -171,7 +173,7 @@ class ProbAtlasSegmentation(VxmDense):
             features = _block(features, module)
         return features
 
-    def _statistic(self, features: Tensor, head: nn.Module, known: Sequence[float] | None) -> Tensor:
+    def _statistic(self, features: Tensor, head: Convolution, known: Sequence[float] | None) -> Tensor:
         """(B, labels): the largest response in the image, added to the known value."""
         response = convolve(features, head.weight, head.bias, padding=0).flatten(2).amax(dim=2)
         return response if known is None else self.stat_weight * response + response.new_tensor(known)
@@ -196,14 +198,14 @@ def _log_probability(atlas: Tensor) -> Tensor:
     return atlas.clamp(_SMALLEST, 1.0).log()
 
 
-def _block(image: Tensor, module: nn.Module) -> Tensor:
+def _block(image: Tensor, module: Convolution) -> Tensor:
     return activate(convolve(image, module.weight, module.bias))
 
 
-def _weak_convolution(ndims: int, labels: int) -> nn.Module:
+def _weak_convolution(ndims: int, labels: int) -> Convolution:
     module = convolution(ndims, labels, labels)
-    nn.init.normal_(module.weight, std=1e-5)
-    nn.init.normal_(module.bias, std=1e-5)
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=1e-5)
     return module
 
 

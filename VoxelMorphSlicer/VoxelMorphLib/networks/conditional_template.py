@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ..core.errors import ConfigError, GeometryError
 from ..core.options import check_range
-from .convolution import convolve, upsample
+from .convolution import Convolution, convolve, upsample
 from .dense import VxmDense
 from .fields import FieldPair, via_template
 from .padding import pad_same
@@ -40,6 +40,8 @@ class ConditionalTemplateCreation(VxmDense):
 
     Source: Dalca et al., NeurIPS 2019, arXiv:1908.02738.
     """
+
+    base: Tensor
 
     def __init__(
         self,
@@ -148,7 +150,8 @@ class TemplateGenerator(nn.Module):
             raise ConfigError(f"A generator of {levels} levels cannot make the shape {tuple(shape)}; use fewer levels.")
         self.coarse = (features, *(n // 2**upsamplings for n in shape))
         ndims = len(shape)
-        self.dense = _glorot(nn.Linear(attributes, prod(self.coarse)))
+        self.dense = nn.Linear(attributes, prod(self.coarse))
+        _glorot(self.dense)
         self.decoder = nn.ModuleList(
             nn.ModuleList(_convolution(ndims, features, features, kernel) for _ in range(_PER_LEVEL))
             for _ in range(upsamplings)
@@ -156,8 +159,8 @@ class TemplateGenerator(nn.Module):
         self.likelihood = _convolution(ndims, features, features, 1)
         self.extra = nn.ModuleList(_convolution(ndims, features, features, kernel) for _ in range(extra_convolutions))
         self.image = _convolution(ndims, features, out_channels, 3)
-        nn.init.normal_(self.image.weight, std=1e-7)
-        nn.init.normal_(self.image.bias, std=1e-7)
+        for parameter in self.image.parameters():
+            nn.init.normal_(parameter, std=1e-7)
 
     def forward(self, attributes: Tensor) -> Tensor:
         """(B, attributes) -> (B, out_channels, *shape).
@@ -178,17 +181,19 @@ class TemplateGenerator(nn.Module):
         return image
 
 
-def _convolution(ndims: int, in_channels: int, out_channels: int, kernel: int) -> nn.Module:
-    return _glorot(_CONVOLUTIONS[ndims - 1](in_channels, out_channels, kernel))
-
-
-def _glorot(layer: nn.Module) -> nn.Module:
-    nn.init.xavier_uniform_(layer.weight)
-    nn.init.zeros_(layer.bias)
+def _convolution(ndims: int, in_channels: int, out_channels: int, kernel: int) -> Convolution:
+    layer = _CONVOLUTIONS[ndims - 1](in_channels, out_channels, kernel)
+    _glorot(layer)
     return layer
 
 
-def _same(image: Tensor, convolution: nn.Module) -> Tensor:
+def _glorot(layer: Convolution | nn.Linear) -> None:
+    assert layer.bias is not None
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+
+
+def _same(image: Tensor, convolution: Convolution) -> Tensor:
     extent = convolution.kernel_size[0]
     if extent % 2:
         return convolve(image, convolution.weight, convolution.bias, padding=extent // 2)

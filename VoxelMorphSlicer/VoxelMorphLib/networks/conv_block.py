@@ -108,13 +108,13 @@ def can_fuse(image: Tensor) -> bool:
     return image.device.type == "cpu" and not torch.is_grad_enabled()
 
 
-def convolve_and_pool(image: Tensor, weight: Tensor, bias: Tensor, factor: int) -> Tensor:
+def convolve_and_pool(image: Tensor, weight: Tensor, bias: Tensor | None, factor: int) -> Tensor:
     """`max_pool(activate(convolve(image)))`; LeakyReLU grows monotonically, so pooling first gives the same.
 
     Args:
         image: (B, C, *shape).
         weight: (F, C, 3, ...).
-        bias: (F,).
+        bias: (F,) or None.
         factor: of the pooling.
 
     Returns:
@@ -131,7 +131,7 @@ def convolve_and_pool(image: Tensor, weight: Tensor, bias: Tensor, factor: int) 
     return activate(pooled)
 
 
-def convolve_upsampled(coarse: Tensor, skip: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def convolve_upsampled(coarse: Tensor, skip: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`convolve(concatenate(upsample(coarse), skip))` for nearest-neighbour upsampling by two.
 
     Every output voxel sees 2 coarse voxels per axis instead of 3 fine ones, so the coarse channels cost 8 instead of
@@ -141,7 +141,7 @@ def convolve_upsampled(coarse: Tensor, skip: Tensor, weight: Tensor, bias: Tenso
         coarse: (B, C, *shape).
         skip: (B, S, *(2 * shape)).
         weight: (F, C + S, 3, ...).
-        bias: (F,).
+        bias: (F,) or None.
 
     Returns:
         (B, F, *(2 * shape)).

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, Union
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +13,15 @@ from torch.nn import functional
 
 from ..core.errors import GeometryError
 
+Convolution = Union[nn.Conv1d, nn.Conv2d, nn.Conv3d]
+
 #: Slope of LeakyReLU below zero in every VoxelMorph network (torch's own default is 0.01).
 NEGATIVE_SLOPE = 0.2
 
 #: Standard deviation of a unit normal truncated at two standard deviations, by which Keras divides.
 _TRUNCATED_STD = 0.87962566103423978
 
-_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_CONVOLUTIONS: dict[int, Callable[..., Convolution]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _FUNCTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 _POOLS = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
 _CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
@@ -28,7 +31,7 @@ _CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 _SMALL = 20480
 
 
-def convolution(ndims: int, in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
+def convolution(ndims: int, in_channels: int, out_channels: int, stride: int = 1) -> Convolution:
     """A 3-wide convolution with Keras' he_normal initialisation and zero bias.
 
     Source: He et al., ICCV 2015, arXiv:1502.01852; truncation as in Keras' VarianceScaling.
@@ -36,6 +39,7 @@ def convolution(ndims: int, in_channels: int, out_channels: int, stride: int = 1
     module = _CONVOLUTIONS[ndims](in_channels, out_channels, 3, stride=stride, padding=1)
     std = math.sqrt(2 / (in_channels * 3**ndims)) / _TRUNCATED_STD
     nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
+    assert module.bias is not None
     nn.init.zeros_(module.bias)
     return module
 
@@ -88,7 +92,7 @@ def activate(image: Tensor) -> Tensor:
 
 
 def convolve_and_activate(
-    image: Tensor, weight: Tensor, bias: Tensor, stride: int = 1, padding: int | Sequence[int] = 1
+    image: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1, padding: int | Sequence[int] = 1
 ) -> Tensor:
     """`activate(convolve(...))`, on the CPU without gradients in one pass over the memory where torch supports it."""
     ndims = image.ndim - 2
@@ -126,7 +130,7 @@ def _autocast() -> bool:
 
 
 def _has_onednn() -> bool:
-    return torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
+    return torch.backends.mkldnn.is_available() and bool(torch.backends.mkldnn.enabled)
 
 
 def _has_fused_activation(image: Tensor) -> bool:
@@ -168,13 +172,13 @@ class _SmallConvolution(torch.autograd.Function):
     the image at once, because torch leaves batches to oneDNN."""
 
     @staticmethod
-    def forward(ctx, image, weight, bias):
+    def forward(ctx: Any, image: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(image, weight)
         return _onednn(image, weight, bias)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         image, weight = ctx.saved_tensors
         of_image = of_weight = of_bias = None
         if ctx.needs_input_grad[0]:

@@ -122,7 +122,7 @@ class HyperVxmJoint(nn.Module):
         self.return_trans_to_half_res = return_trans_to_half_res
         self.return_tot, self.return_def, self.return_aff = return_tot, return_def, return_aff
         self.return_svf, self.return_moved = return_svf, return_moved
-        self.chosen: Sequence[float] | Tensor = (DEFAULT_REGULARISATION,) * hyp_num
+        self.chosen: float | Sequence[float] | Tensor = (DEFAULT_REGULARISATION,) * hyp_num
 
     @property
     def multiple(self) -> int:
@@ -243,6 +243,7 @@ class HyperVxmJoint(nn.Module):
         deformation = integrate_velocity(velocity, self.int_steps)
         after = [scaling(0.5, matrix), matrix] if self.mid_space else []
         whole = compose([matrix, deformation, *after], shift_center=False)
+        shape: Sequence[int]
         if self.return_trans_to_half_res:
             shape = [n // 2 for n in image.shape[2:]]
         else:

@@ -94,7 +94,8 @@ class VxmAffine(nn.Module):
     def fields(self, moving: Tensor, fixed: Tensor, sample: bool = False) -> FieldPair:
         """The displacements and the matrix; `sample` is ignored. Errors as `forward`."""
         matrix = self._centred(moving, fixed)
-        return FieldPair(None, *self._displacements(matrix), from_first_voxel(matrix, self.shape))
+        displacement, inverse = self._displacements(matrix)
+        return FieldPair(None, displacement, inverse, from_first_voxel(matrix, self.shape))
 
     def _centred(self, moving: Tensor, fixed: Tensor) -> Tensor:
         """(B, N, N + 1), voxels from the middle of the grid."""

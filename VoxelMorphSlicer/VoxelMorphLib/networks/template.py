@@ -118,7 +118,10 @@ class MeanStream(nn.Module):
     Source: Dalca et al., NeurIPS 2019, arXiv:1908.02738, section 3.2.
     """
 
-    def __init__(self, shape: Sequence[int], cap: float = 100):
+    mean: Tensor
+    count: Tensor
+
+    def __init__(self, shape: Sequence[int], cap: float = 100) -> None:
         super().__init__()
         self.cap = cap
         self.register_buffer("mean", torch.zeros(tuple(shape)))
