@@ -141,7 +141,7 @@ def test_a_scalar_volume_is_no_field(tmp_path, extension):
 
 def test_two_components_are_no_field(tmp_path):
     path = a_nifti(tmp_path, np.zeros((5, 6, 7, 1, 2)), 1006)
-    with pytest.raises(GeometryError, match=r"extents \(5, 6, 7, 2\), needed are three axes and three components"):
+    with pytest.raises(GeometryError, match=r"extents \(5, 6, 7, 2\) instead of three axes and three components"):
         read_transform(path)
 
 

@@ -77,9 +77,9 @@ def test_our_volume_info_is_that_of_freesurfer(tmp_path):
     ("old", "new", "text"),
     [
         ("type      = 1", "type      = 14", "has the LTA type 14; only 0 .voxel to voxel. and 1 .RAS to RAS. are read"),
-        ("type      = 1", "kind      = 1", "is not an LTA file: 'type' is missing or no number"),
+        ("type      = 1", "kind      = 1", "is not an LTA file: 'type' is missing or not a number"),
         ("nxforms   = 1", "nxforms   = 2", "holds 2 transforms. Choose a file with a single one"),
-        ("nxforms   = 1", "nxforms   = --", "'nxforms' is missing or no number"),
+        ("nxforms   = 1", "nxforms   = --", "'nxforms' is missing or not a number"),
         ("1 4 4", "1 3 3", "has no 4x4 matrix of numbers"),
         ("1 4 4\n", "1 4 4\n--- ", "has no 4x4 matrix of numbers"),
         ("1 4 4\n", "1 4 4\n9e999 ", "x.lta: An affine transform needs a 4x4|x.lta: The affine"),
@@ -98,7 +98,7 @@ def test_damaged_files(tmp_path, old, new, text):
         ("valid = 1", "valid = 0", "maps voxels but its src volume info is missing or not valid"),
         ("dst volume info", "dst", "maps voxels but its dst volume info is missing"),
         ("voxelsize = ", "voxelsize = 0 0 0 #", "x.lta: The voxel spacing"),
-        ("cras ", "sarc ", "'cras' is missing or no number"),
+        ("cras ", "sarc ", "'cras' is missing or not a number"),
     ],
 )
 def test_damaged_volumes(tmp_path, old, new, text):

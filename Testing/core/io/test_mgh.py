@@ -36,7 +36,7 @@ def with_header(path, header: bytes, footer: bytes = b""):
         (a_header(version=-1), "not an MGH file"),
         (a_header(dims=(14, 0, 10, 1)), "not an MGH file"),
         (a_header(dims=(14, -12, 10, 1)), "not an MGH file"),
-        (a_header(kind=2), "voxels of MGH type 2, which is no real scalar"),
+        (a_header(kind=2), "voxels of MGH type 2, which is not a real scalar"),
         (a_header(dims=(14, 12, 11, 1)), r"truncated: 7392 bytes announced, \d+ found"),
         (a_header(dims=(60000, 50000, 40000, 1)), "announces 4.8e.05 GB, which its size rules out"),
     ],

@@ -1,6 +1,6 @@
-"""Matrices on voxel coordinates: forms, inverse, square root, other grids, least-squares fit, and their displacement.
+"""Affine matrices on voxel coordinates: forms, inverse, square root, rescaling, fit to points, and displacement.
 
-A matrix is (B, N, N + 1) or square (B, N + 1, N + 1); it maps output to input coordinates (pull), as columns.
+A matrix is (B, N, N + 1) or square (B, N + 1, N + 1). It maps output to input coordinates (pull), given as columns.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from .full_precision import as_double, in_float32
 
 ROOT_ITERATIONS = 30
 ROOT_RESIDUAL = 1e-6
-#: Condition number of the normal equations beyond which float64 leaves no figure of the solution.
+#: Condition number of the normal equations above which a float64 solution has no correct digit.
 LARGEST_CONDITION = 1e12
 
 
 def is_affine(transform: Tensor) -> bool:
     """True for a batch of matrices, False for a batch of displacements (B, N, *shape).
 
-    A 1-D displacement of one or two voxels looks like a matrix and is taken for one.
+    A 1-D displacement of one or two voxels has the shape of a matrix and is treated as one.
     """
     return transform.ndim == 3 and transform.shape[2] - transform.shape[1] in (0, 1)
 
 
 def square(matrix: Tensor) -> Tensor:
-    """(..., N + 1, N + 1): `matrix` (..., N, N + 1) with the last row 0 ... 0 1; a square one as it is."""
+    """(..., N + 1, N + 1): `matrix` (..., N, N + 1) with the row 0 ... 0 1 added; a square one is returned as is."""
     if matrix.shape[-1] == matrix.shape[-2]:
         return matrix
     row = torch.zeros_like(matrix[..., :1, :])
@@ -58,7 +58,7 @@ def invert_affine(matrix: Tensor) -> Tensor:
     """The inverse, in the form of `matrix`.
 
     Raises:
-        GeometryError: a matrix is singular.
+        GeometryError: a matrix is singular or not finite.
     """
     inverse, failed = torch.linalg.inv_ex(square(matrix))
     if failed.any() or not inverse.isfinite().all():
@@ -71,7 +71,7 @@ def invert_affine(matrix: Tensor) -> Tensor:
 def rescale_affine(matrix: Tensor, factor: float | Sequence[float]) -> Tensor:
     """The same mapping on a grid with `factor` times as many voxels; one factor, or one per axis.
 
-    The coordinates of the new grid are `factor` times those of the old one, so one common factor only scales the
+    Coordinates on the new grid are `factor` times those on the old one, so a single factor scales only the
     translation.
     """
     n = matrix.shape[-1] - 1
@@ -90,7 +90,7 @@ def affine_to_displacement(
     Args:
         matrix: (B, N, N + 1) or (B, N + 1, N + 1), on voxel coordinates.
         shape: extents of the grid.
-        shift_center: the coordinates count from the middle of the grid, (n - 1) / 2, else from voxel 0.
+        shift_center: coordinates are relative to the centre of the grid, (n - 1) / 2, otherwise to voxel 0.
         warp_right: (B, N, *shape), voxels; a displacement w applied before the matrix.
 
     Returns:
@@ -113,7 +113,7 @@ def affine_to_displacement(
     entries = matrix.reshape(-1, n, n + 1, *[1] * n)
     rows = []
     for i, axis in enumerate(grid):
-        # The order of the original, to the last bit: neighbours and borders are decided on these numbers.
+        # The original's order of operations, for bitwise equal results: they decide which voxels are neighbours.
         mapped = entries[:, i, 0] * places[0]
         for j in range(1, n):
             mapped = torch.addcmul(mapped, entries[:, i, j], places[j])
@@ -132,7 +132,7 @@ def affine_root(matrix: Tensor) -> Tensor:
         The root in the form of `matrix`, computed in float64.
 
     Raises:
-        GeometryError: there is no real root: an eigenvalue is zero or negative (a reflection, a turn by 180 degrees).
+        GeometryError: no real root exists: an eigenvalue is zero or negative (a reflection, a rotation by 180 degrees).
 
     Source: Denman and Beavers, Appl. Math. Comput. 2:63-94 (1976): Y, Z <- (Y + Z^-1) / 2, (Z + Y^-1) / 2.
     """
@@ -155,12 +155,12 @@ def affine_root(matrix: Tensor) -> Tensor:
 
 @in_float32
 def fit_affine(moving_points: Tensor, fixed_points: Tensor, weights: Tensor | None = None) -> Tensor:
-    """The matrix that takes `fixed_points` nearest to `moving_points`: the pull transform onto the fixed image.
+    """The matrix that best maps `fixed_points` onto `moving_points`: the pull transform onto the fixed image.
 
     Args:
         moving_points: (B, P, N), voxels.
-        fixed_points: (B, P, N), voxels; point p belongs to point p of `moving_points`.
-        weights: (B, P) or (B, P, 1), not negative; equal unless given.
+        fixed_points: (B, P, N), voxels; point p corresponds to point p of `moving_points`.
+        weights: (B, P) or (B, P, 1), not negative; default equal.
 
     Returns:
         (B, N, N + 1).
@@ -187,9 +187,9 @@ def fit_affine(moving_points: Tensor, fixed_points: Tensor, weights: Tensor | No
 
 
 def from_xy(transform: Tensor) -> Tensor:
-    """A displacement (B, N, *shape) or matrices (B, N, N + 1), (B, N + 1, N + 1), with their first two axes exchanged.
+    """A displacement (B, N, *shape) or matrices (B, N, N + 1), (B, N + 1, N + 1), with its first two axes swapped.
 
-    The exchange is its own inverse, so it also leads back to "xy".
+    Swapping is its own inverse, so this also converts back to "xy".
     """
     order = list(range(transform.shape[1]))
     order[:2] = order[1::-1]

@@ -1,4 +1,4 @@
-"""Parameters of a matrix: translation, rotation, scale and shear, both ways."""
+"""Affine matrices <-> translation, rotation, scale and shear."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def rotation_to_angles(rotation: Tensor, deg: bool = True) -> Tensor:
     cosine = second.cos()
     locked = torch.maximum(m00.abs(), m01.abs()) < 100 * torch.finfo(rotation.dtype).eps
     divisor = torch.where(locked, torch.ones_like(cosine), cosine)
-    # For a rotation the quotients lie in [-1, 1]; "original" reflections pass matrices that are none.
+    # For a rotation the quotients lie in [-1, 1]; with reflections="original" the matrix may not be one.
     ratio = [(value / divisor).clamp(-1, 1) for value in (-m12, m22, -m01, m00)]
     first = torch.where(locked, torch.zeros_like(second), torch.atan2(ratio[0], ratio[1]))
     third = torch.where(locked, torch.atan2(m10, m11), torch.atan2(ratio[2], ratio[3]))
@@ -78,7 +78,7 @@ def parameters_to_affine(
 
     Args:
         parameters: (..., P), in the order translation (N), rotation (1 or 3), scale (N), shear (1 or 3: upper triangle
-            row by row). The last ones may be missing: identity.
+            row by row). Missing trailing parameters are those of the identity.
         ndims: N, 2 or 3.
         deg: rotations in degrees, else radians.
         shift_scale: scales are given as the difference from 1.
@@ -135,7 +135,7 @@ def affine_to_parameters(matrix: Tensor, deg: bool = True, reflections: str = "e
     sign = torch.ones_like(upper[..., 0])
     sign[..., 0] = torch.linalg.det(linear).sign()
     flipped = sign.unsqueeze(-1) * upper
-    if reflections == "original":  # there only the diagonal entry changes its sign
+    if reflections == "original":  # which changes the sign of the diagonal entry only
         flipped = torch.triu(upper, 1) + torch.diag_embed(flipped.diagonal(dim1=-2, dim2=-1))
     scale = flipped.diagonal(dim1=-2, dim2=-1)
     row, column = torch.triu_indices(n, n, offset=1)
@@ -150,7 +150,7 @@ def _sizes(ndims: int) -> list[int]:
 
 
 def _complete(parameters: Tensor, ndims: int, shift_scale: bool) -> Tensor:
-    """All parameters, the missing ones those of the identity; scales as factors."""
+    """All parameters, with missing ones from the identity and scales as factors."""
     given = parameters.shape[-1]
     translations, rotations, scales, _ = _sizes(ndims)
     first = translations + rotations

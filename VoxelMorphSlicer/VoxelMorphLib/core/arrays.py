@@ -10,7 +10,7 @@ from .errors import GeometryError
 
 
 def pad_centred(array: np.ndarray, shape: Sequence[int], value: float = 0) -> np.ndarray:
-    """`array` in the middle of a larger one filled with `value`; an odd surplus goes behind.
+    """`array` in the middle of a larger one filled with `value`; an odd surplus goes to the end.
 
     Raises:
         GeometryError: `shape` is smaller along some axis, or has another number of axes.
@@ -30,7 +30,7 @@ def zoom_nearest(array: np.ndarray, factors: float | Sequence[float]) -> np.ndar
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
-    """The smallest part of an array that holds all that is set: (I, J, K) bool -> slices, empty where nothing is."""
+    """The smallest box that contains every set voxel: (I, J, K) bool -> slices, empty if no voxel is set."""
     box = []
     for axis in range(mask.ndim):
         filled = np.flatnonzero(mask.any(axis=tuple(set(range(mask.ndim)) - {axis})))
@@ -46,6 +46,6 @@ def distance(mask: np.ndarray) -> np.ndarray:
 
 
 def signed_distance(mask: np.ndarray) -> np.ndarray:
-    """Distance in voxels to the other side: positive outside `mask`, negative inside, never 0, float64."""
+    """Distance in voxels across the edge of the mask: positive outside `mask`, negative inside, never 0, float64."""
     mask = np.asarray(mask, dtype=bool)
     return distance(mask) - distance(~mask)

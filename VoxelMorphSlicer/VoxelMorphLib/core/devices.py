@@ -1,4 +1,4 @@
-"""Computation devices: what this machine has, and which one a name means."""
+"""Computation devices: those of this machine, and the one a name refers to."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .errors import DeviceError
 
 @dataclass(frozen=True)
 class Device:
-    """One place where tensors can live.
+    """A device that can hold tensors.
 
     Args:
         name: what options and scenes store, e.g. "cuda:0".
-        title: what a person reads, e.g. "NVIDIA H200".
-        free_bytes: memory that is free now; None where nobody can tell.
+        title: for display, e.g. "NVIDIA H200".
+        free_bytes: free memory; None if unknown.
     """
 
     name: str

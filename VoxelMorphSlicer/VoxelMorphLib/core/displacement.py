@@ -22,7 +22,7 @@ def integrate_velocity(
         velocity: (B, N, *shape), voxels of its own grid per unit time.
         steps: number of squarings (2^steps small steps), or of small steps for "quadrature".
         method: "scaling-squaring", or "quadrature" (sum of `steps` Euler steps).
-        padding: what the velocity is outside its grid, "border" or "zeros".
+        padding: values of the velocity outside its grid, "border" or "zeros".
 
     Returns:
         (B, N, *shape), voxels, float32. With scaling-squaring and 0 steps the velocity itself, as in the original.
@@ -55,16 +55,16 @@ def compose(
     shape: Sequence[int] | None = None,
     interpolation: str = "linear",
 ) -> Tensor:
-    """The transform x -> T0(T1(...(x))); on images T0 moves first.
+    """The transform x -> T0(T1(...(x))); applied to images, T0 acts first.
 
     Args:
         transforms: matrices (B, N, N + 1) or (B, N + 1, N + 1) and displacements (B, N, *shape) in voxels.
-        shift_center: the matrices act on coordinates that count from the middle of the grid, else from voxel 0.
-        shape: grid of the result where the last transform is a matrix; by default that of the displacement before it.
+        shift_center: matrices act on coordinates relative to the centre of the grid, otherwise to voxel 0.
+        shape: grid of the result if the last transform is a matrix; default that of the displacement before it.
         interpolation: how displacements are sampled, "linear" or "nearest".
 
     Returns:
-        (B, N, N + 1) where all are matrices, else (B, N, *shape).
+        (B, N, N + 1) if all are matrices, else (B, N, *shape).
 
     Raises:
         GeometryError: no transform, or they do not fit each other.
@@ -85,17 +85,17 @@ def invert_displacement(
     start: Tensor | None = None,
     check: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """Solve v(x) = -u(x + v(x)) at every voxel.
+    """Invert by solving v(x) = -u(x + v(x)) at every voxel.
 
-    A voxel whose error does not shrink halves its step, so that expansions beyond a factor of two converge too. Where
-    the displacement folds there is no inverse, and the residual stays large.
+    A voxel whose error does not shrink halves its step, so that expansions by more than a factor of two converge too.
+    Where the displacement folds there is no inverse and the residual stays large.
 
     Args:
-        displacement: (B, N, *shape), voxels; beyond its grid it continues with its border.
-        iterations: at most so many.
-        tolerance: stop when no voxel of the batch is off by more, voxels.
-        start: (B, N, *shape), first guess; by default the negative displacement.
-        check: measure what the last iteration leaves, at the cost of one more; else the residual is that before it.
+        displacement: (B, N, *shape), voxels; its border values continue outside its grid.
+        iterations: largest number.
+        tolerance: stop when no residual in the batch is larger, voxels.
+        start: (B, N, *shape), initial estimate; default the negative displacement.
+        check: measure the residual after the last iteration, at the cost of one more warp, instead of before it.
 
     Returns:
         The inverse (B, N, *shape), voxels, and the largest residual |v(x) + u(x + v(x))| of each item, (B,) voxels.
@@ -118,7 +118,7 @@ def invert_displacement(
 
 
 def jacobian_determinant(displacement: Tensor) -> Tensor:
-    """Determinant of the derivative of x -> x + u(x): 1 keeps the volume, 0 or less folds.
+    """Determinant of the derivative of x -> x + u(x): 1 preserves volume, 0 or less is a fold.
 
     Args:
         displacement: (B, N, *shape), voxels, N = 1, 2 or 3. Central differences, one-sided at the border.
@@ -141,7 +141,7 @@ def jacobian_determinant(displacement: Tensor) -> Tensor:
         a, b, c, d = (_derivative(displacement, i, j) for i in range(2) for j in range(2))
         return a * d - b * c
     determinant = torch.zeros_like(displacement[:, 0])
-    for i in range(3):  # along the first row, so that only a few derivatives are in memory at once
+    for i in range(3):  # expand along the first row, to hold only a few derivatives in memory
         j, k = (i + 1) % 3, (i + 2) % 3
         minor = _derivative(displacement, 1, j) * _derivative(displacement, 2, k)
         minor = minor - _derivative(displacement, 1, k) * _derivative(displacement, 2, j)
@@ -167,7 +167,7 @@ def _product(outer: Tensor, inner: Tensor) -> Tensor:
 
 
 def _lengths(vectors: Tensor) -> Tensor:
-    """(B, 1, *shape); one component at a time, which is several times faster than the norm over an outer axis."""
+    """(B, 1, *shape); one component at a time, which is several times faster than a norm over an outer axis."""
     squares = vectors[:, :1].square()
     for component in range(1, vectors.shape[1]):
         squares.addcmul_(vectors[:, component : component + 1], vectors[:, component : component + 1])
@@ -175,7 +175,7 @@ def _lengths(vectors: Tensor) -> Tensor:
 
 
 def _derivative(displacement: Tensor, component: int, axis: int) -> Tensor:
-    """(B, *shape): d(x + u)_component / dx_axis; an axis of one voxel has no change along it."""
+    """(B, *shape): d(x + u)_component / dx_axis; zero change along an axis of one voxel."""
     identity = float(component == axis)
     values = displacement[:, component]
     if values.shape[axis + 1] == 1:

@@ -27,7 +27,7 @@ def gaussian(image: Tensor, sigma: float | Sequence[float], padding: str = "zero
     Args:
         image: (B, C, *shape).
         sigma: standard deviation in voxels, one or one per axis; 0 leaves an axis as it is.
-        padding: what lies outside, "zeros" (as in the original) or "border" (the nearest voxel).
+        padding: values outside the image, "zeros" (as in the original) or "border" (the nearest voxel).
 
     Returns:
         (B, C, *shape), float32.
@@ -85,7 +85,7 @@ def box_sum(image: Tensor, window: Sequence[int], adjoint: bool = False) -> Tens
 
 
 def min_max(tensor: Tensor, dims: Sequence[int] | None = None) -> Tensor:
-    """(x - min) / (max - min) over `dims` (all unless given); 0 where everything is equal. A new tensor."""
+    """(x - min) / (max - min) over `dims` (all unless given); 0 if all values are equal. A new tensor."""
     tensor = at_least_float32(tensor)
     dims = tuple(range(tensor.ndim)) if dims is None else tuple(dims)
     low, high = tensor.amin(dims, keepdim=True), tensor.amax(dims, keepdim=True)
@@ -104,7 +104,7 @@ def _along(image: Tensor, axis: int, kernel: Tensor, padding: str) -> Tensor:
 
 
 def _products_are_exact(dtype: torch.dtype) -> bool:
-    """False where the application allows products of rounded inputs (TF32, bfloat16), which would ruin variances."""
+    """False if products of rounded inputs (TF32, bfloat16) are allowed, which would ruin variances."""
     if dtype == torch.float64:
         return True
     try:
@@ -114,7 +114,7 @@ def _products_are_exact(dtype: torch.dtype) -> bool:
 
 
 def _sum_by_product(image: Tensor, axis: int, reach: tuple[int, int]) -> Tensor:
-    """Multiply a band of ones onto one axis; the others are folded so that no data is transposed."""
+    """Multiply a band of ones onto one axis; the others are flattened, so that no data is transposed."""
     index = torch.arange(image.shape[axis], device=image.device)
     offset = index[None, :] - index[:, None]
     band = ((offset >= -reach[0]) & (offset <= reach[1])).to(image.dtype)
@@ -124,7 +124,7 @@ def _sum_by_product(image: Tensor, axis: int, reach: tuple[int, int]) -> Tensor:
 
 
 def _sum_by_doubling(image: Tensor, axis: int, reach: tuple[int, int]) -> Tensor:
-    """Add runs of 1, 2, 4, ... voxels along one axis, those whose lengths make up the window."""
+    """Add runs of 1, 2, 4, ... voxels along one axis whose lengths sum to that of the window."""
     run = functional.pad(image, (0, 0) * (image.ndim - 1 - axis) + reach)
     extent, length, start, total = sum(reach) + 1, 1, 0, None
     while True:

@@ -1,4 +1,4 @@
-"""Precision: what must not run in half precision, whatever the surrounding network does."""
+"""Keeps computations in float32 or float64, whatever the precision of the surrounding network."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
-    """Float32, or float64 where it is already; half precision cannot tell voxels beyond 256 apart."""
+    """Float32, or float64 if it already is; half precision cannot distinguish voxel coordinates above 256."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def as_double(tensor: Tensor) -> Tensor:
-    """Float64, on the CPU where the device has none (Apple GPUs)."""
+    """`tensor` in float64; moved to the CPU from devices without it (Apple GPUs)."""
     return tensor.to("cpu", torch.float64) if tensor.device.type == "mps" else tensor.double()
 
 
@@ -43,5 +43,5 @@ def _widen(value: Any) -> Any:
 def _outside_autocast(device_type: str) -> AbstractContextManager:
     try:
         return torch.autocast(device_type, enabled=False)
-    except RuntimeError:  # torch before 2.5 knows no autocast on Apple GPUs
+    except RuntimeError:  # torch before 2.5 has no autocast on Apple GPUs
         return nullcontext()

@@ -1,4 +1,4 @@
-"""Geometry: the shape of a voxel grid and its place in the patient (RAS millimetres)."""
+"""Geometry: the shape of a voxel grid and its position in the patient (RAS millimetres)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import GeometryError
 
-#: Largest deviation from orthogonality, as cosine between two axes, that rounding of file headers explains.
+#: Largest deviation from orthogonality, as cosine between two axes, that rounding in file headers explains.
 SHEAR_TOLERANCE = 1e-3
 
 
@@ -50,7 +50,7 @@ def _check_axes(axes: np.ndarray) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """A grid of voxel centres; oblique, anisotropic and left-handed grids are ordinary.
+    """A grid of voxel centres; it may be oblique, anisotropic and left-handed.
 
     Args:
         shape: (I, J, K), number of voxels along each array axis.
@@ -84,7 +84,7 @@ class Geometry:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Geometry) and self.matches(other)
 
-    __hash__ = None  # type: ignore[assignment]  # equality is a tolerance, so hashing would be inconsistent
+    __hash__ = None  # type: ignore[assignment]  # equality has a tolerance, so hashes would be inconsistent
 
     @property
     def spacing(self) -> np.ndarray:
@@ -148,7 +148,7 @@ class Geometry:
         return self.voxel_to_world(grid)
 
     def matches(self, other: Geometry, tolerance_mm: float = 1e-3) -> bool:
-        """True when both grids have one shape and no corner differs by more than `tolerance_mm`."""
+        """True if both grids have the same shape and no corner differs by more than `tolerance_mm`."""
         return self.shape == other.shape and bool(np.abs(self.corners() - other.corners()).max() <= tolerance_mm)
 
     def shifted(self, voxels: Sequence[float], shape: Sequence[int]) -> Geometry:

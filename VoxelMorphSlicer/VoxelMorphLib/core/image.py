@@ -1,4 +1,4 @@
-"""Image and LabelMap: an array (I, J, K) and the Geometry it lives on."""
+"""Image and LabelMap: an array (I, J, K) with its Geometry."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Image:
     """A scalar volume.
 
     Args:
-        array: (I, J, K), any real numeric type; kept as it is and never modified.
+        array: (I, J, K), any real numeric type; stored as given and never modified.
         geometry: grid of the same shape.
-        name: what messages call it, usually the file or node name.
+        name: shown in messages, usually the file or node name.
 
     Raises:
         ImageError: not a 3-D real array, or its shape differs from the geometry's.
@@ -52,7 +52,7 @@ class LabelMap(Image):
             object.__setattr__(self, "array", _as_integers(self.array, self.name))
 
     def labels(self) -> np.ndarray:
-        """Sorted label numbers that occur, background 0 left out."""
+        """Sorted label numbers that occur, without the background 0."""
         values = np.unique(self.array)
         return values[values != 0]
 
@@ -65,10 +65,10 @@ def _as_integers(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def check_registrable(image: Image, role: str) -> None:
-    """Refuse volumes in which nothing can be aligned.
+    """Raise an error for volumes that cannot be registered.
 
     Args:
-        image: the volume to look at.
+        image: volume to check.
         role: "fixed" or "moving", for the message.
 
     Raises:
@@ -77,7 +77,7 @@ def check_registrable(image: Image, role: str) -> None:
     array, name = image.array, f"The {role} volume {image.name}"
     if min(array.shape) < 2:
         raise ImageError(f"{name} has shape {array.shape}: one axis has a single voxel. Choose a 3-D volume.")
-    low, high = array.min(), array.max()  # tell NaN and infinity too, and are much faster than looking at every voxel
+    low, high = array.min(), array.max()  # NaN and infinity show here, much faster than in a test of every voxel
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = int(array.size - np.isfinite(array).sum())
         raise ImageError(f"{name} holds {bad} NaN or infinite voxels. Replace them, e.g. by 0, and try again.")

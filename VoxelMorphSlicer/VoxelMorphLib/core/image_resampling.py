@@ -16,11 +16,11 @@ from .image import Image, LabelMap
 
 #: Spline order of each interpolation; "cubic" is the interpolating B-spline.
 ORDERS = {"nearest": 0, "linear": 1, "cubic": 3}
-#: Voxels that are mapped at a time; bounds the float64 coordinates to about 12 MB.
+#: Voxels that are mapped at a time; limits the float64 coordinates to about 12 MB.
 SLAB_VOXELS = 1 << 19
-#: Slabs that are mapped at once; each needs about 60 MB meanwhile.
+#: Slabs that are mapped in parallel; each needs about 60 MB.
 MOST_THREADS = 8
-#: Voxels that are no further apart than this, in voxels, are one.
+#: Largest distance, in voxels, at which voxels of two grids coincide.
 ALIGNED_VOX = 1e-4
 
 
@@ -32,7 +32,7 @@ def slabs(geometry: Geometry) -> Iterator[slice]:
 
 
 def each_slab(geometry: Geometry, work: Callable[[slice], None]) -> None:
-    """Call `work` for every slab of a grid, on all processors: numpy and scipy compute without Python's lock."""
+    """Call `work` for every slab of a grid, in parallel: numpy and scipy release Python's lock."""
     with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
         for _done in pool.map(work, slabs(geometry)):
             pass  # an error of `work` is raised here
@@ -52,16 +52,16 @@ def resample_mapped(
     background: float | None = None,
     matrix: np.ndarray | None = None,
 ) -> Image:
-    """Fill a grid with the values that an image has at mapped points.
+    """Sample an image on a grid whose points are mapped into the image's space.
 
     Args:
-        image: what is sampled; a `LabelMap` is always sampled by nearest neighbour.
+        image: sampled image; a `LabelMap` is always sampled by nearest neighbour.
         geometry: grid of the result.
-        map_slab: gives for a slab along I the points (slab, J, K, 3), RAS mm, at which `image` is sampled.
+        map_slab: returns for a slab along I the points (slab, J, K, 3), RAS mm, at which `image` is sampled.
         interpolation: "linear", "cubic" or "nearest".
         background: value outside the image; default its minimum, 0 for label maps.
-        matrix: (4, 4), RAS mm of `geometry` -> RAS mm of `image`, where the map is linear: voxels that coincide are
-            copied then.
+        matrix: (4, 4), RAS mm of `geometry` -> RAS mm of `image`, if the map is linear: voxels that coincide are
+            then copied.
 
     Returns:
         An image of the same kind and voxel type; integer types are rounded and clipped to their range.
@@ -94,17 +94,17 @@ def resample_mapped(
 def copy_if_aligned(
     array: np.ndarray, matrix: np.ndarray, shape: Sequence[int], outside: float | None = None
 ) -> np.ndarray | None:
-    """The values of an array at the voxels of another grid, where these are voxels of its own.
+    """Copy an array onto another grid by permuting, flipping, cropping and padding, if the voxels coincide.
 
     Args:
         array: (I, J, K, ...).
         matrix: (4, 4), voxels of the other grid -> voxels of `array`.
         shape: (I', J', K') of the other grid.
-        outside: value beyond `array`; None continues its nearest voxel.
+        outside: value outside `array`; None repeats its nearest voxel.
 
     Returns:
-        (I', J', K', ...), a new array of the same type; None where the voxels do not coincide, or the grids lie apart,
-        so that the values have to be sampled.
+        (I', J', K', ...), a new array of the same type; None if the voxels do not coincide or the grids do not
+        overlap, so that the values must be interpolated.
     """
     whole = np.rint(matrix)
     turns = np.abs(whole[:3, :3])
@@ -141,7 +141,7 @@ def _spline_coefficients(array: np.ndarray, order: int) -> np.ndarray:
 
 
 def _sampled_type(dtype: np.dtype) -> np.dtype:
-    """The nearest type that scipy samples: native byte order, no truth values, no half or extended precision."""
+    """The nearest type that scipy samples: native byte order, no booleans, no half or extended precision."""
     if dtype.kind == "b":
         return np.dtype(np.uint8)
     if dtype.kind == "f":
@@ -151,7 +151,7 @@ def _sampled_type(dtype: np.dtype) -> np.dtype:
 
 def _sample(source: np.ndarray, voxels: np.ndarray, order: int, background: float, dtype: np.dtype) -> np.ndarray:
     last = np.array(source.shape) - 0.5
-    if order == 0:  # by index: scipy would pass large label numbers through float64
+    if order == 0:  # by index: scipy would convert large label numbers to float64
         i, j, k = np.moveaxis(np.clip(np.floor(voxels + 0.5), 0, np.array(source.shape) - 1).astype(np.intp), -1, 0)
         values = source[i, j, k]
     else:
@@ -162,7 +162,7 @@ def _sample(source: np.ndarray, voxels: np.ndarray, order: int, background: floa
 
 
 def _as_type(values: np.ndarray | float, dtype: np.dtype) -> np.ndarray:
-    """Values as a voxel type; where they become integers they are rounded and clipped to the range."""
+    """Values as a voxel type; rounded and clipped to its range if they become integers."""
     array = np.asarray(values)
     if dtype.kind in "iu" and array.dtype.kind == "f":
         limits = np.iinfo(dtype)
@@ -171,6 +171,6 @@ def _as_type(values: np.ndarray | float, dtype: np.dtype) -> np.ndarray:
 
 
 def _distance_vox(error: np.ndarray, shape: Sequence[int]) -> float:
-    """Largest distance that a deviation of the matrix makes, at the corners of the grid."""
+    """Largest distance by which an error of the matrix moves a corner of the grid."""
     corners = np.array(list(product(*[(0, n - 1) for n in shape])))
     return float(np.abs(corners @ error[:3, :3].T + error[:3, 3]).max())

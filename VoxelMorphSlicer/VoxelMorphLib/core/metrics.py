@@ -19,8 +19,8 @@ class Overlap:
     """Dice overlap per label.
 
     Args:
-        by_label: label number -> Dice overlap 0 to 1, labels that occur in at least one of the maps.
-        absent: labels that were asked for and occur in neither; they do not count.
+        by_label: label number -> Dice overlap 0 to 1, for labels that occur in at least one of the maps.
+        absent: requested labels that occur in neither map; they do not count.
     """
 
     by_label: Mapping[int, float]
@@ -28,13 +28,13 @@ class Overlap:
 
     @property
     def mean(self) -> float:
-        """Mean over the labels; NaN when there is none."""
+        """Mean over the labels; NaN if there are none."""
         return float(np.mean(list(self.by_label.values()))) if self.by_label else float("nan")
 
 
 @dataclass(frozen=True)
 class Folding:
-    """Where a transform turns space inside out.
+    """Folding of a transform, where it turns space inside out.
 
     Args:
         count: voxels whose Jacobian determinant is not positive.
@@ -61,10 +61,10 @@ class Distances:
 def dice(
     first: np.ndarray, second: np.ndarray, labels: Sequence[int] | None = None, include_zero: bool = False
 ) -> np.ndarray:
-    """Dice overlap 2 |A and B| / (|A| + |B|) of each label of two label maps, as the original's evaluation gives it.
+    """Dice overlap 2 |A and B| / (|A| + |B|) of each label of two label maps, as in the original's evaluation.
 
     Args:
-        first, second: label maps of one shape.
+        first, second: label maps of the same shape.
         labels: which labels, in this order; None takes all of both maps, ascending.
         include_zero: keep label 0, the background.
 
@@ -81,10 +81,10 @@ def dice(
 
 
 def overlap(first: np.ndarray, second: np.ndarray, labels: Sequence[int] | None = None) -> Overlap:
-    """Dice overlap per label without the background; labels that occur in neither map are named and do not count.
+    """Dice overlap per label without the background; labels that occur in neither map are listed and do not count.
 
     Args:
-        first, second: label maps of one shape.
+        first, second: label maps of the same shape.
         labels: which labels; None takes all of both maps.
 
     Raises:
@@ -100,7 +100,7 @@ def overlap(first: np.ndarray, second: np.ndarray, labels: Sequence[int] | None 
 
 
 def folding(jacobian: np.ndarray, mask: np.ndarray | None = None) -> Folding:
-    """Summary of a Jacobian determinant, over the voxels of `mask` where one is given.
+    """Summary of a Jacobian determinant, over the voxels of `mask` if one is given.
 
     Raises:
         GeometryError: the mask has another shape or no voxel.
@@ -113,11 +113,11 @@ def folding(jacobian: np.ndarray, mask: np.ndarray | None = None) -> Folding:
 def target_registration_error(
     fixed_points: np.ndarray, moving_points: np.ndarray, transform: Transform | None = None
 ) -> np.ndarray:
-    """(P,) mm: how far each landmark of the fixed image is mapped from the same landmark of the moving image.
+    """(P,) mm: distance of each mapped fixed landmark from the corresponding moving landmark.
 
     Args:
         fixed_points, moving_points: (P, 3), RAS mm, same order.
-        transform: fixed -> moving; None tells the error before registration.
+        transform: fixed -> moving; None gives the error before registration.
 
     Raises:
         GeometryError: the shapes differ.
@@ -150,7 +150,7 @@ def surface_distances(first: np.ndarray, second: np.ndarray, spacing: Sequence[f
 
 
 def correlation(first: np.ndarray, second: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """Normalised cross-correlation of two whole images, -1 to 1; 0 when one is constant.
+    """Normalised cross-correlation of two whole images, -1 to 1; 0 if one is constant.
 
     Raises:
         GeometryError: the shapes differ or the mask has no voxel.
@@ -166,10 +166,10 @@ def mutual_information(
     """Mutual information of the intensities of two images, nats, from a histogram over their ranges.
 
     Args:
-        first, second: images of one shape.
+        first, second: images of the same shape.
         bins: per image.
         mask: voxels that count.
-        normalised: (H(first) + H(second)) / H(first, second), 1 to 2; 1 when both are constant.
+        normalised: (H(first) + H(second)) / H(first, second), 1 to 2; 1 if both are constant.
 
     Raises:
         GeometryError: the shapes differ or the mask has no voxel.
@@ -188,7 +188,7 @@ def _entropy(counts: np.ndarray) -> float:
 
 
 def _label_counts(first: np.ndarray, second: np.ndarray) -> tuple[dict, dict, dict]:
-    """Label -> voxels in the first map, in the second, and in both at once."""
+    """Number of voxels per label in the first map, in the second, and in both at the same place."""
     _check_same_shape(first, second)
     first, second = np.asarray(first), np.asarray(second)
     counted = (np.unique(array, return_counts=True) for array in (first, second, first[first == second]))

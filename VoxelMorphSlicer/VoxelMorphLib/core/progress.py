@@ -9,7 +9,7 @@ Progress = Callable[[float, str], None]
 
 
 def silent(_fraction: float, _text: str) -> None:
-    """A `Progress` that reports to nobody."""
+    """A `Progress` that does nothing."""
 
 
 def span(progress: Progress, start: float, stop: float) -> Progress:

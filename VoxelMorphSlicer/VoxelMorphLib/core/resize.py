@@ -1,4 +1,4 @@
-"""Resizing: images and displacements on a grid of another extent over the same field of view."""
+"""Resizing of tensor images and displacements to another number of voxels over the same field of view."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def resize_displacement(
     scale: float | Sequence[float] | None = None,
     interpolation: str = "linear",
 ) -> Tensor:
-    """Bring a displacement (or velocity) to a grid of `shape`, its values to voxels of that grid.
+    """Resize a displacement (or velocity) to a grid of `shape` and convert its values to voxels of that grid.
 
     Args:
         displacement: (B, N, *old), voxels of the old grid.
         shape: extents of the new grid.
         alignment, interpolation: as in `resize`.
-        scale: multiplier of the values, one or one per axis; by default new / old extent.
+        scale: factor of the values, one or one per axis; default new / old extent.
 
     Returns:
         (B, N, *shape), voxels of the new grid.
@@ -91,7 +91,7 @@ def resize_displacement(
 
 
 def _multiplier(factors: list[float], displacement: Tensor) -> Tensor | float:
-    """One number where that does: a graphics card waits for every tensor that comes from the processor."""
+    """One number if possible: copying a tensor to a GPU makes it wait."""
     if len(set(factors)) == 1:
         return factors[0]
     return torch.tensor(factors, device=displacement.device).view(1, -1, *[1] * len(factors))
@@ -107,7 +107,7 @@ def _checked(image: Tensor, shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _positions(old: int, new: int, alignment: str, device: torch.device) -> Tensor:
-    """(new,), float32 places in the old grid; computed as the original does, so that ties of "nearest" fall alike."""
+    """(new,), float32 positions in the old grid, computed as in the original so that ties of "nearest" agree."""
     index = torch.arange(new, dtype=torch.float32, device=device)
     if alignment == "legacy":
         return (index / (new / old)).clamp(max=old - 1)
@@ -118,21 +118,21 @@ def _positions(old: int, new: int, alignment: str, device: torch.device) -> Tens
 
 
 def _prefers_matrices(image: Tensor) -> bool:
-    """torch shares out its own 3-D interpolation by channels only, so that a field occupies three cores."""
+    """torch parallelises its own 3-D interpolation over channels only, so a field would use three cores."""
     exact = torch.get_float32_matmul_precision() == "highest"
     return image.ndim == 5 and image.device.type == "cpu" and exact and not torch.is_grad_enabled()
 
 
 @in_float32
 def _by_matrices(image: Tensor, shape: Sequence[int]) -> Tensor:
-    """`resize` of (B, C, I, J, K), linear and corner aligned, as one product with a sparse matrix per axis."""
+    """`resize` of (B, C, I, J, K), linear and corner aligned, as a product with one sparse matrix per axis."""
     last, middle, first = (_matrix(image, axis, shape[axis - 2]) for axis in (4, 3, 2))
     image = middle @ (image @ last.T)
     return (first @ image.flatten(3)).unflatten(3, image.shape[3:])
 
 
 def _matrix(image: Tensor, axis: int, extent: int) -> Tensor:
-    """(extent, old), the weight of every old voxel in every new one."""
+    """(extent, old), weight of every old voxel in every new one."""
     return _resize_axis(torch.eye(image.shape[axis], dtype=image.dtype), 0, extent, "corner", True)
 
 

@@ -1,4 +1,4 @@
-"""Sampling of tensor images: at displaced voxels, at locations and at points; and the barycentres of channels."""
+"""Sampling of tensor images at displaced voxels, locations and points; barycentres of channels."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .full_precision import at_least_float32, in_float32
 
 INTERPOLATIONS = ("linear", "nearest")
 PADDINGS = ("border", "zeros", "hard")
-#: Samples below which threads cost more than they save.
+#: Number of samples below which threads cost more than they save.
 SMALL = 2**15
-#: Samples that are worked on at once where no gradient is wanted: their coordinates stay in the processor's cache.
+#: Samples that are processed at a time without gradient, so that their coordinates stay in the CPU's cache.
 SLAB = 2**18
-#: Values that the copies of a gradient may hold together.
+#: Largest number of values in all copies of a gradient.
 LARGEST_COPIES = 2**26
 
 
@@ -29,19 +29,19 @@ def warp(
     """Sample `image` where `displacement` points (pull: moved(x) = image(x + u(x))).
 
     Args:
-        image: (B, C, *in), moving image; B = 1 serves every displacement.
-        displacement: (B, N, *out), voxels of the image; component 0 along the first spatial axis. B = 1 serves every
-            image. (B, C, N, *out) holds one displacement per channel.
+        image: (B, C, *in), moving image; one image (B = 1) is used for all displacements.
+        displacement: (B, N, *out), voxels of the image; component 0 along the first spatial axis. One
+            displacement (B = 1) is used for all images. (B, C, N, *out) holds one displacement per channel.
         interpolation: "linear", or "nearest" (ties to the even voxel, values and dtype kept).
-        padding: what lies outside the image: "border" its nearest voxel, "zeros" zero (linear interpolation blends
+        padding: value outside the image: "border" that of its nearest voxel, "zeros" zero (linear interpolation blends
             over one voxel), "hard" `fill` wherever any coordinate is < 0 or > n - 1.
         fill: the value of "hard".
 
     Returns:
-        (B, C, *out), a new tensor: float32 (float64 where both inputs are) when linear, else of the image's dtype.
+        (B, C, *out), a new tensor: float32 (float64 if both inputs are) when linear, else of the image's dtype.
 
     Raises:
-        GeometryError: the numbers of axes, the batches or the channels do not fit.
+        GeometryError: the numbers of axes, batches or channels do not match.
         ConfigError: unknown interpolation or padding.
 
     Source: Balakrishnan et al., IEEE TMI 2019, doi:10.1109/TMI.2019.2897538, section III.
@@ -68,7 +68,7 @@ def sample_at(
 ) -> Tensor:
     """Sample `image` (B, C, *in) at absolute voxel coordinates `locations` (B, N, *out): (B, C, *out).
 
-    Options, dtypes and errors as in `warp`; the output axes *out need not be as many as the image has.
+    Options, dtypes and errors as in `warp`; the number of output axes *out is free.
     """
     _check_options(interpolation, padding)
     _check(image, locations)
@@ -84,11 +84,11 @@ def warp_points(points: Tensor, displacement: Tensor) -> Tensor:
         displacement: (B, N, *shape), voxels.
 
     Returns:
-        (B, P, N), voxels. Under a pull displacement these are the places in the moving image that the points of the
-        fixed image correspond to.
+        (B, P, N), voxels. For a pull displacement, the points of the moving image that correspond to the given points
+        of the fixed image.
 
     Raises:
-        GeometryError: the numbers of axes or the batches do not fit.
+        GeometryError: the numbers of axes or batches do not match.
     """
     locations = at_least_float32(points).transpose(1, 2)
     return (locations + sample_at(displacement, locations)).transpose(1, 2)
@@ -116,12 +116,12 @@ def warp_surface(points: Tensor, displacement: Tensor, scale: float = 1.0) -> Te
 
 @in_float32
 def barycentre(image: Tensor, normalize: bool = False, shift_center: bool = False) -> Tensor:
-    """The mean position of the voxels, weighted with their values.
+    """The mean position of the voxels, weighted by their values.
 
     Args:
         image: (B, C, *shape), not negative.
         normalize: positions as a fraction of the extents.
-        shift_center: positions count from the middle of the grid, (n - 1) / 2, else from voxel 0.
+        shift_center: positions are relative to the centre of the grid, (n - 1) / 2, otherwise to voxel 0.
 
     Returns:
         (B, C, N), voxels (or fractions); 0 for a channel without mass.
@@ -184,7 +184,7 @@ def _same_batch(image: Tensor, field: Tensor) -> tuple[Tensor, Tensor]:
 def _warp_slab(
     image: Tensor, displacement: Tensor, start: int, interpolation: str, padding: str, fill: float
 ) -> Tensor:
-    """`warp` for planes of the output of which the first is number `start` of the grid."""
+    """`warp` for some planes of the output, of which the first has index `start` in the grid."""
     if interpolation == "linear" and padding != "hard" and _has_grid_sample(image):
         image, displacement = _same_float(image, displacement)
         return _grid_sample(image, _displaced_grid(displacement, start, image.shape[2:]), padding)
@@ -204,13 +204,13 @@ def _sample(image: Tensor, coordinates: list[Tensor], interpolation: str, paddin
 
 
 def _same_float(*tensors: Tensor) -> list[Tensor]:
-    """All in float64 where all are, else in float32."""
+    """All in float64 if all are already, else in float32."""
     double = all(tensor.dtype == torch.float64 for tensor in tensors)
     return [tensor.to(torch.float64 if double else torch.float32) for tensor in tensors]
 
 
 def _planes(image: Tensor, displacement: Tensor) -> int:
-    """How many planes of the first output axis to work on at once."""
+    """How many planes of the first output axis to process at a time."""
     if displacement.device.type != "cpu" or _wants_gradient(image, displacement):
         return displacement.shape[2]
     return max(1, SLAB * displacement.shape[2] // max(displacement[:, 0].numel(), 1))
@@ -253,7 +253,7 @@ def _grid_sample(image: Tensor, grid: Tensor, padding: str) -> Tensor:
     """Sample (B, C, *in) at `grid` (B, N, *out) as `_normalised` gives it: (B, C, *out)."""
     batch, dims, *out = grid.shape
     parts = _parts(image, prod(out))
-    # The order of the samples is free, so any output shape becomes rows, one per part.
+    # Samples may have any order, so the output becomes rows, one per part.
     rows = grid.reshape(batch, dims, parts, -1).permute(0, 2, 3, 1).reshape(batch * parts, *[1] * (dims - 1), -1, dims)
     mode = "zeros" if padding == "zeros" else "border"
     copies = image.expand(batch * parts, *image.shape[1:])
@@ -262,20 +262,20 @@ def _grid_sample(image: Tensor, grid: Tensor, padding: str) -> Tensor:
 
 
 def _parts(image: Tensor, samples: int) -> int:
-    """How many parts a single item is cut into: on the CPU grid_sample shares out only the items of a batch."""
+    """Number of parts to cut a single item into: on the CPU grid_sample parallelises over the batch only."""
     if image.device.type != "cpu" or image.shape[0] > 1 or samples < SMALL:
         return 1
     threads = torch.get_num_threads()
-    if _wants_gradient(image):  # its gradient is summed over one copy per part
+    if _wants_gradient(image):  # the gradient needs one copy of the image per part
         threads = min(threads, LARGEST_COPIES // image.numel())
     return max((parts for parts in range(1, threads + 1) if samples % parts == 0), default=1)
 
 
 def _normalised(coordinates: list[Tensor], shape: Sequence[int]) -> Tensor:
-    """(B, N, *out) as grid_sample wants it: last spatial axis first, 1 at voxel n - 1/2.
+    """(B, N, *out) in grid_sample's convention: last spatial axis first, 1 at voxel n - 1/2.
 
-    Subtracting the centre first is nearly exact, so only one rounding is added. The convention align_corners=False
-    serves axes of one voxel too.
+    Subtracting the centre first is nearly exact, so this adds a single rounding error. align_corners=False also
+    works for axes of one voxel.
     """
     axes = [(axis - (n - 1) / 2).mul_(2 / n) for axis, n in zip(coordinates, shape)]
     return torch.stack(axes[::-1], dim=1)
@@ -295,7 +295,7 @@ def _displaced_grid(displacement: Tensor, start: int, shape: Sequence[int]) -> T
 
 
 def _linear_by_gather(image: Tensor, coordinates: list[Tensor], padding: str) -> Tensor:
-    """The weighted sum over the 2^N corners, for what grid_sample lacks (1-D; 3-D on Apple GPUs)."""
+    """The weighted sum over 2^N corners, where grid_sample is missing (1-D; 3-D on Apple GPUs)."""
     if padding != "zeros":
         coordinates = [axis.clamp(0, n - 1) for axis, n in zip(coordinates, image.shape[2:])]
     lower = [axis.detach().floor() for axis in coordinates]
@@ -309,7 +309,7 @@ def _linear_by_gather(image: Tensor, coordinates: list[Tensor], padding: str) ->
 
 
 def _take(image: Tensor, voxels: list[Tensor], padding: str) -> Tensor:
-    """Values (B, C, *out) at whole-numbered coordinates; beyond the image its border, or zero for "zeros"."""
+    """Values (B, C, *out) at integer coordinates; outside the image those of its border, or zero for "zeros"."""
     shape = image.shape[2:]
     inside = [axis.nan_to_num(0.0).clamp(0, n - 1).long() for axis, n in zip(voxels, shape)]
     index = inside[0]

@@ -1,4 +1,4 @@
-"""Transforms: maps of RAS points from the fixed to the moving image, and what follows from them."""
+"""Transforms: maps of RAS points from the fixed to the moving image, applied, composed and inverted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .image_resampling import copy_if_aligned, each_slab, resample_mapped, slab_
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Residual of a numerical inverse, in voxels of its grid: sought, and worth a warning.
+#: Residual of a numerical inverse, in voxels of its grid: the goal, and the limit above which a warning is given.
 INVERSE_PRECISION_VOX = 1e-3
 INVERSE_TOLERANCE_VOX = 0.1
 INVERSE_ITERATIONS = 50
@@ -62,7 +62,7 @@ class Transform(ABC):
         )
 
     def as_matrix(self) -> np.ndarray | None:
-        """(4, 4), RAS mm -> RAS mm, of a linear map; None of others."""
+        """(4, 4), RAS mm -> RAS mm, of a linear map; None for others."""
         return None
 
     def compose(self, then: Transform) -> Transform:
@@ -112,7 +112,7 @@ class AffineTransform(Transform):
         return self.matrix
 
 
-#: Every point stays where it is.
+#: Maps every point onto itself.
 IDENTITY = AffineTransform(np.eye(4))
 
 
@@ -123,10 +123,10 @@ class DisplacementField(Transform):
     Args:
         array: (I, J, K, 3), RAS mm, float32 or float64; never modified.
         geometry: grid of the same shape, in the fixed space.
-        inverse_field: the inverse where it is known exactly, e.g. from the integral of the negative velocity.
+        inverse_field: the inverse if it is known exactly, e.g. from the integral of the negative velocity.
 
     Raises:
-        GeometryError: shape or type do not fit, or NaN or infinity.
+        GeometryError: wrong shape, or NaN or infinity.
     """
 
     array: np.ndarray
@@ -167,7 +167,7 @@ class DisplacementField(Transform):
         return super().to_displacement(geometry) if same is None else DisplacementField(same, geometry)
 
     def inverse(self) -> DisplacementField:
-        """The attached inverse, else one found by fixed-point iteration on the same grid.
+        """The attached inverse, otherwise one computed by fixed-point iteration on the same grid.
 
         Warns:
             UserWarning: the field folds or the iteration leaves more than 0.1 voxel.
@@ -195,7 +195,7 @@ class DisplacementField(Transform):
         return np.moveaxis(inverse[0].numpy(), 0, -1) @ axes.T.astype(np.float32), float(residual_vox)
 
     def jacobian_determinant(self) -> Image:
-        """Local volume ratio det(d(x + u)/dx); 1 keeps the volume, 0 and less is a fold."""
+        """Local volume ratio det(d(x + u)/dx); 1 preserves volume, 0 or less is a fold."""
         from .displacement import jacobian_determinant
 
         determinant = jacobian_determinant(self._voxel_tensor())[0].numpy()
@@ -206,12 +206,12 @@ class DisplacementField(Transform):
         return int((self.jacobian_determinant().array <= 0).sum())
 
     def _voxel_tensor(self) -> Tensor:
-        """(1, 3, I, J, K), float32, displacement in voxels; determinants are the same in voxels and in mm."""
+        """(1, 3, I, J, K), float32, displacement in voxels; the determinant is the same in voxels and in mm."""
         import torch
 
         to_voxels = self.geometry.world_to_voxel_affine[:3, :3].astype(np.float32)
         voxels = np.zeros((1, 3, *self.geometry.shape), np.float32)
-        for axis, component in np.argwhere(to_voxels):  # most grids are parallel to the patient's axes
+        for axis, component in np.argwhere(to_voxels):  # few entries, as most grids are parallel to the patient's axes
             voxels[0, axis] += to_voxels[axis, component] * self.array[..., component]
         return torch.from_numpy(voxels)
 
@@ -224,7 +224,7 @@ class CompositeTransform(Transform):
         transforms: at least one.
 
     Raises:
-        GeometryError: nothing to apply.
+        GeometryError: there are none.
     """
 
     transforms: tuple[Transform, ...]

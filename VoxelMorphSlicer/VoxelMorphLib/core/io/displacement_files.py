@@ -1,6 +1,6 @@
-"""Images of vectors <-> DisplacementField: Slicer's and ANTs' convention, and FreeSurfer's three frames.
+"""Vector images <-> DisplacementField: the conventions of Slicer and ANTs, and FreeSurfer's three frames.
 
-ITK's formats hold LPS vectors, mm. In NIfTI the intent tells: 1006 (displacement) is RAS, as Slicer writes it, 1007
+ITK's formats hold LPS vectors, mm. In NIfTI the intent decides: 1006 (displacement) is RAS, as Slicer writes it, 1007
 (vector) is LPS, as ANTs writes it; three frames without intent are FreeSurfer's RAS displacement, source - target.
 """
 
@@ -25,7 +25,7 @@ from .nifti import FIELDS, read_nifti
 FIELD_EXTENSIONS = (*READERS, *MGH_EXTENSIONS)
 #: NIfTI intents, https://nifti.nimh.nih.gov/nifti-1/documentation/nifti1fields/nifti1fields_pages/intent.html
 INTENT_NONE, INTENT_DISPLACEMENT, INTENT_VECTOR = 0, 1006, 1007
-#: Key by which Slicer tells "from parent" (resampling) from "to parent" (modeling) in NRRD files.
+#: Key by which Slicer distinguishes "from parent" (resampling) and "to parent" (modeling) in NRRD files.
 DIRECTION_KEY = "displacement field type"
 
 
@@ -34,7 +34,7 @@ def read_displacement(path: Path | str) -> DisplacementField:
 
     Raises:
         ImageError: missing or damaged file.
-        GeometryError: no vectors of three components, a direction or an intent that is not ours.
+        GeometryError: not vectors of three components, or another direction or intent.
         DependencyError: .mgz without nibabel.
     """
     path, kind = check_readable(path, GeometryError), extension(path)
@@ -52,7 +52,7 @@ def read_displacement(path: Path | str) -> DisplacementField:
 
 
 def write_displacement(field: DisplacementField, scratch: Path, path: Path) -> None:
-    """Write a field to `scratch`; `path` is what messages call it. FreeSurfer's formats keep float32 only.
+    """Write a field to `scratch`; messages name `path`. FreeSurfer's formats keep float32 only.
 
     Raises:
         OutputError: ITK could not write the file.
@@ -112,7 +112,7 @@ def _write_nifti(field: DisplacementField, scratch: Path) -> None:
 def _check_vectors(shape: tuple[int, ...], components: tuple[int, ...], path: Path) -> None:
     if len(shape) != 3 or tuple(components) != (3,):
         raise GeometryError(
-            f"{path} is not a displacement field: it has the extents {(*shape, *components)}, needed are three axes "
+            f"{path} is not a displacement field: it has the extents {(*shape, *components)} instead of three axes "
             "and three components. Choose a displacement field or another kind of transform file."
         )
 

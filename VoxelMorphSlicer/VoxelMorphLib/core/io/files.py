@@ -1,4 +1,4 @@
-"""Paths of inputs and outputs: checked before long work, written completely or not at all."""
+"""Input and output files: checked before long computations, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def check_readable(path: Path | str, error: type[VoxelMorphError]) -> Path:
 
     Args:
         path: any text or path.
-        error: class to raise, by what the file should hold.
+        error: class to raise, depending on the expected content.
 
     Raises:
-        VoxelMorphError: of class `error`; the file is missing, a folder, empty or may not be read.
+        VoxelMorphError: of class `error`; the file is missing, a folder, empty or not readable.
     """
     path = Path(path)
     try:
@@ -49,7 +49,7 @@ def check_readable(path: Path | str, error: type[VoxelMorphError]) -> Path:
 
 @contextmanager
 def naming(path: Path | str) -> Iterator[None]:
-    """Put the file's name before a `GeometryError` that does not mention it."""
+    """Prefix the file's name to a `GeometryError` that does not mention it."""
     try:
         yield
     except GeometryError as cause:
@@ -59,7 +59,7 @@ def naming(path: Path | str) -> Iterator[None]:
 
 
 def check_writable(path: Path | str, bytes_needed: int = 0) -> Path:
-    """Make sure that a result can be written, without leaving anything behind.
+    """Check that a result can be written, without leaving anything behind.
 
     Args:
         path: file to be written.
@@ -85,10 +85,10 @@ def check_writable(path: Path | str, bytes_needed: int = 0) -> Path:
 
 @contextmanager
 def replacing(path: Path | str, bytes_needed: int = 0) -> Iterator[Path]:
-    """Yield a name in a scratch folder beside `path`; what is written there is moved into place at the end.
+    """Yield a path in a scratch folder beside `path`; files written there are moved into place at the end.
 
-    Companion files (the data of .nhdr and .mhd) are moved first, so a header never points at nothing.
-    After an error, full disk included, nothing is left and an older file is still there.
+    Companion files (the data of .nhdr and .mhd) are moved first, so a header never refers to missing data.
+    After an error, including a full disk, no new file remains and an older one is unchanged.
 
     Raises:
         OutputError: as `check_writable`, or the disk fills up or fails while writing.

@@ -24,11 +24,11 @@ def read_image(path: Path | str, name: str | None = None) -> Image:
 
     Args:
         path: .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz or .npz (arrays `vol`, `vol_data` or a single one).
-        name: what messages call it; default the file name.
+        name: shown in messages; default the file name.
 
     Raises:
-        ImageError: missing, damaged or foreign file; several frames, colour, or fewer than three axes.
-        GeometryError: spacing, axes or position that no grid has.
+        ImageError: missing or damaged file, or of another kind; several frames, colour, or fewer than three axes.
+        GeometryError: impossible spacing, axes or position.
         DependencyError: .mgz without nibabel.
     """
     return Image(*_read(path, IMAGE_KEYS), name or Path(path).name)
@@ -44,14 +44,14 @@ def read_label_map(path: Path | str, name: str | None = None) -> LabelMap:
 
 
 def read_image_geometry(path: Path | str) -> Geometry:
-    """Grid of an image file, without its voxels where the format stores them apart; otherwise as `read_image`."""
+    """Grid of an image file, read without the voxels if the format allows it; otherwise as `read_image`."""
     if extension(path) in READERS:
         return read_geometry(check_readable(path, ImageError))
     return read_image(path).geometry
 
 
 def write_image(image: Image, path: Path | str) -> Path:
-    """Write a volume in the format of the extension; voxel type and position are kept, or the format is refused.
+    """Write a volume in the format of the extension, which must be able to keep its voxel type and position.
 
     Returns:
         The path.
@@ -128,7 +128,7 @@ def _check_volume(shape: tuple[int, ...], path: Path) -> None:
 
 
 def _storable(image: Image, path: Path) -> np.ndarray:
-    """The voxels in a type of the format, without changing a value; truth values become 0 and 1."""
+    """The voxels in a type of the format, without changing a value; booleans become 0 and 1."""
     array = image.array.astype(np.uint8) if image.array.dtype == bool else image.array
     kind = extension(path)
     if kind in MGH_EXTENSIONS:

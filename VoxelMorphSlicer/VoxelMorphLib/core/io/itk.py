@@ -1,4 +1,4 @@
-"""SimpleITK images <-> arrays (I, J, K[, 3]) and Geometry: LPS and ITK's axis order are undone here."""
+"""SimpleITK images <-> arrays (I, J, K[, 3]) and Geometry: converts from and to LPS and ITK's axis order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..geometry import Geometry
 from .files import LARGEST_COMPRESSION, check_readable, extension, naming
 from .metaimage import check_meta_length, read_meta_header
 
-#: Reader of each extension; fixed, so that a foreign file never reaches another reader because of its content.
+#: Reader of each extension; fixed, so that the content of a file cannot select another reader.
 READERS = {
     ".nii": "NiftiImageIO",
     ".nii.gz": "NiftiImageIO",
@@ -32,11 +32,11 @@ LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def read_itk(path: Path | str) -> sitk.Image:
-    """Read a .nrrd, .nhdr, .mha or .mhd file that has been found safe to read; nothing is printed.
+    """Read a .nrrd, .nhdr, .mha or .mhd file after checking that it is safe to read; ITK prints nothing.
 
     Raises:
-        ImageError: missing, damaged, truncated or foreign file.
-        GeometryError: spacing or axes that no grid has.
+        ImageError: missing, damaged or truncated file, or of another kind.
+        GeometryError: impossible spacing or axes.
     """
     path = check_readable(path, ImageError)
     header = read_meta_header(path) if extension(path) in META_EXTENSIONS else None
@@ -79,7 +79,7 @@ def swap_ras_lps(vectors: np.ndarray) -> np.ndarray:
 
 
 def itk_image(array: np.ndarray, geometry: Geometry) -> sitk.Image:
-    """ITK image of an array (I, J, K) or, as vectors, (I, J, K, 3); the numbers are copied as they are."""
+    """ITK image of an array (I, J, K) or, as vectors, (I, J, K, 3); the numbers are copied unchanged."""
     ordered = np.ascontiguousarray(np.moveaxis(array, (0, 1, 2), (2, 1, 0)), dtype=array.dtype.newbyteorder("="))
     image = sitk.GetImageFromArray(ordered, isVector=array.ndim == 4)
     image.SetSpacing(geometry.spacing.tolist())
@@ -99,7 +99,7 @@ def _information(path: Path) -> sitk.ImageFileReader:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep ITK's warnings off the terminal; what matters is raised."""
+    """Keep ITK's warnings off the terminal; errors are still raised."""
     before = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
@@ -147,7 +147,7 @@ def _check_spacing(spacing: tuple[float, ...], path: Path) -> None:
 
 
 def _nrrd_data_file(path: Path) -> str:
-    """What a NRRD header says about the place of its voxels; "LOCAL" when they follow the header."""
+    """The data file that a NRRD header names; "LOCAL" if the voxels follow the header."""
     with path.open("rb") as stream:
         head = stream.read(1 << 16)
     named = re.search(rb"(?m)^data ?file:\s*(.*?)\s*$", head.split(b"\n\n")[0])
@@ -155,7 +155,7 @@ def _nrrd_data_file(path: Path) -> str:
 
 
 def _data_file(path: Path, named: str) -> Path:
-    """The file with the voxels, which lies beside its header."""
+    """The file with the voxels, in the folder of its header."""
     if named == "LOCAL":
         return path
     if named.startswith("LIST") or "%" in named:

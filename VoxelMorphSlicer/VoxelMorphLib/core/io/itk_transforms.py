@@ -21,7 +21,7 @@ def read_itk_transform(path: Path | str) -> Transform:
     """Read linear transforms, displacement fields and composites of them.
 
     Raises:
-        GeometryError: missing, damaged or foreign file, not 3-D, or a kind of transform that is not supported.
+        GeometryError: missing or damaged file, or of another kind; not 3-D, or an unsupported kind of transform.
     """
     path = check_readable(path, GeometryError)
     if extension(path) == ".h5":
@@ -39,7 +39,7 @@ def read_itk_transform(path: Path | str) -> Transform:
 
 
 def write_itk_transform(transform: Transform, scratch: Path, path: Path) -> None:
-    """Write any transform to `scratch`; `path` is what messages call it.
+    """Write any transform to `scratch`; messages name `path`.
 
     Raises:
         OutputError: ITK could not write the file.
@@ -60,7 +60,7 @@ def to_itk(transform: Transform) -> sitk.Transform:
         return parts
     if isinstance(transform, DisplacementField):
         vectors = swap_ras_lps(transform.array.astype(np.float64))
-        return sitk.DisplacementFieldTransform(itk_image(vectors, transform.geometry))  # takes the image over
+        return sitk.DisplacementFieldTransform(itk_image(vectors, transform.geometry))  # takes ownership of the image
     ras = transform.as_matrix()
     assert ras is not None
     matrix = LPS @ ras @ LPS
@@ -104,7 +104,7 @@ def _simplified(parts: tuple[Transform, ...]) -> Transform:
 
 
 def _matrix(transform: sitk.Transform) -> np.ndarray:
-    """(4, 4), LPS: where the origin and the unit vectors go."""
+    """(4, 4), LPS, from where the origin and the unit vectors are mapped."""
     origin, *units = (np.array(transform.TransformPoint(p)) for p in np.vstack([np.zeros(3), np.eye(3)]).tolist())
     matrix = np.eye(4)
     matrix[:3, :3] = np.transpose([unit - origin for unit in units])

@@ -22,7 +22,7 @@ NUMBER = r"[-+0-9.eE]+"
 
 
 def read_lta(path: Path | str) -> AffineTransform:
-    """Read the one linear transform of a file.
+    """Read the linear transform of a file.
 
     Raises:
         GeometryError: missing or damaged file, several transforms, or a type other than voxel-voxel and RAS-RAS.
@@ -49,7 +49,7 @@ def read_lta(path: Path | str) -> AffineTransform:
 def write_lta(
     transform: AffineTransform, scratch: Path, fixed: Geometry | None = None, moving: Geometry | None = None
 ) -> None:
-    """Write a RAS-to-RAS LTA, source = moving and target = fixed; grids that are not given are marked invalid."""
+    """Write a RAS-to-RAS LTA, source = moving and target = fixed; missing grids are marked invalid."""
     rows = "\n".join(" ".join(f"{value:.15e}" for value in row) for row in transform.inverse().matrix)
     text = (
         f"type      = {RAS_TO_RAS} # LINEAR_RAS_TO_RAS\nnxforms   = 1\n"
@@ -68,7 +68,9 @@ def _numbers(text: str, key: str, path: Path, count: int) -> np.ndarray:
     try:
         return np.array([float(number) for number in found[1].split()] if found else [], float).reshape(count)
     except ValueError:
-        raise GeometryError(f"{path} is not an LTA file: {key!r} is missing or no number. Export it again.") from None
+        raise GeometryError(
+            f"{path} is not an LTA file: {key!r} is missing or not a number. Export it again."
+        ) from None
 
 
 def _matrix(text: str, path: Path) -> np.ndarray:

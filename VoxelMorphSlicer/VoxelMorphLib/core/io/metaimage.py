@@ -1,4 +1,4 @@
-"""MetaImage files: may ITK open this one?
+"""Checks of MetaImage files that make them safe to open with ITK.
 
 ITK's reader crashes on impossible dimensions and prints to the terminal when fields or voxels are missing.
 Fields: https://itk.org/Wiki/ITK/MetaIO/Documentation.
@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from ..errors import ImageError
 
-#: Fields of one number per axis, of one per pair of axes, and of whole numbers.
+#: Fields with one number per axis, with one per pair of axes, and with whole numbers.
 PER_AXIS = ("DimSize", "ElementSpacing", "ElementSize", "Offset", "Position", "Origin", "CenterOfRotation")
 PER_PAIR = ("TransformMatrix", "Rotation", "Orientation")
 WHOLE = ("DimSize", "CompressedDataSize")
@@ -27,14 +27,14 @@ class MetaHeader:
 
     Args:
         fields: name -> text.
-        end: bytes of the text.
+        end: length of the text, bytes.
     """
 
     fields: dict[str, str]
     end: int
 
     def is_true(self, field: str, default: bool) -> bool:
-        """Whether a yes-or-no field says yes."""
+        """The value of a yes-or-no field."""
         return self.fields.get(field, str(default))[:1].lower() in ("t", "1")
 
 
@@ -42,7 +42,7 @@ def read_meta_header(path: Path) -> MetaHeader:
     """Parse and check the header.
 
     Raises:
-        ImageError: a field is missing or holds the wrong count of numbers.
+        ImageError: a field is missing or holds the wrong number of values.
     """
     header = _parse(path)
     missing = [field for field in REQUIRED if not header.fields.get(field)]
@@ -56,7 +56,7 @@ def read_meta_header(path: Path) -> MetaHeader:
 
 
 def check_meta_length(header: MetaHeader, path: Path, data: Path, declared: int) -> None:
-    """Make sure that all voxels are there.
+    """Check that the file holds all voxels.
 
     Args:
         header: of `path`.
@@ -109,7 +109,7 @@ def _wrong_fields(fields: dict[str, str]) -> list[str]:
 
 
 def _count_numbers(text: str) -> int:
-    """How many finite numbers; -1 where there is anything else."""
+    """How many finite numbers; -1 if there is anything else."""
     try:
         numbers = [float(word) for word in text.split()]
     except ValueError:
@@ -118,7 +118,7 @@ def _count_numbers(text: str) -> int:
 
 
 def _inflated_bytes(stream: BinaryIO, at_most: int, compressed_size: str) -> int:
-    """Bytes that come out of a whole zlib stream of `compressed_size` bytes; -1 where the stream is damaged."""
+    """Bytes in a complete zlib stream of `compressed_size` bytes when decompressed; -1 if it is damaged."""
     inflater, found = zlib.decompressobj(), 0
     left = int(compressed_size) if compressed_size.isdigit() else 1 << 62
     try:

@@ -27,10 +27,10 @@ WARP_DISPLACEMENT_RAS = 3
 
 
 def read_mgh(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
-    """Voxels, without a single last frame, and the (4, 4) voxel -> RAS matrix.
+    """Voxels, without a last axis of one frame, and the (4, 4) voxel -> RAS matrix.
 
     Raises:
-        ImageError: missing, damaged, truncated or foreign file, or a warp that is no RAS displacement.
+        ImageError: missing, damaged or truncated file, or of another kind, or a warp that is not a RAS displacement.
         DependencyError: nibabel is not installed.
     """
     path = check_readable(path, ImageError)
@@ -38,7 +38,7 @@ def read_mgh(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
     content = bytearray(_content(path))
     if content[2:3] != b"\0":
         _check_warp(content, path)
-    content[:4] = struct.pack(">i", 1)  # nibabel knows no intents
+    content[:4] = struct.pack(">i", 1)  # nibabel does not know intents
     try:
         with np.errstate(all="ignore"):  # a damaged position is found by Geometry
             image = nibabel.MGHImage.from_bytes(bytes(content))
@@ -66,7 +66,7 @@ def _nibabel(path: Path) -> ModuleType:
 
 
 def _content(path: Path) -> bytes:
-    """The file, decompressed; never more than its header announces."""
+    """The decompressed file; never more than its header announces."""
     with path.open("rb") as stream:
         is_compressed = stream.read(2) == b"\x1f\x8b"
     try:
@@ -88,7 +88,7 @@ def _voxel_bytes(header: bytes, path: Path) -> int:
         version, *dims, kind = struct.unpack(">6i", header[:24])
         if version & 0xFF == 1 and 0 <= version < 1 << 24 and min(dims) > 0:
             if kind not in MGH_TYPES:
-                raise ImageError(f"{path} has voxels of MGH type {kind}, which is no real scalar. Convert it first.")
+                raise ImageError(f"{path} has voxels of MGH type {kind}, which is not a real scalar. Convert it first.")
             return int(np.prod(dims, dtype=object)) * np.dtype(MGH_TYPES[kind]).itemsize
     raise ImageError(f"{path} is not an MGH file: its header is not recognised. Export the volume again.")
 

@@ -1,8 +1,8 @@
 """NIfTI-1 files -> voxels (I, J, K[, frames]) and Geometry.
 
 The voxels are read here and the position by ITK, as Slicer does. ITK's own reading of the voxels fills truncated
-files with zeros without an error, allocates whatever a damaged header asks for, and takes them from `a.nii` when
-`a.nii.gz` beside it was asked for. Field offsets: nifti1.h, https://nifti.nimh.nih.gov/nifti-1.
+files with zeros without an error, allocates whatever a damaged header asks for, and reads `a.nii`
+instead of a requested `a.nii.gz` beside it. Field offsets: nifti1.h, https://nifti.nimh.nih.gov/nifti-1.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ UNIT_MM = 2
 
 @dataclass(frozen=True, eq=False)
 class NiftiFile:
-    """What a file holds.
+    """The content of a file.
 
     Args:
         array: (I, J[, K[, ...]]), scaled as the header says, trailing axes of length one beyond the third removed.
         intent: NIfTI intent code.
-        in_mm: the header names the unit of space, as FreeSurfer's do and those of the original VoxelMorph do not.
-        geometry: of the first three axes; absent for fewer.
+        in_mm: the header states mm as the unit of space; FreeSurfer's do, those of the original VoxelMorph do not.
+        geometry: of the first three axes; None if there are fewer.
     """
 
     array: np.ndarray
@@ -74,7 +74,7 @@ def read_nifti(path: Path | str) -> NiftiFile:
     """Read a .nii or .nii.gz file.
 
     Raises:
-        ImageError: missing, not NIfTI-1, no real scalars, or shorter than the header says.
+        ImageError: missing, not NIfTI-1, not real scalars, or shorter than the header says.
         GeometryError: a spacing that is not positive, NaN in the position, or sheared axes.
     """
     path = check_readable(path, ImageError)
@@ -151,7 +151,7 @@ def _voxels(stream: BufferedIOBase, header: np.void, shape: tuple[int, ...], pat
 
 
 def _read_at_most(stream: BufferedIOBase, count: int) -> bytearray:
-    """Read in blocks, so that memory grows with the file and not with what its header claims."""
+    """Read in blocks, so that memory depends on the file's size and not on what its header claims."""
     found = bytearray()
     while len(found) < count:
         block = stream.read(min(1 << 22, count - len(found)))

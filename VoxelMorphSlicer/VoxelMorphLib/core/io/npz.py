@@ -1,7 +1,7 @@
 """NumPy archives of the original VoxelMorph <-> images.
 
-Such files hold arrays only. Unless we wrote the key `affine`, they get the place that the original gives them when it
-saves NIfTI (voxelmorph `py/utils.py`, `save_volfile`): LIA, 1 mm, voxel shape / 2 at the origin.
+Such files hold arrays only. Unless they have our key `affine`, they get the position that the original gives them
+when it saves NIfTI (voxelmorph `py/utils.py`, `save_volfile`): LIA, 1 mm, voxel shape / 2 at the origin.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ LABEL_KEYS = ("seg",)
 
 
 def default_geometry(shape: tuple[int, ...]) -> Geometry:
-    """Grid of an array without position, as the original places it."""
+    """Grid of an array without a position, as in the original."""
     affine = np.array([[-1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]], float)
     affine[:3, 3] = -affine[:3, :3] @ (np.array(shape[:3]) / 2)
     return Geometry(tuple(shape[:3]), affine)
 
 
 def read_npz(path: Path | str, keys: tuple[str, ...] = IMAGE_KEYS) -> tuple[np.ndarray, np.ndarray | None]:
-    """An array of the archive, axes of length one removed, and its (4, 4) voxel -> RAS matrix where stored.
+    """An array of the archive, axes of length one removed, and its (4, 4) voxel -> RAS matrix if stored.
 
     Args:
         path: .npz file; nothing in it is executed.
-        keys: names to look for; a single key of any other name is taken too.
+        keys: names to look for; a single array of any name is accepted too.
 
     Raises:
         ImageError: not an archive of plain arrays, none of the keys, or truncated.
@@ -79,7 +79,7 @@ def _squeezed(array: np.ndarray) -> np.ndarray:
 
 
 def write_npz(path: Path, array: np.ndarray, affine: np.ndarray, key: str) -> None:
-    """Store an array and its place."""
+    """Write an array and its (4, 4) voxel -> RAS matrix."""
     content: dict[str, Any] = {key: array, "affine": affine}
     with path.open("wb") as stream:
         np.savez_compressed(stream, **content)

@@ -33,8 +33,8 @@ def read_transform(path: Path | str) -> Transform:
             (FreeSurfer warp) or .lta.
 
     Raises:
-        GeometryError: missing or foreign file, or a transform of another kind or direction.
-        ImageError: the damaged image of a displacement field.
+        GeometryError: missing file, or a transform of another kind or direction.
+        ImageError: the image of a displacement field is damaged.
         DependencyError: .mgz without nibabel.
     """
     kind = extension(path)
@@ -60,7 +60,7 @@ def write_transform(
     Args:
         transform: fixed -> moving.
         path: see `WRITABLE`.
-        fixed, moving: grids that .lta files mention; other formats need none.
+        fixed, moving: grids to store in .lta files; other formats need none.
 
     Returns:
         The path.
@@ -88,14 +88,14 @@ def kind_of(transform: Transform) -> str:
 
 
 def check_transform_extension(path: Path | str, kind: str) -> str:
-    """The extension of a file that can hold a kind of transform; ask before long work.
+    """The extension of a file that can hold a kind of transform; call it before long computations.
 
     Args:
         path: file to be written.
         kind: "affine", "displacement" or "composite".
 
     Raises:
-        OutputError: it cannot, or no transform format has this extension.
+        OutputError: it cannot hold this kind, or no transform format has this extension.
     """
     found = extension(path)
     able = [each for each, kinds in WRITABLE.items() if kind in kinds]

@@ -25,7 +25,7 @@ def soft_dice(fixed: Tensor, moved: Tensor, mask: Tensor | None = None) -> tuple
         mask: (B or 1, 1 or L, *shape) weights of the voxels.
 
     Returns:
-        overlap (B, L), 0 for a label that occurs in neither; and (B, L) bool, whether it occurs.
+        overlap (B, L), 0 for a label that occurs in neither; and whether it occurs, (B, L) bool.
     """
     check_same_shape(fixed, moved)
     if mask is not None:
@@ -96,7 +96,7 @@ def surface_loss(distance: Tensor, points: Tensor, sigma: float = 1.0) -> Tensor
     The gradient reaches the points, and so the field that moved them.
 
     Args:
-        sigma: voxels, distance that counts as 1.
+        sigma: distance that counts as 1, voxels.
 
     Source: Balakrishnan et al., IEEE TMI 2019, doi:10.1109/TMI.2019.2897538; VoxelMorph's semi-supervised point clouds.
     """

@@ -1,4 +1,4 @@
-"""MIND-SSC: what an image looks like around each voxel, whatever the modality, and how far two images differ in it."""
+"""MIND-SSC: a descriptor of the image around each voxel, whatever the modality, and its difference as a loss."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def mind_descriptor(image: Tensor, radius: int = 1, dilation: int = 2) -> Tensor
     """Self-similarity context: similarity of the patches around each voxel's face neighbours to one another.
 
     A channel is one of the pairs of face neighbours at right angles (12 in 3-D, 4 in 2-D). Its value is
-    exp(-(D - min D) / V): D the mean squared difference of the two patches, V the mean of D over the pairs, kept within
-    a thousandth and a thousandfold of its own mean over the image.
+    exp(-(D - min D) / V): D the mean squared difference of the two patches, V the mean of D over the pairs,
+    clamped between 1/1000 and 1000 times its own mean over the image.
 
     Args:
-        image: (B, C, *shape) with 2 or 3 spatial axes; channels are averaged. Continued by its border voxels.
+        image: (B, C, *shape) with 2 or 3 spatial axes; channels are averaged. Border voxels are repeated outside.
         radius: of the cubic patch, voxels.
         dilation: distance of the neighbours, voxels.
 
@@ -35,7 +35,7 @@ def mind_descriptor(image: Tensor, radius: int = 1, dilation: int = 2) -> Tensor
         (B, number of pairs, *shape), 0 to 1.
 
     Raises:
-        GeometryError: a 1-D image, whose neighbours form no such pair.
+        GeometryError: a 1-D image, which has no such pair of neighbours.
 
     Source: Heinrich et al., MICCAI 2013, doi:10.1007/978-3-642-40811-3_24.
     """

@@ -17,7 +17,7 @@ from .reduction import check_same_shape
 #: Keeps quotients and logarithms finite.
 EPSILON = 1e-7
 
-#: Voxels whose bins are held at once, so that they stay in a processor's cache and out of the peak memory.
+#: Voxels whose bins are computed at a time, to fit the CPU's cache and limit peak memory.
 CHUNK = 1 << 15
 
 RANGES = ("pair", "batch")
@@ -31,7 +31,7 @@ class MutualInformation(Settings):
         bins: number of bin centres, evenly spaced over the range of intensities.
         bin_alpha: a voxel of intensity x counts exp(-bin_alpha (x - centre)^2) in a bin; None takes a Gaussian whose
             standard deviation is half the spacing of the bins.
-        clip: intensities are brought into this range first.
+        clip: range to which intensities are clipped first.
         ranges: "pair" takes the range of each image, so that brightness and contrast do not matter. "batch" is the
             original: the range of all images of a batch before clipping, `bin_alpha` for a range of 0 to 1, and a
             gradient through the extreme voxels that set the range.
@@ -88,7 +88,7 @@ def _as_pairs(image: Tensor) -> Tensor:
 
 
 def _information(joint: Tensor, fixed: Tensor, moved: Tensor, normalised: bool) -> Tensor:
-    """(P,) from histograms (P, n, n), (P, n) and (P, n) of any sum."""
+    """(P,) from histograms (P, n, n), (P, n) and (P, n), not normalised."""
     joint = joint / (joint.sum((1, 2), keepdim=True) + EPSILON)
     product = _shares(fixed)[:, :, None] * _shares(moved)[:, None, :]
     information = (joint * (joint / (product + EPSILON) + EPSILON).log()).sum((1, 2))
@@ -107,7 +107,7 @@ def _soft_histograms(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Joint (P, n, n), fixed (P, n) and moved (P, n) histograms of (P, voxels) images, summed chunk by chunk.
 
-    The backward pass computes the memberships of a chunk again instead of keeping those of all.
+    The backward pass recomputes the memberships of each chunk instead of storing them.
     """
     fixed, fixed_bins = _bins(fixed, options)
     moved, moved_bins = _bins(moved, options)

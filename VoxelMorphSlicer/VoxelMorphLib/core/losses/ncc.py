@@ -44,7 +44,7 @@ def ncc_map(
             original before 2021). "absolute" is (|cross| + eps)^2 / ((var + eps) (var + eps)): inverted contrast
             counts as similar too, and by Cauchy's inequality no window exceeds the 1 of identical images, however
             flat it is; eps is the variance that noise has.
-        mask: (B or 1, 1, *shape); voxels where it is 0 take part in no window.
+        mask: (B or 1, 1, *shape); voxels where it is 0 are left out of every window.
 
     Returns:
         (B, 1, *shape).
@@ -95,7 +95,7 @@ class NCC(Settings):
 
 
 class _LocalCorrelation(torch.autograd.Function):
-    """The map with its gradient written out: 5 box sums forward, 3 backward, and few maps kept in between."""
+    """The map with an explicit gradient: 5 box sums forward, 3 backward, and few maps kept in between."""
 
     @staticmethod
     def forward(
@@ -148,7 +148,7 @@ def _correlate(
 
     A window whose variance is below the bound (eps; 0 in the forms legacy and absolute) or below `floors`, its own
     rounding, is flat. There the moments get their bounds, as they do in the original where an image is exactly
-    constant. Without `floors` noise in bright flat regions correlates in the hundreds.
+    constant. Without `floors`, noise in bright flat regions reaches similarities of several hundred.
     """
     bound = eps if form in ("squared", "signed") else 0.0
     fixed_flat, moved_flat = (v < floor.clamp_(min=bound) for v, floor in zip((fixed, moved), floors))

@@ -1,4 +1,4 @@
-"""Map of a loss or similarity -> the number, one number per pair, or the map itself."""
+"""Reduction of a map of a loss or similarity: to one number, one number per pair, or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REDUCTIONS = ("mean", "item", "max", "none")
 
 
 def check_same_shape(fixed: Tensor, moved: Tensor) -> None:
-    """Raise GeometryError unless both tensors have one shape (B, C, *shape) with 1 to 3 spatial axes."""
+    """Raise GeometryError unless both tensors have the same shape (B, C, *shape) with 1 to 3 spatial axes."""
     if fixed.shape != moved.shape or not 3 <= fixed.ndim <= 5:
         raise GeometryError(
             f"Fixed and moved must have one shape (batch, channels, 1 to 3 spatial axes), got {tuple(fixed.shape)} "
@@ -21,7 +21,7 @@ def check_same_shape(fixed: Tensor, moved: Tensor) -> None:
 
 
 def reduce_map(values: Tensor, reduction: str = "mean", mask: Tensor | None = None) -> Tensor:
-    """Turn a map into what the caller minimises.
+    """Reduce a map to what the caller minimises.
 
     Args:
         values: (B, C, *shape).
@@ -30,7 +30,7 @@ def reduce_map(values: Tensor, reduction: str = "mean", mask: Tensor | None = No
         mask: (B or 1, C or 1, *shape) weights >= 0 of the means; an item without any weight has mean 0.
 
     Raises:
-        ConfigError: the reduction has another name.
+        ConfigError: unknown reduction.
     """
     check_choice("reduction", reduction, REDUCTIONS)
     if reduction == "none":

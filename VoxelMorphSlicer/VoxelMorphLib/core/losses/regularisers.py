@@ -38,7 +38,7 @@ def gradient_penalty(
         reduction: "mean" over the batch or "item" (B,).
 
     Raises:
-        ConfigError: another penalty or reduction.
+        ConfigError: unknown penalty or reduction.
 
     Source: Balakrishnan et al., IEEE TMI 2019, doi:10.1109/TMI.2019.2897538, equation 7.
     """
@@ -93,16 +93,16 @@ class Bending(Settings):
 def kl_loss(parameters: Tensor, prior_lambda: float = 10.0, variant: str = "current") -> Tensor:
     """Kullback-Leibler divergence, up to a constant, from a prior with precision lambda (D - A).
 
-    D counts the neighbours of each voxel inside the grid (3 to 6 in 3-D), A joins neighbours.
+    D counts the neighbours of each voxel inside the grid (3 to 6 in 3-D), A is their adjacency matrix.
 
     Args:
         parameters: (B, 2 N, *shape): N means of the velocity in voxels, then N logarithms of its variance.
-        prior_lambda: smoothness of the prior.
-        variant: "current", or "miccai2018" whose variance term is N times weaker, as in the code of September 2018.
+        prior_lambda: weight of the prior; larger is smoother.
+        variant: "current", or "miccai2018", whose variance term is N times smaller, as in the code of September 2018.
 
     Raises:
         GeometryError: not 2 N channels for N axes.
-        ConfigError: another variant.
+        ConfigError: unknown variant.
 
     Source: Dalca et al., MICCAI 2018, arXiv:1805.04605, equation 7.
     """
@@ -142,7 +142,7 @@ class KL(Settings):
 
 
 class _DifferencePenalty(torch.autograd.Function):
-    """(B,) mean over axes and differences; the gradient is written out, which takes a third of the time."""
+    """(B,) mean over axes and differences; an explicit gradient takes a third of the time."""
 
     @staticmethod
     def forward(ctx: Any, field: Tensor, penalty: str, voxel_weights: Tensor | None) -> Tensor:
@@ -172,7 +172,7 @@ class _DifferencePenalty(torch.autograd.Function):
 
 
 def _long_axes(field: Tensor) -> list[int]:
-    """Axes along which there are neighbours."""
+    """Axes of more than one voxel."""
     return [axis for axis in range(2, field.ndim) if field.shape[axis] > 1]
 
 
