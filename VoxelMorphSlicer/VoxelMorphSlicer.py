@@ -7,12 +7,10 @@ import logging
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Union
 
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -20,23 +18,6 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
-
-#: What marks parts of a volume.
-Labels = Union[slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLLabelMapVolumeNode, None]
-#: What the section "Apply a transform" takes; abstract classes cannot be named here.
-Transformable = Union[
-    slicer.vtkMRMLScalarVolumeNode,
-    slicer.vtkMRMLLabelMapVolumeNode,
-    slicer.vtkMRMLSegmentationNode,
-    slicer.vtkMRMLModelNode,
-    slicer.vtkMRMLMarkupsFiducialNode,
-    slicer.vtkMRMLMarkupsLineNode,
-    slicer.vtkMRMLMarkupsAngleNode,
-    slicer.vtkMRMLMarkupsCurveNode,
-    slicer.vtkMRMLMarkupsPlaneNode,
-    slicer.vtkMRMLMarkupsROINode,
-    None,
-]
 
 
 class VoxelMorphSlicer(ScriptedLoadableModule):
@@ -81,50 +62,6 @@ def registerSampleData():
         checksums=[f"SHA256:{digest}" for digest in digests],
         thumbnailFileName=str(Path(__file__).parent / "Resources" / "Icons" / "VoxelMorphBrainPair.png"),
     )
-
-
-@parameterNodeWrapper
-class VoxelMorphSlicerParameterNode:
-    """Everything that a person chooses, saved with the scene; a name that changes loses its value in old scenes."""
-
-    fixedVolume: slicer.vtkMRMLScalarVolumeNode
-    movingVolume: slicer.vtkMRMLScalarVolumeNode
-    initialTransform: slicer.vtkMRMLTransformNode
-    fixedMask: Labels
-    movingMask: Labels
-    fixedSegmentation: Labels
-    movingSegmentation: Labels
-    fixedLandmarks: slicer.vtkMRMLMarkupsFiducialNode
-    movingLandmarks: slicer.vtkMRMLMarkupsFiducialNode
-    model: str = "optimise"
-    device: str = "auto"
-    affine: str = "auto"
-    precision: str = "float32"
-    interpolation: str = "linear"
-    smoothness: Annotated[float, WithinRange(0, 3)] = 0.5
-    hyper: Annotated[float, WithinRange(0, 1)] = 0.5
-    budget: Annotated[float, WithinRange(1, 600)] = 60.0
-    allowFallback: bool = False
-    movedVolume: slicer.vtkMRMLScalarVolumeNode
-    forwardTransform: slicer.vtkMRMLTransformNode
-    inverseTransform: slicer.vtkMRMLTransformNode
-    jacobianVolume: slicer.vtkMRMLScalarVolumeNode
-    movedSegmentation: Labels
-    resultsTable: slicer.vtkMRMLTableNode
-    showResult: bool = True
-    overlay: str = "moved"
-    fade: Annotated[float, WithinRange(0, 1)] = 0.5
-    showGrid: bool = False
-    sequence: Union[slicer.vtkMRMLSequenceNode, slicer.vtkMRMLScalarVolumeNode, None]
-    sequenceReference: str = "frame"
-    sequenceFrame: Annotated[int, WithinRange(1, 100000)] = 1
-    sequenceBrowser: slicer.vtkMRMLSequenceBrowserNode
-    appliedTransform: slicer.vtkMRMLTransformNode
-    appliedNode: Transformable
-    appliedFolder: str = ""
-    appliedReference: slicer.vtkMRMLScalarVolumeNode
-    applyInverse: bool = False
-    training: str = ""
 
 
 class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -200,6 +137,7 @@ class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneEndImport(self, _caller, _event):
         """Show the configuration that a scene file brought, instead of the empty one that closing the scene left."""
         from VoxelMorphLib.bridge.panel.configuration import is_untouched
+        from VoxelMorphLib.bridge.panel.parameters import VoxelMorphSlicerParameterNode
 
         shown = self._parameterNode.parameterNode if self._parameterNode is not None else None
         others = [node for node in self.logic.getAllParameterNodes() if node is not shown]
@@ -248,6 +186,7 @@ class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _showParameterNode(self, node):
         """Wrap and show a configuration; returns the sentence about values that cannot be used, or ""."""
         from VoxelMorphLib.bridge.panel.configuration import GuiConnection, without_unreadable
+        from VoxelMorphLib.bridge.panel.parameters import VoxelMorphSlicerParameterNode
 
         unreadable = without_unreadable(node, VoxelMorphSlicerParameterNode)
         self._parameterNode = VoxelMorphSlicerParameterNode(node)
@@ -292,6 +231,7 @@ class VoxelMorphSlicerLogic(ScriptedLoadableModuleLogic):
     def getParameterNode(self):
         """The first configuration of the scene, made if there is none."""
         from VoxelMorphLib.bridge.panel.configuration import without_unreadable
+        from VoxelMorphLib.bridge.panel.parameters import VoxelMorphSlicerParameterNode
 
         node = self.configurationNode()
         unreadable = without_unreadable(node, VoxelMorphSlicerParameterNode)

@@ -13,11 +13,11 @@ FOLDER = Path(__file__).resolve().parents[1] / "VoxelMorphSlicer" / "CLI"
 sys.path[:0] = [str(FOLDER.parent)]
 
 from VoxelMorphLib import __version__  # noqa: E402, needs the path
-from VoxelMorphLib.cli.train import all_options, form_defaults  # noqa: E402
+from VoxelMorphLib.cli.train import form_defaults  # noqa: E402
 from VoxelMorphLib.core.config import RegistrationOptions  # noqa: E402
 from VoxelMorphLib.core.options import Option, options_of  # noqa: E402
 from VoxelMorphLib.training.options import TrainingConfig  # noqa: E402
-from VoxelMorphLib.training.recipes import DEFAULT_RECIPE, RECIPES  # noqa: E402
+from VoxelMorphLib.training.recipes import DEFAULT_RECIPE, RECIPES, all_options  # noqa: E402
 
 
 def written_forms() -> dict[Path, str]:

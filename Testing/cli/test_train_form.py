@@ -6,10 +6,10 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 from cli_forms import FOLDER
-from VoxelMorphLib.cli.train import all_options, form_defaults, parser, read_config
+from VoxelMorphLib.cli.train import form_defaults, parser, read_config
 from VoxelMorphLib.core.options import options_of
 from VoxelMorphLib.training.options import TrainingConfig
-from VoxelMorphLib.training.recipes import RECIPES, make_config
+from VoxelMorphLib.training.recipes import RECIPES, all_options, make_config
 
 FORM = ElementTree.parse(FOLDER / "VoxelMorphTrain.xml")
 NAMED = [element for element in FORM.iter() if element.find("name") is not None]

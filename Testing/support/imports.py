@@ -42,6 +42,7 @@ EXTERNAL = {
     "slicer": ("bridge.*",),
     "vtk": ("bridge.*",),
     "qt": ("bridge.panel.*",),
+    "ctk": ("bridge.panel.*",),
 }
 
 #: Modules that are used where torch is not installed.

@@ -23,10 +23,19 @@ from typing import Any
 
 from ..core.errors import ConfigError
 from ..core.io.files import check_writable
-from ..core.options import Option, changed_options, options_of
+from ..core.options import changed_options, options_of
 from ..core.progress import Progress, silent
 from ..training.options import TrainingConfig
-from ..training.recipes import DEFAULT_RECIPE, RECIPES, config_class, config_json, json_values, make_config, unreadable
+from ..training.recipes import (
+    DEFAULT_RECIPE,
+    RECIPES,
+    all_options,
+    config_class,
+    config_json,
+    json_values,
+    make_config,
+    unreadable,
+)
 from .common import ConsoleProgress, Parser, run
 from .options import add_options, given_options
 
@@ -71,11 +80,6 @@ def parser(recipe: str = DEFAULT_RECIPE) -> Parser:
     _add_model_options(made)
     add_options(made, options_of(RECIPES[recipe].config), all_options())
     return made
-
-
-def all_options() -> dict[str, Option]:
-    """The options of all recipes by field name; of a field that several describe, what the last one says."""
-    return {name: option for recipe in RECIPES.values() for name, option in options_of(recipe.config).items()}
 
 
 def read_config(arguments: argparse.Namespace) -> TrainingConfig:

@@ -57,7 +57,8 @@ class Option:
         name: of the command's option and of the parameter that a scene keeps; by default the field in camelCase.
         aliases: other options of the command that mean the same, without dashes.
         in_form: whether the forms of Slicer have it.
-        in_panel: whether a person may choose it in the panel.
+        in_panel: whether the panel has a widget for it and a scene keeps it; the value is no list and never None, and a
+            fractional number has limits.
         panel_limits: lowest and highest value there, where they are narrower.
         field, kind, is_list, optional, default: of the dataclass; `options_of` finds them. `kind` is str, int, float or
             bool, of the items where the value is a tuple; `optional` allows None.
@@ -88,6 +89,13 @@ class Option:
         """The help as a sentence of its own."""
         text = self.help if self.help.endswith((".", "?")) else f"{self.help}."
         return text[:1].upper() + text[1:]
+
+    @property
+    def limits_in_panel(self) -> tuple[float, float] | None:
+        """Lowest and highest value that the panel takes; None without limits."""
+        if self.panel_limits is None and self.low is not None and self.high is not None:
+            return self.low, self.high
+        return self.panel_limits
 
     def parse(self, text: str) -> Any:
         """The value that a text on the command line means.

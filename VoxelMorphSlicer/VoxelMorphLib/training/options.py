@@ -47,22 +47,39 @@ class TrainingConfig(Settings):
 
     recipe: ClassVar[str] = ""
 
-    image_list: str = _data("", "images to train on", path="files")
+    image_list: str = _data(
+        "",
+        "images to train on: a text file with one path a line, a CSV file, a folder, a pattern such as scans/*.nii.gz, "
+        "or a BIDS folder",
+        path="files",
+    )
     image_prefix: str = _data("", "put before every line of a text file of images")
     image_suffix: str = _data("", "put after every line of a text file of images")
     pair_list: str = _data(
         "", "text file of two images a line, moving and fixed, instead of random pairs of `image_list`", path="file"
     )
     label_list: str = _data(
-        "", 'label maps in the order of the images; .npz images may hold theirs under "seg"', path="files"
+        "",
+        "label maps in the order of the images, a list, folder or pattern as these; .npz images may hold theirs under "
+        '"seg"',
+        path="files",
     )
     label_prefix: str = _data("", "put before every line of a text file of label maps")
     label_suffix: str = _data("", "put after every line of a text file of label maps")
     labels: tuple[int, ...] = _data((), "label values to use; empty takes all that every label map has, without 0")
     merge_labels: str = _data("", 'label values to be read as others, "17=1 53=1"')
-    atlas: str = _data("", "image that all images are registered with instead of with each other", path="file")
+    atlas: str = _data(
+        "",
+        "image that all images are registered with instead of with each other, or that a template starts from",
+        path="file",
+    )
     atlas_labels: str = _data("", "label map of the atlas", path="file")
-    attributes: str = _data("", "CSV file, first column the image's name and then one number per column", path="file")
+    attributes: str = _data(
+        "",
+        "CSV file, first column the image's name and then one number per column, such as its age; for "
+        "conditional templates",
+        path="file",
+    )
     validation_list: str = _data(
         "", "text file of two images a line, moving and fixed, that are never trained on", path="file"
     )
@@ -71,7 +88,9 @@ class TrainingConfig(Settings):
         0, "without a validation list, so many pairs are held back from the images; 0 for none", low=0, high=10_000
     )
 
-    shape: tuple[int, ...] = _space((), "extents of the training space, voxels; empty fits all images")
+    shape: tuple[int, ...] = _space(
+        (), "extents of the training space in voxels, such as 160,192,224; empty fits all images"
+    )
     voxel_size: float = _space(0.0, "of the training space; 0 keeps that of each image", low=0, high=50, unit="mm")
     orientation: str = _space("RAS", "of the training space's axes, such as RAS")
     centring: str = _space(
@@ -172,7 +191,7 @@ class TrainingConfig(Settings):
     epochs: int = _optimisation(
         1500, "parts of the training, each followed by a row in the table of curves", low=1, high=1_000_000
     )
-    steps_per_epoch: int = _optimisation(100, "steps of the optimiser", low=1, high=1_000_000)
+    steps_per_epoch: int = _optimisation(100, "steps of the optimiser in each epoch", low=1, high=1_000_000)
     batch_size: int = _optimisation(1, "samples that each device computes at once", low=1, high=1024)
     accumulate: int = _optimisation(1, "batches that are added up for one step of the optimiser", low=1, high=1024)
     lr: float = _optimisation(1e-4, "learning rate of Adam", title="Learning rate", low=1e-9, high=10)
@@ -208,14 +227,20 @@ class TrainingConfig(Settings):
     device: str = _computation("auto", 'where to compute: "auto", "cpu", "cuda", "cuda:N" or "mps"')
     devices: int = _computation(1, "processes on each machine, one for each graphics card", low=1, high=1024)
     nodes: int = _computation(1, "machines", title="Machines", low=1, high=1024)
-    precision: str = _computation("float32", "number format of the convolutions", choices=PRECISIONS)
+    precision: str = _computation(
+        "float32",
+        "number format of the convolutions; bfloat16 is faster on graphics cards that support it",
+        choices=PRECISIONS,
+    )
     workers: int = _computation(
         0, "processes that load images; 0 loads in the training process", title="Loading processes", low=0, high=256
     )
     cache: str = _computation(
         "memory", "where prepared images are kept", title="Keep prepared images", choices=("memory", "disk", "none")
     )
-    seed: int = _computation(0, "of everything random", low=0, high=LARGEST_SEED)
+    seed: int = _computation(
+        0, "of everything random: the same number gives the same training", low=0, high=LARGEST_SEED
+    )
     strict: bool = _computation(
         False, "stop at the first unreadable file instead of leaving it out", title="Stop at unreadable files"
     )

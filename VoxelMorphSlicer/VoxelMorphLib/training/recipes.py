@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.errors import ConfigError
-from ..core.options import check_choice, option
+from ..core.options import Option, check_choice, option, options_of
 from .options import TrainingConfig
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class SemiSupervisedConfig(TrainingConfig):
 
     recipe: ClassVar[str] = "semisupervised"
 
-    dice_weight: float = option(0.01, "weight of the overlap", low=0, high=1e6)
+    dice_weight: float = option(0.01, "weight of the overlap of the label maps", low=0, high=1e6)
     label_resolution: int = option(2, "voxel size of the labels that are compared, in image voxels", low=1, high=16)
     labels_per_step: int = option(0, "so many labels, drawn for each step, are compared; 0 takes all", low=0, high=4096)
 
@@ -365,6 +365,11 @@ def make_config(recipe: str, values: dict[str, Any]) -> TrainingConfig:
     """
     check_choice("recipe", recipe, tuple(RECIPES))
     return RECIPES[recipe].config.from_dict(values)
+
+
+def all_options() -> dict[str, Option]:
+    """The options of all recipes by field name; of a field that several describe, what the last one says."""
+    return {name: option for recipe in RECIPES.values() for name, option in options_of(recipe.config).items()}
 
 
 def config_json(config: TrainingConfig) -> str:

@@ -20,6 +20,7 @@ from .result_section import ResultSection
 from .run import Run
 from .sentences import sentence_of
 from .sequence_section import SequenceSection
+from .settings_form import SettingsForm
 from .training_section import TrainingSection
 
 
@@ -48,6 +49,7 @@ class Panel:
         )
         self.run = Run(logic, makeWorker, self.progress, self._onEnd)
         self.training = TrainingSection(ui, logic, _askToInstall, self._onModelAdded, self.update)
+        self.settings = SettingsForm(ui, self._store)
         self._boxes = self._makeBoxes()
         ui.registerButton.connect("clicked(bool)", self.onRegister)
         ui.measureButton.connect("clicked(bool)", self.onMeasure)
@@ -155,29 +157,13 @@ class Panel:
         self.update()
 
     def _makeBoxes(self) -> dict[str, ChoiceBox]:
-        choices = {
-            "affine": {
-                "auto": _("Automatic: what the model needs"),
-                "none": _("None"),
-                "centre": _("Centre of the volumes"),
-                "rigid": _("Rigid"),
-                "affine": _("Affine"),
-            },
-            "precision": {"float32": _("Single"), "bfloat16": _("Half (bfloat16)")},
-            "interpolation": {"linear": _("Linear"), "cubic": _("Cubic"), "nearest": _("Nearest neighbour")},
-            "overlay": {
-                "moved": _("Moved volume"),
-                "moving": _("Moving volume, as it was"),
-                "jacobian": _("Jacobian map"),
-            },
+        overlays = {
+            "moved": _("Moved volume"),
+            "moving": _("Moving volume, as it was"),
+            "jacobian": _("Jacobian map"),
         }
-        boxes = {
-            name: ChoiceBox(
-                getattr(self.ui, f"{name}ComboBox"), texts, lambda value, name=name: self._choose(name, value)
-            )
-            for name, texts in choices.items()
-        }
-        return {**boxes, "sequenceReference": self.sequence.box}
+        overlay = ChoiceBox(self.ui.overlayComboBox, overlays, lambda value: self._choose("overlay", value))
+        return {**self.settings.boxes, "overlay": overlay, "sequenceReference": self.sequence.box}
 
     def _store(self, name: str, value: str) -> None:
         if self.parameters is not None:
@@ -202,10 +188,9 @@ class Panel:
             self._fallBack("device", AUTOMATIC)
         if not self.models.show(chosen.model):
             self._fallBack("model", OPTIMISE)
-        self.ui.hyperSlider.enabled = self.ui.hyperLabel.enabled = self.models.supportsHyper(chosen.model)
-        optimises = self.models.supportsSmoothness(chosen.model)
-        for widget in (self.ui.smoothnessSlider, self.ui.budgetSlider):
-            widget.enabled = optimises
+        self.settings.enable("hyper", self.models.supportsHyper(chosen.model))
+        for name in ("smoothness", "budget"):
+            self.settings.enable(name, self.models.supportsSmoothness(chosen.model))
 
     def _fallBack(self, name: str, value: str) -> None:
         text = _("{missing}, chosen in this scene, does not exist here; {value} is used instead")

@@ -10,8 +10,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...core.errors import ConfigError
+from ...core.options import Option
 from ...training.options import TrainingConfig
-from ...training.recipes import config_json
+from ...training.recipes import all_options, config_json
 from ..actions.training_settings import parsed
 from .choices import ChoiceBox
 
@@ -65,11 +66,14 @@ class TrainingForm:
     ):
         self.ui, self._onChanged, self._onText = ui, onChanged, onText
         self._showing = False
+        choices = {"recipe": recipes, "device": {"auto": _("Automatic")}}
+        for name, option in all_options().items():
+            self._describe(name, option)
+            choices.setdefault(name, {value: _(text) for value, text in option.choices.items()})
         self._boxes = {
-            name: ChoiceBox(getattr(ui, widget), texts, lambda value, name=name: self._change(name, value))
-            for (name, widget), texts in zip(BOXES.items(), ({}, *_choices()))
+            name: ChoiceBox(getattr(ui, widget), choices[name], lambda value, name=name: self._change(name, value))
+            for name, widget in BOXES.items()
         }
-        self._boxes["recipe"].setChoices(recipes)
         self._connect()
         ui.trainingOptionsEdit.connect("textChanged()", self._onTextChanged)
         for edit in (ui.trainingOptionsEdit, ui.trainingPlanEdit):
@@ -110,6 +114,15 @@ class TrainingForm:
             for name, widget in widgets.items():
                 known = name == "recipe" or hasattr(config, name)
                 getattr(self.ui, widget).enabled = enabled and known and not wordsOnly and self._matters(config, name)
+
+    def _describe(self, name: str, option: Option) -> None:
+        """Give the widget of an option, where there is one, its tooltip and its limits."""
+        for widgets in (PATHS, WHOLES, TEXTS, BOXES):
+            if name in widgets and name != "device":
+                getattr(self.ui, widgets[name]).toolTip = _(option.sentence)
+        if name in WHOLES:
+            spinBox = getattr(self.ui, WHOLES[name])
+            spinBox.minimum, spinBox.maximum = option.low, option.high
 
     def _matters(self, config: TrainingConfig | None, name: str) -> bool:
         return not name.startswith("ncc_") or (config is not None and config.image_loss == "ncc")
@@ -176,21 +189,3 @@ class TrainingForm:
     def _onTextChanged(self) -> None:
         if not self._showing:
             self._onText(self.ui.trainingOptionsEdit.plainText)
-
-
-def _choices() -> tuple[dict[str, str], ...]:
-    """Texts of the image losses, the forms of the correlation, devices and precisions."""
-    losses = {
-        "mse": _("Squared difference"),
-        "ncc": _("Local correlation"),
-        "mi": _("Mutual information"),
-        "mind": _("MIND descriptors"),
-        "tukey": _("Tukey's biweight"),
-    }
-    forms = {
-        "squared": _("Squared"),
-        "signed": _("Signed"),
-        "legacy": _("Legacy"),
-        "absolute": _("Absolute"),
-    }
-    return losses, forms, {"auto": _("Automatic")}, {"float32": _("Single"), "bfloat16": _("Half (bfloat16)")}
