@@ -68,7 +68,7 @@ class VxmAffineFeatureDetector(nn.Module):
         rigid: drop scales and shears.
         make_dense: return displacements too.
         bidir: return everything for the fixed image too.
-        return_trans_to_mid_space: the transforms end half way between the images.
+        return_trans_to_mid_space: the transforms end halfway between the images.
         return_trans_to_half_res: the transforms start from a grid of half the resolution.
         return_moved, return_feat: return the moved images, the feature maps.
 
@@ -237,7 +237,7 @@ def align_features(
     """The matrix that maps the centres of the fixed feature maps closest to those of the moving ones.
 
     It is the mean of the fit in one direction and the inverse of the fit in the other, so that exchanging the images
-    nearly inverts it. Features that determine no matrix (all zero, or all in one place) give the identity.
+    nearly inverts it. Features that determine no matrix (all zero, or all in one place) result in the identity.
 
     Args:
         moving: (B, F, *own), not negative.

@@ -19,7 +19,7 @@ from .fields import FieldPair, RegistrationOutput, via_template
 from .padding import crop
 from .template import copy_image
 
-#: The smallest probability that an atlas can give a label, so that its logarithm exists.
+#: Smaller probabilities of an atlas are raised to this one, so that their logarithm exists.
 _SMALLEST = 1e-36
 
 

@@ -30,7 +30,7 @@ LARGEST_RESOLUTION = 64
 class RegistrationNetwork(nn.Module):
     """Everything after the encoder-decoder in VoxelMorph's dense networks; subclasses supply the encoder-decoder.
 
-    Images of any extent are padded to `multiple` and the fields cropped back, so that these are always on the input
+    Images of any extent are padded to `multiple` and the fields cropped back, so that they are always on the input
     grid. Sampling, resizing, integration and warps are float32 whatever the precision of the encoder-decoder.
 
     Args:

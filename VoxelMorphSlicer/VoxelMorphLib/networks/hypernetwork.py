@@ -77,7 +77,7 @@ class Hypernetwork(nn.Module):
             weights: every tensor of the other network by name.
 
         Raises:
-            ConfigError: a tensor is missing, foreign or of another shape.
+            ConfigError: a tensor is missing, unexpected or of another shape.
         """
         shapes = {name: layer.bias.shape for name, layer in zip(self.names, self.generated)}
         if shapes != {name: tensor.shape for name, tensor in weights.items()}:
@@ -97,7 +97,7 @@ class Hypernetwork(nn.Module):
             hyperparameters: (B, values), or (1, values) for all items.
 
         Returns:
-            (B, ...), what the template gives.
+            (B, ...), the output of the template.
         """
         generated = self.weights(hyperparameters)
         template = self.template[0].train(self.training)

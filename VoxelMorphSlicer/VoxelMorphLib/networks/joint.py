@@ -35,9 +35,9 @@ class JointOutput:
     Args:
         displacement: (B, N, *out), voxels, affine and deformation; moves the moving image.
         inverse: the same for the fixed image. Without mid-space the deformation comes before the affine part here too,
-            so that it is not quite the inverse of `displacement`; `fields` gives the true one.
+            so that it is not quite the inverse of `displacement`; `fields` returns the true one.
         deformation, inverse_deformation: (B, N, *out), voxels, without the affine part.
-        matrix, inverse_matrix: (B, N, N + 1), voxel coordinates from voxel 0; half way with mid-space.
+        matrix, inverse_matrix: (B, N, N + 1), voxel coordinates from voxel 0; halfway with mid-space.
         svf, inverse_svf: (B, N, *half), velocity in voxels of its own grid.
         moved, moved_fixed: (B, C, *out), zero outside.
     """
@@ -70,7 +70,7 @@ class HyperVxmJoint(nn.Module):
         int_steps: squarings of the integration; 0 takes the velocity as displacement.
         bidir: return everything for the fixed image too.
         skip_affine: deformation only; the images are affinely aligned already.
-        mid_space: deform half way between the images.
+        mid_space: deform halfway between the images.
         return_trans_to_half_res: the transforms start from a grid of half the resolution.
         return_tot, return_def, return_aff, return_svf, return_moved: what `forward` returns.
         affine: options of the `VxmAffineFeatureDetector`; its outputs are chosen here.

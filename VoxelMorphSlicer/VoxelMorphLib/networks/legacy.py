@@ -58,7 +58,7 @@ class VxmMiccai2018(RegistrationNetwork):
 
     Args:
         ndims: number of spatial axes, 1 to 3.
-        features: (encoder, decoder); decoder features beyond the fifth have no meaning.
+        features: (encoder, decoder); decoder features beyond the fifth are ignored.
         int_steps: squarings of the integration.
         bidir: return the inverse and the moved fixed image too.
 
@@ -111,7 +111,7 @@ class StridedUnet(nn.Module):
         in_channels: features of the input.
         encoder: features of the four strided convolutions.
         decoder: features of the five convolutions up to half resolution, then of one or two at full resolution.
-        full_size: go up to full resolution; decoder features beyond the fifth have no meaning otherwise.
+        full_size: go up to full resolution; otherwise decoder features beyond the fifth are ignored.
 
     Raises:
         ConfigError: another number of features.

@@ -237,7 +237,7 @@ def set_unet_precision(network: nn.Module, precision: str) -> nn.Module:
     The convolution that predicts the velocity, sampling, integration and warps stay in float32.
 
     Args:
-        network: one without an encoder-decoder `unet`, its own or a part's, stays as it is.
+        network: nothing changes in one without an encoder-decoder `unet`, its own or a part's.
         precision: "float32" or "bfloat16"; going to bfloat16 and back loses the digits in between.
 
     Returns:

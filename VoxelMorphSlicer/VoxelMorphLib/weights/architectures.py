@@ -112,7 +112,7 @@ def network_from_state(name: str, arguments: dict[str, Any], state: dict[str, Te
         path: of the file, for messages.
 
     Raises:
-        WeightsError: tensors are missing, foreign, of another shape or type, or hold NaN or infinity.
+        WeightsError: tensors are missing, unexpected, of another shape or type, or hold NaN or infinity.
     """
     shapes = build_network(name, arguments, device="meta").state_dict()
     expected = {key: tuple(value.shape) for key, value in shapes.items()}

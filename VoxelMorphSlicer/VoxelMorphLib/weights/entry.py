@@ -32,7 +32,7 @@ class ModelEntry:
         arguments: of the class, by name.
         file: plain name of the weight file, in the extension, the cache or the user's folder.
         url: where the file can be fetched; None for files that are bundled or the user's own.
-        bytes: size of the file; None where nobody published it.
+        bytes: size of the file; None if unknown.
         sha256: 64 lower-case hexadecimal digits; None where unknown.
         format: "keras", "safetensors" or "torch".
         licence: of the weights; None where their authors state none.
@@ -94,7 +94,7 @@ class ModelEntry:
         return "centre" if self.architecture in (DETECTOR, JOINT) else "none"
 
     def to_dict(self) -> dict[str, Any]:
-        """The entry as plain values for JSON; `from_dict` gives an equal entry back."""
+        """The entry as plain values for JSON; `from_dict` turns them back into an equal entry."""
         values = dataclasses.asdict(self)
         arguments = values.pop("arguments")
         return {**values, "architecture": {"class": self.architecture, "arguments": arguments}}

@@ -67,8 +67,8 @@ def keras_state(file: KerasFile, found: KerasArchitecture) -> dict[str, Tensor]:
     """The weights of a file under the names and with the axes of this project, ready for `load_state_dict`.
 
     Args:
-        file: the description that `read_keras` gives.
-        found: what `find_architecture` makes of it.
+        file: as `read_keras` returns it.
+        found: as `find_architecture` returns it.
 
     Raises:
         WeightsError: the file cannot be read.
@@ -121,11 +121,11 @@ def find_architecture(file: KerasFile, indexing: str | None = None) -> KerasArch
     """The network of a file, from its configuration or, in weights-only files, from names and shapes.
 
     Args:
-        file: the description that `read_keras` gives.
+        file: as `read_keras` returns it.
         indexing: "ij" or "xy" order of displacement components in a file of 2018; None believes its graph.
 
     Raises:
-        WeightsError: this version has no such network, or layers are missing or foreign.
+        WeightsError: this version has no such network, or layers are missing or unknown.
     """
     if file.class_name in MODELS:
         return KerasArchitecture(file.class_name, MODELS[file.class_name](file), model_modules(file))

@@ -1,4 +1,4 @@
-"""KerasFile: what a Keras HDF5 file holds, read by h5py alone; nothing in it is executed or leads out of it."""
+"""KerasFile: the contents of a Keras HDF5 file, read by h5py alone; no code in it is run and no link out of it followed."""
 
 from __future__ import annotations
 

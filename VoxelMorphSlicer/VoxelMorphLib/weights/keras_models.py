@@ -43,7 +43,7 @@ def model_modules(file: KerasFile) -> dict[str, KerasLayer]:
     """The layers by the path of their module, U-net and heads included.
 
     Raises:
-        WeightsError: a layer is foreign.
+        WeightsError: a layer is unknown.
     """
     inner = unet_modules(file.layers) or {}
     modules = {path if path in ("flow", "logvar") else f"unet.{path}": layer for path, layer in inner.items()}
@@ -126,7 +126,7 @@ def labelled_arguments(file: KerasFile) -> Arguments:
 
 
 def surface_arguments(file: KerasFile) -> Arguments:
-    """Arguments of a VxmDenseSemiSupervisedPointCloud; here the data tell how many points and labels there are."""
+    """Arguments of a VxmDenseSemiSupervisedPointCloud; here the numbers of points and labels follow from the data."""
     config = dict(file.config)
     _take(config, {}, ("nb_surface_points", "nb_labels_sample", "sdt_vol_resize", "surf_bidir"))
     return _dense(file, config)
@@ -180,7 +180,7 @@ def conditional_arguments(file: KerasFile) -> Arguments:
 
 
 def coarse_shape(arguments: Arguments) -> list[int]:
-    """(*coarse, features): what the dense layer of a conditional template gives, in the original's layout."""
+    """(*coarse, features): the output of a conditional template's dense layer, in the original's layout."""
     halvings = max(arguments.get("generator_levels", 0) - 1, 0)
     return [n >> halvings for n in arguments["shape"]] + [arguments.get("generator_features", 32)]
 

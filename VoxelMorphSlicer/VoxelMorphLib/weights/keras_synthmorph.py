@@ -1,7 +1,7 @@
 """SynthMorph's weight files become networks: an affine detector, a deformable network or both.
 
-Which of them a file holds is told by its layer names alone. Keras numbers the layers of a type as it makes them, from
-wherever its counter stands, so their order is that of the numbers.
+Which of them a file holds follows from its layer names alone. Keras numbers the layers of a type as they are made, not
+always from 0, so their order is that of the numbers.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def synthmorph_network(
 def joint_from_keras(
     affine: str | Path, deform: str | Path, hyperparameters: Hyperparameters = None, **options: Any
 ) -> nn.Module:
-    """The joint network of two files, as FreeSurfer makes it: an affine detector, then a deformable network.
+    """The joint network of two files, as FreeSurfer combines them: an affine detector, then a deformable network.
 
     Args:
         affine: weights of a `VxmAffineFeatureDetector`.
@@ -116,7 +116,7 @@ def _arrays(
     affine = [path for path in paths if not path.startswith("deform.")]
     deform = [path for path in paths if path.startswith("deform.")]
     for convolutions, own in ((layers.affine, affine), (layers.deform, deform)):
-        for i, layer in enumerate(convolutions):  # what is too much keeps its name and is reported as foreign
+        for i, layer in enumerate(convolutions):  # a surplus layer keeps its name and is reported as foreign
             yield own[i] if i < len(own) else layer.name, file.read(layer)
     if not layers.generated:
         return
@@ -161,7 +161,7 @@ class SynthMorphLayers:
         affine: convolutions of the detector.
         deform: convolutions of a deformable network with weights of its own.
         hidden: hidden layers of a hypernetwork.
-        generated: convolutions whose weights the hypernetwork gives.
+        generated: convolutions whose weights the hypernetwork computes.
     """
 
     affine: tuple[KerasLayer, ...] = field(repr=False)
@@ -224,7 +224,7 @@ def synthmorph_arguments(layers: SynthMorphLayers) -> dict[str, Any]:
 
 
 def _start_of_deformation(convolutions: list[KerasLayer]) -> int:
-    """Where the layers of a deformable network begin, which sees twice the channels and gives one per axis."""
+    """Where the layers of a deformable network begin: it sees twice the channels and returns one per axis."""
     if not convolutions:
         return 0
     channels = _channels(convolutions)

@@ -31,7 +31,7 @@ _RENAMED = {
     "reg_field": "reg_field",
     "fill_value": "fill_value",
 }
-#: Arguments without meaning for running the network: it takes any shape, and the images come from outside.
+#: Arguments that are not needed to run the network: it takes any shape, and the caller passes the images.
 _IGNORED = {"inshape", "input_model", "name", "metadata"}
 
 _LEVELS = 4

@@ -48,7 +48,7 @@ def load_network(
 
     Args:
         model: an entry or id of the catalogue, or the path of a weight file. A file with the checksum of a published
-            one is treated as that model, wherever it lies and whatever its name.
+            one is treated as that model, whatever its folder and name.
         weights_dir: folder with the user's copies of published files.
         device: where the network runs, see `core.devices`.
         precision: of its convolutions, "float32" or "bfloat16".
@@ -62,7 +62,7 @@ def load_network(
 
     Raises:
         ConfigError: no such model, or this version cannot run it.
-        WeightsError: the file is missing, damaged, foreign or cannot be fetched.
+        WeightsError: the file is missing, damaged, of another network or cannot be downloaded.
         DeviceError: this machine has no such device.
         OutputError: a download cannot be stored.
         DependencyError: a package that this format needs is missing.
@@ -170,7 +170,7 @@ def _from_keras(entry: ModelEntry | None, path: Path, regularisation: float | No
 
 
 def _describe(network: Registrar, path: Path, kind: str) -> ModelEntry:
-    """An entry for a file that nobody described.
+    """An entry for a file without a description.
 
     A network of 2018 is fed with brains in FreeSurfer's space, one of SynthMorph in that of its authors; any other one
     on the grid of the fixed image, with intensities from 0 to 1.

@@ -72,7 +72,7 @@ def is_own(name: str) -> bool:
     """Whether a model is in the user's own catalogue.
 
     Raises:
-        ConfigError: that catalogue is damaged, or there is no place for it.
+        ConfigError: that catalogue is damaged, or there is no folder for it.
     """
     return name in _own_models(default_cache_folder())
 
@@ -81,7 +81,7 @@ def check_id(name: str, replace: bool = False) -> None:
     """Make sure that an own model may have an id.
 
     Raises:
-        ConfigError: it is no id, or taken, or the user's catalogue is damaged.
+        ConfigError: it is not an id or is taken, or the user's catalogue is damaged.
     """
     ModelEntry(name, "title", "description", OPTIMISE)  # knows which texts are ids
     if name in load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME):

@@ -25,7 +25,7 @@ def locate_weights(entry: ModelEntry, weights_dir: str | Path | None = None, pro
         progress: receives what is read or downloaded; may raise `Cancelled`.
 
     Raises:
-        ConfigError: the model has no weights, or `weights_dir` is no folder.
+        ConfigError: the model has no weights, or `weights_dir` is not a folder.
         WeightsError: a file is damaged, or cannot be fetched.
         OutputError: the cache folder cannot be written or the disk is full.
     """
@@ -50,7 +50,7 @@ def state(entry: ModelEntry, weights_dir: str | Path | None = None) -> str:
     whether it is intact is checked when it is used.
 
     Raises:
-        ConfigError: `weights_dir` is no folder.
+        ConfigError: `weights_dir` is not a folder.
     """
     if entry.file is None or (BUNDLED_FOLDER / entry.file).is_file():
         return "bundled"
@@ -126,7 +126,7 @@ def _find_in_folder(entry: ModelEntry, folder: Path, progress: Progress) -> Path
 def _is_in_folder(entry: ModelEntry, folder: Path) -> bool:
     try:
         return _find_in_folder(entry, folder, silent) is not None
-    except WeightsError:  # damaged, or not readable: told when it is used
+    except WeightsError:  # damaged or not readable, which is reported when it is used
         return False
 
 

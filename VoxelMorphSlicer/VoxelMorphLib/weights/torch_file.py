@@ -36,7 +36,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 _REMEDY = "Choose a file that the original's torch branch wrote, or a .h5 or .safetensors file."
 _NAMES = ((r"^unet_model\.remaining\.", "unet.final."), (r"^unet_model\.", "unet."), (r"\.main\.", ".convolution."))
-#: A zip that unpacks to more than this many times its size is no weight file.
+#: A zip that unpacks to more than this many times its size is not a weight file.
 _LARGEST_EXPANSION = 2
 #: What torch takes for a zip archive begins so.
 _ZIP = b"PK\x03\x04"
