@@ -1,4 +1,4 @@
-"""KerasFile: the contents of a Keras HDF5 file, read by h5py alone; no code in it is run and no link out of it followed."""
+"""KerasFile: the contents of a Keras HDF5 file, read by h5py alone; no code is run and no link out of it followed."""
 
 from __future__ import annotations
 
