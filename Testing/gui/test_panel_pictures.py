@@ -74,7 +74,7 @@ def panel(a_module_widget, scene, pair):
 
 @pytest.fixture
 def worker(panel):
-    worker = ScriptedWorker()
+    worker = ScriptedWorker(aligns=FOR_THE_RECORD)
     panel.widget.panel.run._makeWorker = lambda: worker
     return worker
 

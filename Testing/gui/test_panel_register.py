@@ -103,6 +103,7 @@ def test_one_transform_cannot_take_both_directions(ready, scene):
 
 def test_the_moved_volume_is_what_the_forward_transform_makes_of_the_moving_one(ready, volumes, worker):
     fixed, moving = volumes
+    worker.aligns = True
     ready.click("registerButton")
     finish(ready, worker)
     chosen = parameters(ready)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from VoxelMorphLib.core.errors import Cancelled
 from VoxelMorphLib.core.progress import silent
 from VoxelMorphLib.registration.register import register
 from VoxelMorphLib.registration.request import RegistrationRequest
+from VoxelMorphLib.registration.result import Registration
+
+from .few_steps import few_steps
 
 
 @dataclass(eq=False)
@@ -18,10 +22,12 @@ class ScriptedWorker:
     Args:
         jobs: what was submitted, in order.
         was_shut_down: whether `shutdown` was called.
+        aligns: whether an optimisation takes the time that its job allows; else it takes a few steps.
     """
 
     jobs: list[RegistrationRequest] = field(default_factory=list)
     was_shut_down: bool = False
+    aligns: bool = False
 
     def __post_init__(self) -> None:
         self._answers: list[Callable[[], None]] = []
@@ -51,9 +57,13 @@ class ScriptedWorker:
     def finish(self, change: Callable = lambda result: result) -> None:
         """The real registration of the last job, or what `change` makes of it, at the next poll."""
         job, on_done = self.jobs[-1], self._callbacks[1]
-        self._answers.append(lambda: on_done(change(register(job))))
+        self._answers.append(lambda: on_done(change(self._registered(job))))
 
     def fail(self, error: Exception) -> None:
         """An error, at the next poll."""
         on_error = self._callbacks[2]
         self._answers.append(lambda: on_error(error))
+
+    def _registered(self, job: RegistrationRequest) -> Registration:
+        with nullcontext() if self.aligns else few_steps():
+            return register(job)
