@@ -1,6 +1,12 @@
-"""Hooks of every test run: the count of recorded reference cases that passed."""
+"""Hooks of every test run: one thread for small tensors, and the count of recorded reference cases that passed."""
 
 from __future__ import annotations
+
+import os
+
+# Before torch: what tests compute is so small that threads which wait for each other take most of the time, on a busy
+# machine ten times as much. Processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from support.conformance import PROPERTY, ReferenceCase, summary

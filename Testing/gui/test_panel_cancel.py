@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
+from support.few_steps import IN_WORKER
 from support.http_server import Page, serve
 from support.panel_runs import a_weight_file, give, is_idle, registers, write_catalogue
 from support.scene_content import content
@@ -66,7 +67,7 @@ def in_stage(name: str) -> str:
 #: What the status says in each stage, and how the worker is kept in it.
 STAGES = {
     "loading": ("Loading PyTorch", after_text("Loading PyTorch")),
-    "reading the job": ("Loading PyTorch", before("read_job")),
+    "reading the job": ("Loading PyTorch", before("read_request")),
     "affine start": ("Aligning", after_text("Aligning")),
     "optimisation": ("Optimising at 1/", after_text("Optimising")),
     "resampling": ("Optimising at 1/", in_stage("resample")),
@@ -90,7 +91,7 @@ def lingering(ready, tmp_path, exchange):
 
     def make(code: str) -> WorkerClient:
         environment = {**ONE_THREAD, "VXM_MARKER": str(marker)}
-        client = WorkerClient(patched_command(code), environment=environment, temporary_folder=exchange)
+        client = WorkerClient(patched_command(IN_WORKER + code), environment=environment, temporary_folder=exchange)
         give(ready, client)
         return client
 

@@ -15,6 +15,7 @@ pytest.importorskip("SimpleITK", reason="SimpleITK is not installed")
 import SimpleITK as sitk  # noqa: N813
 import slicer
 import vtk
+from support.few_steps import IN_WORKER
 from support.mrml_nodes import add_volume, map_points
 from support.panel_runs import a_process, give, is_idle, registers, the_sentence
 from support.scene_content import content
@@ -37,6 +38,12 @@ def volumes(scene):
         distance = np.linalg.norm(geometry.points() - geometry.centre - shift, axis=-1)
         balls.append(add_volume(Image((100 * np.clip(1.5 - distance / 8, 0, 1)).astype(np.float32), geometry), name))
     return balls
+
+
+@pytest.fixture
+def aligning(ready):
+    """A worker process that takes the time which it is given."""
+    give(ready, WorkerClient(environment=ONE_THREAD, silence_s=60))
 
 
 @pytest.fixture
@@ -87,7 +94,7 @@ def itk_displacements(fixed, forward) -> sitk.Transform:
     return sitk.DisplacementFieldTransform(field)
 
 
-def test_the_moved_volume_is_what_simpleitk_makes_of_the_transform(ready, volumes, real):
+def test_the_moved_volume_is_what_simpleitk_makes_of_the_transform(ready, volumes, aligning):
     fixed, moving = volumes
     assert registers(ready)
     chosen = ready.widget.panel.parameters
@@ -101,7 +108,7 @@ def test_the_moved_volume_is_what_simpleitk_makes_of_the_transform(ready, volume
     assert np.abs(moved - target).mean() < 0.5 * np.abs(identity - target).mean()
 
 
-def test_landmark_errors_are_in_the_table_that_is_shown(ready, volumes, landmarks, real):
+def test_landmark_errors_are_in_the_table_that_is_shown(ready, volumes, landmarks, aligning):
     ready.ui.evaluationSection.collapsed = False
     ready.choose(fixedLandmarksSelector=landmarks[0], movingLandmarksSelector=landmarks[1])
     assert registers(ready)
@@ -175,12 +182,12 @@ worker.read_request = mute
 
 def test_a_worker_that_falls_silent_between_two_frames(series_ready, scene):
     before = content(scene)
-    silent = WorkerClient(patched_command(_MUTE), environment=ONE_THREAD, silence_s=4)
+    silent = WorkerClient(patched_command(IN_WORKER + _MUTE), environment=ONE_THREAD, silence_s=2.5)
     give(series_ready, silent)
     series_ready.click("registerSequenceButton")
     series_ready.wait(lambda: "Frame 2" in series_ready.ui.statusLabel.text, 90)
     series_ready.wait(lambda: is_idle(series_ready), 60)
-    assert "has not answered for 4 s" in the_sentence(series_ready)
+    assert "has not answered for 2.5 s" in the_sentence(series_ready)
     assert content(scene) == before
     assert silent.pid is None
 

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
+from support.few_steps import IN_WORKER
 from support.http_server import Page, serve
 from support.panel_runs import a_weight_file, give, import_weights, registers, sentence_after_register, write_catalogue
 from support.scene_content import content
@@ -163,7 +164,7 @@ def test_a_truncated_bundled_file_is_told(ready, scene, cache, weights, tmp_path
     write_catalogue(cache, weights, None)
     choose_tiny(ready)
     environment = {**ONE_THREAD, "VXM_BUNDLED": str(bundled)}
-    give(ready, WorkerClient(patched_command(BUNDLED_ELSEWHERE), environment=environment))
+    give(ready, WorkerClient(patched_command(IN_WORKER + BUNDLED_ELSEWHERE), environment=environment))
     before = content(scene)
     text = sentence_after_register(ready, 90)
     assert f"{bundled / FILE} does not match its checksum in the catalogue. Reinstall the extension." == text

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.few_steps import few_steps
 from support.panel_runs import write_catalogue
 from support.volumes import a_blob_image, a_geometry
 from support.workers import write_tiny_network
@@ -19,8 +20,14 @@ from VoxelMorphLib.registration.cache import RegistrationCache
 from VoxelMorphLib.registration.memory import Memory, fingerprint
 from VoxelMorphLib.registration.register import register_pair
 
-#: A short optimisation: only the start matters here.
 QUICK = RegistrationOptions(affine="rigid", device="cpu", budget_s=1)
+
+
+@pytest.fixture(autouse=True)
+def hardly_any_optimisation():
+    """Only what is computed anew and what is not matters here."""
+    with few_steps():
+        yield
 
 
 @pytest.fixture

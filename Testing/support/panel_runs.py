@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from VoxelMorphLib.bridge.background.worker import WorkerClient
 
+from .few_steps import IN_WORKER
 from .tiny_networks import TINY
 from .volumes import a_blob_image, a_geometry
-from .workers import ONE_THREAD, write_tiny_network
+from .workers import ONE_THREAD, patched_command, write_tiny_network
 
 SMALL = (14, 14, 14)
 
@@ -49,8 +50,8 @@ def scripted(ready):
 
 @pytest.fixture
 def real(ready):
-    """A worker process."""
-    worker = WorkerClient(environment=ONE_THREAD, silence_s=60)
+    """A worker process, whose optimisations take a few steps."""
+    worker = WorkerClient(patched_command(IN_WORKER), environment=ONE_THREAD, silence_s=60)
     give(ready, worker)
     return worker
 
