@@ -19,6 +19,8 @@ from versions import SOURCE, library_version, repeated_versions, write_versions
 from VoxelMorphLib.weights.store import matches
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+DEVELOPING = (REPOSITORY / "DEVELOPING.md").read_text(encoding="utf-8")
 CMAKE = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
 METADATA = dict(re.findall(r'^set\(EXTENSION_(\w+) "([^"$]*)"\)$', CMAKE, flags=re.MULTILINE))
 COMMANDS = sorted((MODULE / "CLI").glob("*.xml"))
@@ -145,10 +147,11 @@ def test_the_panel_has_every_widget_that_the_module_uses():
     assert used <= {widget.get("name") for widget in panel.iter("widget")}
 
 
-def test_readme_names_every_make_target():
+def test_every_make_target_is_explained():
+    manuals = README + CONTRIBUTING
     targets = re.search(r"^\.PHONY: help (.+)$", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     for target in targets.group(1).split():
-        assert f"make {target}" in README
+        assert f"make {target}" in manuals
 
 
 def test_what_github_and_pre_commit_read_is_yaml():
@@ -198,10 +201,40 @@ def test_readme_heads_troubleshooting_with_texts_that_the_program_says():
     assert [text for text in texts if text not in sources] == []
 
 
-def test_readme_links_to_files_that_exist():
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+@pytest.mark.parametrize("text", [README, CONTRIBUTING, DEVELOPING], ids=["README", "CONTRIBUTING", "DEVELOPING"])
+def test_manuals_link_to_files_that_exist(text):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
     assert links
     assert [link for link in links if not (REPOSITORY / link).exists()] == []
+
+
+def drawn_tree() -> set[str]:
+    """Paths of DEVELOPING.md's tree, relative to the repository."""
+    above: list[str] = []
+    paths = set()
+    for line in re.search(r"```\n(.*?)```", DEVELOPING, re.DOTALL).group(1).splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        above = [*above[:depth], line.split()[0].rstrip("/")]
+        paths.add("/".join(above))
+    return paths
+
+
+def test_the_tree_for_developers_is_that_of_the_repository():
+    drawn = drawn_tree()
+    assert [path for path in drawn if not (REPOSITORY / path).exists()] == []
+    library = MODULE / "VoxelMorphLib"
+    packages = {path.parent.relative_to(REPOSITORY).as_posix() for path in library.rglob("__init__.py")}
+    assert packages <= drawn
+
+
+@pytest.mark.parametrize("text", [CONTRIBUTING, DEVELOPING], ids=["CONTRIBUTING", "DEVELOPING"])
+def test_manuals_for_developers_name_files_that_exist(text):
+    """Paths are relative to the repository, the module or the library; a plain name may be of any folder."""
+    roots = (REPOSITORY, MODULE, MODULE / "VoxelMorphLib")
+    names = set(re.findall(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|md|json|ui|xml)|(?:[\w.-]+/)+[\w-]+)`", text))
+    assert names
+    known = {path.name for root in (MODULE, REPOSITORY / "tools") for path in root.rglob("*.*")}
+    assert [name for name in names if name not in known and not any((root / name).exists() for root in roots)] == []
 
 
 def test_no_large_file_is_tracked():
