@@ -158,7 +158,7 @@ if not count.exists():
     sys.exit(0)
 count.unlink()
 refuse('second')
-time.sleep(600)
+sys.stdin.read()
 """
     client = new_client(command=fake_command(body))
     assert [str(Outcome(client, a_job()).wait()) for _attempt in range(2)] == ["first", "second"]

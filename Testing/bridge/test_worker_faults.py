@@ -56,10 +56,11 @@ def test_a_worker_that_stops_answering_is_ended(new_client):
     client = new_client()
     outcome = Outcome(client, an_endless_job())
     wait_until(lambda: outcome.reached("Aligning"), client=client)
-    client.silence_s, pid = 2, client.pid
+    pid = client.pid
     os.kill(pid, signal.SIGSTOP)
+    client.silence_s = 0.5
     error = outcome.wait(20)
-    assert str(error) == "The worker process has not answered for 2 s and was ended. Register again."
+    assert str(error) == "The worker process has not answered for 0.5 s and was ended. Register again."
     wait_until(lambda: not is_alive(pid))
 
 
@@ -109,7 +110,7 @@ def test_a_line_that_is_no_message_ends_the_worker(new_client, line, message):
 
 
 def test_a_result_without_files_is_an_error(new_client):
-    client = new_client(command=fake_command(ACCEPTING + "send(type='result', job=job, seconds={})\ntime.sleep(600)"))
+    client = new_client(command=fake_command(ACCEPTING + "send(type='result', job=job, seconds={})\nsys.stdin.read()"))
     assert "cannot be used (No such file or directory)" in str(failure(client, OutputError))
 
 
@@ -162,7 +163,7 @@ def test_a_job_that_cannot_be_sent_is_told(new_client, monkeypatch):
 
 def test_too_little_space_is_told_before_anything_is_written(new_client, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _folder: shutil._ntuple_diskusage(10**9, 10**9, 1000))
-    message = str(failure(new_client(command=fake_command("hello()\ntime.sleep(600)")), OutputError))
+    message = str(failure(new_client(command=fake_command("hello()\nsys.stdin.read()")), OutputError))
     assert "has 0 MB left, but the registration needs about 0 MB" in message
 
 

@@ -6,10 +6,12 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric.strategies.launchers import subprocess_script
 from VoxelMorphLib.cli.common import run
 from VoxelMorphLib.core.errors import Cancelled, ImageError, OutputError
 from VoxelMorphLib.training.launch import launched
@@ -18,8 +20,10 @@ from VoxelMorphLib.training.trainer import Trainer
 
 from support.tiny_training import TinyConfig, tiny_trainer
 
-#: Seconds that the last page of a stopped training takes, more than Fabric lets pass between two looks at the others.
-PAGE_S = 6.0
+#: Seconds between two looks of Fabric at the other processes, instead of its 5.
+LOOK_S = 0.5
+#: Seconds that the last page of a stopped training takes: Fabric looks at the others meanwhile.
+PAGE_S = 1.5
 #: Written with the last page.
 PAGE = "page.txt"
 
@@ -54,6 +58,7 @@ def _stop(_fraction: float, _text: str) -> None:
 def command(argv: Sequence[str]) -> None:
     """Train until one process fails to load ("loading 1"), the first to write ("table"), or all are "stopped"."""
     torch.set_num_threads(1)
+    subprocess_script._ChildProcessObserver = partial(subprocess_script._ChildProcessObserver, sleep_period=LOOK_S)
     config = TinyConfig.from_dict(json.loads(argv[1]))
     with launched(config) as fabric:
         _trainer(argv[0], config, fabric).run()

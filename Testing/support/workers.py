@@ -15,6 +15,7 @@ from VoxelMorphLib.registration.request import RegistrationRequest
 from VoxelMorphLib.weights.entry import ModelEntry
 from VoxelMorphLib.weights.safetensors_file import write_model
 
+from .few_steps import IN_WORKER
 from .tiny_networks import TINY, a_dense
 from .volumes import a_blob_image, a_geometry
 
@@ -114,11 +115,12 @@ class Outcome:
 
 @pytest.fixture
 def new_client(tmp_path: Path) -> Iterator[Callable[..., WorkerClient]]:
-    """Makes clients, and checks at the end that nothing is left of them."""
+    """Makes clients, and checks at the end that nothing is left of them; optimisations take a few steps."""
     clients = []
 
     def make(**options) -> WorkerClient:
-        clients.append(WorkerClient(**{"environment": ONE_THREAD, "temporary_folder": tmp_path, **options}))
+        usual = {"command": patched_command(IN_WORKER), "environment": ONE_THREAD, "temporary_folder": tmp_path}
+        clients.append(WorkerClient(**{**usual, **options}))
         return clients[-1]
 
     yield make
