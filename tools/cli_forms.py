@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -56,7 +56,7 @@ class _Group:
         explanation: a sentence or two.
         before, after: parameters around the options.
         advanced: whether it is closed at first.
-        takes_the_rest: whether options stand in it that name no group.
+        takes_the_rest: whether options stand in it that name no group of the form.
     """
 
     title: str
@@ -66,15 +66,15 @@ class _Group:
     advanced: bool = False
     takes_the_rest: bool = False
 
-    def text(self, options: Mapping[str, Option], parameters: Mapping[str, str]) -> str:
-        """The group with the options that belong to it."""
-        own = [parameters[name] for name, option in options.items() if self._holds(option)]
+    def text(self, options: Mapping[str, Option], parameters: Mapping[str, str], titles: Collection[str]) -> str:
+        """The group with the options that belong to it, among groups of these titles."""
+        own = [parameters[name] for name, option in options.items() if self._holds(option, titles)]
         advanced = ' advanced="true"' if self.advanced else ""
         head = f"    <label>{self.title}</label>\n    <description><![CDATA[{self.explanation}]]></description>\n"
         return f"\n  <parameters{advanced}>\n{head}{''.join([*self.before, *own, *self.after])}  </parameters>\n"
 
-    def _holds(self, option: Option) -> bool:
-        return option.group == self.title or (self.takes_the_rest and not option.group)
+    def _holds(self, option: Option, titles: Collection[str]) -> bool:
+        return option.group == self.title or (self.takes_the_rest and option.group not in titles)
 
 
 def _form(
@@ -95,7 +95,8 @@ def _form(
   <contributor>VoxelMorph for 3D Slicer contributors</contributor>
   <acknowledgements><![CDATA[{_THANKS}]]></acknowledgements>
 """
-    return head + "".join(group.text(options, parameters) for group in groups) + "</executable>\n"
+    titles = {group.title for group in groups}
+    return head + "".join(group.text(options, parameters, titles) for group in groups) + "</executable>\n"
 
 
 def _option(option: Option, others: Mapping[str, Option], default: object, only: str = "") -> str:
