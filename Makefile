@@ -17,7 +17,8 @@ RUN = "$(VENV)/bin/python"
 
 help:
 	@echo "make demo         register a sample pair, or FIXED=a.nii.gz MOVING=b.nii.gz, with MODEL=id, into OUT=folder"
-	@echo "make test         run the tests; PYTEST_ARGS=\"-k affine\" chooses some"
+	@echo "make test         run the tests; PYTEST_ARGS=\"-k affine\" chooses some,"
+	@echo "                  PYTEST_ARGS='-m \"not slow\"' those that take a moment"
 	@echo "make lint         check style and formatting"
 	@echo "make bench        measure speed and memory"
 	@echo "make cmake-lists  write the file lists of the CMake files from the disk"

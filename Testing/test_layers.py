@@ -172,6 +172,7 @@ def test_modules_for_machines_without_torch_load_no_torch(name):
     assert "torch" not in loaded_by(f"import VoxelMorphLib.{name}")
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported_first():
     # The panel needs the application's own Qt; the tests of Testing/gui import it.
     names = [f"VoxelMorphLib.{name}".rstrip(".") for name in modules(LIBRARY) if not name.startswith("bridge.panel.")]

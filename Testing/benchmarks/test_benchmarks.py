@@ -48,6 +48,7 @@ def test_functions_take_turns_after_one_warm_up():
     assert median_ratio(times, "a", "b") == pytest.approx((3 / 4 + 5 / 6) / 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_floor_holds_all_convolutions_of_the_published_network(tiny, precision):
     """Features from the table of the original: 2-16-32-32-32, 32-32-32-32-32-16-16, 3, each read from its input."""
@@ -90,6 +91,7 @@ def test_absent_packages_weights_and_devices_are_skipped_with_the_reason(tiny, m
         assert reason in row.note
 
 
+@pytest.mark.slow
 def test_clicks_are_split_into_stages(tiny, monkeypatch):
     monkeypatch.setattr(warm_click, "SMALL", (32, 32, 32))
     monkeypatch.setattr(warm_click, "_published_job", warm_click._job_on_own_grid)
@@ -141,6 +143,7 @@ def test_shapes_that_no_network_takes_are_refused(capsys):
     assert "needs multiples of 32" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_event_loop_is_watched_during_a_click(tiny, monkeypatch):
     pytest.importorskip("slicer", reason="slicer-core is not installed")
     pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")

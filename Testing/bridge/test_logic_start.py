@@ -163,6 +163,7 @@ def test_an_unexpected_fault_while_writing_is_told_and_undone(
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(target), kept)
 
 
+@pytest.mark.slow
 def test_the_real_worker_registers_nodes(logic, answers, volumes):
     worker = WorkerClient(environment={"OMP_NUM_THREADS": "1"})
     try:

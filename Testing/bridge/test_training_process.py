@@ -171,6 +171,7 @@ os._exit(1)
 """
 
 
+@pytest.mark.slow
 def test_a_real_training_saves_and_ends_when_its_parent_dies(tmp_path):
     write_scans(tmp_path, 3)
     words = ["--epochs=100000", "--stepsPerEpoch=1", "--saveEvery=100000", "--encoder=4,8", "--decoder=8,8,4"]

@@ -37,6 +37,7 @@ def a_network(tmp_path_factory):
     return write_tiny_network(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
 
 
+@pytest.mark.slow
 def test_the_result_is_that_of_the_same_job_in_this_process(a_client, a_network):
     shift = np.eye(4)
     shift[:3, 3] = 1.0, -0.5, 2.0
@@ -53,6 +54,7 @@ def test_the_result_is_that_of_the_same_job_in_this_process(a_client, a_network)
     assert replace(there.report, seconds={}) == replace(here.report, seconds={})
 
 
+@pytest.mark.slow
 def test_masks_reach_the_worker(a_client):
     job = a_job(affine="rigid")
     masks = (a_label_map(job.fixed.geometry), a_label_map(a_geometry("oblique", (26, 24, 22))))
@@ -72,6 +74,7 @@ def test_the_exact_inverse_travels_with_the_field(a_client, a_network):
     np.testing.assert_array_equal(result.forward.inverse().array, result.inverse.array)
 
 
+@pytest.mark.slow
 def test_the_second_job_loads_nothing(tmp_path, a_network):
     client = WorkerClient(environment=ONE_THREAD, temporary_folder=tmp_path)
     first, second = (client.run(a_job(model=a_network)).report.seconds for _ in range(2))
@@ -102,6 +105,7 @@ def test_progress_rises_and_names_the_stages(a_client):
     assert outcome.reached("Aligning") and outcome.reached("Optimising")
 
 
+@pytest.mark.slow
 def test_callbacks_come_from_poll_in_the_callers_thread_only(a_client):
     threads = []
     a_client.submit(a_job(), lambda *_report: threads.append(threading.current_thread()), threads.append)
@@ -111,6 +115,7 @@ def test_callbacks_come_from_poll_in_the_callers_thread_only(a_client):
     assert set(threads[:-1]) == {threading.current_thread()}
 
 
+@pytest.mark.slow
 def test_polling_never_waits_for_the_worker(tmp_path):
     client = WorkerClient(environment=ONE_THREAD, temporary_folder=tmp_path)
     longest = 0.0

@@ -31,6 +31,7 @@ __all__ = ["new_client"]
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and process groups of POSIX")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["", "Loading", "Aligning", "Optimising"])
 def test_cancelling_works_in_every_stage(new_client, tmp_path, stage):
     client = new_client()
@@ -48,6 +49,7 @@ def test_cancelling_works_in_every_stage(new_client, tmp_path, stage):
     assert not client.busy
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_makes_room_for_the_next(new_client):
     client = new_client()
     first, second = Outcome(client, an_endless_job()), Outcome(client, a_job())
@@ -98,6 +100,7 @@ def test_children_of_a_crashed_worker_are_ended_too(new_client):
     wait_until(lambda: not is_alive(child))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("busy", [True, False])
 def test_shutdown_leaves_no_process_and_calls_nobody(new_client, tmp_path, busy):
     client = new_client()
@@ -117,6 +120,7 @@ def test_shutdown_in_a_callback_ends_the_waiting(new_client):
         client.run(a_job(), lambda *_report: client.shutdown())
 
 
+@pytest.mark.slow
 def test_a_forgotten_client_takes_its_process_along(tmp_path):
     client = WorkerClient(fake_command("hello()\ntime.sleep(600)"), temporary_folder=tmp_path)
     client.submit(a_job())
@@ -134,6 +138,7 @@ def test_time_that_is_up_stops_the_job(new_client):
     assert not client.busy
 
 
+@pytest.mark.slow
 def test_an_idle_worker_ends_by_itself_and_the_next_job_starts_another(new_client, tmp_path):
     client = new_client(idle_s=0.5)
     client.run(a_job())
@@ -164,6 +169,7 @@ sys.stdin.read()
     assert [str(Outcome(client, a_job()).wait()) for _attempt in range(2)] == ["first", "second"]
 
 
+@pytest.mark.slow
 def test_a_job_for_a_worker_that_has_cleared_up_is_sent_again(new_client, tmp_path):
     client = new_client()
     client.run(a_job())
@@ -187,6 +193,7 @@ print(client.pid, flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "end"), [("Loading", "time.sleep(600)"), ("Aligning", "time.sleep(600)"), ("Loading", "")]
 )

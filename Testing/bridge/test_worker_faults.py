@@ -39,6 +39,7 @@ def failure(client: WorkerClient, kind: type = WorkerError) -> Exception:
     return error
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_told_with_its_signal_and_replaced(new_client):
     client = new_client()
     outcome = Outcome(client, an_endless_job())
@@ -52,6 +53,7 @@ def test_a_killed_worker_is_told_with_its_signal_and_replaced(new_client):
     assert client.pid != pid
 
 
+@pytest.mark.slow
 def test_a_worker_that_stops_answering_is_ended(new_client):
     client = new_client()
     outcome = Outcome(client, an_endless_job())
@@ -70,11 +72,13 @@ def test_a_worker_that_never_greets_is_ended(new_client):
     )
 
 
+@pytest.mark.slow
 def test_signs_of_life_keep_a_slow_worker(new_client):
     body = ACCEPTING + "for _ in range(15):\n    time.sleep(0.1)\n    send(type='alive')\nsys.exit(3)"
     assert "exit code 3" in str(failure(new_client(command=fake_command(body), silence_s=0.7)))
 
 
+@pytest.mark.slow
 def test_time_in_which_nobody_polls_is_no_silence(new_client):
     client = new_client(command=fake_command(SLEEPING), silence_s=1.5)
     outcome = Outcome(client, a_job())
@@ -155,6 +159,7 @@ def test_a_full_disk_is_told_before_anything_is_sent(new_client, monkeypatch):
     assert "cannot be used (No space left on device). Free some space" in str(failure(client, OutputError))
 
 
+@pytest.mark.slow
 def test_a_job_that_cannot_be_sent_is_told(new_client, monkeypatch):
     monkeypatch.setattr(worker_process, "write_request", lambda *_arguments: 1 / 0)
     message = str(failure(new_client(command=fake_command("hello()\ntime.sleep(600)"))))
@@ -172,6 +177,7 @@ def test_a_folder_that_cannot_be_made(new_client, tmp_path):
     assert "missing cannot be used (No such file or directory)" in str(failure(client, OutputError))
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_while_the_result_is_written(new_client):
     code = "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
     client = new_client(command=patched_command(code + "resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000))"))
@@ -180,6 +186,7 @@ def test_a_disk_that_fills_up_while_the_result_is_written(new_client):
     assert "cannot be used" in str(error)
 
 
+@pytest.mark.slow
 def test_prints_of_libraries_do_not_reach_the_protocol(new_client):
     code = """
 import os, subprocess, sys
@@ -197,6 +204,7 @@ worker.read_request = noisy
     assert '{"type": "error"}' in words and "noise of a C library" in words and "child reads" in words
 
 
+@pytest.mark.slow
 def test_a_fault_of_ours_is_told_and_the_process_replaced(new_client):
     client = new_client(command=patched_command("worker.read_request = lambda folder: 1 / 0"))
     outcome = Outcome(client, a_job())

@@ -294,6 +294,7 @@ def test_a_disk_that_fills_up_leaves_no_file(
     assert "No space left" in refused(folder, capsys, affine="none", **files)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(st.lists(st.tuples(st.integers(0, 351), st.integers(0, 255)), min_size=1, max_size=6))
 def test_damaged_headers_give_a_result_or_a_sentence(

@@ -64,6 +64,7 @@ def test_labels_are_named(pair):
     assert pair.fixed_labels.labels().tolist() == pair.moving_labels.labels().tolist() == list(LABEL_NAMES)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_pair_and_another_one_does_not(pair):
     again, other = make_sample_pair(0), make_sample_pair(1)
     np.testing.assert_array_equal(again.moving.array, pair.moving.array)

@@ -114,6 +114,7 @@ def test_masks_from_files_keep_an_artefact_out(a_folder_of_files: Path, tmp_path
     assert error.mean() < 0.5
 
 
+@pytest.mark.slow
 def test_a_process_prints_progress_that_slicer_reads(a_folder_of_files: Path, tmp_path: Path) -> None:
     pair = {"fixed": a_folder_of_files / "fixed.nii.gz", "moving": a_folder_of_files / "moving.nrrd"}
     named = {**pair, "moved": tmp_path / "moved.nrrd", "budget": 1}
@@ -134,6 +135,7 @@ def test_a_process_prints_progress_that_slicer_reads(a_folder_of_files: Path, tm
     assert (tmp_path / "moved.nrrd").is_file()
 
 
+@pytest.mark.slow
 def test_a_process_reports_bad_input_in_one_line(tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPT), "--fixed", "no.nii.gz", "--moving", "no.nii.gz"]
     done = subprocess.run(

@@ -95,6 +95,7 @@ def test_register_brings_volumes_labels_and_transforms_into_the_scene(register, 
         assert transform.GetNodeReference(transform.GetFixedNodeReferenceRole()) is target
 
 
+@pytest.mark.slow
 def test_a_volume_that_cannot_be_registered_is_one_sentence_and_no_result(register, application, pair, outputs):
     geometry = a_geometry()
     constant = add_volume(Image(np.full(geometry.shape, 7.0), geometry), "constant")
@@ -108,6 +109,7 @@ def test_a_volume_that_cannot_be_registered_is_one_sentence_and_no_result(regist
     application.errors.clear()
 
 
+@pytest.mark.slow
 def test_the_lists_are_printed(register):
     node = register(listModels="true", listDevices="true")
     assert (node.GetStatusString(), node.GetErrorText()) == ("Completed", "")

@@ -50,6 +50,7 @@ def refusal(capsys, argv):
     return ConfigError(printed)
 
 
+@pytest.mark.slow
 def test_a_training_leaves_checkpoints_and_a_model_that_registers(folder, capsys):
     model = folder / "mine.safetensors"
     argv = training(folder, "--validationPairs", "1", "--model", str(model), recipe="semisupervised", labels=True)

@@ -38,6 +38,7 @@ def folder(tmp_path):
     return write_scans(tmp_path, 3)
 
 
+@pytest.mark.slow
 def test_bad_input_is_exit_code_2_and_one_sentence(folder):
     process = start(*training(folder, "--imageList", str(folder / "absent")))
     out, err = process.communicate(timeout=LIMIT_S)
@@ -45,6 +46,7 @@ def test_bad_input_is_exit_code_2_and_one_sentence(folder):
     assert err.startswith("Error: image_list") and "Traceback" not in out + err
 
 
+@pytest.mark.slow
 def test_progress_is_on_the_output_channel_and_nothing_on_the_error_channel(folder):
     process = start(*training(folder))
     out, err = process.communicate(timeout=LIMIT_S)
@@ -54,6 +56,7 @@ def test_progress_is_on_the_output_channel_and_nothing_on_the_error_channel(fold
     assert "best.pt" in out
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_the_training_goes_on(folder):
     last = folder / "out" / "checkpoints" / "last.pt"
     process = start(*training(folder), *ENDLESS)
@@ -69,6 +72,7 @@ def test_ctrl_c_saves_and_the_training_goes_on(folder):
     assert load_checkpoint(last)["step"] == 5 * epochs
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_a_killed_training_leaves_a_whole_checkpoint(folder):
     last = folder / "out" / "checkpoints" / "last.pt"

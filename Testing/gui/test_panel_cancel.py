@@ -14,6 +14,8 @@ from support.scene_content import content
 from support.workers import ONE_THREAD, is_alive, patched_command
 from VoxelMorphLib.bridge.background.worker import WorkerClient
 
+pytestmark = pytest.mark.slow
+
 #: Stay in a stage, the first time that it is reached, and leave a file as a sign of that.
 _LINGER = """
 import os, pathlib, time

@@ -23,6 +23,7 @@ from VoxelMorphLib.core.devices import Device
 from VoxelMorphLib.core.errors import DeviceError, MemoryShortError
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed(ready, scene, real):
     ready.ui.budgetSlider.value = 60
     before = content(scene)
@@ -63,6 +64,7 @@ def test_a_worker_that_cannot_be_started(ready, scene):
     assert content(scene) == before
 
 
+@pytest.mark.slow
 def test_a_full_disk(ready, scene, real, monkeypatch):
     before = content(scene)
     monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=1000))
@@ -77,6 +79,7 @@ def test_a_temporary_folder_that_is_gone(ready, scene, tmp_path):
     assert content(scene) == before
 
 
+@pytest.mark.slow
 def test_weights_that_are_damaged(ready, scene, tmp_path, monkeypatch, real):
     monkeypatch.setenv("VXM_CACHE", str(tmp_path))
     broken = tmp_path / "broken.safetensors"
@@ -125,6 +128,7 @@ def test_a_scene_that_is_closed_during_the_run(ready, scene, scripted):
     assert not ready.ui.progressBar.isVisibleTo(ready.frame)
 
 
+@pytest.mark.slow
 def test_a_scene_that_is_closed_with_a_real_worker(ready, scene, real):
     ready.click("registerButton")
     ready.wait(lambda: ready.ui.progressBar.value > 0, 90)
@@ -149,6 +153,7 @@ def test_a_volume_under_a_transform_that_bends(ready, scene, volumes, scripted):
     assert content(scene) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("voxels", [np.zeros(SMALL, np.float32), np.full(SMALL, np.nan, np.float32)])
 def test_a_volume_that_cannot_be_registered(ready, scene, volumes, real, voxels):
     slicer.util.updateVolumeFromArray(volumes[1], voxels)
@@ -196,6 +201,7 @@ def test_memory_that_does_not_suffice_is_told_with_the_remedy_of_the_panel(ready
     assert (f'tick "{ready.ui.allowFallbackCheckBox.text}"' in text) == advised
 
 
+@pytest.mark.slow
 def test_devices_are_found_in_another_process(panel):
     panel.ui.settingsSection.collapsed = False
     panel.click("findDevicesButton")

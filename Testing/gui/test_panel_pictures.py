@@ -157,6 +157,7 @@ def test_the_panel_with_an_error(panel, worker, folder, tmp_path):
     keep(folder, "panel-error", picture_of(panel, tmp_path))
 
 
+@pytest.mark.slow
 def test_the_training_section_while_it_trains(a_module_widget, folder, tmp_path):
     panel = a_module_widget()
     ui, training = panel.ui, panel.widget.panel.training
@@ -183,6 +184,7 @@ def test_the_training_section_while_it_trains(a_module_widget, folder, tmp_path)
     keep(folder, "panel-training", picture)
 
 
+@pytest.mark.slow
 def test_the_panel_and_the_views_with_a_result(panel, worker, views, blue_to_red, folder, tmp_path):
     chosen = panel.widget.panel.parameters
     panel.ui.jacobianVolumeSelector.addNode()

@@ -25,6 +25,8 @@ from support.workers import ONE_THREAD, is_alive, patched_command
 from VoxelMorphLib.bridge.background.worker import WorkerClient
 from VoxelMorphLib.core.image import Image
 
+pytestmark = pytest.mark.slow
+
 #: mm off the middle of the fixed volume, in the fixed and in the moving volume.
 LANDMARKS = {"a": ((3.0, 0.0, 0.0), (5.0, 1.0, 1.0)), "b": ((0.0, 4.0, -2.0), (1.0, 6.0, 0.0))}
 

@@ -200,6 +200,7 @@ def test_masks_reach_the_job(ready, volumes, worker):
     assert 0 < job.moving_mask.array.mean() < 1
 
 
+@pytest.mark.slow
 def test_while_it_runs_the_panel_shows_stage_and_time(ready, worker):
     ready.click("registerButton")
     assert ready.ui.progressBar.isVisibleTo(ready.frame)

@@ -41,6 +41,7 @@ def finish(panel, button: str) -> str:
     return panel.ui.trainingStatusLabel.text
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_and_registers(panel, scene, tmp_path):
     assert finish(panel, "trainButton") == f"Trained: {tmp_path / 'balls'}"
     curves = panel.logic.curves(tmp_path / "balls")

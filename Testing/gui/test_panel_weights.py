@@ -16,6 +16,8 @@ from support.scene_content import content
 from support.workers import ONE_THREAD, patched_command
 from VoxelMorphLib.bridge.background.worker import WorkerClient
 
+pytestmark = pytest.mark.slow
+
 FILE = "tiny-model.safetensors"
 #: Bundled models lie in another folder.
 BUNDLED_ELSEWHERE = """

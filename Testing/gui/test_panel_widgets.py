@@ -96,9 +96,11 @@ def _kept() -> dict[str, str]:
     return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
 
 
+@pytest.mark.slow
 def test_opening_the_panel_loads_no_torch():
     assert heavy_modules() == "False False False"
 
 
+@pytest.mark.slow
 def test_a_panel_that_loads_torch_is_found():
     assert heavy_modules("import torch") == "True False False"

@@ -126,6 +126,7 @@ def test_a_missing_volume_is_refused(module, two_volumes):
         module.VoxelMorphSlicerLogic().register(two_volumes[0], None)
 
 
+@pytest.mark.slow
 def test_the_self_test_passes(module):
     result = unittest.TestResult()
     unittest.defaultTestLoader.loadTestsFromTestCase(module.VoxelMorphSlicerTest).run(result)

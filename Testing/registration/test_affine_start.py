@@ -61,6 +61,7 @@ def test_a_shift_comes_back_over_all_geometries(any_geometry: Geometry) -> None:
     assert error_mm(affine_start(fixed, moving, "rigid"), truth, fixed) < 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("angle_deg", [12.0, 28.0])
 def test_a_rotation_with_scaling_comes_back(angle_deg: float) -> None:
     truth = about_centre(1.06 * rotation((1, -1, 2), angle_deg), (3.0, 2.0, -4.0))
@@ -89,6 +90,7 @@ def test_volumes_of_few_slices_are_aligned(slices: int, thickness_mm: float, kin
     assert error_mm(affine_start(fixed, moving, kind), truth, fixed) < 1.0
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_start() -> None:
     fixed, moving = (a_blob_image(a_geometry("RAS", FINE, 1.0), seed) for seed in (0, 1))
     first, second = (affine_start(fixed, moving, "affine", seed=3) for _ in range(2))

@@ -56,6 +56,7 @@ def error_mm(forward, truth, image: Image, radius: float = 8.0) -> float:
     return float(np.linalg.norm(forward.apply_to_points(points) - truth.apply_to_points(points), axis=1).mean())
 
 
+@pytest.mark.slow
 def test_an_artefact_spoils_the_result_only_without_masks(a_spoiled_pair) -> None:
     fixed, moving, truth = a_spoiled_pair
     plain = register_pair(fixed, moving, options=OPTIONS)
@@ -106,6 +107,7 @@ def test_the_report_names_the_masks(a_spoiled_pair, tmp_path: Path) -> None:
         assert getattr(report, other) == ""
 
 
+@pytest.mark.slow
 def test_what_lies_outside_the_masks_changes_nothing() -> None:
     truth = DisplacementField(smooth_displacement(GRID.points(), 1.5), GRID)
     moving = a_blob_image(GRID)
@@ -120,6 +122,7 @@ def test_what_lies_outside_the_masks_changes_nothing() -> None:
     assert np.linalg.norm(first - second, axis=-1).max() < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["centre", "rigid", "affine"])
 def test_the_affine_start_ignores_an_implant_outside_the_moving_mask(kind: str) -> None:
     shift = np.eye(4)

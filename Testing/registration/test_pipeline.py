@@ -61,6 +61,7 @@ def test_a_small_motion_comes_back_without_affine_start(a_fixed_image: Image, na
     assert result.moved.geometry.matches(a_fixed_image.geometry)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["LPS", "left-handed oblique"])
 def test_a_large_motion_comes_back_with_the_default_start(a_fixed_image: Image, name: str) -> None:
     truth = motion((9.0, -7.0, 6.0), 20)
@@ -104,6 +105,7 @@ def test_equal_images_stay_aligned(a_fixed_image: Image) -> None:
     assert result.report.folded_percent == 0
 
 
+@pytest.mark.slow
 def test_forward_and_inverse_cancel_within_a_tenth_of_a_voxel(a_fixed_image: Image) -> None:
     moving = seen_through(motion((4.0, 2.0, -3.0), 9), a_moving_grid("left-handed oblique"))
     result = register_pair(a_fixed_image, moving, options=RegistrationOptions(budget_s=60))
@@ -122,6 +124,7 @@ def test_the_moved_image_is_one_interpolation_of_the_original(a_fixed_image: Ima
     assert result.moved.array.dtype == moving.array.dtype
 
 
+@pytest.mark.slow
 def test_an_initial_transform_is_part_of_the_result(a_fixed_image: Image) -> None:
     truth = motion((40.0, -30.0, 20.0), 25)
     moving = seen_through(truth, transformed(a_moving_grid("RAS"), motion((40.0, -30.0, 20.0)).matrix))

@@ -86,6 +86,7 @@ def test_a_stopped_training_of_several_processes_finishes_its_page(a_config):
     assert (Path(config.output_dir) / failing_training.PAGE).is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch knows no processes")
 def test_processes_that_wait_for_one_that_has_failed_are_ended(group_of_one, monkeypatch):
     monkeypatch.setattr(launch, "GRACE_S", 0.1)

@@ -39,6 +39,7 @@ def a_file_config(some_cases, tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_a_stopped_training_on_files_resumes_to_identical_weights(a_file_config):
     whole, parts = a_file_config("whole"), a_file_config("parts")
     result = train(whole)

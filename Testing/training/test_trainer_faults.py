@@ -48,6 +48,7 @@ def a_whole_run(a_config, epochs: int):
     return trainer.task.network.state_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_an_ended_process_resumes_to_identical_weights(a_config, number):
     config = a_config(epochs=8)

@@ -238,6 +238,7 @@ def test_truncated_published_files_never_load(tmp_path, kept):
         load_network(path)
 
 
+@pytest.mark.slow
 def test_shapes_are_compared_without_importing_torchs_compiler():
     code = "import sys; from VoxelMorphLib.weights.architectures import build_network; "
     code += "build_network('VxmMiccai2018', {}, 'meta'); sys.exit('torch._dynamo' in sys.modules)"

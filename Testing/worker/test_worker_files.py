@@ -49,6 +49,7 @@ def assert_equal_images(one: Image, other: Image) -> None:
     np.testing.assert_array_equal(one.geometry.affine, other.geometry.affine)
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(st.text(), st.text() | st.floats(allow_nan=False) | st.integers() | st.none() | st.booleans()),
     st.text(),

@@ -44,6 +44,7 @@ def lists_of(recipe: str, folder: Path) -> dict[str, Any]:
     return {**lists, "validation_pairs": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", list(RECIPES))
 def test_three_steps_make_a_model_that_registers_a_pair(recipe, scans, tmp_path):
     config = a_config(recipe, **lists_of(recipe, scans), **SHORT, output_dir=str(tmp_path / "out"))
