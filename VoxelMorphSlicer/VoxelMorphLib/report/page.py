@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.config import RegistrationOptions
 from ..core.errors import GeometryError
 from ..core.image import Image, LabelMap
 from ..core.io.files import check_writable
+from ..core.options import options_of
 from ..core.transform import IDENTITY, Transform
 from ..weights.catalogue import load_catalogue
 from . import figures
@@ -29,17 +31,15 @@ Overlap = dict[int, tuple[float, float]]
 #: Displacement errors before and after.
 Errors = tuple[DisplacementError, DisplacementError]
 
-#: What the page calls the registration options.
+#: What the page calls the registration options, where their titles do not say enough beside what was done.
 _OPTIONS = {
     "affine": "requested affine initialisation",
     "device": "requested device",
     "precision": "requested precision",
-    "interpolation": "interpolation",
     "background": "value outside the moving volume",
     "budget_s": "time limit of the optimisation, s",
     "smoothness": "smoothness weight of the optimisation",
     "hyper": "regularisation weight of models trained for all weights",
-    "seed": "random seed",
 }
 
 
@@ -173,7 +173,8 @@ def _settings_rows(report: RegistrationReport) -> Rows:
         for role, mask in (("Fixed", report.fixed_mask), ("Moving", report.moving_mask))
         if mask
     ]
-    return rows + [(_OPTIONS.get(name, name).capitalize(), _value(value)) for name, value in report.options.items()]
+    titles = {**{name: option.title for name, option in options_of(RegistrationOptions).items()}, **_OPTIONS}
+    return rows + [(titles.get(name, name).capitalize(), _value(value)) for name, value in report.options.items()]
 
 
 def _volume_rows(fixed: Image, moving: Image, moved: Image) -> Rows:
