@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from ..core.config import RegistrationOptions
 from ..core.errors import ConfigError, OutputError
+from ..core.options import options_of
 from .common import Parser, run
+from .options import add_options, given_options
 
 if TYPE_CHECKING:
     from ..core.image import Image
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from .demo_pair import SamplePair
 
 _BAR = 30
+#: The options of a registration that the demo has too.
+_OPTIONS = {"device": options_of(RegistrationOptions)["device"]}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +38,7 @@ def _parser() -> Parser:
     add("--moving", type=Path, help="volume to be warped; default: the sample pair")
     add("--model", default="", help="id of the model list, or a weights file; default: the default model")
     add("--weightsDir", type=Path, help="folder with downloaded weights, recognised by checksum")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    add_options(parser, _OPTIONS)
     add("--out", type=Path, default=Path("demo-output"), help="folder for the results; created when missing")
     return parser
 
@@ -43,7 +47,7 @@ def _command(argv: Sequence[str]) -> None:
     arguments = _parser().parse(argv)
     if (arguments.fixed is None) != (arguments.moving is None):
         raise ConfigError("--fixed and --moving belong together. Give both, or neither for the sample pair.")
-    options = RegistrationOptions(device=arguments.device)
+    options = RegistrationOptions(**given_options(arguments, _OPTIONS))
     _make_folder(arguments.out)
     pair = _Pair.own(arguments) if arguments.fixed else _Pair.sample()
     for role, image in (("fixed", pair.fixed), ("moving", pair.moving)):
