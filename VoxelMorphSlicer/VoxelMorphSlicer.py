@@ -127,7 +127,7 @@ class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.onReload(self)
 
     def onSceneStartClose(self, _caller, _event):
-        self.panel.run.cancel()
+        self.panel.onCancel()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, _caller, _event):
@@ -199,19 +199,22 @@ class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 class VoxelMorphSlicerLogic(ScriptedLoadableModuleLogic):
     """What the panel does, for the Python console, scripts and tests; needs no widget.
 
-    Every method that is not here is one of `VoxelMorphLib.bridge.logic.VoxelMorphLogic`: models, register, start,
-    applyTransform, jacobian, registerSequence, startSequence, evaluate, train, checkTraining, addTrainedModel, curves.
+    Every method that is not here is one of `VoxelMorphLib.bridge.logic.VoxelMorphLogic`: models, register,
+    registerSequence, applyTransform, jacobian, evaluate, train, checkTraining, addTrainedModel, curves, start.
     """
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
         self.isSingletonParameterNode = False
+        self._library = None
 
     def __getattr__(self, name):
         # The library is imported at the first use, not when the application starts.
         from VoxelMorphLib.bridge.logic import VoxelMorphLogic
 
-        return getattr(VoxelMorphLogic(), name)
+        if self._library is None:
+            self._library = VoxelMorphLogic()  # which keeps what registrations in this process load
+        return getattr(self._library, name)
 
     def __dir__(self):
         """Also the methods of the library, for the completion of the Python console."""
@@ -255,7 +258,7 @@ class VoxelMorphSlicerTest(ScriptedLoadableModuleTest):
             self.skipTest("PyTorch is not installed")
         fixed, moving = _ball("fixed", (12, 12, 12)), _ball("moving", (14, 12, 11))
         worker = WorkerClient(temporary_folder=Path(slicer.app.temporaryPath))
-        self.addCleanup(worker.shutdown)
+        self.addCleanup(worker.close)
         for process in (None, worker):
             nodes = self.logic.register(fixed, moving, "optimise", RegistrationOptions(budget_s=10), worker=process)
             target, start, end = (slicer.util.arrayFromVolume(node) for node in (fixed, moving, nodes["moved"]))

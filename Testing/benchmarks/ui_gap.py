@@ -122,7 +122,7 @@ def _watch(panel) -> list[Gap]:
     timer.connect("timeout()", tick)
     timer.start()
     panel.click("registerButton")
-    panel.wait(lambda: not panel.widget.panel.run.busy, 600)
+    panel.wait(lambda: not panel.widget.panel.working, 600)
     tick()
     timer.stop()
     assert panel.ui.statusLabel.text.startswith("Done"), panel.ui.statusLabel.text

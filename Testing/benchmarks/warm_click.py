@@ -80,7 +80,7 @@ def _clicks(settings: Settings, make_job: Callable[[Settings, Path], Registratio
         try:
             return Clicks(*(_click(client, click) for click in (job, job, swapped)))
         finally:
-            client.shutdown()
+            client.close()
 
 
 def _job_on_own_grid(settings: Settings, folder: Path) -> RegistrationRequest:

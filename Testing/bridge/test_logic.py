@@ -60,7 +60,7 @@ def test_everything_reaches_the_worker(logic, worker, volumes, tmp_path):
         moving,
         "some-model",
         options,
-        initial,
+        initialNode=initial,
         progress=lambda *report: reports.append(report),
         worker=worker,
         weightsDir=tmp_path,
@@ -146,8 +146,8 @@ def test_masks_mark_what_the_worker_looks_at(logic, worker, volumes, kind, start
     parent = add_linear_parent(moving, a_rigid_matrix(10, (40.0, 0, 5.0)))
     masks = [add_ball(kind, halves_of_a_ball(volume_geometry(fixed))), add_ball(kind, halves_of_a_ball(a_geometry()))]
     masks[1].SetAndObserveTransformNodeID(parent.GetID())
-    keywords = {"worker": worker, "fixedMaskNode": masks[0], "movingMaskNode": masks[1]}
-    (logic.start if start else logic.register)(fixed, moving, "optimise", QUICK, **keywords)
+    steps = logic.register.steps(fixed, moving, "optimise", QUICK, fixedMaskNode=masks[0], movingMaskNode=masks[1])
+    (logic.start if start else logic.finish)(steps, worker)
     (job,) = worker.jobs
     to_own = {"fixed": np.eye(4), "moving": np.linalg.inv(a_rigid_matrix(10, (40.0, 0, 5.0)))}
     for role, image, mask in (("fixed", job.fixed, job.fixed_mask), ("moving", job.moving, job.moving_mask)):
@@ -193,7 +193,7 @@ def assert_refused(error, message, logic, *args, **kwargs):
     with pytest.raises(error, match=message):
         logic.register(*args, worker=worker, **kwargs)
     with pytest.raises(error, match=message):
-        logic.start(*args, worker=worker, **kwargs)
+        logic.start(logic.register.steps(*args, **kwargs), worker)
     assert contents(scene) == before and not worker.jobs
 
 
@@ -241,12 +241,12 @@ def test_unfit_outputs_are_refused_before_anything_starts(logic, volumes, scene)
 
 
 def test_a_torch_that_does_not_load_is_explained(logic, volumes, scene, monkeypatch):
-    from VoxelMorphLib.bridge import job_runner
+    from VoxelMorphLib.bridge import logic as logic_module
 
     def fail():
         raise DependencyError("PyTorch is not installed.")
 
-    monkeypatch.setattr(job_runner, "load_torch", fail)
+    monkeypatch.setattr(logic_module, "load_torch", fail)
     before = contents(scene)
     with pytest.raises(DependencyError, match="PyTorch is not installed"):
         logic.register(*volumes, model="optimise", options=QUICK)

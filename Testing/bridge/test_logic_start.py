@@ -34,14 +34,11 @@ class Answers:
         self.nodes, self.errors, self.progress = [], [], []
 
     def start(self, logic, worker, *args, **kwargs):
-        return logic.start(
-            *args,
-            worker=worker,
-            onProgress=lambda *report: self.progress.append(report),
-            onFinished=self.nodes.append,
-            onFailed=self.errors.append,
-            **kwargs,
-        )
+        steps = logic.register.steps(*args, progress=lambda *report: self.progress.append(report), **kwargs)
+        self.task = logic.start(steps, worker, self.nodes.append, self.errors.append)
+
+    def poll(self):
+        self.task.poll()
 
 
 @pytest.fixture
@@ -53,7 +50,7 @@ def test_started_registrations_answer_when_the_worker_is_polled(logic, worker, a
     before = contents(scene)
     answers.start(logic, worker, *volumes, "optimise", QUICK)
     assert contents(scene) == before and not answers.nodes
-    worker.poll()
+    answers.poll()
     assert answers.progress == [(0.5, "half way")] and not answers.errors
     (nodes,) = answers.nodes
     assert {name: node.GetName() for name, node in nodes.items()} == {
@@ -66,7 +63,7 @@ def test_started_registrations_answer_when_the_worker_is_polled(logic, worker, a
 def test_the_jacobian_is_one_of_the_outputs(logic, worker, answers, volumes):
     targets = {"forward": None, "jacobian": None}
     answers.start(logic, worker, *volumes, targets=targets)
-    worker.poll()
+    answers.poll()
     assert set(answers.nodes[0]) == {"forward", "jacobian"}
     jacobian = answers.nodes[0]["jacobian"]
     assert jacobian.GetName() == "fixed Jacobian"
@@ -76,9 +73,8 @@ def test_the_jacobian_is_one_of_the_outputs(logic, worker, answers, volumes):
 
 def test_cancelling_changes_nothing(logic, worker, answers, volumes, scene):
     before = contents(scene)
-    handle = answers.start(logic, worker, *volumes)
-    worker.cancel(handle)
-    worker.poll()
+    answers.start(logic, worker, *volumes)
+    answers.task.cancel()
     assert contents(scene) == before and not answers.nodes
     assert [type(error) for error in answers.errors] == [Cancelled]
 
@@ -90,7 +86,7 @@ def test_errors_of_the_worker_are_handed_on(logic, answers, volumes, scene):
     before = contents(scene)
     worker = MadeUpWorker(fail)
     answers.start(logic, worker, *volumes)
-    worker.poll()
+    answers.poll()
     assert [str(error) for error in answers.errors] == ["The device ran out of memory."]
     with pytest.raises(DeviceError, match="out of memory"):
         logic.register(*volumes, worker=worker)
@@ -102,7 +98,7 @@ def test_a_volume_removed_meanwhile_drops_the_result(logic, worker, answers, vol
     answers.start(logic, worker, *volumes)
     scene.RemoveNode(dict(zip(("fixed", "moving"), volumes))[role])
     before = contents(scene)
-    worker.poll()
+    answers.poll()
     assert contents(scene) == before and not answers.nodes
     sentence = f"The result was dropped because {role} left the scene while the registration ran; nothing was changed."
     assert [str(error) for error in answers.errors] == [sentence]
@@ -113,7 +109,7 @@ def test_an_initial_transform_removed_meanwhile_drops_the_result(logic, worker, 
     answers.start(logic, worker, *volumes, initialNode=initial)
     scene.RemoveNode(initial)
     before = contents(scene)
-    worker.poll()
+    answers.poll()
     assert contents(scene) == before
     assert "because rough left the scene" in str(answers.errors[0])
 
@@ -123,7 +119,7 @@ def test_an_output_removed_meanwhile_drops_the_result(logic, worker, answers, vo
     answers.start(logic, worker, *volumes, targets={"moved": target, "forward": None})
     scene.RemoveNode(target)
     before = contents(scene)
-    worker.poll()
+    answers.poll()
     assert contents(scene) == before
     assert "because output left the scene" in str(answers.errors[0])
 
@@ -132,7 +128,7 @@ def test_closing_the_scene_meanwhile_drops_the_result(logic, worker, answers, vo
     answers.start(logic, worker, *volumes)
     scene.Clear(0)
     before = contents(scene)
-    worker.poll()
+    answers.poll()
     assert contents(scene) == before and not answers.nodes
     assert "because fixed and moving left the scene" in str(answers.errors[0])
 
@@ -141,7 +137,7 @@ def test_a_volume_that_changed_its_shape_meanwhile_drops_the_result(logic, worke
     answers.start(logic, worker, *volumes)
     slicer.util.updateVolumeFromArray(volumes[1], np.zeros((3, 3, 3)))
     before = contents(scene)
-    worker.poll()
+    answers.poll()
     assert contents(scene) == before
     assert isinstance(answers.errors[0], GeometryError) and "Register it again" in str(answers.errors[0])
 
@@ -157,7 +153,7 @@ def test_an_unexpected_fault_while_writing_is_told_and_undone(
     target = add_volume(a_blob_image(a_geometry("RAS", (3, 4, 5))), "output")
     kept, before = slicer.util.arrayFromVolume(target).copy(), contents(scene)
     answers.start(logic, worker, *volumes, targets={"moved": target, "forward": None, "jacobian": None})
-    worker.poll()
+    answers.poll()
     assert contents(scene) == before and [str(error) for error in answers.errors] == ["injected"]
     assert "MemoryError" in caplog.text
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(target), kept)
@@ -170,9 +166,9 @@ def test_the_real_worker_registers_nodes(logic, answers, volumes):
         answers.start(logic, worker, *volumes, "optimise", QUICK)
         deadline = time.monotonic() + 60
         while not (answers.nodes or answers.errors) and time.monotonic() < deadline:
-            worker.poll()
+            answers.poll()
             time.sleep(0.02)
     finally:
-        worker.shutdown()
+        worker.close()
     assert not answers.errors and set(answers.nodes[0]) == {"moved", "forward", "inverse"}
     assert answers.progress

@@ -46,7 +46,7 @@ def test_every_frame_is_registered_to_a_volume(logic, scene, series):
     worker, reports = MadeUpWorker(), []
     options = RegistrationOptions(affine="rigid")
     volumes, transforms, _browser = logic.registerSequence(
-        series, fixed, "some-model", options, lambda *report: reports.append(report), worker, allowFallback=True
+        series, fixed, "some-model", options, lambda *report: reports.append(report), worker=worker, allowFallback=True
     )
     assert [job.model for job in worker.jobs] == ["some-model"] * 3 and worker.jobs[0].options == options
     assert all(job.allow_fallback and job.fixed.geometry.matches(volume_geometry(fixed)) for job in worker.jobs)
@@ -123,7 +123,7 @@ def test_the_initial_transform_comes_before_every_frame(logic, scene, series, is
 def test_the_warnings_of_single_frames_are_kept(sequences, scene):
     series = FrameByFrame(SequenceJob(a_series(scene, [a_blob_image(GRID, seed) for seed in range(6)]), 0))
     for index in range(6):
-        job = series.frame_job(index)
+        job = series.frame_request(index)
         if job is not None:
             result = known_result(job)
             warnings = () if index == 1 else (f"Warning {index}.", "And more.")

@@ -6,7 +6,8 @@ import threading
 import time
 
 import pytest
-from VoxelMorphLib.bridge.background.steps import StepRunner, finish
+from VoxelMorphLib.bridge.background.steps import Registering, Running, Task, finish
+from VoxelMorphLib.core.errors import Cancelled
 
 
 def steps(threads):
@@ -24,21 +25,22 @@ def failing():
     yield lambda: 1 / 0
 
 
-def polled(runner, timeout_s=10):
+def polled(steps, timeout_s=10):
     """The result, and the texts on the way."""
-    texts, end = [], time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        try:
-            texts.append(runner.poll(0.01))
-        except StopIteration as done:
-            return done.value, [text for text in texts if text]
-    raise AssertionError("never done")
+    done, failed, texts = [], [], []
+    task, end = Task(steps, None, done.append, failed.append, texts.append), time.monotonic() + timeout_s
+    while task.busy:
+        assert time.monotonic() < end, "never done"
+        task.poll(0.01)
+    if failed:
+        raise failed[0]
+    return done[0], texts
 
 
 def test_here_and_in_a_thread_the_result_is_the_same():
     here, there = [], []
     assert finish(steps(here)) == 42
-    assert polled(StepRunner(steps(there))) == (42, ["half way"])
+    assert polled(steps(there)) == (42, ["half way"])
     assert set(here) == {threading.get_ident()}
     assert there[0] != threading.get_ident()
     assert there[-1] == threading.get_ident()
@@ -50,20 +52,21 @@ def test_the_caller_does_not_wait_for_the_thread():
     def waiting():
         yield release.wait
 
-    runner = StepRunner(waiting())
+    task = Task(waiting())
     began = time.monotonic()
     for _poll in range(3):
-        assert runner.poll() is None
-    assert time.monotonic() - began < 1
+        task.poll()
+    assert task.busy and time.monotonic() - began < 1
     release.set()
-    polled(runner)
+    while task.busy:
+        task.poll(0.01)
 
 
 def test_an_error_in_the_thread_reaches_the_caller():
     with pytest.raises(ZeroDivisionError, match="division by zero"):
         finish(failing())
     with pytest.raises(ZeroDivisionError, match="division by zero"):
-        polled(StepRunner(failing()))
+        polled(failing())
 
 
 def test_what_is_closed_takes_no_result():
@@ -73,10 +76,87 @@ def test_what_is_closed_takes_no_result():
         yield lambda: 1
         went_on.append(True)
 
-    runner = StepRunner(watched())
-    runner.poll()
-    runner.close()
-    with pytest.raises(StopIteration):
-        for _poll in range(1000):
-            runner.poll(0.01)
-    assert not went_on
+    task = Task(watched(), None, went_on.append, went_on.append)
+    task.poll()
+    task.close()
+    for _poll in range(5):
+        task.poll(0.01)
+    assert not task.busy and not went_on
+
+
+def test_what_is_cancelled_may_clear_up_and_answers_once():
+    answers, release = [], threading.Event()
+
+    def careful():
+        try:
+            yield release.wait
+        except Cancelled:
+            answers.append("cleared up")
+            raise
+
+    task = Task(careful(), None, answers.append, answers.append)
+    task.poll()
+    task.cancel()
+    task.cancel()
+    release.set()
+    task.poll(0.01)
+    assert answers[0] == "cleared up" and len(answers) == 2 and isinstance(answers[1], Cancelled)
+
+
+class Counting(Running):
+    """Ends at the third look."""
+
+    def __init__(self, fails=False):
+        self.looks, self.fails, self.asked = 0, fails, []
+
+    def poll(self):
+        self.looks += 1
+        return self.looks > 2
+
+    def result(self):
+        if self.fails or self.asked:
+            raise Cancelled("stopped")
+        return self.looks
+
+    def cancel(self):
+        self.asked.append("cancel")
+
+
+def waiting_for(running):
+    return (yield running)
+
+
+def test_another_process_is_awaited_by_both_drivers():
+    assert finish(waiting_for(Counting())) == 3
+    assert polled(waiting_for(Counting())) == (3, [])
+    for drive in (finish, polled):
+        with pytest.raises(Cancelled, match="stopped"):
+            drive(waiting_for(Counting(fails=True)))
+
+
+def test_a_process_that_is_cancelled_may_still_save():
+    failed, running = [], Counting()
+    task = Task(waiting_for(running), on_failed=failed.append)
+    task.poll()
+    task.cancel()
+    assert running.asked == ["cancel"] and task.stopping and task.busy
+    task.poll()
+    task.poll()
+    assert isinstance(failed[0], Cancelled) and not task.busy
+
+
+def test_registrations_are_computed_by_whoever_drives():
+    def registering():
+        one = yield Registering("a request")
+        try:
+            yield Registering("bad")
+        except ValueError as error:
+            return one, str(error)
+
+    def register(request, progress):
+        progress(0.5, "half")
+        if request == "bad":
+            raise ValueError("refused")
+        return f"{request} registered"
+
+    assert finish(registering(), register) == ("a request registered", "refused")

@@ -14,8 +14,8 @@ import slicer
 from support import fake_trainer
 from VoxelMorphLib.bridge.actions import training_settings
 from VoxelMorphLib.bridge.background.child_process import LIBRARY_FOLDER
+from VoxelMorphLib.bridge.logic import VoxelMorphLogic
 from VoxelMorphLib.bridge.scene import curve_nodes
-from VoxelMorphLib.bridge.training_logic import TrainingLogic
 from VoxelMorphLib.core.errors import ConfigError, WorkerError
 from VoxelMorphLib.training.checkpoint import BEST, FOLDER, LAST
 from VoxelMorphLib.training.recipes import RECIPES, make_config
@@ -23,7 +23,7 @@ from VoxelMorphLib.training.recipes import RECIPES, make_config
 
 @pytest.fixture
 def logic():
-    return TrainingLogic()
+    return VoxelMorphLogic()
 
 
 @pytest.fixture
@@ -38,24 +38,21 @@ def values(table, column):
 
 
 def test_a_training_from_the_console(logic, scene, tmp_path):
-    heard = {"progress": [], "lines": []}
-    process = logic.train(
+    progress = []
+    lines = logic.train(
         logic.trainingConfig(image_list="/data", output_dir=str(tmp_path / "out")),
-        onProgress=lambda *news: heard["progress"].append(news),
-        onFinished=heard["lines"].append,
+        progress=lambda *news: progress.append(news),
         command=fake_trainer.command("finish"),
     )
-    process.wait(30)
-    assert heard["progress"][-1] == (1.0, "Training")
-    assert heard["lines"] == [("100 steps done",)]
+    assert progress[-1] == (1.0, "Training")
+    assert lines == ("100 steps done",)
     curves = logic.curves(tmp_path / "out")
     assert curves.refresh() and curves.last("loss") == pytest.approx(0.275)
 
 
 def test_a_check_from_the_console(logic, tmp_path):
-    lines = []
     config = logic.trainingConfig("atlas", image_list="/data", atlas="/data/a.nii", output_dir=str(tmp_path))
-    logic.checkTraining(config, onFinished=lines.extend, command=fake_trainer.command("finish")).wait(30)
+    lines = logic.checkTraining(config, command=fake_trainer.command("finish"))
     assert "\n".join(lines) == fake_trainer.PLAN
 
 
@@ -119,7 +116,7 @@ def test_checkpoints_have_the_names_that_the_trainer_gives():
 def test_the_section_needs_no_torch():
     code = (
         "import sys; from VoxelMorphLib.bridge.actions import training_settings; "
-        "from VoxelMorphLib.bridge.background import training_process; "
+        "from VoxelMorphLib.bridge.background import command; "
         "from VoxelMorphLib.training.monitors import curves; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=LIBRARY_FOLDER).returncode == 0

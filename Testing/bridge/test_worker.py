@@ -28,7 +28,7 @@ def a_client(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exchange")
     client = WorkerClient(patched_command(IN_WORKER), environment=ONE_THREAD, temporary_folder=folder)
     yield client
-    client.shutdown()
+    client.close()
     assert list(client.temporary_folder.iterdir()) == []
 
 
@@ -78,7 +78,7 @@ def test_the_exact_inverse_travels_with_the_field(a_client, a_network):
 def test_the_second_job_loads_nothing(tmp_path, a_network):
     client = WorkerClient(environment=ONE_THREAD, temporary_folder=tmp_path)
     first, second = (client.run(a_job(model=a_network)).report.seconds for _ in range(2))
-    client.shutdown()
+    client.close()
     assert first["start"] > 0 and first["import"] > 0.1
     assert second["start"] == 0 and second["import"] < 0.05
     assert second["load"] < first["load"]
@@ -125,7 +125,7 @@ def test_polling_never_waits_for_the_worker(tmp_path):
         client.poll()
         longest = max(longest, time.thread_time() - began)
         time.sleep(0.01)
-    client.shutdown()
+    client.close()
     assert longest < 0.1
 
 

@@ -102,22 +102,22 @@ def test_children_of_a_crashed_worker_are_ended_too(new_client):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("busy", [True, False])
-def test_shutdown_leaves_no_process_and_calls_nobody(new_client, tmp_path, busy):
+def test_closing_leaves_no_process_and_calls_nobody(new_client, tmp_path, busy):
     client = new_client()
     outcome = Outcome(client, an_endless_job() if busy else a_job())
     wait_until(lambda: outcome.reached("Loading") if busy else outcome.calls, client=client)
     waiting, pid, calls = Outcome(client, a_job()), client.pid, list(outcome.calls)
-    client.shutdown()
+    client.close()
     assert not is_alive(pid)
     assert list(tmp_path.iterdir()) == []
     client.poll()
     assert (outcome.calls, waiting.calls, client.busy) == (calls, [], False)
 
 
-def test_shutdown_in_a_callback_ends_the_waiting(new_client):
+def test_closing_in_a_callback_ends_the_waiting(new_client):
     client = new_client(command=fake_command(SLEEPING))
-    with pytest.raises(Cancelled, match="was shut down before the registration was done"):
-        client.run(a_job(), lambda *_report: client.shutdown())
+    with pytest.raises(Cancelled, match="was closed before the registration was done"):
+        client.run(a_job(), lambda *_report: client.close())
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ def training(ready, monkeypatch, tmp_path):
     ready.ui.trainingSection.collapsed = False
     ready.ui.trainingImageListEdit.currentPath = str(tmp_path / "images")
     ready.ui.trainingOutputDirEdit.currentPath = str(tmp_path / "out")
-    monkeypatch.setattr(ready.widget.panel.training.run, "start", lambda *arguments: started.append(arguments))
+    monkeypatch.setattr(ready.widget.panel.runner, "start", started.append)
     return started
 
 

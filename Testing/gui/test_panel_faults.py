@@ -238,8 +238,9 @@ def test_a_licence_that_is_declined(ready, scene, scripted, dialogs, monkeypatch
 
 
 def test_a_failure_after_the_registration_keeps_the_result(ready, scripted, monkeypatch):
-    logic = ready.widget.panel.run._logic
-    monkeypatch.setattr(logic, "evaluateSteps", lambda *_nodes, **_options: 1 / 0, raising=False)
+    logic = ready.widget.panel.logic
+    failing = SimpleNamespace(steps=lambda *_nodes, **_options: 1 / 0)
+    monkeypatch.setattr(logic, "evaluate", failing, raising=False)
     ready.click("registerButton")
     scripted.finish()
     ready.wait(lambda: is_idle(ready))

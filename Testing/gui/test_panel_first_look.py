@@ -23,13 +23,13 @@ def panel(a_module_widget):
 def searches(panel, monkeypatch):
     """The searches that began; outside of tests the application looks by itself, and PyTorch is there."""
     module = sys.modules["VoxelMorphLib.bridge.panel.device_section"]
-    begun, search = [], module.DeviceSearch
+    begun, steps = [], module.device_steps
 
     def begin():
-        begun.append(search([sys.executable, "-c", ANSWER]))
+        begun.append(steps([sys.executable, "-c", ANSWER]))
         return begun[-1]
 
-    monkeypatch.setattr(module, "DeviceSearch", begin)
+    monkeypatch.setattr(module, "device_steps", begin)
     monkeypatch.setattr(module, "check", lambda _packages: [])
     monkeypatch.setattr(slicer.app, "_testing", False)
     return begun

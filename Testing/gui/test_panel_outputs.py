@@ -20,7 +20,7 @@ OUTPUTS = ("movedVolume", "forwardTransform", "inverseTransform", "jacobianVolum
 def panel(a_module_widget, scene):
     panel = a_module_widget()
     panel.worker = ScriptedWorker()
-    panel.widget.panel.run._makeWorker = lambda: panel.worker
+    panel.widget.panel.runner.makeWorker = lambda: panel.worker
     panel.ui.budgetSlider.value = 1
     choose(panel, "A")
     panel.ui.jacobianVolumeSelector.addNode()
@@ -41,7 +41,7 @@ def choose(panel, name: str) -> None:
 def register(panel) -> dict:
     panel.click("registerButton")
     panel.worker.finish()
-    panel.wait(lambda: not panel.widget.panel.run.busy, 60)
+    panel.wait(lambda: not panel.widget.panel.working, 60)
     assert panel.ui.statusLabel.text.startswith("Done"), panel.ui.statusLabel.text
     return {name: getattr(chosen(panel), name) for name in OUTPUTS}
 
@@ -93,7 +93,7 @@ def register_and_cancel(panel) -> None:
     """Cancel once the result is there, before anything followed."""
     panel.click("registerButton")
     panel.worker.finish()
-    panel.wait(lambda: panel.widget.panel.run._registered, 60)
+    panel.wait(lambda: panel.widget.panel.parameters.forwardTransform, 60)
     panel.click("cancelButton")
     assert panel.ui.statusLabel.text == "Registered; what follows was cancelled"
 

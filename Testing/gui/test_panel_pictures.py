@@ -75,7 +75,7 @@ def panel(a_module_widget, scene, pair):
 @pytest.fixture
 def worker(panel):
     worker = ScriptedWorker(aligns=FOR_THE_RECORD)
-    panel.widget.panel.run._makeWorker = lambda: worker
+    panel.widget.panel.runner.makeWorker = lambda: worker
     return worker
 
 
@@ -130,7 +130,7 @@ def fit(views) -> None:
 def register(panel, worker) -> None:
     panel.click("registerButton")
     worker.finish()
-    panel.wait(lambda: not panel.widget.panel.run.busy, 300)
+    panel.wait(lambda: not panel.widget.panel.working, 300)
 
 
 def test_the_panel_before_anything_was_chosen(a_module_widget, folder, tmp_path):
@@ -153,7 +153,7 @@ def test_the_panel_with_an_error(panel, worker, folder, tmp_path):
             "the precision bfloat16, or close other programs that use the GPU."
         )
     )
-    panel.wait(lambda: not panel.widget.panel.run.busy)
+    panel.wait(lambda: not panel.widget.panel.working)
     keep(folder, "panel-error", picture_of(panel, tmp_path))
 
 
@@ -172,7 +172,7 @@ def test_the_training_section_while_it_trains(a_module_widget, folder, tmp_path)
     paths["validation_label_list"] = "/data/hippocampi/pair_labels.txt"
     ui.trainingOptionsEdit.plainText = json.dumps({**options, **paths, "output_dir": str(tmp_path / "hippocampi")})
     panel.click("checkTrainingButton")
-    panel.wait(lambda: not training.run.busy)
+    panel.wait(lambda: not training.working)
     panel.click("trainButton")
     panel.wait(lambda: "Dice" in ui.trainingStatusLabel.text)
     training.progress._began -= 533
@@ -180,7 +180,7 @@ def test_the_training_section_while_it_trains(a_module_widget, folder, tmp_path)
     ui.trainingOutputDirEdit.currentPath = "/data/hippocampi/model"
     picture = picture_of(panel, tmp_path)
     panel.click("cancelTrainingButton")
-    panel.wait(lambda: not training.run.busy)
+    panel.wait(lambda: not training.working)
     keep(folder, "panel-training", picture)
 
 

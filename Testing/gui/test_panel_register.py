@@ -39,7 +39,7 @@ def panel(a_module_widget):
 def worker(panel):
     """The worker of the panel, under the test's control."""
     worker = ScriptedWorker()
-    panel.widget.panel.run._makeWorker = lambda: worker
+    panel.widget.panel.runner.makeWorker = lambda: worker
     return worker
 
 
@@ -62,7 +62,7 @@ def nodes_of(scene) -> list[str]:
 
 
 def is_idle(panel) -> bool:
-    return not panel.widget.panel.run.busy
+    return not panel.widget.panel.working
 
 
 def cells(table) -> list[str]:
@@ -235,7 +235,7 @@ def test_cancel_before_anything_came_leaves_the_scene_as_it_was(ready, scene, wo
 def test_cancel_after_the_result_keeps_the_result(ready, worker):
     ready.click("registerButton")
     worker.finish()
-    ready.widget.panel.run._poll()
+    ready.widget.panel.runner.poll()
     ready.click("cancelButton")
     assert is_idle(ready)
     assert ready.ui.statusLabel.text == "Registered; what follows was cancelled"
@@ -278,7 +278,7 @@ def test_label_maps_follow_the_registration_too(ready, scene, volumes, worker):
 def test_closing_the_module_ends_the_worker(ready, worker):
     ready.click("registerButton")
     ready.widget.cleanup()
-    assert worker.was_shut_down
+    assert worker.was_closed
     assert is_idle(ready)
 
 

@@ -8,7 +8,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 from support.panel_runs import is_idle, the_sentence
-from VoxelMorphLib.bridge.background.steps import StepRunner
+from VoxelMorphLib.bridge.background.steps import Task
 
 STAGES = ("", "Jacobian map", "Measuring")
 
@@ -18,16 +18,20 @@ def remove_at(ready, scripted, scene, monkeypatch):
     """Register, and remove a node as soon as the panel says a text; "" stands for the end of the registration."""
 
     def remove(node, stage: str) -> str:
-        poll, said = StepRunner.poll, [""]
+        poll, say, said = Task.poll, ready.widget.panel.progress.progress, []
 
-        def poll_and_remove(runner, *arguments):
-            if said[-1] == stage and node.GetScene() is not None:
+        def poll_and_remove(task, *arguments):
+            reached = said[-1:] == [stage] if stage else bool(ready.widget.panel.parameters.forwardTransform)
+            if reached and node.GetScene() is not None:
                 scene.RemoveNode(node)
-            text = poll(runner, *arguments)
-            said.append(text or said[-1])
-            return text
+            poll(task, *arguments)
 
-        monkeypatch.setattr(StepRunner, "poll", poll_and_remove)
+        def hear(fraction, text):
+            said.append(text)
+            say(fraction, text)
+
+        monkeypatch.setattr(Task, "poll", poll_and_remove)
+        monkeypatch.setattr(ready.widget.panel.progress, "progress", hear)
         ready.click("registerButton")
         scripted.finish()
         ready.wait(lambda: is_idle(ready))

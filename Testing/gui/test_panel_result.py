@@ -74,7 +74,7 @@ def choose_overlay(panel, value: str) -> None:
 def apply(panel) -> None:
     """Click, and wait for the end."""
     panel.click("applyButton")
-    panel.wait(lambda: not panel.widget.panel.run.busy)
+    panel.wait(lambda: not panel.widget.panel.working)
 
 
 def test_a_result_is_laid_over_the_fixed_volume(layers, shown):
@@ -176,7 +176,7 @@ def test_the_jacobian_map_belongs_to_the_volumes_of_its_transform(shown, forward
     shown.widget.panel.parameters.jacobianVolume = None
     shown.choose(fixedSelector=add_volume(a_blob_image(a_geometry("RAS", (9, 9, 9)), 7), "other"))
     choose_overlay(shown, "jacobian")
-    shown.wait(lambda: not shown.widget.panel.run.busy)
+    shown.wait(lambda: not shown.widget.panel.working)
     jacobian = shown.widget.panel.parameters.jacobianVolume
     assert jacobian.GetImageData().GetDimensions() == SMALL
     assert pair_of(jacobian) == (volumes["fixedVolume"], volumes["movingVolume"])
@@ -289,7 +289,7 @@ def test_applying_can_be_cancelled(shown, scene, forward, volumes):
     shown.click("applyButton")
     assert not shown.ui.registerButton.enabled
     shown.click("cancelApplyButton")
-    assert not shown.widget.panel.run.busy
+    assert not shown.widget.panel.working
     assert shown.ui.statusLabel.text == "Cancelled; the scene is as before"
     assert content(scene) == before
     apply(shown)

@@ -47,7 +47,7 @@ def panel(sequences, a_module_widget):
 @pytest.fixture
 def worker(panel):
     worker = FrameWorker()
-    panel.widget.panel.run._makeWorker = lambda: worker
+    panel.widget.panel.runner.makeWorker = lambda: worker
     return worker
 
 
@@ -65,7 +65,7 @@ def choose_reference(panel, value: str) -> None:
 
 
 def is_idle(panel) -> bool:
-    return not panel.widget.panel.run.busy
+    return not panel.widget.panel.working
 
 
 def answer_all(panel, worker, frames: int) -> None:

@@ -36,7 +36,7 @@ def panel(sequences, a_module_widget):
 
 def test_the_volume_that_shows_a_sequence_stands_for_it(panel, shown):
     worker = ScriptedWorker()
-    panel.widget.panel.run._makeWorker = lambda: worker
+    panel.widget.panel.runner.makeWorker = lambda: worker
     panel.choose(sequenceSelector=shown)
     panel.ui.sequenceFrameSpinBox.value = 4
     assert panel.ui.registerSequenceButton.toolTip == "heart has 3 frames; choose one of them."

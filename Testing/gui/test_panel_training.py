@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -11,7 +12,7 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
 from support import fake_trainer
-from VoxelMorphLib.bridge.background import training_process
+from VoxelMorphLib.bridge.background import command
 from VoxelMorphLib.core.devices import Device
 from VoxelMorphLib.training.recipes import RECIPES, config_json, make_config
 
@@ -23,8 +24,8 @@ def panel(a_module_widget, tmp_path, monkeypatch):
     panel = a_module_widget()
     panel.ui.trainingSection.collapsed = False
     yield panel
-    if panel.frame is not None and section(panel).run.busy:
-        section(panel).run._process.kill()
+    if panel.frame is not None and section(panel).working:
+        section(panel)._task._running.kill()
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def section(panel):
 
 
 def is_idle(panel):
-    return not section(panel).run.busy
+    return not section(panel).working
 
 
 def pick(panel, widget, value):
@@ -312,10 +313,12 @@ def test_closing_the_panel_lets_the_training_save(ready, behave, tmp_path):
     behave("run")
     ready.click("trainButton")
     ready.wait(lambda: "25%" in ready.ui.trainingStatusLabel.text)
-    process = section(ready).run._process
+    process = section(ready)._task._running
     ready.close()
     assert process.stopping
-    process.wait(20)
+    deadline = time.monotonic() + 20
+    while not process.poll() and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert (tmp_path / "out" / "checkpoints" / "last.pt").is_file()
 
 
@@ -337,4 +340,4 @@ def test_an_id_that_is_taken_is_asked_about(ready, behave, dialogs, tmp_path):
 
 
 def test_the_process_is_the_train_command():
-    assert training_process.train_command()[-2:] == ["-m", "VoxelMorphLib.cli.train"]
+    assert command.train_command()[-2:] == ["-m", "VoxelMorphLib.cli.train"]

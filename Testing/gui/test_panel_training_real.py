@@ -37,7 +37,7 @@ def panel(a_module_widget, tmp_path, monkeypatch):
 
 def finish(panel, button: str) -> str:
     panel.click(button)
-    panel.wait(lambda: not panel.widget.panel.training.run.busy, TIMEOUT_S)
+    panel.wait(lambda: not panel.widget.panel.training.working, TIMEOUT_S)
     return panel.ui.trainingStatusLabel.text
 
 

@@ -107,11 +107,11 @@ def test_the_warning_sign_comes_with_an_error_and_goes_with_the_next_start(panel
     section(panel).command = fake_trainer.command("refuse")
     panel.click("trainButton")
     assert not icon.isVisibleTo(panel.frame)
-    panel.wait(lambda: not section(panel).run.busy)
+    panel.wait(lambda: not section(panel).working)
     assert icon.isVisibleTo(panel.frame)
     assert len(dialogs.texts) == 1
     section(panel).command = fake_trainer.command("finish")
     panel.click("checkTrainingButton")
     assert not icon.isVisibleTo(panel.frame)
-    panel.wait(lambda: not section(panel).run.busy)
+    panel.wait(lambda: not section(panel).working)
     assert not icon.isVisibleTo(panel.frame)

@@ -93,7 +93,7 @@ def test_warnings_are_told_also_where_the_measuring_fails(ready, scripted, scene
     ready.widget.panel.parameters.resultsTable = table
     ready.click("registerButton")
     scripted.finish(lambda result: replace(result, report=replace(result.report, warnings=(HALF,))))
-    ready.wait(lambda: ready.widget.panel.run._registered)
+    ready.wait(lambda: ready.widget.panel.parameters.forwardTransform)
     scene.RemoveNode(table)
     ready.wait(lambda: is_idle(ready))
     assert ready.ui.statusLabel.text.startswith("Registered, but: ")

@@ -41,7 +41,7 @@ EXTERNAL = {
     "nilearn": ("cli.demo*",),
     "slicer": ("bridge.*",),
     "vtk": ("bridge.*",),
-    "qt": ("bridge.panel.*",),
+    "qt": ("bridge.panel.*", "bridge.background.runner"),
     "ctk": ("bridge.panel.*",),
 }
 

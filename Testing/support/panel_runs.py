@@ -102,10 +102,10 @@ def hierarchy(scene):
 
 def give(panel, worker) -> None:
     """Let the panel use this worker from now on."""
-    run = panel.widget.panel.run
-    if run._worker is not None:
-        run._worker.shutdown()
-    run._worker, run._makeWorker = None, lambda: worker
+    runner = panel.widget.panel.runner
+    if runner._worker is not None:
+        runner._worker.close()
+    runner._worker, runner.makeWorker = None, lambda: worker
 
 
 def a_process(panel, code: str, **options) -> WorkerClient:
@@ -117,7 +117,7 @@ def a_process(panel, code: str, **options) -> WorkerClient:
 
 def is_idle(panel) -> bool:
     """Whether nothing runs."""
-    return not panel.widget.panel.run.busy
+    return not panel.widget.panel.working
 
 
 def sentence_after(panel, button: str, timeout_s: float = 60) -> str:

@@ -21,12 +21,12 @@ class ScriptedWorker:
 
     Args:
         jobs: what was submitted, in order.
-        was_shut_down: whether `shutdown` was called.
+        was_closed: whether `close` was called.
         aligns: whether an optimisation takes the time that its job allows; else it takes a few steps.
     """
 
     jobs: list[RegistrationRequest] = field(default_factory=list)
-    was_shut_down: bool = False
+    was_closed: bool = False
     aligns: bool = False
 
     def __post_init__(self) -> None:
@@ -46,8 +46,8 @@ class ScriptedWorker:
     def cancel(self, _handle: int) -> None:
         self.fail(Cancelled("cancelled by the test"))
 
-    def shutdown(self) -> None:
-        self.was_shut_down = True
+    def close(self) -> None:
+        self.was_closed = True
 
     def report(self, fraction: float, text: str) -> None:
         """Progress, at the next poll."""

@@ -125,6 +125,6 @@ def new_client(tmp_path: Path) -> Iterator[Callable[..., WorkerClient]]:
 
     yield make
     for client in clients:
-        client.shutdown()
+        client.close()
         assert client.pid is None and not client.busy
     assert list(tmp_path.iterdir()) == []

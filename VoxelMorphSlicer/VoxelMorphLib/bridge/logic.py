@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..core.config import RegistrationOptions
-from ..core.errors import VoxelMorphError
 from ..core.progress import Progress, silent
+from .actions.action import action
 from .actions.apply import Application, node_steps
 from .actions.apply_folders import folder_steps
 from .actions.evaluate import Evaluated, evaluation_steps
 from .actions.jacobian import jacobian_steps
-from .actions.register import SceneJob
-from .actions.sequences import Reference, SequenceJob, SequenceResult, register_sequence
-from .background.steps import Steps, finish
-from .install import Ask, ensure, packages_for_model
-from .job_runner import JobRunner
+from .actions.register import ScenePair
+from .actions.sequences import Reference, SequenceJob, sequence_steps
+from .actions.train import check_steps, model_id, model_steps, training_steps
+from .background.steps import Steps, Task, finish
+from .install import TRAINING, Ask, ensure, load_torch, packages_for_model
 from .scene.node_maps import image_map
-from .sequence_run import SequenceRun
-from .training_logic import TrainingLogic
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import slicer
 
+    from ..registration.request import RegistrationRequest
     from ..registration.result import Registration
+    from ..training.options import TrainingConfig
+    from ..training.recipes import Recipe
     from ..weights.entry import ModelEntry
-    from .background.worker import JobHandle, WorkerClient
+    from .background.worker import WorkerClient
+    from .scene.curve_nodes import Curves
 
 
-class VoxelMorphLogic(TrainingLogic):
+class VoxelMorphLogic:
     """Registration of scene nodes and what follows it, for the console, scripts, tests and the widget.
 
     Methods are named as Slicer names them. All raise `VoxelMorphError` with one sentence for the user, and leave the
     scene as it was when they do.
+
+    Those marked as actions wait for their result. Each also has `steps`, with the same arguments, for `start`:
+    `logic.start(logic.register.steps(fixedNode, movingNode), worker)`. Waiting, they take `worker` in addition: the
+    process that registers; None registers in this process, which keeps what it loaded for the next time.
     """
+
+    def __init__(self) -> None:
+        self._cache: Any = None
 
     def models(self) -> list[ModelEntry]:
         """The models that this version can run, in the order of the catalogue."""
@@ -58,6 +66,43 @@ class VoxelMorphLogic(TrainingLogic):
         """
         ensure(packages_for_model(model), ask)
 
+    def ensureTrainingPackages(self, ask: Ask) -> None:
+        """Install what a training lacks, after one question; see `ensurePackages`."""
+        ensure(TRAINING, ask)
+
+    def finish(self, steps: Steps, worker: WorkerClient | None = None) -> Any:
+        """Do the steps of any action, wait, and give their result.
+
+        Args:
+            steps: of an action.
+            worker: process that registers; None registers in this process.
+        """
+        return finish(steps, self._registerHere if worker is None else worker.run)
+
+    def start(
+        self,
+        steps: Steps,
+        worker: WorkerClient | None = None,
+        onFinished: Callable[[Any], None] = lambda _result: None,
+        onFailed: Callable[[Exception], None] = lambda _error: None,
+    ) -> Task:
+        """Begin an action and return; `poll()` of the answer goes on and calls back, `cancel()` stops.
+
+        Args:
+            steps: of an action, as `logic.register.steps(...)` gives them; their first part is done at once.
+            worker: process that registers.
+            onFinished: called with the result, once it is in the scene.
+            onFailed: called with what went wrong, `Cancelled` and removed nodes included; the scene is unchanged.
+        """
+        task = Task(steps, None if worker is None else lambda: worker, onFinished, onFailed)
+        task.poll()
+        return task
+
+    def close(self) -> None:
+        """Free what registrations in this process keep for the next one."""
+        self._cache = None
+
+    @action
     def register(
         self,
         fixedNode: slicer.vtkMRMLScalarVolumeNode,
@@ -65,15 +110,11 @@ class VoxelMorphLogic(TrainingLogic):
         model: str | Path | None = None,
         options: RegistrationOptions | None = None,
         initialNode: slicer.vtkMRMLTransformNode | None = None,
-        targets: dict | None = None,
+        targets: dict[str, slicer.vtkMRMLNode | None] | None = None,
         progress: Progress | None = None,
-        worker: WorkerClient | None = None,
-        weightsDir: Path | None = None,
-        allowFallback: bool = False,
-        fixedMaskNode: slicer.vtkMRMLNode | None = None,
-        movingMaskNode: slicer.vtkMRMLNode | None = None,
-    ) -> dict[str, slicer.vtkMRMLNode]:
-        """Register two volume nodes, wait, and add the results to their scene.
+        **more: Any,
+    ) -> Steps:
+        """Register two volume nodes and add the results to their scene. An action.
 
         Args:
             fixedNode: scalar volume that stays.
@@ -81,69 +122,52 @@ class VoxelMorphLogic(TrainingLogic):
             model: id of the catalogue or a weights file; None takes the default model.
             options: None takes the defaults.
             initialNode: transform under which the moving volume lies roughly on the fixed one.
+            fixedMaskNode, movingMaskNode: segmentation or label map on that volume; only what lies inside is looked at.
             targets: node for each wanted output among "moved", "forward", "inverse" and "jacobian", None to create
                 one; None creates the first three.
             progress: called with a fraction from 0 to 1 and a text; may raise `Cancelled`.
-            worker: process that computes; None computes in this process.
             weightsDir: folder with weights that were downloaded before.
-            allowFallback: where the worker's memory does not suffice, try half resolution, then the processor.
-            fixedMaskNode, movingMaskNode: segmentation or label map on that volume; only what lies inside is looked at.
+            allowFallback: where the memory does not suffice, try half resolution, then the processor.
 
         Returns:
             The node of each wanted output. Under the node "forward" the moving volume, and what belongs to it, lies on
             the fixed one; "inverse" is the opposite direction.
         """
-        scene_job = SceneJob(fixedNode, movingNode, initialNode, targets, fixedMaskNode, movingMaskNode)
-        job = scene_job.job(model, options, weightsDir, allowFallback)
-        return scene_job.write(JobRunner(worker).run(job, progress or silent))
+        settings = _library_names({"model": model, "options": options, **more})
+        return ScenePair(fixedNode, movingNode, initialNode, targets, **settings).steps(progress or silent)
 
-    def start(
+    @action
+    def registerSequence(
         self,
-        fixedNode: slicer.vtkMRMLScalarVolumeNode,
-        movingNode: slicer.vtkMRMLScalarVolumeNode,
+        sequenceOrProxyNode: slicer.vtkMRMLNode,
+        reference: Reference,
         model: str | Path | None = None,
         options: RegistrationOptions | None = None,
+        progress: Progress | None = None,
+        referenceMaskNode: slicer.vtkMRMLNode | None = None,
         initialNode: slicer.vtkMRMLTransformNode | None = None,
-        targets: dict | None = None,
-        *,
-        worker: WorkerClient,
-        onProgress: Progress = silent,
-        onFinished: Callable[[dict], None] = lambda _nodes: None,
-        onFailed: Callable[[Exception], None] = lambda _error: None,
-        weightsDir: Path | None = None,
-        allowFallback: bool = False,
-        fixedMaskNode: slicer.vtkMRMLNode | None = None,
-        movingMaskNode: slicer.vtkMRMLNode | None = None,
-    ) -> JobHandle:
-        """Begin a registration and return; `worker.poll()` calls back, `worker.cancel(handle)` stops it.
+        **more: Any,
+    ) -> Steps:
+        """Register every frame of a 4-D series to one frame or volume. An action.
 
         Args:
-            worker: process that computes.
-            onProgress: called with a fraction and a text.
-            onFinished: called with the nodes, once they are in the scene.
-            onFailed: called with what went wrong, `Cancelled` and removed nodes included; the scene is unchanged.
-
-        The other arguments are those of `register`.
+            sequenceOrProxyNode: sequence of scalar volumes, or the volume that shows it; is not changed.
+            reference: number of a frame, counted from 0, or a volume.
+            model, options: as of `register`, and so are weightsDir and allowFallback.
+            progress: called with a fraction and a text that names the frame; may raise `Cancelled`, which keeps
+                nothing.
+            referenceMaskNode: segmentation or label map on the reference; only what lies inside is looked at.
+            initialNode: transform under which every frame lies roughly on the reference.
 
         Returns:
-            What the worker calls the job.
+            A `SequenceResult`: the sequence of moved volumes on the grid of the reference, the sequence of their
+            transforms, and the browser that shows both together.
         """
-        scene_job = SceneJob(fixedNode, movingNode, initialNode, targets, fixedMaskNode, movingMaskNode)
-        job = scene_job.job(model, options, weightsDir, allowFallback)
+        settings = _library_names({"model": model, "options": options, **more})
+        job = SequenceJob(sequenceOrProxyNode, reference, referenceMaskNode, initialNode, settings)
+        return sequence_steps(job, progress or silent)
 
-        def finish(registration: Registration) -> None:
-            try:
-                nodes = scene_job.write(registration)
-            except VoxelMorphError as error:
-                onFailed(error)
-            except Exception as error:  # the caller waits for exactly one answer, whatever a node or VTK does
-                logging.exception("Writing the registration into the scene failed")
-                onFailed(error)
-            else:
-                onFinished(nodes)
-
-        return worker.submit(job, onProgress, finish, onFailed)
-
+    @action
     def applyTransform(
         self,
         nodeOrItem: slicer.vtkMRMLNode | int,
@@ -153,8 +177,8 @@ class VoxelMorphLogic(TrainingLogic):
         target: slicer.vtkMRMLNode | None = None,
         interpolation: str = "linear",
         progress: Progress | None = None,
-    ) -> slicer.vtkMRMLNode | list[slicer.vtkMRMLNode]:
-        """Carry a volume, label map, segmentation, model, markups or a whole folder along.
+    ) -> Steps:
+        """Carry a volume, label map, segmentation, model, markups or a whole folder along. An action.
 
         Args:
             nodeOrItem: node in the moving space, or number of a folder in the subject hierarchy; is not changed.
@@ -168,118 +192,31 @@ class VoxelMorphLogic(TrainingLogic):
         Returns:
             The result, or the list of results of a folder, which is mirrored beside the folder.
         """
-        steps = self.applySteps(
-            nodeOrItem, transformNode, referenceVolume, inverse, target, interpolation, progress or silent
-        )
-        return finish(steps)
-
-    def applySteps(
-        self,
-        nodeOrItem: slicer.vtkMRMLNode | int,
-        transformNode: slicer.vtkMRMLTransformNode,
-        referenceVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
-        inverse: bool = False,
-        target: slicer.vtkMRMLNode | None = None,
-        interpolation: str = "linear",
-        progress: Progress = silent,
-    ) -> Steps:
-        """As `applyTransform`, for a `StepRunner`: the application need not wait."""
         application = Application(transformNode, inverse, referenceVolume, interpolation)
         if isinstance(nodeOrItem, int):
-            return folder_steps(nodeOrItem, application, progress)
+            return folder_steps(nodeOrItem, application, progress or silent)
         return node_steps(nodeOrItem, application, target)
 
+    @action
     def jacobian(
         self,
         transformNode: slicer.vtkMRMLTransformNode,
         referenceVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
         target: slicer.vtkMRMLScalarVolumeNode | None = None,
-    ) -> slicer.vtkMRMLScalarVolumeNode:
-        """Volume of the local volume ratio: 1 keeps the volume, more expands it, 0 and less is a fold.
+    ) -> Steps:
+        """Volume of the local volume ratio: 1 keeps the volume, more expands it, 0 and less is a fold. An action.
 
         Args:
             transformNode: forward transform.
             referenceVolume: grid of the map; None takes the fixed volume of the transform.
             target: volume that receives the map; None creates one beside the reference.
         """
-        return finish(self.jacobianSteps(transformNode, referenceVolume, target))
-
-    def jacobianSteps(
-        self,
-        transformNode: slicer.vtkMRMLTransformNode,
-        referenceVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
-        target: slicer.vtkMRMLScalarVolumeNode | None = None,
-    ) -> Steps:
-        """As `jacobian`, for a `StepRunner`."""
         application = Application(transformNode, reference=referenceVolume)
         application.check_transform()
         geometry, reference = application.grid(), application.reference_volume()
         return jacobian_steps(image_map(transformNode, geometry), geometry, reference, target)
 
-    def registerSequence(
-        self,
-        sequenceOrProxyNode: slicer.vtkMRMLNode,
-        reference: Reference,
-        model: str | Path | None = None,
-        options: RegistrationOptions | None = None,
-        progress: Progress | None = None,
-        worker: WorkerClient | None = None,
-        weightsDir: Path | None = None,
-        allowFallback: bool = False,
-        referenceMaskNode: slicer.vtkMRMLNode | None = None,
-        initialNode: slicer.vtkMRMLTransformNode | None = None,
-    ) -> tuple[slicer.vtkMRMLSequenceNode, slicer.vtkMRMLSequenceNode, slicer.vtkMRMLSequenceBrowserNode]:
-        """Register every frame of a 4-D series to one frame or volume, and wait.
-
-        Args:
-            sequenceOrProxyNode: sequence of scalar volumes, or the volume that shows it; is not changed.
-            reference: number of a frame, counted from 0, or a volume.
-            progress: called with a fraction and a text that names the frame; may raise `Cancelled`, which keeps
-                nothing.
-            referenceMaskNode: segmentation or label map on the reference; only what lies inside is looked at.
-            initialNode: transform under which every frame lies roughly on the reference.
-
-        The other arguments are those of `register`.
-
-        Returns:
-            The sequence of moved volumes on the grid of the reference, the sequence of their transforms, and the
-            browser that shows both together.
-        """
-        scene = referenceMaskNode, initialNode
-        job = SequenceJob(sequenceOrProxyNode, reference, model, options, weightsDir, allowFallback, *scene)
-        result = register_sequence(job, JobRunner(worker), progress or silent)
-        return result.volumes, result.transforms, result.browser
-
-    def startSequence(
-        self,
-        sequenceOrProxyNode: slicer.vtkMRMLNode,
-        reference: Reference,
-        model: str | Path | None = None,
-        options: RegistrationOptions | None = None,
-        *,
-        worker: WorkerClient,
-        onProgress: Progress = silent,
-        onFinished: Callable[[SequenceResult], None] = lambda _result: None,
-        onFailed: Callable[[Exception], None] = lambda _error: None,
-        weightsDir: Path | None = None,
-        allowFallback: bool = False,
-        referenceMaskNode: slicer.vtkMRMLNode | None = None,
-        initialNode: slicer.vtkMRMLTransformNode | None = None,
-    ) -> SequenceRun:
-        """Begin to register a 4-D series and return; `worker.poll()` calls back, `cancel()` of the answer stops it.
-
-        Args:
-            worker: process that computes one frame after the other.
-            onProgress: called with a fraction and a text that names the frame.
-            onFinished: called with the nodes `volumes`, `transforms` and `browser`, once all are in the scene.
-            onFailed: called with what went wrong, `Cancelled` included; the scene is unchanged.
-
-        The other arguments are those of `registerSequence`.
-        """
-        scene = referenceMaskNode, initialNode
-        job = SequenceJob(sequenceOrProxyNode, reference, model, options, weightsDir, allowFallback, *scene)
-        return SequenceRun(job, worker, onProgress, onFinished, onFailed)
-
+    @action
     def evaluate(
         self,
         fixedNode: slicer.vtkMRMLScalarVolumeNode,
@@ -292,8 +229,8 @@ class VoxelMorphLogic(TrainingLogic):
         movingLandmarks: slicer.vtkMRMLMarkupsNode | None = None,
         table: slicer.vtkMRMLTableNode | None = None,
         isFresh: bool = False,
-    ) -> slicer.vtkMRMLTableNode:
-        """Measure a registration; one row per measure and structure, with the values before and after and the unit.
+    ) -> Steps:
+        """Measure a registration: a table with the values before and after of each measure and structure. An action.
 
         Args:
             movedNode: the moving volume on the fixed grid; None resamples it.
@@ -306,22 +243,101 @@ class VoxelMorphLogic(TrainingLogic):
         """
         nodes = fixedNode, movingNode, movedNode, forwardNode
         drawn = fixedSegmentation, movingSegmentation, fixedLandmarks, movingLandmarks
-        return finish(self.evaluateSteps(*nodes, *drawn, table, isFresh))
-
-    def evaluateSteps(
-        self,
-        fixedNode: slicer.vtkMRMLScalarVolumeNode,
-        movingNode: slicer.vtkMRMLScalarVolumeNode,
-        movedNode: slicer.vtkMRMLScalarVolumeNode | None,
-        forwardNode: slicer.vtkMRMLTransformNode,
-        fixedSegmentation: slicer.vtkMRMLNode | None = None,
-        movingSegmentation: slicer.vtkMRMLNode | None = None,
-        fixedLandmarks: slicer.vtkMRMLMarkupsNode | None = None,
-        movingLandmarks: slicer.vtkMRMLMarkupsNode | None = None,
-        table: slicer.vtkMRMLTableNode | None = None,
-        isFresh: bool = False,
-    ) -> Steps:
-        """As `evaluate`, for a `StepRunner`."""
-        nodes = fixedNode, movingNode, movedNode, forwardNode
-        drawn = fixedSegmentation, movingSegmentation, fixedLandmarks, movingLandmarks
         return evaluation_steps(Evaluated(*nodes, *drawn, isFresh), table)
+
+    def recipes(self) -> list[Recipe]:
+        """The kinds of training in the order in which they are offered."""
+        from ..training.recipes import RECIPES
+
+        return list(RECIPES.values())
+
+    def trainingConfig(self, recipe: str = "pairwise", **values: Any) -> TrainingConfig:
+        """The options of a training; `help()` of its class lists them all.
+
+        Args:
+            recipe: name of one of `recipes`.
+            values: options that shall differ from the recipe's defaults.
+
+        Raises:
+            ConfigError: an option is unknown or impossible.
+        """
+        from ..training.recipes import make_config
+
+        return make_config(recipe, values)
+
+    @action
+    def train(
+        self,
+        config: TrainingConfig,
+        progress: Progress | None = None,
+        resume: bool = False,
+        command: Sequence[str] | None = None,
+    ) -> Steps:
+        """Train a network by a process of its own; gives the lines that it printed. An action.
+
+        Args:
+            config: of the training, from `trainingConfig`.
+            progress: called with a fraction and a text.
+            resume: go on with the training in `config.output_dir`; options that have their defaults stay as they were.
+            command: what to start instead of the train command.
+        """
+        return training_steps(config, progress or silent, resume, command)
+
+    @action
+    def checkTraining(
+        self, config: TrainingConfig, progress: Progress | None = None, command: Sequence[str] | None = None
+    ) -> Steps:
+        """Read the data and time one step; gives the plan in words. An action; the arguments are those of `train`."""
+        return check_steps(config, progress or silent, command)
+
+    @action
+    def addTrainedModel(
+        self,
+        checkpoint: str | Path,
+        name: str,
+        progress: Progress | None = None,
+        replace: bool = False,
+        command: Sequence[str] | None = None,
+    ) -> Steps:
+        """Make a model of a checkpoint and add it to the model list, under `modelId(name)`. An action.
+
+        Args:
+            checkpoint: "best.pt" or "last.pt" of a training.
+            name: what a person chooses from the list.
+            progress, command: as of `train`.
+            replace: whether an own model of that id gives way.
+        """
+        return model_steps(checkpoint, name, progress or silent, replace, command)
+
+    def modelId(self, name: str) -> str:
+        """The id of an own model of that name.
+
+        Raises:
+            ConfigError: no letter or digit is left of it.
+        """
+        return model_id(name)
+
+    def curves(self, folder: str | Path) -> Curves:
+        """The curves of the training in a folder as tables and charts of the scene; made where there are none."""
+        from .scene.curve_nodes import Curves
+
+        return Curves(folder)
+
+    def _registerHere(self, request: RegistrationRequest, progress: Progress) -> Registration:
+        """Register in this process.
+
+        Raises:
+            DependencyError: this process cannot load torch.
+        """
+        load_torch()
+        from ..registration.cache import RegistrationCache
+        from ..registration.register import register
+
+        self._cache = self._cache or RegistrationCache.of_application()
+        return register(request, progress, self._cache)
+
+
+def _library_names(named: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by the names that the library has for them: fixedMaskNode is fixed_mask; None is not given."""
+    names = {name: re.sub(r"[A-Z]", lambda c: f"_{c[0].lower()}", name.removesuffix("Node")) for name in named}
+    return {names[name]: value for name, value in named.items() if value is not None}

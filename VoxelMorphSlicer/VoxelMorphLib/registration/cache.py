@@ -28,6 +28,11 @@ class RegistrationCache:
     starts: Memory[AffineTransform] = field(default_factory=lambda: Memory(16))
     alignments: Memory[Alignment] = field(default_factory=lambda: Memory(1))
 
+    @classmethod
+    def of_application(cls) -> RegistrationCache:
+        """For a process that does other work too: one network and the starts, but no fields, which may take 0.8 GB."""
+        return cls(NetworkCache(capacity=1), alignments=Memory(0))
+
     def clear(self) -> None:
         """Free what takes memory."""
         self.networks.clear()

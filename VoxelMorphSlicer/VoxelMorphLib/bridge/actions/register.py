@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import slicer
 
-from ...core.config import RegistrationOptions
 from ...core.errors import ImageError, OutputError
+from ...core.progress import Progress
 from ...registration.request import RegistrationRequest
+from ..background.steps import Registering, Steps
 from ..scene.node_maps import holders, is_under, matrix_to_world, scene_map, set_initial
 from ..scene.result_nodes import NEW_NODES, check_class, check_targets, pair_of, set_pair, write_registration
 from ..scene.rollback import unchanged_on_failure
@@ -18,16 +19,14 @@ from ..scene.volume_nodes import image_from_node
 from .jacobian import write_jacobian
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ...registration.result import Registration
 
 #: Output beside those of `write_registration`: the map of local volume changes.
 JACOBIAN = "jacobian"
 
 
-class SceneJob:
-    """Reads the nodes once; they may change, move and vanish while the job runs.
+class ScenePair:
+    """Two volume nodes to be registered, read once; they may change, move and vanish meanwhile.
 
     Args:
         fixed, moving: volume nodes; a volume that lies under the initial transform, or under what an earlier
@@ -37,6 +36,7 @@ class SceneJob:
             None for the first three.
         fixed_mask, moving_mask: segmentation or label map nodes that mark what is looked at; they are read as their
             volumes are.
+        settings: the other fields of a `RegistrationRequest` by name.
 
     Raises:
         ImageError: no volume, the same volume twice, one that cannot be registered, or an empty mask.
@@ -52,6 +52,7 @@ class SceneJob:
         targets: Mapping[str, Optional[slicer.vtkMRMLNode]] | None = None,
         fixed_mask: slicer.vtkMRMLNode | None = None,
         moving_mask: slicer.vtkMRMLNode | None = None,
+        **settings: Any,
     ):
         self.fixed_node, self.moving_node = fixed, moving
         self.targets = dict(NEW_NODES if targets is None else targets)
@@ -60,31 +61,24 @@ class SceneJob:
         self.scene = fixed.GetScene()
         earlier = [self._earlier(output) for output in ("inverse", "forward")]
         over_fixed, over_moving = holders(earlier[0]), (initial, *holders(earlier[1]))
-        self.fixed = image_from_node(fixed, "fixed", matrix_to_world(fixed, *over_fixed))
-        self.moving = image_from_node(moving, "moving", matrix_to_world(moving, *over_moving))
-        self.initial = None if initial is None else scene_map(initial, self.fixed.geometry)
-        self.fixed_mask = mask_from_node(fixed_mask, self.fixed, "fixed", *over_fixed)
-        self.moving_mask = mask_from_node(moving_mask, self.moving, "moving", *over_moving)
-
-    def job(
-        self,
-        model: str | Path | None = None,
-        options: RegistrationOptions | None = None,
-        weights_dir: Path | None = None,
-        allow_fallback: bool = False,
-    ) -> RegistrationRequest:
-        """The job without nodes, for this process or another one."""
-        return RegistrationRequest(
-            self.fixed,
-            self.moving,
-            model,
-            options or RegistrationOptions(),
-            self.initial,
-            self.fixed_mask,
-            self.moving_mask,
-            weights_dir,
-            allow_fallback,
+        fixed_image = image_from_node(fixed, "fixed", matrix_to_world(fixed, *over_fixed))
+        moving_image = image_from_node(moving, "moving", matrix_to_world(moving, *over_moving))
+        self.moving_grid = moving_image.geometry
+        self._request: RegistrationRequest | None = RegistrationRequest(
+            fixed_image,
+            moving_image,
+            initial=None if initial is None else scene_map(initial, fixed_image.geometry),
+            fixed_mask=mask_from_node(fixed_mask, fixed_image, "fixed", *over_fixed),
+            moving_mask=mask_from_node(moving_mask, moving_image, "moving", *over_moving),
+            **settings,
         )
+
+    def steps(self, progress: Progress) -> Steps:
+        """Register and write; gives the node of each wanted output. Once only: the voxels are not kept."""
+        request, self._request = self._request, None
+        registration = yield Registering(request, progress)
+        del request
+        return self.write(registration)
 
     def write(self, registration: Registration) -> dict[str, slicer.vtkMRMLNode]:
         """Put the results into the scene, all or none.
@@ -97,9 +91,7 @@ class SceneJob:
         registered = {name: node for name, node in self.targets.items() if name != JACOBIAN}
         used = [node for node in self.targets.values() if node is not None]
         with unchanged_on_failure(self.scene, used):
-            nodes = write_registration(
-                registration, self.fixed_node, self.moving_node, registered, self.moving.geometry
-            )
+            nodes = write_registration(registration, self.fixed_node, self.moving_node, registered, self.moving_grid)
             if "forward" in nodes:
                 set_initial(nodes["forward"], self.initial_node)
             if JACOBIAN in self.targets:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Union
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 import slicer
 
-from ...core.config import RegistrationOptions
 from ...core.errors import Cancelled, ConfigError, ImageError, OutputError, VoxelMorphError
 from ...core.image import Image
 from ...core.progress import Progress, silent, span
 from ...core.transform import AffineTransform, Transform
 from ...registration.request import RegistrationRequest
+from ..background.steps import Registering, Steps
 from ..scene.frames import BROWSER_CLASS, Frames
 from ..scene.node_maps import scene_map, set_space
 from ..scene.result_nodes import set_provenance
@@ -23,10 +24,7 @@ from ..scene.transform_nodes import transform_to_node
 from ..scene.volume_nodes import image_from_node, image_to_node
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ...registration.result import Registration
-    from ..job_runner import JobRunner
 
 #: What all frames are registered to: the number of a frame, counted from 0, or a volume.
 Reference = Union[int, "slicer.vtkMRMLScalarVolumeNode"]
@@ -51,6 +49,10 @@ class SequenceResult:
     browser: slicer.vtkMRMLSequenceBrowserNode
     warnings: tuple[str, ...] = ()
 
+    def __iter__(self) -> Iterator[slicer.vtkMRMLNode]:
+        """The three nodes, for whoever wants no more."""
+        return iter((self.volumes, self.transforms, self.browser))
+
 
 @dataclass(frozen=True, eq=False)
 class SequenceJob:
@@ -59,25 +61,22 @@ class SequenceJob:
     Args:
         node: sequence of scalar volumes, or the volume that shows it.
         reference: what all frames are registered to.
-        model, options, weights_dir, allow_fallback: as of a `RegistrationRequest`.
         reference_mask: segmentation or label map on the reference; only what lies inside is looked at. Frames have
             none, because what moves leaves the mask of another moment.
         initial: transform node under which every frame lies roughly on the reference; frames whose shown volume lies
             under it already are read where they were before.
+        settings: the other fields of a `RegistrationRequest` by name.
     """
 
     node: slicer.vtkMRMLNode
     reference: Reference
-    model: str | Path | None = None
-    options: RegistrationOptions | None = None
-    weights_dir: Path | None = None
-    allow_fallback: bool = False
     reference_mask: slicer.vtkMRMLNode | None = None
     initial: slicer.vtkMRMLTransformNode | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 class FrameByFrame:
-    """One registration of a sequence: gives the job of every frame and takes the answers; the scene comes last.
+    """One registration of a sequence: gives the request of every frame and takes the answers; the scene comes last.
 
     Args:
         job: which sequence, and how.
@@ -102,7 +101,7 @@ class FrameByFrame:
     def __len__(self) -> int:
         return self._count
 
-    def frame_job(self, index: int) -> RegistrationRequest | None:
+    def frame_request(self, index: int) -> RegistrationRequest | None:
         """What to register for one frame; None for the reference frame, which stays as it is.
 
         Raises:
@@ -117,16 +116,8 @@ class FrameByFrame:
             moving = self.frames.image(index, "moving")
         except VoxelMorphError as error:
             raise self.named(error, index) from error
-        options = self.job.options or RegistrationOptions()
         return RegistrationRequest(
-            self.fixed,
-            moving,
-            self.job.model,
-            options,
-            initial=self.initial,
-            fixed_mask=self.fixed_mask,
-            weights_dir=self.job.weights_dir,
-            allow_fallback=self.job.allow_fallback,
+            self.fixed, moving, initial=self.initial, fixed_mask=self.fixed_mask, **self.job.settings
         )
 
     def take(self, index: int, registration: Registration) -> None:
@@ -183,31 +174,33 @@ class FrameByFrame:
         return f"{title[0].upper()}{title[1:]}"
 
 
-def register_sequence(job: SequenceJob, runner: JobRunner, progress: Progress = silent) -> SequenceResult:
+def sequence_steps(job: SequenceJob, progress: Progress = silent) -> Steps:
     """Register all frames, then add the results to the scene; before that, and when anything fails, it is unchanged.
 
     Args:
         job: which sequence, and how.
-        runner: registers one frame after the other.
         progress: told every frame; may raise `Cancelled`, after which nothing is kept.
 
     Raises:
         VoxelMorphError: as `FrameByFrame`, and as `registration.register.register` with the name of the frame.
     """
-    series = FrameByFrame(job)
+    return _frame_steps(FrameByFrame(job), progress)
+
+
+def _frame_steps(series: FrameByFrame, progress: Progress) -> Steps:
     for index in range(len(series)):
+        request = series.frame_request(index)
+        if request is None:
+            continue
         report = series.progress(progress, index)
         report(0.0, "reading")
-        single = series.frame_job(index)
-        if single is None:
-            continue
         try:
-            result = runner.run(single, report)
+            registration = yield Registering(request, report)
         except Cancelled:
             raise
         except VoxelMorphError as error:
             raise series.named(error, index) from error
-        series.take(index, result)
+        series.take(index, registration)
     return series.write()
 
 

@@ -1,80 +1,271 @@
-"""Work on nodes in steps: nodes are read and written by the caller, arrays are computed by a thread meanwhile."""
+"""Actions as steps, and the drivers that do them: `finish` for scripts, `Task` for whoever polls.
+
+An action is written once, as a generator: nodes are read and written between its yields, in the caller's thread; what
+takes long is yielded and computed elsewhere.
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
-from typing import Any, Union
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Union
 
-#: A generator that yields functions of plain arrays, whose results it is sent; a text names what comes next, and None
-#: lets the application breathe. Nodes are touched between the yields only, so the functions may run in a thread.
-Steps = Generator[Union[Callable[[], Any], str, None], Any, Any]
+from ...core.errors import Cancelled, VoxelMorphError
+from ...core.progress import Progress, silent
 
+if TYPE_CHECKING:
+    from ...registration.request import RegistrationRequest
+    from .worker import WorkerClient
 
-def finish(steps: Steps) -> Any:
-    """Do all steps here and now; returns what the generator returns."""
-    answer = None
-    try:
-        while True:
-            item = steps.send(answer)
-            answer = item() if callable(item) else None
-    except StopIteration as end:
-        return end.value
+#: Seconds between two looks of `finish` at another process.
+LOOK_S = 0.05
 
 
-class StepRunner:
-    """Does steps as somebody polls.
+@dataclass(frozen=True, eq=False)
+class Registering:
+    """A registration that steps wait for, wherever it is computed; they are sent its `Registration`."""
+
+    request: RegistrationRequest
+    progress: Progress = silent
+
+
+class Running(ABC):
+    """Work of another process that steps wait for; they are sent its result."""
+
+    @abstractmethod
+    def poll(self) -> bool:
+        """Take the news; True once the work has ended. Never waits."""
+
+    @abstractmethod
+    def result(self) -> Any:
+        """What the work gives, after its end.
+
+        Raises:
+            VoxelMorphError: what went wrong, `Cancelled` included.
+        """
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Ask the work to end; it may save something first, so its end still comes by `poll`."""
+
+    def close(self) -> None:
+        """Forget the work for good: it ends, and nobody hears of it."""
+        self.cancel()
+
+
+#: An action. Yields: a function of plain arrays, computed by a thread, or `Registering`, or `Running`, each answered
+#: with its result or error; a text that says what comes next; None, which lets the application breathe.
+Steps = Generator[Union[Callable[[], Any], Registering, Running, str, None], Any, Any]
+
+
+def finish(steps: Steps, register: Callable[[RegistrationRequest, Progress], Any] | None = None) -> Any:
+    """Do all steps here and now.
 
     Args:
-        steps: its functions run in a thread of their own, one at a time.
+        steps: the action.
+        register: computes registrations, with the arguments of `registration.register.register`.
+
+    Returns:
+        What the generator returns.
+    """
+    advance, answer = steps.send, None
+    while True:
+        try:
+            item = advance(answer)
+        except StopIteration as end:
+            return end.value
+        try:
+            advance, answer = steps.send, _done_here(item, register)
+        except Exception as error:
+            advance, answer = steps.throw, error
+
+
+def _done_here(item: Any, register: Callable[[RegistrationRequest, Progress], Any] | None) -> Any:
+    if isinstance(item, Registering):
+        assert register is not None, "steps that register need somebody who computes"
+        return register(item.request, item.progress)
+    if isinstance(item, Running):
+        try:
+            while not item.poll():
+                time.sleep(LOOK_S)
+        except BaseException:  # a Ctrl-C, or a callback that raises
+            item.close()
+            raise
+        return item.result()
+    return item() if callable(item) else None
+
+
+class Task:
+    """Steps on their way, for an application that polls them.
+
+    Args:
+        steps: the action; nothing of it is done before the first `poll`.
+        worker: gives the process that registers; called when the first registration begins.
+        on_done: called with what the steps return.
+        on_failed: called with what went wrong, `Cancelled` included. Exactly one of both is called, by `poll` or
+            `cancel`.
+        on_text: called with the texts that the steps yield.
+        on_poll: called by every `poll` while the work goes on.
 
     Attributes:
         warnings: sentences of the warnings that the caller's part of the work gave.
     """
 
-    def __init__(self, steps: Steps):
-        self._steps = steps
+    def __init__(
+        self,
+        steps: Steps,
+        worker: Callable[[], WorkerClient] | None = None,
+        on_done: Callable[[Any], None] = lambda _value: None,
+        on_failed: Callable[[Exception], None] = lambda _error: None,
+        on_text: Callable[[str], None] = lambda _text: None,
+        on_poll: Callable[[], None] = lambda: None,
+    ):
+        self._steps, self._worker = steps, worker
+        self._on_done, self._on_failed, self._on_text, self._on_poll = on_done, on_failed, on_text, on_poll
+        self.busy, self.stopping = True, False
         self.warnings: list[str] = []
-        self._thread: threading.Thread | None = None
-        self._answer: Any = None
-        self._error: BaseException | None = None
+        self._running: Running | None = None
 
-    def poll(self, wait_s: float = 0.0) -> str | None:
-        """Go on where the thread is done; returns a text that the steps gave.
+    def poll(self, wait_s: float = 0.0) -> None:
+        """Go on where what the steps wait for is done.
 
         Args:
-            wait_s: longest wait for the thread, which computes only while the caller leaves Python's lock to it.
-
-        Raises:
-            StopIteration: all is done.
-            Exception: what a step raised.
+            wait_s: longest wait for a thread, which computes only while the caller leaves Python's lock to it.
         """
-        if self._thread is not None:
-            self._thread.join(wait_s)
-            if self._thread.is_alive():
-                return None
-            self._thread = None
-        answer, error, self._answer, self._error = self._answer, self._error, None, None
+        if not self.busy:
+            return
+        self._on_poll()
+        running = self._running
+        if isinstance(running, _Thread):
+            running.wait(wait_s)
+        if running is not None and not running.poll():
+            return
+        if not self.busy or running is not self._running:  # a callback of the poll ended this task
+            return
+        self._running = None
+        try:
+            answer = None if running is None else running.result()
+        except Exception as error:  # of any kind: the steps may know what to do about it
+            self._advance(self._steps.throw, error)
+        else:
+            self._advance(self._steps.send, answer)
+
+    def cancel(self) -> None:
+        """Stop the work; `on_failed` gets `Cancelled`, at once or when a process has saved what it has."""
+        if not self.busy:
+            return
+        self.stopping = True
+        running, self._running = self._running, None
+        if running is None or isinstance(running, _Thread):  # a function comes to its end, and nobody takes its result
+            self._advance(self._steps.throw, Cancelled("Cancelled; the scene is as before"))
+            return
+        self._running = running
+        running.cancel()
+        self.poll()
+
+    def close(self) -> None:
+        """Stop for good: nothing is called back."""
+        if not self.busy:
+            return
+        self.busy = False
+        if self._running is not None:
+            self._running.close()
+        self._steps.close()
+
+    def _advance(self, resume: Callable[[Any], Any], value: Any) -> None:
+        try:
+            self._running = self._started(self._resumed(resume, value))
+        except StopIteration as end:
+            self._end(self._on_done, end.value)
+        except Exception as error:  # the caller waits for exactly one answer, whatever a node or VTK does
+            if not isinstance(error, VoxelMorphError):
+                logging.exception("Work on the scene failed")
+            self._end(self._on_failed, error)
+
+    def _resumed(self, resume: Callable[[Any], Any], value: Any) -> Any:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             try:
-                item = self._steps.send(answer) if error is None else self._steps.throw(error)
+                return resume(value)
             finally:
                 said = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
                 self.warnings += [text for text in said if text not in self.warnings]
-        if not callable(item):
+
+    def _started(self, item: Any) -> Running | None:
+        if isinstance(item, str):
+            self._on_text(item)
+            return None
+        if isinstance(item, Registering):
+            assert self._worker is not None, "steps that register need a worker"
+            return _ByWorker(self._worker(), item)
+        if item is None or isinstance(item, Running):
             return item
-        self._thread = threading.Thread(target=self._compute, args=(item,), daemon=True)
+        return _Thread(item)
+
+    def _end(self, callback: Callable[[Any], None], value: Any) -> None:
+        self.busy, self._running = False, None
+        callback(value)
+
+
+class _Outcome(Running):
+    """Work that leaves a value or an error."""
+
+    _value: Any = None
+    _error: BaseException | None = None
+
+    def result(self) -> Any:
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+class _Thread(_Outcome):
+    """A function of plain arrays in a thread of its own."""
+
+    def __init__(self, work: Callable[[], Any]):
+        self._work = work
+        self._thread = threading.Thread(target=self._compute, daemon=True)
         self._thread.start()
-        return None
 
-    def close(self) -> None:
-        """Drop what is left; a function that runs comes to its end, and nobody takes its result."""
-        self._steps.close()
+    def wait(self, seconds: float) -> None:
+        """Leave the processor to the thread."""
+        self._thread.join(seconds)
 
-    def _compute(self, work: Callable[[], Any]) -> None:
+    def poll(self) -> bool:
+        return not self._thread.is_alive()
+
+    def cancel(self) -> None:
+        """Nothing can stop a function; it comes to its end."""
+
+    def _compute(self) -> None:
         try:
-            self._answer = work()
+            self._value = self._work()
         except BaseException as error:  # raised again in the caller's thread
             self._error = error
+
+
+class _ByWorker(_Outcome):
+    """A registration by the worker process."""
+
+    def __init__(self, worker: WorkerClient, item: Registering):
+        self._ended, self._client = False, worker
+        self._handle = worker.submit(item.request, item.progress, self._take, self._fail)
+
+    def poll(self) -> bool:
+        if not self._ended:
+            self._client.poll()
+        return self._ended
+
+    def cancel(self) -> None:
+        self._client.cancel(self._handle)
+
+    def _take(self, registration: Any) -> None:
+        self._value, self._ended = registration, True
+
+    def _fail(self, error: Exception) -> None:
+        self._error, self._ended = error, True

@@ -115,8 +115,8 @@ class WorkerClient:
         """Stop a job, ending the process if it runs; without effect on finished jobs."""
         self._cancel(handle, Cancelled("The registration was cancelled; nothing was changed."))
 
-    def shutdown(self) -> None:
-        """Forget all jobs without calling back, end the process and wait until nothing of it is left."""
+    def close(self) -> None:
+        """Forget all jobs for good, without calling back: end the process and wait until nothing of it is left."""
         if self._running is not None and self._process is not None:
             self._process.kill()
         self._waiting.clear()
@@ -148,7 +148,7 @@ class WorkerClient:
                     self._cancel(handle, WorkerError(sentence))
                 self.poll()
                 if not outcome and handle is not self._running and handle not in self._waiting:
-                    raise Cancelled("The worker was shut down before the registration was done.")
+                    raise Cancelled("The worker was closed before the registration was done.")
                 time.sleep(0.01)
         except BaseException:
             self._cancel(handle, Cancelled("The registration was interrupted."))

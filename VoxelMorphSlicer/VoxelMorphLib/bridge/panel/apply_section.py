@@ -42,7 +42,7 @@ class ApplySection:
 
     def steps(self, parameters, progress: Progress) -> Steps:
         """Make a moved copy of the folder, or of the node; gives the sentence that remains of it."""
-        result = yield from self._logic.applySteps(
+        result = yield from self._logic.applyTransform.steps(
             self.folder.item or parameters.appliedNode,
             parameters.appliedTransform,
             referenceVolume=parameters.appliedReference,

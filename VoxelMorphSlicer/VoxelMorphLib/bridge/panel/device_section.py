@@ -2,20 +2,53 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
 from ...core.devices import Device
-from ...core.errors import DeviceError
+from ...core.errors import Cancelled, DeviceError, VoxelMorphError, WorkerError
+from ..background.child_process import python_command
+from ..background.command import CommandProcess
+from ..background.runner import Runner
+from ..background.steps import Steps, Task
 from ..install import TORCH, check
 from .choices import ChoiceBox
-from .device_search import DeviceSearch
 
 AUTOMATIC = "auto"
-POLL_MS = 100
+#: Longest time that the search may take; importing torch from a slow disk is most of it.
+TIME_LIMIT_S = 120.0
+_CODE = (
+    "import dataclasses, json; from VoxelMorphLib.core.devices import available_devices; "
+    "print(json.dumps([dataclasses.asdict(device) for device in available_devices()]))"
+)
+
+
+def device_steps(command: Sequence[str] | None = None) -> Steps:
+    """Ask a child process which devices this machine has, so that torch is not loaded into the application.
+
+    Args:
+        command: the Python that looks; None takes the worker's.
+
+    Raises:
+        DeviceError: the search cannot be begun, torch is missing or broken, or the search takes too long.
+    """
+    try:
+        search = CommandProcess([*(command or python_command()), "-c", _CODE], saves=False, limit_s=TIME_LIMIT_S)
+    except WorkerError as error:
+        reason = getattr(error.__cause__, "strerror", error)
+        raise DeviceError(f"The devices cannot be looked for ({reason}). Reinstall Slicer.") from error
+    try:
+        lines = yield search
+        return [Device(**values) for values in json.loads(lines[-1])]
+    except Cancelled as error:
+        raise DeviceError(f"No device was found within {TIME_LIMIT_S:g} s. Choose automatic.") from error
+    except (VoxelMorphError, IndexError, TypeError, ValueError) as error:
+        raise DeviceError(
+            "The devices are not known because PyTorch is missing or damaged. Install it, or register once."
+        ) from error
 
 
 class DeviceSection:
@@ -23,26 +56,31 @@ class DeviceSection:
 
     Args:
         ui: the widgets by name.
+        runner: does the search.
         onChosen: called with the name of the device when a person chooses another one.
         onFound: called without arguments when the devices of this machine are known.
         say: shows a sentence; called with the text and whether it is an error.
     """
 
-    def __init__(self, ui, onChosen: Callable[[str], None], onFound: Callable[[], None], say: Callable[..., None]):
-        self.ui, self._onFound, self._say = ui, onFound, say
+    def __init__(
+        self,
+        ui,
+        runner: Runner,
+        onChosen: Callable[[str], None],
+        onFound: Callable[[], None],
+        say: Callable[..., None],
+    ):
+        self.ui, self._runner, self._onFound, self._say = ui, runner, onFound, say
         self._known: list[Device] | None = None
-        self._search: DeviceSearch | None = None
+        self._search: Task | None = None
         self._announced = self._looked = False
         self._box = ChoiceBox(ui.deviceComboBox, self.choices, onChosen)
-        self._timer = qt.QTimer()
-        self._timer.setInterval(POLL_MS)
-        self._timer.connect("timeout()", self._poll)
         ui.findDevicesButton.connect("clicked(bool)", self.onFind)
 
     @property
     def searching(self) -> bool:
         """Whether a search goes on."""
-        return self._search is not None
+        return self._search is not None and self._search.busy
 
     @property
     def choices(self) -> dict[str, str]:
@@ -66,13 +104,11 @@ class DeviceSection:
     def find(self) -> None:
         """Look for the devices of this machine in a process of its own; `onFound` follows."""
         self._looked = True
-        try:
-            self._search = self._search or DeviceSearch()
-        except DeviceError as error:
-            self._say(str(error), error=True)
+        if self.searching:
             return
         self.ui.findDevicesButton.enabled = False
-        self._timer.start()
+        self._search = self._runner.task(device_steps(), on_done=self._take, on_failed=self._fail)
+        self._runner.start(self._search)
 
     def setDevices(self, devices: Sequence[Device]) -> None:
         """List these devices."""
@@ -85,26 +121,15 @@ class DeviceSection:
             self._box.setChoices({**self.choices, name: _("{name} (not looked for yet)").format(name=name)})
         return self._box.show(name)
 
-    def close(self) -> None:
-        """End a search."""
-        self._timer.stop()
-        if self._search is not None:
-            self._search.close()
-            self._search = None
+    def _take(self, devices: list[Device]) -> None:
+        self.setDevices(devices)
+        self._end(_("Found: {devices}").format(devices="; ".join(map(str, devices))))
+        self._onFound()
 
-    def _poll(self) -> None:
-        try:
-            devices = self._search.poll()
-        except DeviceError as error:
-            self._stop(str(error), error=True)
-            return
-        if devices is not None:
-            self.setDevices(devices)
-            self._stop(_("Found: {devices}").format(devices="; ".join(map(str, devices))))
-            self._onFound()
+    def _fail(self, error: Exception) -> None:
+        self._end(str(error), error=True)
 
-    def _stop(self, text: str, error: bool = False) -> None:
-        self.close()
+    def _end(self, text: str, error: bool = False) -> None:
         self.ui.findDevicesButton.enabled = True
         if self._announced:
             self._say(text, error)

@@ -62,14 +62,14 @@ def _following(chosen, inputs, targets: dict, logic, nodes: dict) -> Steps:
     fixed, moving, forward = inputs.fixedVolume, inputs.movingVolume, nodes["forward"]
     if inputs.jacobian:
         yield _("Jacobian map")
-        chosen.jacobianVolume = yield from logic.jacobianSteps(forward, fixed, targets["jacobianVolume"])
+        chosen.jacobianVolume = yield from logic.jacobian.steps(forward, fixed, targets["jacobianVolume"])
         set_pair(chosen.jacobianVolume, fixed, moving)
     if inputs.movingSegmentation is not None:
         yield _("Moving the segmentation")
         source, target = inputs.movingSegmentation, targets["movedSegmentation"]
         if target is not None and target.GetClassName() != source.GetClassName():
             target = None  # segmentations do not go into label maps, nor the other way
-        chosen.movedSegmentation = yield from logic.applySteps(source, forward, fixed, target=target)
+        chosen.movedSegmentation = yield from logic.applyTransform.steps(source, forward, fixed, target=target)
         set_pair(chosen.movedSegmentation, fixed, moving)
     yield from _measuring(chosen, inputs, (fixed, moving), nodes, targets["resultsTable"], logic, isFresh=True)
     return done(chosen.movedVolume.GetName() if chosen.movedVolume else "", warnings_of(forward))
@@ -100,7 +100,7 @@ def _measuring(chosen, inputs, pair: tuple, nodes: dict, target, logic, isFresh:
         *_both(inputs.fixedSegmentation, inputs.movingSegmentation),
         *_both(inputs.fixedLandmarks, inputs.movingLandmarks),
     )
-    table = yield from logic.evaluateSteps(*pair, nodes["moved"], nodes["forward"], *drawn, target, isFresh=isFresh)
+    table = yield from logic.evaluate.steps(*pair, nodes["moved"], nodes["forward"], *drawn, target, isFresh=isFresh)
     set_pair(table, *pair)
     chosen.resultsTable = table  # complete, so that the view fits its columns to what they hold
 
@@ -119,7 +119,7 @@ def jacobian_map(chosen, logic) -> Steps:
 
 def _mapping(chosen, forward, pair: tuple, logic) -> Steps:
     yield _("Jacobian map")
-    jacobian = yield from logic.jacobianSteps(forward, pair[0])
+    jacobian = yield from logic.jacobian.steps(forward, pair[0])
     set_pair(jacobian, *pair)
     chosen.jacobianVolume = jacobian
     return done(jacobian.GetName())

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import slicer
 from slicer.i18n import tr as _
 
-from ...core.errors import DeviceError, OutputError, VoxelMorphError
-from ..background.steps import Steps
+from ...core.errors import Cancelled, DeviceError, OutputError, VoxelMorphError
+from ..background.runner import Runner
+from ..background.steps import Steps, Task
 from .apply_section import ApplySection
 from .choices import ChoiceBox
 from .device_section import AUTOMATIC, DeviceSection
@@ -16,8 +17,8 @@ from .follow_up import jacobian_map, measured_again
 from .model_section import OPTIMISE, ModelSection
 from .parameters_check import missing_for_measure, missing_for_register
 from .progress_section import ProgressSection
+from .registering import pair_steps, sequence_steps
 from .result_section import ResultSection
-from .run import Run
 from .sentences import sentence_of
 from .sequence_section import SequenceSection
 from .settings_form import SettingsForm
@@ -37,18 +38,24 @@ class Panel:
         self.ui, self.logic = ui, logic
         self.parameters = None
         self._updating = self._showsTable = self._preparing = False
+        self._task: Task | None = None
+        self._owner = None
         self.progress = ProgressSection(ui)
+        self.runner = Runner(makeWorker)
         self.models = ModelSection(ui, lambda model: self._store("model", model), self.progress, self._work)
         self.devices = DeviceSection(
-            ui, lambda device: self._store("device", device), self._onDevicesFound, self.progress.say
+            ui,
+            self.runner,
+            lambda device: self._store("device", device),
+            self._onDevicesFound,
+            self.progress.say,
         )
         self.results = ResultSection(ui)
         self.apply = ApplySection(ui, logic, self.onApply)
         self.sequence = SequenceSection(
             ui, self.onRegisterSequence, self.onCancel, lambda value: self._store("sequenceReference", value)
         )
-        self.run = Run(logic, makeWorker, self.progress, self._onEnd)
-        self.training = TrainingSection(ui, logic, _askToInstall, self._onModelAdded, self.update)
+        self.training = TrainingSection(ui, logic, self.runner, _askToInstall, self._onModelAdded, self.update)
         self.settings = SettingsForm(ui, self._store)
         self._boxes = self._makeBoxes()
         ui.registerButton.connect("clicked(bool)", self.onRegister)
@@ -59,7 +66,8 @@ class Panel:
 
     def connect(self, parameters) -> None:
         """Show another configuration, or none; a run whose configuration was removed ends."""
-        self.run.cancelWithoutParameters()
+        if self.working and self._owner.parameterNode.GetScene() is None:
+            self._task.cancel()  # nobody would know what the result is for
         self.parameters = parameters
         if parameters is not None:
             self.results.connect(parameters)
@@ -69,9 +77,8 @@ class Panel:
 
     def close(self) -> None:
         """End everything that runs."""
-        self.devices.close()
-        self.run.close()
-        self.training.close()
+        self.onCancel()
+        self.runner.close()
 
     def update(self, *_event) -> None:
         """Show what the parameter node says; values that this machine does not have fall back, with a sentence."""
@@ -90,12 +97,12 @@ class Panel:
 
     def onRegister(self) -> None:
         """Start, after the questions about licence and packages."""
-        self._start(self.run.start)
-        self._showsTable = self.run.busy
+        self._start(pair_steps)
+        self._showsTable = self.working
 
     def onRegisterSequence(self) -> None:
         """Start with every frame of the sequence, after the same questions."""
-        self._start(self.run.startSequence)
+        self._start(sequence_steps)
 
     def onApply(self) -> None:
         """Carry the chosen node or folder along."""
@@ -111,10 +118,11 @@ class Panel:
         self._work(_("Measuring"), steps)
 
     def onCancel(self) -> None:
-        """Stop what runs."""
-        self.run.cancel()
+        """Stop what runs; the scene stays as it is, or as a finished registration left it."""
+        if self._task is not None:
+            self._task.cancel()
 
-    def _start(self, start: Callable) -> None:
+    def _start(self, make_steps: Callable[..., Steps]) -> None:
         chosen, model = self.parameters, self.parameters.model
         if not self.models.approve(model):
             self.progress.say(_("The licence of the model was not agreed to; nothing was done"))
@@ -126,7 +134,7 @@ class Panel:
             self.logic.ensurePackages(model, _askToInstall)
             if self.parameters is not chosen:  # a closed scene leaves none, or an empty one
                 raise OutputError(_("The scene was closed meanwhile; nothing was done."))
-            start(chosen)
+            self._begin(make_steps(chosen, self.logic, self.progress.progress))
         except Exception as error:  # the panel must be usable again, whatever pip or a node does
             self.progress.finish(sentence_of(error), error=True)
         finally:
@@ -135,8 +143,29 @@ class Panel:
 
     def _work(self, text: str, steps: Steps) -> None:
         self.progress.start(text)
-        self.run.startSteps(self.parameters, steps)
+        self._begin(steps)
         self.update()
+
+    def _begin(self, steps: Steps) -> None:
+        """Do work on the scene that gives the sentence that remains of it."""
+        self._owner = self.parameters
+        self._task = self.runner.task(
+            steps,
+            on_done=self._onDone,
+            on_failed=self._onFailed,
+            on_text=lambda text: self.progress.progress(1.0, text),
+            on_poll=self.progress.tick,
+        )
+        self.runner.start(self._task)
+
+    def _onDone(self, text: str) -> None:
+        self._onEnd(" ".join([text, *self._task.warnings]), None)
+
+    def _onFailed(self, error: Exception) -> None:
+        if isinstance(error, Cancelled):
+            self._onEnd(_("Cancelled; the scene is as before"), None)
+        else:
+            self._onEnd(sentence_of(error), error)
 
     def _onEnd(self, text: str, error: Exception | None) -> None:
         self.progress.finish(text, error=error is not None)
@@ -201,7 +230,12 @@ class Panel:
     @property
     def busy(self) -> bool:
         """Whether something runs or is prepared that only one can do at a time."""
-        return self.run.busy or self._preparing or self.training.preparing
+        return self.working or self._preparing or self.training.preparing
+
+    @property
+    def working(self) -> bool:
+        """Whether a registration, what follows one, or other work on the scene goes on."""
+        return self._task is not None and self._task.busy
 
     def _showButtons(self) -> None:
         busy = self.busy
@@ -209,7 +243,7 @@ class Panel:
         self.ui.registerButton.enabled = not missing
         self.ui.registerButton.toolTip = missing or _("Align the moving volume with the fixed one")
         self.ui.importModelButton.enabled = self.parameters is not None
-        self.ui.cancelButton.enabled = self.run.busy
+        self.ui.cancelButton.enabled = self.working
         for name in ("parameterNodeSelector", "inputsSection", "modelSection", "settingsSection", "outputsSection"):
             getattr(self.ui, name).enabled = not busy
         self.ui.evaluationSection.enabled = not busy

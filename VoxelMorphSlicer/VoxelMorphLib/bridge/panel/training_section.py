@@ -14,12 +14,14 @@ from ...core.errors import Cancelled, ConfigError, OutputError, VoxelMorphError
 from ...training.options import TrainingConfig
 from ...training.recipes import config_of_json
 from ..actions import training_settings as settings
-from ..scene.curve_nodes import show_chart
+from ..background.runner import Runner
+from ..background.steps import Task
+from ..scene.curve_nodes import Curves, show_chart
 from .choices import ChoiceBox
 from .progress_section import ProgressSection
 from .sentences import sentence_of
 from .training_form import TEXTS, TrainingForm
-from .training_run import TrainingRun
+from .training_news import TrainingNews
 
 #: What a sentence calls the text of all options.
 _MORE_OPTIONS = "under More options"
@@ -31,6 +33,7 @@ class TrainingSection:
     Args:
         ui: the widgets by name.
         logic: of the module.
+        runner: does what the buttons begin.
         ask: shows a question about packages and tells whether the user agrees.
         onAdded: called with the id of a model that was added to the list.
         onPreparing: called when `preparing` changed.
@@ -41,13 +44,16 @@ class TrainingSection:
         self,
         ui,
         logic,
+        runner: Runner,
         ask: Callable[[str], bool],
         onAdded: Callable[[str], None],
         onPreparing: Callable[[], None],
         command=None,
     ):
         self.ui, self.logic, self._ask, self._onAdded, self.command = ui, logic, ask, onAdded, command
-        self._onPreparing = onPreparing
+        self._runner, self._onPreparing = runner, onPreparing
+        self._task: Task | None = None
+        self._news: TrainingNews | None = None
         self.preparing = self.blocked = False
         self.parameters, self.config = None, settings.first_config()
         self._stored: str | None = None
@@ -56,7 +62,6 @@ class TrainingSection:
         self._recipes = {recipe.name: recipe for recipe in logic.recipes()}
         bar, icon, label = ui.trainingProgressBar, ui.trainingStatusIconLabel, ui.trainingStatusLabel
         self.progress = ProgressSection(SimpleNamespace(progressBar=bar, statusIconLabel=icon, statusLabel=label))
-        self.run = TrainingRun(self.progress, self._onEnd)
         titles = {name: recipe.title for name, recipe in self._recipes.items()}
         self.form = TrainingForm(ui, titles, self._onChanged, self._onText)
         self._kinds = ChoiceBox(ui.trainingCurvesComboBox, {"loss": _("Loss"), "dice": _("Dice")}, lambda _kind: None)
@@ -80,9 +85,10 @@ class TrainingSection:
         self.form.setDevices(choices)
         self.form.show(self.config, keepText=True)
 
-    def close(self) -> None:
-        """Let what runs save and end."""
-        self.run.close()
+    @property
+    def working(self) -> bool:
+        """Whether something runs."""
+        return self._task is not None and self._task.busy
 
     def update(self) -> None:
         """Follow the parameter node."""
@@ -105,7 +111,10 @@ class TrainingSection:
 
     def onCancel(self) -> None:
         """Let the training save and end; the second time, end it at once."""
-        self.run.stop()
+        if self.working:
+            self._task.cancel()
+        if self.working:
+            self._news.again()
 
     def onShowCurves(self) -> None:
         """Show the chosen curves in a plot view."""
@@ -162,14 +171,27 @@ class TrainingSection:
             self.logic.ensureTrainingPackages(self._ask)
             if self.parameters is None:
                 raise OutputError(_("The scene was closed meanwhile; nothing was done."))
-            self.run.start(lambda **calls: begin(command=self.command, **arguments, **calls), curves)
+            self._begin(begin, curves, arguments)
         except Exception as error:  # as in the panel's own `_start`
             self._complain(error)
         finally:
             self.preparing = False
         self._onPreparing()
 
+    def _begin(self, begin, curves: Curves | None, arguments: dict[str, Any]) -> None:
+        news = TrainingNews(self.progress, curves)
+        steps = begin.steps(command=self.command, progress=news.report, **arguments)
+        self._task = news.task = self._runner.task(
+            steps,
+            on_done=lambda lines: self._onEnd(lines, None),
+            on_failed=lambda error: self._onEnd(None, error),
+            on_poll=news.poll,
+        )
+        self._news = news
+        self._runner.start(self._task)
+
     def _onEnd(self, lines: tuple | None, error: Exception | None) -> None:
+        self._news.end()
         if error is None:
             self.progress.finish(self._done(lines))
         elif isinstance(error, Cancelled):
@@ -239,7 +261,7 @@ class TrainingSection:
         self.form.show(self.config)
 
     def _showButtons(self) -> None:
-        ui, busy = self.ui, self.run.busy or self.preparing or self.blocked
+        ui, busy = self.ui, self.working or self.preparing or self.blocked
         closed = "" if self.parameters is not None else _("Open the panel again: the scene was closed.")
         problem = next(iter(self._problems.values()), "")
         self.form.enable(not busy and not closed, self.config, "options" in self._problems)
@@ -256,7 +278,7 @@ class TrainingSection:
             reason = first or missing(self.config)
             getattr(ui, button).enabled = not reason
             getattr(ui, button).toolTip = reason or text
-        ui.cancelTrainingButton.enabled = self.run.busy
+        ui.cancelTrainingButton.enabled = self.working
         ui.showCurvesButton.enabled = bool(self.config.output_dir) and not closed
 
 

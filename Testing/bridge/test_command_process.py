@@ -16,9 +16,10 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 import psutil
 from support import fake_trainer
 from support.small_scans import write_scans
-from VoxelMorphLib.bridge.background import training_process
+from VoxelMorphLib.bridge.background import command
 from VoxelMorphLib.bridge.background.child_process import LIBRARY_FOLDER
-from VoxelMorphLib.bridge.background.training_process import TrainingProcess
+from VoxelMorphLib.bridge.background.command import CommandProcess
+from VoxelMorphLib.bridge.background.steps import Task
 from VoxelMorphLib.core.errors import Cancelled, VoxelMorphError, WorkerError
 
 
@@ -29,7 +30,31 @@ class Heard:
         self.progress, self.lines, self.errors = [], [], []
 
     def callbacks(self):
-        return (lambda *news: self.progress.append(news)), self.lines.append, self.errors.append
+        return {"on_done": self.lines.append, "on_failed": self.errors.append}
+
+    def report(self, *news):
+        self.progress.append(news)
+
+
+class Training:
+    """A fake training as a task."""
+
+    def __init__(self, words, heard, behaviour):
+        self.process = CommandProcess([*fake_trainer.command(behaviour), *words], heard.report)
+        self.pid, self.kill = self.process.pid, self.process.kill
+        self.task = Task(self._steps(), **heard.callbacks())
+        self.poll, self.cancel = self.task.poll, self.task.cancel
+        self.poll()
+
+    def _steps(self):
+        return (yield self.process)
+
+    @property
+    def busy(self):
+        return self.task.busy
+
+    def wait(self, timeout_s):
+        wait_until(lambda: not self.busy, self, timeout_s)
 
 
 @pytest.fixture
@@ -44,7 +69,7 @@ def start(heard, tmp_path):
 
     def make(behaviour, *arguments):
         words = [f"--outputDir={tmp_path / 'out'}", *arguments]
-        started.append(TrainingProcess(words, *heard.callbacks(), fake_trainer.command(behaviour)))
+        started.append(Training(words, heard, behaviour))
         return started[-1]
 
     yield make
@@ -108,7 +133,7 @@ def test_stopping_lets_the_training_save(start, heard, tmp_path):
     process = start("run")
     wait_until(lambda: heard.progress, process)
     began = time.monotonic()
-    process.stop()
+    process.cancel()
     assert time.monotonic() - began < 0.5
     process.wait(20)
     with pytest.raises(Cancelled, match="Stopped after step 25 of 100"):
@@ -119,9 +144,9 @@ def test_stopping_lets_the_training_save(start, heard, tmp_path):
 def test_a_training_that_does_not_stop_is_ended_when_asked_again(start, heard):
     process = start("deaf")
     wait_until(lambda: heard.progress, process)
-    process.stop()
-    assert process.stopping
-    process.stop()
+    process.cancel()
+    assert process.process.stopping and process.task.stopping
+    process.cancel()
     process.wait(20)
     with pytest.raises(Cancelled, match="Ended at once"):
         raise heard.errors[0]
@@ -129,10 +154,10 @@ def test_a_training_that_does_not_stop_is_ended_when_asked_again(start, heard):
 
 
 def test_a_training_that_does_not_stop_is_ended_after_a_while(start, heard, monkeypatch):
-    monkeypatch.setattr(training_process, "STOPPING_S", 0.2)
+    monkeypatch.setattr(command, "STOPPING_S", 0.2)
     process = start("deaf")
     wait_until(lambda: heard.progress, process)
-    process.stop()
+    process.cancel()
     process.wait(20)
     assert isinstance(heard.errors[0], Cancelled)
 
@@ -140,7 +165,7 @@ def test_a_training_that_does_not_stop_is_ended_after_a_while(start, heard, monk
 def test_there_is_one_answer_only(start, heard):
     process = start("finish")
     process.wait(20)
-    process.stop()
+    process.cancel()
     process.kill()
     process.poll()
     assert len(heard.lines) == 1 and not heard.errors
@@ -148,23 +173,30 @@ def test_there_is_one_answer_only(start, heard):
 
 def test_a_command_that_cannot_be_started(tmp_path):
     with pytest.raises(WorkerError, match="could not be started"):
-        TrainingProcess([], command=[str(tmp_path / "nothing")])
+        CommandProcess([str(tmp_path / "nothing")])
 
 
-def test_waiting_has_an_end(start):
-    with pytest.raises(WorkerError, match=r"still runs after 0\.2 s"):
-        start("run").wait(0.2)
+def test_a_command_has_a_time_limit():
+    process = CommandProcess([sys.executable, "-c", "import time; time.sleep(600)"], saves=False, limit_s=0.2)
+    wait_until(process.poll)
+    with pytest.raises(Cancelled):
+        process.result()
+
+
+def test_a_command_that_saves_nothing_is_ended_at_once():
+    process = CommandProcess([sys.executable, "-c", "import time; time.sleep(600)"], saves=False)
+    process.cancel()
+    wait_until(process.poll)
 
 
 _PARENT = """
 import os, sys, time
 sys.path[:0] = {paths!r}
 from pathlib import Path
-from VoxelMorphLib.bridge.background.training_process import TrainingProcess
-process = TrainingProcess({arguments!r}, environment={{"OMP_NUM_THREADS": "1"}})
+from VoxelMorphLib.bridge.background.command import CommandProcess, train_command
+process = CommandProcess([*train_command(), *{arguments!r}], environment={{"OMP_NUM_THREADS": "1"}})
 while not Path({curves!r}).is_file():
-    process.poll()
-    assert process.busy, "ended early"
+    assert not process.poll(), "ended early"
     time.sleep(0.02)
 print(process.pid, flush=True)
 os._exit(1)

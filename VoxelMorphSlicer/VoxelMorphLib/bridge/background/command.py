@@ -1,4 +1,4 @@
-"""One run of the train command as a child process: progress while it runs, then its lines or what went wrong."""
+"""A command of the library as a child process: progress while it runs, then its lines or what went wrong."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from ...cli.common import BAD_INPUT, DONE, INTERRUPTED
 from ...core.errors import Cancelled, VoxelMorphError, WorkerError
 from ...core.progress import Progress, silent
 from .child_process import child_options, end_group, python_command
-
-#: Called with the lines that the command printed beside its progress.
-Finished = Callable[[Sequence[str]], None]
-#: Called with what went wrong, `Cancelled` included.
-Failed = Callable[[Exception], None]
+from .steps import Running
 
 #: Seconds from the wish to stop to the end by force: the step that runs must end, and the checkpoint be written.
 STOPPING_S = 60.0
@@ -33,17 +29,16 @@ def train_command() -> list[str]:
     return [*python_command(), "-m", "VoxelMorphLib.cli.train"]
 
 
-class TrainingProcess:
-    """The train command, running.
+class CommandProcess(Running):
+    """A command of the library, running.
 
-    It stops by itself, and saves its last checkpoint, when this process ends. Nothing here waits for it.
+    It stops by itself, and a training saves its last checkpoint, when this process ends. Nothing here waits for it.
 
     Args:
-        arguments: of the command.
-        onProgress: called with a fraction and the stage.
-        onFinished: called with the printed lines.
-        onFailed: called with what went wrong; exactly one of both is called, by `poll`.
-        command: what to start instead of the train command.
+        command: with its arguments.
+        progress: called with a fraction and the stage, by `poll`.
+        saves: whether it saves and ends when its standard input is closed; others are ended at once.
+        limit_s: seconds after which it is ended; None for no limit.
         environment: variables that replace or extend this process's.
 
     Raises:
@@ -52,20 +47,21 @@ class TrainingProcess:
 
     def __init__(
         self,
-        arguments: Sequence[str],
-        onProgress: Progress = silent,
-        onFinished: Finished = lambda _lines: None,
-        onFailed: Failed = lambda _error: None,
-        command: Sequence[str] | None = None,
+        command: Sequence[str],
+        progress: Progress = silent,
+        saves: bool = True,
+        limit_s: float | None = None,
         environment: Mapping[str, str] | None = None,
     ):
-        self._onProgress, self._onFinished, self._onFailed = onProgress, onFinished, onFailed
+        self._progress, self._saves = progress, saves
         self._state = self._told = (0.0, "")
-        self._lines, self._errors = deque(maxlen=LINES), deque(maxlen=LINES)
+        self._lines: deque[str] = deque(maxlen=LINES)
+        self._errors: deque[str] = deque(maxlen=LINES)
+        self._until = None if limit_s is None else time.monotonic() + limit_s
         self._kill_at: float | None = None
-        self._killed, self._answered = False, False
+        self._killed = False
         self._gone = threading.Event()
-        self._popen = _started([*(command or train_command()), *arguments], environment or {})
+        self._popen = _started(list(command), environment or {})
         readers = [threading.Thread(target=read, daemon=True) for read in (self._read, self._read_errors)]
         for thread in (*readers, threading.Thread(target=self._reap, args=(readers,), daemon=True)):
             thread.start()
@@ -76,61 +72,47 @@ class TrainingProcess:
         return self._popen.pid
 
     @property
-    def busy(self) -> bool:
-        """Whether the answer is still to come."""
-        return not self._answered
-
-    @property
     def stopping(self) -> bool:
         """Whether it was asked to stop."""
         return self._kill_at is not None
 
-    def poll(self) -> None:
-        """Call back with what happened since the last call; never waits."""
-        if self._answered:
-            return
+    def poll(self) -> bool:
         if self._state != self._told:
             self._told = self._state
-            self._onProgress(*self._told)
+            self._progress(*self._told)
         if self._gone.is_set():
-            self._answered = True
-            self._answer(self._popen.returncode)
-        elif self.stopping and time.monotonic() > self._kill_at:
+            return True
+        now = time.monotonic()
+        if (self.stopping and now > self._kill_at) or (self._until is not None and now > self._until):
             self.kill()
+        return False
 
-    def stop(self) -> None:
+    def result(self) -> tuple[str, ...]:
+        """The lines that the command printed beside its progress."""
+        code = self._popen.returncode
+        if code != DONE:
+            raise self._error(code)
+        return tuple(self._lines)
+
+    def cancel(self) -> None:
         """Let it finish its step, save and end; it is ended by force after a minute, or when asked again."""
-        if self.stopping:
+        if self.stopping or not self._saves:
             self.kill()
             return
         self._kill_at = time.monotonic() + STOPPING_S
         with suppress(OSError):  # it has ended already
             self._popen.stdin.close()
 
+    def close(self) -> None:
+        """Let it save and end, and forget it; what was asked to stop already is not ended by force."""
+        if not self.stopping:
+            self.cancel()
+
     def kill(self) -> None:
         """End it and its children at once; checkpoints that it wrote are whole."""
         self._killed = True
         if not self._gone.is_set():
             end_group(self.pid)
-
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Wait for its end and call back, for scripts.
-
-        Raises:
-            WorkerError: it still runs after `timeout_s`.
-        """
-        end = None if timeout_s is None else time.monotonic() + timeout_s
-        while self.busy:
-            if end is not None and time.monotonic() > end:
-                raise WorkerError(f"The training still runs after {timeout_s:g} s. Wait longer, or stop it.")
-            self._gone.wait(0.1)
-            self.poll()
-
-    def _answer(self, code: int) -> None:
-        if code == DONE:
-            self._onFinished(tuple(self._lines))
-        else:
-            self._onFailed(self._error(code))
 
     def _error(self, code: int) -> VoxelMorphError:
         sentence = next((line for line in reversed(self._errors) if line.strip()), "")
@@ -184,10 +166,10 @@ class TrainingProcess:
         self._gone.set()
 
 
-def _started(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen:
+def _started(command: list[str], environment: Mapping[str, str]) -> subprocess.Popen:
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     try:
-        return subprocess.Popen(list(command), **pipes, **child_options(environment))
+        return subprocess.Popen(command, **pipes, **child_options(environment))
     except OSError as error:
         raise WorkerError(
             f"The training process {command[0]} could not be started ({error.strerror or error}). Reinstall the "

@@ -1,0 +1,101 @@
+"""Registrations of a configuration as steps: what is taken from it, where the results go, and what follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from ...core.config import RegistrationOptions
+from ...core.errors import Cancelled, VoxelMorphError
+from ...core.progress import Progress
+from ..background.steps import Steps
+from ..scene.result_nodes import warnings_of
+from . import outputs
+from .follow_up import check_inputs, follow_up
+from .sentences import done, sentence_of
+from .sequence_section import FRAME
+
+
+def options_of(parameters) -> RegistrationOptions:
+    """The settings of a configuration as the library takes them.
+
+    Raises:
+        ConfigError: a value is impossible.
+    """
+    return RegistrationOptions(
+        affine=parameters.affine,
+        device=parameters.device,
+        precision=parameters.precision,
+        interpolation=parameters.interpolation,
+        budget_s=parameters.budget,
+        smoothness=parameters.smoothness,
+        hyper=parameters.hyper,
+    )
+
+
+def pair_steps(parameters, logic, progress: Progress) -> Steps:
+    """Register the volumes of the configuration as it is now; gives the sentence that remains of it.
+
+    Raises:
+        VoxelMorphError: an input is unfit.
+    """
+    check_inputs(parameters)
+    targets = outputs.targets(parameters)
+    registration = logic.register.steps(
+        parameters.fixedVolume,
+        parameters.movingVolume,
+        initialNode=parameters.initialTransform,
+        fixedMaskNode=parameters.fixedMask,
+        movingMaskNode=parameters.movingMask,
+        targets={output: targets[name] for output, name in outputs.REGISTERED.items()},
+        progress=progress,
+        **_settings(parameters),
+    )
+    return _pair_steps(parameters, targets, registration, logic)
+
+
+def _pair_steps(parameters, targets: dict, registration: Steps, logic) -> Steps:
+    nodes = yield from registration
+    for output, name in outputs.REGISTERED.items():
+        setattr(parameters, name, nodes[output])
+    try:
+        return (yield from follow_up(parameters, targets, logic, nodes))
+    except Cancelled:
+        return _("Registered; what follows was cancelled")
+    except Exception as error:  # the registration stands, whatever a node or VTK does afterwards
+        text = _("Registered, but: {error}").format(error=sentence_of(error))
+        raise VoxelMorphError(" ".join([text, *warnings_of(nodes["forward"])])) from error
+
+
+def sequence_steps(parameters, logic, progress: Progress) -> Steps:
+    """Register the sequence of the configuration as it is now; gives the sentence that remains of it.
+
+    Raises:
+        VoxelMorphError: an input is unfit.
+    """
+    is_frame = parameters.sequenceReference == FRAME
+    series = logic.registerSequence.steps(
+        parameters.sequence,
+        parameters.sequenceFrame - 1 if is_frame else parameters.fixedVolume,
+        referenceMaskNode=parameters.fixedMask,
+        initialNode=None if is_frame else parameters.initialTransform,
+        progress=progress,
+        **_settings(parameters),
+    )
+    return _sequence_steps(parameters, series)
+
+
+def _sequence_steps(parameters, series: Steps) -> Steps:
+    result = yield from series
+    parameters.sequenceBrowser = result.browser
+    return done(result.browser.GetName(), result.warnings)
+
+
+def _settings(parameters) -> dict[str, Any]:
+    """How to register, whatever is registered."""
+    return {
+        "model": parameters.model,
+        "options": options_of(parameters),
+        "allowFallback": parameters.allowFallback,
+    }
