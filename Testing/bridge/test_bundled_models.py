@@ -10,7 +10,7 @@ from support.hippocampi import BUNDLED, dice, read_case, validation_pairs
 from support.mrml_nodes import add_volume
 from VoxelMorphLib.bridge.scene.transform_nodes import transform_from_node
 from VoxelMorphLib.core.config import RegistrationOptions
-from VoxelMorphLib.registration.affine_start import affine_start
+from VoxelMorphLib.registration.initialisation import affine_start
 
 
 @pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: entry.id)

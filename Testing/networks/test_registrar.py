@@ -6,12 +6,7 @@ import pytest
 import torch
 from support.hyper_networks import JOINT
 from support.tiny_networks import TINY
-from VoxelMorphLib.networks.registrar import (
-    HyperRegistrar,
-    Registrar,
-    choose_regularisation,
-    hyperparameter_count,
-)
+from VoxelMorphLib.networks.registrar import HyperRegistrar, Registrar, choose_regularisation, hyperparameter_count
 from VoxelMorphLib.weights.architectures import ARCHITECTURES, build_network
 
 SHAPE = [16, 16]

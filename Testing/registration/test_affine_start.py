@@ -9,7 +9,7 @@ from VoxelMorphLib.core.errors import Cancelled
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.transform import AffineTransform
-from VoxelMorphLib.registration.affine_start import affine_start
+from VoxelMorphLib.registration.initialisation import affine_start
 
 FINE = (30, 26, 28)
 

@@ -8,9 +8,8 @@ import torch
 from support.volumes import GEOMETRIES, a_geometry
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.transform import Transform
-from VoxelMorphLib.registration import field_on_grid as module
-from VoxelMorphLib.registration.field_on_grid import field_on_grid
-from VoxelMorphLib.registration.network_space import decode, reoriented
+from VoxelMorphLib.registration import network_space as module
+from VoxelMorphLib.registration.network_space import decode, field_on_grid, reoriented
 
 SHAPE = (14, 12, 13)
 

@@ -14,7 +14,7 @@ from VoxelMorphLib.core.errors import GeometryError, ImageError
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
-from VoxelMorphLib.registration.affine_start import affine_start
+from VoxelMorphLib.registration.initialisation import affine_start
 from VoxelMorphLib.registration.masks import fitted_mask, hide_outside, mask_through
 from VoxelMorphLib.registration.network_space import encode, encode_mask
 from VoxelMorphLib.registration.optimise import Level, VelocityOptimiser

@@ -15,9 +15,9 @@ from support.workers import write_tiny_network
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import WeightsError
 from VoxelMorphLib.networks.joint import HyperVxmJoint
-from VoxelMorphLib.registration import network_cache
+from VoxelMorphLib.registration import memo as network_cache
 from VoxelMorphLib.registration.cache import RegistrationCache
-from VoxelMorphLib.registration.network_cache import NetworkCache
+from VoxelMorphLib.registration.memo import NetworkCache
 from VoxelMorphLib.registration.register import register_pair
 
 

@@ -12,8 +12,7 @@ from VoxelMorphLib.core.config import NetworkSpace
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.transform import AffineTransform
-from VoxelMorphLib.registration.intensity import normalise
-from VoxelMorphLib.registration.network_space import decode, encode, network_grid, reoriented
+from VoxelMorphLib.registration.network_space import decode, encode, network_grid, normalise, reoriented
 
 ORIENTATIONS = [
     "".join(letters) for axes in itertools.permutations(("RL", "AP", "SI")) for letters in itertools.product(*axes)

@@ -10,7 +10,7 @@ from VoxelMorphLib.core.errors import GeometryError
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.transform import IDENTITY, AffineTransform, DisplacementField
-from VoxelMorphLib.registration.overlap import meets, overlap
+from VoxelMorphLib.registration.initialisation import overlap_share, overlaps
 from VoxelMorphLib.registration.register import register_pair
 
 
@@ -25,32 +25,32 @@ WHOLE_BODY = a_box((64, 64, 360), (8.0, 8.0, 5.0), (0, 0, 0))
 
 @pytest.mark.parametrize("height_mm", [0.0, 60.0, 61.7, 890.0])
 def test_a_small_field_of_view_inside_a_large_one_is_found(height_mm):
-    assert meets(WHOLE_BODY, a_box((8, 8, 4), (1.0, 1.0, 1.0), (3, 5, height_mm)), IDENTITY)
+    assert overlaps(WHOLE_BODY, a_box((8, 8, 4), (1.0, 1.0, 1.0), (3, 5, height_mm)), IDENTITY)
 
 
 def test_plates_that_cross_meet():
     flat = a_box((50, 50, 2), (4.0, 4.0, 1.0), (0, 0, 0))
     upright = a_box((2, 50, 50), (1.0, 4.0, 4.0), (0, 0, 0))
-    assert meets(flat, upright, IDENTITY) and overlap(flat, upright, IDENTITY) == 0
+    assert overlaps(flat, upright, IDENTITY) and overlap_share(flat, upright, IDENTITY) == 0
 
 
 def test_boxes_beside_each_other_are_apart():
     for direction in np.eye(3):
-        assert not meets(WHOLE_BODY, a_box((8, 8, 4), (1.0, 1.0, 1.0), 1900 * direction), IDENTITY)
+        assert not overlaps(WHOLE_BODY, a_box((8, 8, 4), (1.0, 1.0, 1.0), 1900 * direction), IDENTITY)
     corner = a_box((60, 60, 60), (1.0, 1.0, 1.0), (75, 75, 0), rotation((0, 0, 1), 45))
-    assert not meets(a_box((60, 60, 60), (1.0, 1.0, 1.0), (0, 0, 0)), corner, IDENTITY)
+    assert not overlaps(a_box((60, 60, 60), (1.0, 1.0, 1.0), (0, 0, 0)), corner, IDENTITY)
 
 
 def test_the_transform_counts():
     far = a_box((8, 8, 8), (1.0, 1.0, 1.0), (5000, 0, 0))
     shift = np.eye(4)
     shift[0, 3] = 5000
-    assert not meets(WHOLE_BODY, far, IDENTITY)
-    assert meets(WHOLE_BODY, far, AffineTransform(shift))
+    assert not overlaps(WHOLE_BODY, far, IDENTITY)
+    assert overlaps(WHOLE_BODY, far, AffineTransform(shift))
     field = np.zeros((*WHOLE_BODY.shape, 3), np.float32)
-    assert meets(WHOLE_BODY, WHOLE_BODY, DisplacementField(field, WHOLE_BODY))
+    assert overlaps(WHOLE_BODY, WHOLE_BODY, DisplacementField(field, WHOLE_BODY))
     field[..., 0] = 5000
-    assert not meets(WHOLE_BODY, WHOLE_BODY, DisplacementField(field, WHOLE_BODY))
+    assert not overlaps(WHOLE_BODY, WHOLE_BODY, DisplacementField(field, WHOLE_BODY))
 
 
 def test_random_boxes_meet_where_many_places_say_so():
@@ -61,10 +61,10 @@ def test_random_boxes_meet_where_many_places_say_so():
         fixed, moving = (
             a_box(rng.integers(20, 60, 3), rng.uniform(0.5, 2, 3), rng.uniform(-45, 45, 3), turn) for turn in turns
         )
-        sampled = overlap(fixed, moving, IDENTITY) > 0 or overlap(moving, fixed, IDENTITY) > 0
-        assert meets(fixed, moving, IDENTITY) >= sampled  # places can only miss an overlap
-        assert meets(fixed, moving, IDENTITY) == meets(moving, fixed, IDENTITY)
-        seen.add((sampled, meets(fixed, moving, IDENTITY)))
+        sampled = overlap_share(fixed, moving, IDENTITY) > 0 or overlap_share(moving, fixed, IDENTITY) > 0
+        assert overlaps(fixed, moving, IDENTITY) >= sampled  # places can only miss an overlap
+        assert overlaps(fixed, moving, IDENTITY) == overlaps(moving, fixed, IDENTITY)
+        seen.add((sampled, overlaps(fixed, moving, IDENTITY)))
     assert {(True, True), (False, False)} <= seen
 
 

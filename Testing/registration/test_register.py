@@ -14,7 +14,7 @@ from VoxelMorphLib.core.image import LabelMap
 from VoxelMorphLib.registration import pipeline
 from VoxelMorphLib.registration import register as registering
 from VoxelMorphLib.registration.cache import RegistrationCache
-from VoxelMorphLib.registration.network_cache import NetworkCache
+from VoxelMorphLib.registration.memo import NetworkCache
 from VoxelMorphLib.registration.register import register
 from VoxelMorphLib.registration.request import RegistrationRequest
 

@@ -29,7 +29,7 @@ EXTERNAL = {
     "numpy": ("*",),
     "scipy": ("*",),
     "torch": ("core.*", "networks.*", "weights.*", "registration.*", "report.*", "training.*", "worker.*", "cli.*"),
-    "SimpleITK": ("core.io.*", "registration.affine_start*", "registration.reduced_image"),
+    "SimpleITK": ("core.io.*", "registration.initialisation"),
     "nibabel": ("core.io.*",),
     "h5py": ("weights.keras*",),
     "safetensors": ("weights.*",),

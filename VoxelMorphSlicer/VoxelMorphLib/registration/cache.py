@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..core.transform import AffineTransform
-from .alignment import Alignment
-from .memory import Memory
-from .network_cache import NetworkCache
+from .memo import Memo, NetworkCache
+from .predictor import Alignment
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +24,13 @@ class RegistrationCache:
     """
 
     networks: NetworkCache = field(default_factory=NetworkCache)
-    starts: Memory[AffineTransform] = field(default_factory=lambda: Memory(16))
-    alignments: Memory[Alignment] = field(default_factory=lambda: Memory(1))
+    starts: Memo[AffineTransform] = field(default_factory=lambda: Memo(16))
+    alignments: Memo[Alignment] = field(default_factory=lambda: Memo(1))
 
     @classmethod
     def of_application(cls) -> RegistrationCache:
         """For a process that does other work too: one network and the starts, but no fields, which may take 0.8 GB."""
-        return cls(NetworkCache(capacity=1), alignments=Memory(0))
+        return cls(NetworkCache(capacity=1), alignments=Memo(0))
 
     def clear(self) -> None:
         """Free what takes memory."""

@@ -55,7 +55,8 @@ def mask_through(mask: LabelMap, image: Image, transform: Transform = IDENTITY) 
     """0 and 1 (uint8) on the grid of `image`, whose space `transform` maps into that of the mask."""
     binary = mask.with_array((mask.array != 0).astype(np.uint8))
     same = transform is IDENTITY and mask.geometry.matches(image.geometry)
-    return LabelMap(binary.array, image.geometry, mask.name) if same else transform.resample(binary, image.geometry)
+    array = binary.array if same else transform.resample(binary, image.geometry).array
+    return LabelMap(array, image.geometry, mask.name)
 
 
 def hide_outside(image: Image, mask: LabelMap | None) -> Image:

@@ -1,4 +1,4 @@
-"""Images in the patient to tensors on the grid a network works on, and its displacement back to millimetres."""
+"""Images in the patient to tensors on the grid and scale of a network, and its displacement back to millimetres."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from ..core.config import NetworkSpace
 from ..core.errors import GeometryError
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
+from ..core.image_resampling import copy_if_aligned, slabs
+from ..core.spatial import sample_at
 from ..core.transform import IDENTITY, AffineTransform, DisplacementField, Transform
-from .intensity import normalise
 from .masks import hide_outside
 
 #: mm kept around the contents of an image when the grid is fitted to them; the displacement fades out there.
@@ -182,3 +183,77 @@ def without_aliasing(image: Image, grid: Geometry) -> Image:
     coarseness = (along * grid.spacing).max(axis=1) / image.geometry.spacing
     sigma = np.where(coarseness > 1.5, 0.5 * np.sqrt(np.maximum(coarseness**2 - 1, 0)), 0)
     return image.with_array(gaussian_filter(image.array, sigma)) if sigma.any() else image
+
+
+def field_on_grid(displacement: torch.Tensor, grid: Geometry, geometry: Geometry) -> DisplacementField:
+    """As `decode(displacement, grid).to_displacement(geometry)`, in float32 and a third of the time.
+
+    Args:
+        displacement: (1, 3, I, J, K), voxels of `grid`.
+        grid: of the network.
+        geometry: of the result; outside `grid` the displacement continues with its border.
+    """
+    field = decode(displacement, grid)
+    between = grid.world_to_voxel_affine @ geometry.affine
+    array = copy_if_aligned(field.array, between, geometry.shape)
+    return DisplacementField(_sampled(field.array, between, geometry) if array is None else array, geometry)
+
+
+def _sampled(array: np.ndarray, matrix: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """(*geometry.shape, 3): linear between the voxels of `array` (I, J, K, 3), which `matrix` leads to."""
+    source = torch.from_numpy(array).movedim(-1, 0).contiguous()[None]
+    sampled = np.empty((*geometry.shape, 3), np.float32)
+    for slab in slabs(geometry):
+        extents = (slab.stop - slab.start, *geometry.shape[1:])
+        i, j, k = np.ix_(*(np.arange(n, dtype=np.float64) for n in extents))
+        # In float64, because products of large indices and small angles make the locations.
+        rows = [row[0] * (i + slab.start) + row[1] * j + row[2] * k + row[3] for row in matrix[:3]]
+        locations = torch.from_numpy(np.stack(rows).astype(np.float32))[None]
+        sampled[slab] = sample_at(source, locations)[0].movedim(0, -1).numpy()
+    return sampled
+
+
+#: FreeSurfer's normalised T1 images put white matter at 110 of 255; the bright end of a brain lies just above.
+FREESURFER_RANGE = 255.0
+FREESURFER_BRIGHT = 115.0
+FREESURFER_BRIGHT_LIMITS = (95.0, 140.0)
+
+
+def normalise(image: Image, rule: str, inside: np.ndarray | None = None) -> Image:
+    """Scale an image to about 0..1, float32.
+
+    Args:
+        image: any real intensities.
+        rule: "minmax": (x - min) / (max - min). "percentile": the same between the 0.5th and the 99.5th percentile,
+            clipped. "freesurfer": divided by 255 when the image already has FreeSurfer's scale (from 0, brightest
+            tissue at 95 to 140), else scaled so that its brightest tissue (99th percentile of the contents) lies where
+            FreeSurfer puts it.
+        inside: (I, J, K), bool, voxels that percentiles are taken of; None takes all. The others are background.
+    """
+    array = image.array.astype(np.float32)
+    masked = inside is not None and rule == "percentile"
+    low, high = _RULES[rule](array[inside] if masked else array)
+    scaled = (array - np.float32(low)) / np.float32(max(high - low, 1e-12))
+    return Image(np.clip(scaled, 0, 1), image.geometry, image.name)
+
+
+def _minmax(array: np.ndarray) -> tuple[float, float]:
+    return float(array.min()), float(array.max())
+
+
+def _percentile(array: np.ndarray) -> tuple[float, float]:
+    low, high = np.percentile(array, [0.5, 99.5])
+    return (float(low), float(high)) if high > low else _minmax(array)
+
+
+def _freesurfer(array: np.ndarray) -> tuple[float, float]:
+    low = float(array.min())
+    contents = array[array > low]
+    bright = float(np.percentile(contents, 99)) - low if contents.size else 0.0
+    low_limit, high_limit = FREESURFER_BRIGHT_LIMITS
+    if low == 0 and array.max() <= FREESURFER_RANGE and low_limit <= bright <= high_limit:
+        return 0.0, FREESURFER_RANGE
+    return low, low + max(bright, 1e-12) * FREESURFER_RANGE / FREESURFER_BRIGHT
+
+
+_RULES = {"minmax": _minmax, "percentile": _percentile, "freesurfer": _freesurfer}

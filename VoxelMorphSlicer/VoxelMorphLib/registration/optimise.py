@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,7 +48,7 @@ LEVELS = (Level(4, 50), Level(2, 60), Level(1, 50))
 
 def optimiser_voxel_size(geometry: Geometry) -> float:
     """mm, isotropic: the image's own finest spacing, or coarser so that the grid has about `FINEST_VOXELS`."""
-    volume = float((geometry.shape * geometry.spacing).prod())
+    volume = float(np.prod(geometry.shape * geometry.spacing))
     return max(float(geometry.spacing.min()), (volume / FINEST_VOXELS) ** (1 / 3))
 
 
@@ -105,14 +106,15 @@ class VelocityOptimiser:
         deadline = time.monotonic() + self.budget_s
         velocity = torch.zeros(1, 1, device=fixed.device)
         # Even where all is compared, a mask keeps what lies beyond the grid out of the windows.
-        masks = (torch.ones_like(fixed) if fixed_mask is None else fixed_mask, moving_mask)
+        compared = torch.ones_like(fixed) if fixed_mask is None else fixed_mask
         with torch.enable_grad():
             for number, level in enumerate(self.levels):
-                pair = [_reduced(image, level.reduction) for image in (moving, fixed)]
-                velocity = self._initial(velocity, pair[1].shape[2:])
+                images = _reduced(moving, level.reduction), _reduced(fixed, level.reduction)
+                velocity = self._initial(velocity, images[1].shape[2:])
                 stage = _Stage(number, self.levels, deadline, progress)
-                reduced = [None if mask is None else _reduced_mask(mask, level.reduction) for mask in masks]
-                velocity = self._descend(velocity, *pair, *reduced, stage)
+                there = None if moving_mask is None else _reduced_mask(moving_mask, level.reduction)
+                masks = _reduced_mask(compared, level.reduction), there
+                velocity = self._descend(velocity, *images, *masks, stage)
         # Integrated on the finer grid of the images the two directions undo each other more exactly.
         fine = _to_grid(velocity, fixed.shape[2:])
         return FieldPair(velocity, integrate_velocity(fine, self.steps), integrate_velocity(-fine, self.steps))

@@ -16,16 +16,12 @@ from ..core.progress import Progress, silent, span
 from ..core.transform import IDENTITY, AffineTransform, Transform
 from ..weights.architectures import LINEAR
 from ..weights.entry import ModelEntry
-from .affine_start import MAX_VOXELS, affine_start
-from .alignment import Alignment, align
 from .cache import RegistrationCache
+from .initialisation import MAX_VOXELS, ReducedImage, affine_start, overlaps
 from .masks import described, fitted_mask, mask_through
-from .matcher import DEFAULT_MODEL, Matcher, known_entry, load_matcher
-from .memory import Memory, fingerprint
-from .network_cache import model_identity
-from .overlap import meets
+from .memo import Memo, fingerprint, model_identity
+from .predictor import DEFAULT_MODEL, Alignment, Predictor, align, known_entry, load_predictor
 from .quality import Figures, measure
-from .reduced_image import ReducedImage
 from .request import RegistrationRequest
 from .result import Registration, RegistrationReport
 
@@ -62,19 +58,21 @@ def register_once(
     job.check()
     job.choose_start(known_entry(request.model))  # before anything is downloaded
     with job.stage("load", 0.0, 0.05):
-        matcher = load_matcher(request, span(progress, 0.0, 0.05), cache.networks)
-        job.choose_start(matcher.entry)
+        predictor = load_predictor(request, span(progress, 0.0, 0.05), cache.networks)
+        job.choose_start(predictor.entry)
     with job.stage("affine", 0.05, 0.2):
         start = job.start(cache.starts)
     with job.stage("network", 0.2, 0.8):
-        alignment = job.align(matcher, start, cache.alignments)
+        alignment = job.align(predictor, start, cache.alignments)
         forward, inverse = alignment.forward, alignment.inverse
     with job.stage("resample", 0.8, 0.9):
         moved = forward.resample(job.moving, job.fixed.geometry, options.interpolation, options.background)
     with job.stage("measure", 0.9, 1.0):
         figures = measure(job.fixed, job.moving, moved, job.initial, forward, inverse)
     progress(1.0, "Done")
-    return Registration(moved, forward, inverse, job.report(matcher, figures, matcher.warnings + alignment.warnings))
+    return Registration(
+        moved, forward, inverse, job.report(predictor, figures, predictor.warnings + alignment.warnings)
+    )
 
 
 class _Job:
@@ -103,16 +101,19 @@ class _Job:
     def choose_start(self, entry: ModelEntry | None) -> None:
         """Decide what comes before the model, and refuse volumes apart that nothing was asked to bring together."""
         wanted = self.options.affine
-        if wanted == "auto" and entry is None:
+        if wanted != "auto":
+            self.affine = wanted
+        elif entry is None:
             return  # a file that was not read yet
-        self.affine = entry.affine_start if wanted == "auto" else wanted
+        else:
+            self.affine = entry.affine_start
         if entry is not None and entry.architecture == LINEAR and self.affine == "none":
             raise ConfigError(
                 f"The model {entry.id} does nothing without a start, and the start is none. Choose centre, rigid or "
                 "affine, or another model."
             )
         chosen = wanted not in ("auto", "none") or self.affine in ("grid", "centre")
-        if not chosen and not meets(self.fixed.geometry, self.moving.geometry, self.initial):
+        if not chosen and not overlaps(self.fixed.geometry, self.moving.geometry, self.initial):
             raise GeometryError(
                 f"The volumes {self.fixed.name} (centre {_point(self.fixed.geometry)}) and {self.moving.name} (centre "
                 f"{_point(self.moving.geometry)}) do not overlap in the patient. Choose the start centre, rigid or "
@@ -124,7 +125,7 @@ class _Job:
         """What is aligned, in one digest."""
         return fingerprint(self.fixed, self.moving, self.fixed_mask, self.moving_mask)
 
-    def start(self, starts: Memory[AffineTransform]) -> Transform:
+    def start(self, starts: Memo[AffineTransform]) -> Transform:
         """Fixed -> moving before the deformable stage."""
         if self.affine == "none":
             return self.initial
@@ -140,22 +141,22 @@ class _Job:
         masks = (self.fixed_mask, moving_mask)
         return affine_start(self.fixed, moving, self.affine, self.options.seed, self._progress, *masks)
 
-    def align(self, matcher: Matcher, start: Transform, alignments: Memory[Alignment]) -> Alignment:
+    def align(self, predictor: Predictor, start: Transform, alignments: Memo[Alignment]) -> Alignment:
         """The transforms in both directions."""
         if np.prod(self.fixed.geometry.shape) > LARGEST_REMEMBERED:
-            return self._find_alignment(matcher, start)
+            return self._find_alignment(predictor, start)
         decisive = replace(self.options, interpolation="linear", background=None)
         model = model_identity(self.request.model or DEFAULT_MODEL, self.request.weights_dir)
-        inputs = (self._pair, start, matcher.entry, matcher.device, model, decisive)
-        return alignments.recall(lambda: self._find_alignment(matcher, start), *inputs)
+        inputs = (self._pair, start, predictor.entry, predictor.device, model, decisive)
+        return alignments.recall(lambda: self._find_alignment(predictor, start), *inputs)
 
-    def _find_alignment(self, matcher: Matcher, start: Transform) -> Alignment:
-        if matcher.predict is None:
+    def _find_alignment(self, predictor: Predictor, start: Transform) -> Alignment:
+        if predictor.predict is None:
             return Alignment(start, start.inverse())
-        return align(self.fixed, self.moving, start, matcher, self._progress, self.fixed_mask, self.moving_mask)
+        return align(self.fixed, self.moving, start, predictor, self._progress, self.fixed_mask, self.moving_mask)
 
-    def report(self, matcher: Matcher, figures: Figures, warnings: tuple[str, ...]) -> RegistrationReport:
-        entry = matcher.entry
+    def report(self, predictor: Predictor, figures: Figures, warnings: tuple[str, ...]) -> RegistrationReport:
+        entry = predictor.entry
         if figures.folded_voxels:
             warnings += (
                 f"{figures.folded_voxels} of the fixed voxels are folded (Jacobian determinant not positive); the "
@@ -165,7 +166,7 @@ class _Job:
             model=entry.id,
             model_title=entry.title,
             model_sha256=entry.sha256 or "",
-            device=matcher.device,
+            device=predictor.device,
             precision=self.options.precision,
             affine=self.affine,
             options=self.options.to_dict(),
@@ -195,7 +196,7 @@ class _Stage:
 def _surroundings(geometry: Geometry) -> Geometry:
     """Half the extent added on every side, so that nothing is lost before an affine start, on voxels as it needs."""
     extent = geometry.shape * geometry.spacing
-    coarse = geometry.with_spacing(np.maximum(geometry.spacing, 2 * (extent.prod() / SURROUNDINGS_VOXELS) ** (1 / 3)))
+    coarse = geometry.with_spacing(np.maximum(geometry.spacing, 2 * (np.prod(extent) / SURROUNDINGS_VOXELS) ** (1 / 3)))
     margin = [n // 2 for n in coarse.shape]
     return coarse.shifted([-m for m in margin], [n + 2 * m for n, m in zip(coarse.shape, margin)])
 

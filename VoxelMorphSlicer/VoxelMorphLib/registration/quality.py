@@ -80,11 +80,12 @@ def volume_ratio(transform: Transform, field: DisplacementField) -> np.ndarray:
         transform: the map.
         field: its `deformable_part`.
     """
-    is_first = isinstance(transform, CompositeTransform) and transform.transforms[0] is field
-    matrices = [part.as_matrix() for part in transform.transforms[1:]] if is_first else []
-    if any(matrix is None for matrix in matrices):
+    parts = transform.transforms if isinstance(transform, CompositeTransform) else ()
+    matrices = [part.as_matrix() for part in parts[1:]] if parts and parts[0] is field else []
+    known = [matrix for matrix in matrices if matrix is not None]
+    if len(known) < len(matrices):
         return transform.to_displacement(field.geometry).jacobian_determinant().array
-    scale = np.prod([np.linalg.det(matrix[:3, :3]) for matrix in matrices])
+    scale = np.prod([np.linalg.det(matrix[:3, :3]) for matrix in known])
     return field.jacobian_determinant().array * np.float32(scale)
 
 

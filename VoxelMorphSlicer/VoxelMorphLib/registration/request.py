@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ class RegistrationRequest:
         from ..core.io.images import read_image, read_label_map  # SimpleITK, which a caller with images does not need
         from ..core.io.transforms import read_transform
 
-        readers = {
+        readers: dict[str, Callable[[Any], Any]] = {
             **dict.fromkeys(("fixed", "moving"), read_image),
             **dict.fromkeys(("fixed_mask", "moving_mask"), read_label_map),
             "initial": read_transform,

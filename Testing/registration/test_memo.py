@@ -17,7 +17,7 @@ from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
 from VoxelMorphLib.registration import pipeline
 from VoxelMorphLib.registration.cache import RegistrationCache
-from VoxelMorphLib.registration.memory import Memory, fingerprint
+from VoxelMorphLib.registration.memo import Memo, fingerprint
 from VoxelMorphLib.registration.register import register_pair
 
 QUICK = RegistrationOptions(affine="rigid", device="cpu", budget_s=1)
@@ -105,9 +105,9 @@ def alignments(monkeypatch):
     """The model of every alignment that was really computed."""
     seen, find = [], pipeline.align
 
-    def counted(fixed, moving, start, matcher, progress, *masks):
-        seen.append(matcher.entry.id)
-        found = find(fixed, moving, start, matcher, progress, *masks)
+    def counted(fixed, moving, start, predictor, progress, *masks):
+        seen.append(predictor.entry.id)
+        found = find(fixed, moving, start, predictor, progress, *masks)
         return replace(found, warnings=(*found.warnings, "This was hard."))
 
     monkeypatch.setattr(pipeline, "align", counted)
@@ -185,14 +185,14 @@ def test_what_takes_memory_can_be_freed(alignments, searches, a_pair):
 
 
 def test_what_was_not_used_for_longest_goes_first():
-    memory, found = Memory(capacity=2), []
+    memory, found = Memo(capacity=2), []
     for pair in ("a", "b", "a", "c", "a", "b"):
         memory.recall(lambda pair=pair: found.append(pair) or pair, pair)
     assert found == ["a", "b", "c", "b"]
 
 
 def test_a_failed_search_leaves_nothing():
-    memory = Memory(capacity=1)
+    memory = Memo(capacity=1)
     with pytest.raises(ZeroDivisionError):
         memory.recall(lambda: 1 / 0, "pair")
     assert memory.recall(lambda: 3, "pair") == 3

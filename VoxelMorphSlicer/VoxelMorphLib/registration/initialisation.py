@@ -1,22 +1,23 @@
-"""The classical start: a translation, rigid or affine map found by mutual information, before any network runs."""
+"""The affine initialisation: where two volumes lie, whether they overlap, and the linear transform that aligns them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from ..core.errors import GeometryError
+from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
-from ..core.io.itk import LPS
+from ..core.io.itk import LPS, array_of, itk_image
 from ..core.progress import Progress, silent
-from ..core.transform import AffineTransform
+from ..core.transform import AffineTransform, Transform
 from .masks import cropped
-from .overlap import overlap
-from .reduced_image import ReducedImage
 
 #: The two images are reduced to at most this many voxels: a start needs no detail.
 MAX_VOXELS = 250_000
@@ -74,17 +75,15 @@ def affine_start(
         matrix = np.eye(4)
         matrix[:3, 3] = moving.geometry.centre - fixed.geometry.centre
         return AffineTransform(matrix)
-    pair = [
-        ReducedImage.of(*cropped(image, mask), MAX_VOXELS)
-        for image, mask in ((fixed, fixed_mask), (moving, moving_mask))
-    ]
+    reduced_fixed = ReducedImage.of(*cropped(fixed, fixed_mask), MAX_VOXELS)
+    reduced_moving = ReducedImage.of(*cropped(moving, moving_mask), MAX_VOXELS)
     with _one_thread():
-        return _aligned(*pair, kind, seed, progress)
+        return _aligned(reduced_fixed, reduced_moving, kind, seed, progress)
 
 
 def _aligned(fixed: ReducedImage, moving: ReducedImage, kind: str, seed: int, progress: Progress) -> AffineTransform:
     trial = _Search(fixed.reduced(TRIAL_VOXELS), moving.reduced(TRIAL_VOXELS), seed, progress)
-    transform = trial.best_position(with_rotations=kind != "centre")
+    transform: Any = trial.best_position(with_rotations=kind != "centre")
     if kind == "centre":
         return _to_ras(transform)
     search = _Search(fixed, moving, seed, progress)
@@ -118,7 +117,7 @@ class _Search:
         self._itk_seed = seed + 1  # ITK takes 0 for "the wall clock"
         self._is_sampled = fixed.image.GetNumberOfPixels() > SMALLEST_SAMPLED
 
-    def best_position(self, with_rotations: bool) -> sitk.Euler3DTransform:
+    def best_position(self, with_rotations: bool) -> sitk.Transform:
         """The best of: the headers, equal grid centres, equal centres of mass; each also tilted."""
         shifts = [
             np.zeros(3),
@@ -180,7 +179,7 @@ class _Search:
         if stopped:
             raise stopped[0]
 
-    def _best(self, candidates: list[sitk.Transform]) -> tuple[sitk.Transform, float]:
+    def _best(self, candidates: Sequence[sitk.Transform]) -> tuple[sitk.Transform, float]:
         scores = [self._score(candidate) for candidate in candidates]
         best = int(np.argmax(scores))
         if not np.isfinite(scores[best]):
@@ -201,7 +200,7 @@ class _Search:
             return -np.inf
 
     def _overlap(self, transform: sitk.Transform) -> float:
-        return overlap(self.fixed.geometry, self.moving.geometry, _to_ras(transform))
+        return overlap_share(self.fixed.geometry, self.moving.geometry, _to_ras(transform))
 
     def _method(self) -> sitk.ImageRegistrationMethod:
         method = sitk.ImageRegistrationMethod()
@@ -216,15 +215,140 @@ class _Search:
         method.SetInterpolator(sitk.sitkLinear)
         return method
 
-    def _euler(self, angles: tuple[float, ...], shift: np.ndarray) -> sitk.Euler3DTransform:
+    def _euler(self, angles: Sequence[float] | np.ndarray, shift: np.ndarray) -> sitk.Euler3DTransform:
         return sitk.Euler3DTransform(self.centre.tolist(), *map(float, angles), shift.tolist())
 
 
-def _to_ras(transform: sitk.Transform) -> AffineTransform:
-    """A SimpleITK linear map about a centre (LPS) as one RAS matrix."""
+def _to_ras(transform: Any) -> AffineTransform:
+    """A SimpleITK linear map about a centre (LPS; Euler or affine, which share no base class) as one RAS matrix."""
     matrix = np.eye(4)
     linear = np.array(transform.GetMatrix()).reshape(3, 3)
     centre, translation = np.array(transform.GetCenter()), np.array(transform.GetTranslation())
     matrix[:3, :3] = linear
     matrix[:3, 3] = centre + translation - linear @ centre
     return AffineTransform(LPS @ matrix @ LPS)
+
+
+#: Places along each axis at which it is looked.
+PLACES = 16
+
+
+def overlaps(fixed: Geometry, moving: Geometry, transform: Transform) -> bool:
+    """True when some place of the fixed field of view lies in the moving one; exact for linear transforms.
+
+    Source: two convex bodies are apart when a plane separates them, and for two boxes it is parallel to a face of one
+    or to an edge of each (Gottschalk et al., SIGGRAPH 1996, doi:10.1145/237170.237244).
+    """
+    matrix = transform.as_matrix()
+    if matrix is None:
+        return overlap_share(fixed, moving, transform) > 0
+    to_moving = moving.world_to_voxel_affine @ matrix @ fixed.affine
+    corners = _corners(fixed) @ to_moving[:3, :3].T + to_moving[:3, 3], _corners(moving)
+    return not any(_separates(axis, *corners) for axis in _directions(to_moving[:3, :3]))
+
+
+def overlap_share(fixed: Geometry, moving: Geometry, transform: Transform) -> float:
+    """Share, 0 to 1, of the fixed grid that `transform` (fixed -> moving) leads to places inside the moving one."""
+    steps = np.stack(np.meshgrid(*[np.linspace(0, n - 1, PLACES) for n in fixed.shape], indexing="ij"), axis=-1)
+    voxels = moving.world_to_voxel(transform.apply_to_points(fixed.voxel_to_world(steps)))
+    inside = (voxels >= -0.5) & (voxels <= np.array(moving.shape) - 0.5)
+    return float(inside.all(axis=-1).mean())
+
+
+def _corners(geometry: Geometry) -> np.ndarray:
+    """(8, 3), voxel coordinates of the outer corners."""
+    return np.array(list(product(*[(-0.5, n - 0.5) for n in geometry.shape])))
+
+
+def _directions(edges: np.ndarray) -> np.ndarray:
+    """(15, 3), normals of the planes that can separate a box with these edges (columns) from one along the axes."""
+    own, others = edges.T, np.eye(3)
+    pairs = [(own[1], own[2]), (own[2], own[0]), (own[0], own[1]), *product(own, others)]
+    return np.concatenate([others, [np.cross(one, other) for one, other in pairs]])
+
+
+def _separates(direction: np.ndarray, one: np.ndarray, other: np.ndarray) -> bool:
+    here, there = one @ direction, other @ direction
+    gap = 1e-9 * max(np.abs(here).max(), np.abs(there).max())
+    return bool(here.max() < there.min() - gap or there.max() < here.min() - gap)
+
+
+#: Voxels along an axis that ITK's metrics and filters need at least.
+FEWEST = 4
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedImage:
+    """An image as SimpleITK's (float32, LPS mm).
+
+    Args:
+        image: its voxels.
+        mask: 0 and 1 (uint8) on the same grid, or None.
+        geometry: that grid in RAS.
+        low: value beyond the image.
+    """
+
+    image: sitk.Image
+    mask: sitk.Image | None
+    geometry: Geometry
+    low: float
+
+    @classmethod
+    def of(cls, image: Image, mask: LabelMap | None, voxels: int) -> ReducedImage:
+        """The image on about `voxels` voxels at most; `mask` is on its grid."""
+        whole = itk_image(image.array.astype(np.float32, copy=False), image.geometry)
+        whole_mask = None if mask is None else itk_image(mask.array.astype(np.uint8, copy=False), mask.geometry)
+        return cls(whole, whole_mask, image.geometry, float(image.array.min())).reduced(voxels)
+
+    def reduced(self, voxels: int) -> ReducedImage:
+        """The same on about `voxels` voxels at most, isotropic ones unless the volume is too thin for that."""
+        extent = np.array(self.geometry.shape) * self.geometry.spacing
+        spacing = max(self.geometry.spacing.min(), float(np.prod(extent) / voxels) ** (1 / 3))
+        grid = self.geometry.with_spacing(np.minimum(spacing, extent / FEWEST))
+        image = _resampled(self.image, grid, self.low)
+        return ReducedImage(image, None if self.mask is None else _resampled_mask(self.mask, grid), grid, self.low)
+
+    def as_image(self, name: str) -> Image:
+        """The voxels as an image of ours."""
+        return Image(array_of(self.image), self.geometry, name)
+
+    def centre_of_grid(self) -> np.ndarray:
+        """(3,), LPS mm."""
+        return self._point([(n - 1) / 2 for n in self.image.GetSize()])
+
+    def centre_of_mass(self) -> np.ndarray:
+        """(3,), LPS mm, of the intensities above the minimum, single bright specks held down."""
+        weights = self._weights()
+        total = weights.sum()
+        if total <= 0:
+            return self.centre_of_grid()
+        profiles = [weights.sum(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
+        return self._point([float((profile * np.arange(profile.size)).sum() / total) for profile in profiles])
+
+    def _point(self, index: list[float]) -> np.ndarray:
+        return np.array(self.image.TransformContinuousIndexToPhysicalPoint(index))
+
+    def _weights(self) -> np.ndarray:
+        array = sitk.GetArrayViewFromImage(self.image).T
+        inside = slice(None) if self.mask is None else sitk.GetArrayViewFromImage(self.mask).T > 0
+        seen = array[inside]
+        low, high = seen.min(), np.percentile(seen, 99)
+        weights = np.zeros_like(array)
+        weights[inside] = np.minimum(seen, high) - low
+        return weights
+
+
+def _resampled(image: sitk.Image, grid: Geometry, outside: float) -> sitk.Image:
+    """Smoothed and sampled on a coarser grid; means of whole blocks come first, as they cost little."""
+    blocks = [max(1, int(coarse / fine + 1e-6)) for coarse, fine in zip(grid.spacing, image.GetSpacing())]
+    # Not the recursive filter, which refuses volumes of fewer than four slices.
+    smooth = sitk.DiscreteGaussian(sitk.BinShrink(image, blocks), ((grid.spacing / 2) ** 2).tolist())
+    reference = itk_image(np.empty(grid.shape, np.uint8), grid)
+    return sitk.Resample(smooth, reference, sitk.Transform(), sitk.sitkLinear, outside, sitk.sitkFloat32)
+
+
+def _resampled_mask(mask: sitk.Image, grid: Geometry) -> sitk.Image:
+    """Voxels of which half is inside; a mask too thin for that keeps its fullest voxels."""
+    share = _resampled(sitk.Cast(mask, sitk.sitkFloat32), grid, 0.0)
+    fullest = float(sitk.GetArrayViewFromImage(share).max())
+    return sitk.Cast(share >= 0.5 * min(fullest, 1.0), sitk.sitkUInt8)
