@@ -6,32 +6,15 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from ...core.config import RegistrationOptions
 from ...core.errors import Cancelled, VoxelMorphError
 from ...core.progress import Progress
 from ..background.steps import Steps
 from ..scene.result_nodes import warnings_of
 from . import outputs
 from .follow_up import check_inputs, follow_up
+from .parameters import chosen_options
 from .sentences import done, sentence_of
 from .sequence_section import FRAME
-
-
-def options_of(parameters) -> RegistrationOptions:
-    """The settings of a configuration as the library takes them.
-
-    Raises:
-        ConfigError: a value is impossible.
-    """
-    return RegistrationOptions(
-        affine=parameters.affine,
-        device=parameters.device,
-        precision=parameters.precision,
-        interpolation=parameters.interpolation,
-        budget_s=parameters.budget,
-        smoothness=parameters.smoothness,
-        hyper=parameters.hyper,
-    )
 
 
 def pair_steps(parameters, logic, progress: Progress) -> Steps:
@@ -96,6 +79,6 @@ def _settings(parameters) -> dict[str, Any]:
     """How to register, whatever is registered."""
     return {
         "model": parameters.model,
-        "options": options_of(parameters),
+        "options": chosen_options(parameters),
         "allowFallback": parameters.allowFallback,
     }
