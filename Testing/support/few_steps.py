@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from unittest.mock import patch
 
-from VoxelMorphLib.registration import matcher
+from VoxelMorphLib.registration import predictor
 from VoxelMorphLib.registration.optimise import Level, VelocityOptimiser
 
 #: Enough to bend the field at every resolution; not enough to align anything.
@@ -18,9 +18,9 @@ IN_WORKER = """
 def _library(self, loaded=worker.Worker._library):
     register = loaded(self)
     from functools import partial
-    from VoxelMorphLib.registration import matcher, optimise
+    from VoxelMorphLib.registration import predictor, optimise
     levels = tuple(optimise.Level(reduction, 2) for reduction in (4, 2, 1))
-    matcher.VelocityOptimiser = partial(optimise.VelocityOptimiser, levels=levels)
+    predictor.VelocityOptimiser = partial(optimise.VelocityOptimiser, levels=levels)
     return register
 worker.Worker._library = _library
 """
@@ -29,5 +29,5 @@ worker.Worker._library = _library
 @contextmanager
 def few_steps() -> Iterator[None]:
     """Inside the block `optimise` takes a few steps; the result is the same on every machine."""
-    with patch.object(matcher, "VelocityOptimiser", partial(VelocityOptimiser, levels=FEW)):
+    with patch.object(predictor, "VelocityOptimiser", partial(VelocityOptimiser, levels=FEW)):
         yield
