@@ -237,6 +237,16 @@ def test_manuals_for_developers_name_files_that_exist(text):
     assert [name for name in names if name not in known and not any((root / name).exists() for root in roots)] == []
 
 
+@pytest.mark.parametrize("text", [CONTRIBUTING, DEVELOPING], ids=["CONTRIBUTING", "DEVELOPING"])
+def test_manuals_for_developers_use_names_that_exist(text):
+    sources = [path for folder in (MODULE, REPOSITORY / "Testing") for path in folder.rglob("*.py")]
+    known = {path.stem for path in sources} | {path.name for path in (MODULE / "VoxelMorphLib").rglob("*")}
+    known |= {word for path in sources for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
+    names = set(re.findall(r"`@?(\w+)(?:\([^`]*\))?`", text))
+    assert names
+    assert names - {"make"} <= known
+
+
 def test_no_large_file_is_tracked():
     limit = {".safetensors": 4_000_000}
     assert [path for path in tracked_files() if path.stat().st_size > limit.get(path.suffix, 1_000_000)] == []
