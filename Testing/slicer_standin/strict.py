@@ -5,6 +5,7 @@ Sources: PythonQtInstanceWrapper.cpp, PythonQtClassInfo.cpp and PythonQtStdDecor
 
 from __future__ import annotations
 
+import functools
 import types
 
 import shiboken6
@@ -17,6 +18,7 @@ from .values import EnumType, is_enumeration, refused, to_property
 _DECORATORS = ("className", "connect", "disconnect", "delete")
 _MISSING = object()
 _classes: dict[type, type] = {}
+_indices: dict[tuple[type, str], tuple[str, int]] = {}
 #: Objects whose Python side must not be lost with its last reference.
 _alive: list[QtCore.QObject] = []
 
@@ -34,7 +36,7 @@ class StrictMeta(type(QtCore.QObject)):
 
     def __getattribute__(cls, name):
         value = super().__getattribute__(name)
-        return EnumType(value) if is_enumeration(value) and not name.startswith("_") else value
+        return EnumType(value) if not name.startswith("_") and is_enumeration(value) else value
 
 
 def strict(twin: type) -> type:
@@ -198,6 +200,16 @@ def _check_alive(item, name: str) -> None:
 
 
 def _property_index(item, name: str) -> tuple[str, int]:
+    """Key and index of a property, -1 for none; all finished objects of a strict class have the same ones."""
+    if not (isinstance(item, Strict) and object.__getattribute__(item, "_is_made")):
+        return _found_index(item, name)
+    known = (type(item), name)
+    if known not in _indices:
+        _indices[known] = _found_index(item, name)
+    return _indices[known]
+
+
+def _found_index(item, name: str) -> tuple[str, int]:
     """PythonQt knows the object name as `name` too, and QTimer.singleShot as a method."""
     meta = QtCore.QObject.metaObject(item)
     index = meta.indexOfProperty(name)
@@ -249,8 +261,7 @@ def _member(item, name: str):
     except AttributeError:
         return _MISSING
     cls = type(item)
-    twin = next(base for base in cls.__mro__ if base.__module__.startswith("PySide6"))
-    if isinstance(value, types.MethodType) and hasattr(twin, name):
+    if isinstance(value, types.MethodType) and hasattr(_pyside_class(cls), name):
         return value  # Qt looks up overridden virtual methods like this and needs them as they are.
     if not _is_visible(cls, name):
         return _MISSING
@@ -265,6 +276,12 @@ def _member(item, name: str):
     return to_python(value)
 
 
+@functools.cache
+def _pyside_class(cls: type) -> type:
+    return next(base for base in cls.__mro__ if base.__module__.startswith("PySide6"))
+
+
+@functools.cache
 def _is_visible(cls: type, name: str) -> bool:
     for base in cls.__mro__:
         if name in base.__dict__:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import xml.etree.ElementTree as ElementTree
 
 from PySide6 import QtCore, QtUiTools, QtWidgets
@@ -48,14 +49,8 @@ class QUiLoader(QtUiTools.QUiLoader):
         Raises:
             UiError: the file names something that does not exist, or a name twice.
         """
-        root = ElementTree.fromstring(bytes(QtCore.QFile.readAll(device).data()))
-        _check_classes(root)
-        _check_names(root)
-        _check_parameters(root)
-        connections = [{part: item.findtext(part) for part in _PARTS} for item in root.iter("connection")]
-        for section in root.findall("connections"):
-            root.remove(section)
-        items = self._create(root, parent)
+        root, content, connections = _checked(bytes(QtCore.QFile.readAll(device).data()))
+        items = self._create(content, parent)
         _check_properties(root, items)
         for connection in connections:
             _connect(connection, items)
@@ -63,10 +58,10 @@ class QUiLoader(QtUiTools.QUiLoader):
             getattr(item, "_after_load", lambda: None)()
         return items[root.find("widget").get("name")]
 
-    def _create(self, root: ElementTree.Element, parent) -> dict[str, QtCore.QObject]:
+    def _create(self, content: bytes, parent) -> dict[str, QtCore.QObject]:
         """Every object of the file by its name."""
         buffer = QtCore.QBuffer()
-        buffer.setData(ElementTree.tostring(root))
+        buffer.setData(content)
         buffer.open(QtCore.QIODevice.ReadOnly)
         self._errors.clear()
         widget = super().load(buffer, parent)
@@ -76,6 +71,19 @@ class QUiLoader(QtUiTools.QUiLoader):
             raise UiError(self.errorString())
         items = (widget, *QtCore.QObject.findChildren(widget, QtCore.QObject))
         return {QtCore.QObject.objectName(item): item for item in items if isinstance(item, Strict)}
+
+
+@functools.lru_cache(maxsize=4)
+def _checked(content: bytes) -> tuple[ElementTree.Element, bytes, list[dict[str, str]]]:
+    """A file without its connections, the same as text, and the connections; tests open the same file often."""
+    root = ElementTree.fromstring(content)
+    _check_classes(root)
+    _check_names(root)
+    _check_parameters(root)
+    connections = [{part: item.findtext(part) for part in _PARTS} for item in root.iter("connection")]
+    for section in root.findall("connections"):
+        root.remove(section)
+    return root, ElementTree.tostring(root), connections
 
 
 def _widget_class(name: str, object_name: str) -> type:
