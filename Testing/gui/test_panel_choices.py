@@ -116,10 +116,10 @@ def test_every_parameter_has_a_control_or_is_shown_elsewhere(panel):
 
 
 def test_defaults_are_those_of_the_library(panel):
-    from VoxelMorphLib.bridge.panel.registering import options_of
+    from VoxelMorphLib.bridge.panel.parameters import chosen_options
     from VoxelMorphLib.core.config import RegistrationOptions
 
-    assert options_of(parameters(panel)) == RegistrationOptions()
+    assert chosen_options(parameters(panel)) == RegistrationOptions()
 
 
 def test_combo_boxes_offer_what_the_library_knows():
