@@ -93,7 +93,8 @@ def register_and_cancel(panel) -> None:
     """Cancel once the result is there, before anything followed."""
     panel.click("registerButton")
     panel.worker.finish()
-    panel.wait(lambda: panel.widget.panel.parameters.forwardTransform, 60)
+    following = ("Jacobian map", "Moving the segmentation", "Measuring")
+    panel.wait(lambda: panel.ui.statusLabel.text.startswith(following), 60)
     panel.click("cancelButton")
     assert panel.ui.statusLabel.text == "Registered; what follows was cancelled"
 
