@@ -27,7 +27,7 @@ from VoxelMorphLib.bridge.install import (
     packages_for_model,
     question,
 )
-from VoxelMorphLib.core.errors import UNLOADABLE_TORCH, ConfigError, DependencyError
+from VoxelMorphLib.core.errors import ConfigError, DependencyError, TorchLoadError
 from VoxelMorphLib.weights.catalogue import load_catalogue
 
 
@@ -215,7 +215,7 @@ def test_a_torch_that_another_process_cannot_load_is_installed_again():
     installer = MadeUpInstaller(python)
     note_unloadable(DependencyError("h5py is not installed. Install it."))
     assert check((TORCH,), python) == []
-    note_unloadable(DependencyError(f"{UNLOADABLE_TORCH} (libcudart.so.12). Install PyTorch."))
+    note_unloadable(TorchLoadError("PyTorch cannot be loaded (libcudart.so.12). Install PyTorch."))
     person = Person(True)
     ensure((TORCH,), person, installer, python)
     assert "cannot be loaded (libcudart.so.12)" in person.questions[0]

@@ -23,7 +23,7 @@ from support.workers import (
 )
 from VoxelMorphLib.bridge.background import worker_process
 from VoxelMorphLib.bridge.background.worker import WorkerClient
-from VoxelMorphLib.core.errors import DependencyError, OutputError, WorkerError
+from VoxelMorphLib.core.errors import OutputError, TorchLoadError, WorkerError
 from VoxelMorphLib.core.progress import silent
 from VoxelMorphLib.registration.result import Registration
 
@@ -220,6 +220,6 @@ def test_a_fault_of_ours_is_told_and_the_process_replaced(new_client):
 def test_a_missing_torch_is_told(new_client):
     client = new_client(command=patched_command("import sys; sys.modules['torch'] = None"))
     error = Outcome(client, a_job()).wait()
-    assert type(error) is DependencyError
+    assert type(error) is TorchLoadError
     assert "PyTorch or a library that it needs cannot be loaded" in str(error)
     assert "Install PyTorch in the module PyTorch Utils" in str(error)

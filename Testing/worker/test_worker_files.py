@@ -72,7 +72,11 @@ def test_any_other_line_is_refused_in_one_sentence(line):
 
 @pytest.mark.parametrize("kind", FAMILY)
 def test_errors_keep_class_text_and_extras(kind):
-    options = {errors.DependencyError: {"restart_required": True}, errors.WorkerError: {"details": "line\nline"}}
+    options = {
+        errors.DependencyError: {"restart_required": True},
+        errors.TorchLoadError: {"restart_required": True},
+        errors.WorkerError: {"details": "line\nline"},
+    }
     error = kind("Größe 3 × 4.\nSecond line", **options.get(kind, {}))
     back = error_of(decode(encode(error_message(7, error))))
     assert type(back) is kind

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import UNLOADABLE_TORCH, DependencyError
+from ..core.errors import DependencyError, TorchLoadError
 from ..weights.catalogue import find_entry, load_catalogue
 from ..weights.file_format import file_format
 
@@ -133,7 +133,7 @@ _UNLOADABLE: dict[str, str] = {}
 
 def note_unloadable(error: Exception) -> None:
     """Remember where another process could not load torch, so that the next click offers to install it again."""
-    if isinstance(error, DependencyError) and str(error).startswith(UNLOADABLE_TORCH):
+    if isinstance(error, TorchLoadError):
         _UNLOADABLE[TORCH.name] = str(error).split(". ")[0]
 
 
@@ -265,8 +265,8 @@ def load_torch(load: Callable[[str], Any] = importlib.import_module) -> Any:
         raise _broken_torch(error) from error
 
 
-def _broken_torch(error: Exception) -> DependencyError:
-    return DependencyError(
+def _broken_torch(error: Exception) -> TorchLoadError:
+    return TorchLoadError(
         f"PyTorch is installed but cannot be loaded ({_first_line(error)}). Uninstall and install it again in the "
         "module PyTorch Utils, then restart Slicer.",
         restart_required=True,

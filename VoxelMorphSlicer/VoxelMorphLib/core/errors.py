@@ -40,6 +40,10 @@ class DependencyError(VoxelMorphError, ImportError):
         self.restart_required = restart_required
 
 
+class TorchLoadError(DependencyError):
+    """PyTorch is installed, but it or a library that it needs cannot be loaded."""
+
+
 class DeviceError(VoxelMorphError, RuntimeError):
     """The chosen computation device is absent or its memory does not suffice."""
 
@@ -50,10 +54,6 @@ class MemoryShortError(DeviceError):
 
 class TrainingError(VoxelMorphError, ArithmeticError):
     """A training cannot go on: its numbers went out of bounds, or another of its processes failed."""
-
-
-#: How the worker's error begins when torch is there but does not load.
-UNLOADABLE_TORCH = "PyTorch or a library that it needs cannot be loaded"
 
 
 class WorkerError(VoxelMorphError, RuntimeError):

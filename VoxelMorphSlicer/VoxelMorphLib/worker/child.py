@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from .. import __version__
-from ..core.errors import UNLOADABLE_TORCH, DependencyError, OutputError, VoxelMorphError, WorkerError
+from ..core.errors import DependencyError, OutputError, TorchLoadError, VoxelMorphError, WorkerError
 from .files import read_request, remove_folder, write_registration
 from .protocol import PROTOCOL, Message, decode, encode, error_message
 
@@ -139,8 +139,9 @@ class Worker:
             from ..registration.cache import RegistrationCache
             from ..registration.register import register
         except (ImportError, OSError) as error:
-            raise DependencyError(
-                f"{UNLOADABLE_TORCH} ({error}). Install PyTorch in the module PyTorch Utils, then try again."
+            raise TorchLoadError(
+                f"PyTorch or a library that it needs cannot be loaded ({error}). Install PyTorch in the module PyTorch "
+                "Utils, then try again."
             ) from error
         if self._cache is None:
             self._cache = RegistrationCache()
