@@ -41,7 +41,7 @@ class Soup(Recipe):
 class MoreOptions(RegistrationOptions):
     """Registration with one more option."""
 
-    refine: str = option(
+    trial: str = option(
         "none", "fit the result of the network to the pair", choices={"none": "Not at all", "fast": "Fast"}
     )
 
@@ -155,8 +155,8 @@ def test_help_names_options_defaults_and_units():
 def test_hidden_options_are_understood():
     parser = Parser(prog="made-up")
     add_options(parser, options_of(Recipe), options_of(MoreOptions))
-    assert given_options(parser.parse(["--refine", "fast"]), options_of(MoreOptions)) == {"refine": "fast"}
-    assert "--refine" not in parser.format_help()
+    assert given_options(parser.parse(["--trial", "fast"]), options_of(MoreOptions)) == {"trial": "fast"}
+    assert "--trial" not in parser.format_help()
 
 
 def test_what_was_changed_is_told_in_words_that_parse():
@@ -172,15 +172,15 @@ def test_a_text_of_no_choice_is_no_value():
 
 
 def test_an_option_that_the_dataclass_alone_has_reaches_command_file_and_form():
-    assert parsed(MoreOptions, "--refine", "fast") == MoreOptions(refine="fast")
-    text = json.dumps(MoreOptions(refine="fast").to_dict())
-    assert MoreOptions.from_dict(json.loads(text)).refine == "fast"
+    assert parsed(MoreOptions, "--trial", "fast") == MoreOptions(trial="fast")
+    text = json.dumps(MoreOptions(trial="fast").to_dict())
+    assert MoreOptions.from_dict(json.loads(text)).trial == "fast"
     named = {element.findtext("name"): element for element in ElementTree.fromstring(register_form(MoreOptions)).iter()}
-    element = named["refine"]
+    element = named["trial"]
     assert element.tag == "string-enumeration"
     assert [choice.text for choice in element.findall("element")] == ["none", "fast"]
     assert element.findtext("description") == "Fit the result of the network to the pair."
-    assert (element.findtext("label"), element.findtext("default")) == ("Refine", "none")
+    assert (element.findtext("label"), element.findtext("default")) == ("Trial", "none")
     assert set(named) - {element.findtext("name") for element in ElementTree.fromstring(register_form()).iter()} == {
-        "refine"
+        "trial"
     }

@@ -19,7 +19,7 @@ from VoxelMorphLib.core.options import option, options_of
 class MoreOptions(RegistrationOptions):
     """Options as a later version may have them, of every kind."""
 
-    refine: str = option(
+    trial: str = option(
         "none",
         "fit the result of the network to the pair",
         choices={"none": "Not at all", "fast": "Fast", "full": "Full"},
@@ -31,9 +31,9 @@ class MoreOptions(RegistrationOptions):
     secret: int = option(0, "not for the panel", in_panel=False)
 
 
-NEW = ("refine", "attempts", "threshold", "mirrored", "note")
+NEW = ("trial", "attempts", "threshold", "mirrored", "note")
 WIDGETS = {
-    "refine": "refineComboBox",
+    "trial": "trialComboBox",
     "attempts": "attemptsSpinBox",
     "threshold": "thresholdSlider",
     "mirrored": "mirroredCheckBox",
@@ -53,7 +53,7 @@ def form(sequences, a_module_widget):
     parameters = parameterNodeWrapper(type("MoreParameters", (parameters_of(MoreOptions),), {}))(node)
     rows = panel.ui.settingsSection.layout().rowCount()
     form = SettingsForm(panel.ui, lambda name, value: setattr(parameters, name, value), MoreOptions)
-    bound = {name: getattr(panel.ui, widget) for name, widget in WIDGETS.items() if name != "refine"}
+    bound = {name: getattr(panel.ui, widget) for name, widget in WIDGETS.items() if name != "trial"}
     tag = parameters.connectParametersToGui(bound)
     yield SimpleNamespace(ui=panel.ui, form=form, parameters=parameters, node=node, rows=rows)
     parameters.disconnectGui(tag)
@@ -61,7 +61,7 @@ def form(sequences, a_module_widget):
 
 def test_every_new_option_gets_a_row_and_old_ones_keep_theirs(form):
     assert form.ui.settingsSection.layout().rowCount() == form.rows + len(NEW)
-    assert list(form.form.boxes) == ["refine"]
+    assert list(form.form.boxes) == ["trial"]
     assert not hasattr(form.ui, "secretSpinBox")
 
 
@@ -75,7 +75,7 @@ def test_a_row_has_the_title_the_help_and_the_default(form, name):
 
 
 def test_a_choice_has_the_texts_for_people(form):
-    box = form.ui.refineComboBox
+    box = form.ui.trialComboBox
     assert [(box.itemData(index), box.itemText(index)) for index in range(box.count)] == [
         ("none", "Not at all"),
         ("fast", "Fast"),
@@ -93,15 +93,15 @@ def test_numbers_have_the_limits_of_their_options(form):
 def test_what_a_person_chooses_reaches_the_scene_and_the_library(form):
     from VoxelMorphLib.bridge.panel.parameters import chosen_options
 
-    form.ui.refineComboBox.setCurrentIndex(form.ui.refineComboBox.findData("fast"))
-    form.ui.refineComboBox.activated.emit(1)
+    form.ui.trialComboBox.setCurrentIndex(form.ui.trialComboBox.findData("fast"))
+    form.ui.trialComboBox.activated.emit(1)
     form.ui.attemptsSpinBox.value = 7
     form.ui.thresholdSlider.value = 1.5
     form.ui.mirroredCheckBox.click()
     form.ui.noteEdit.text = "kept"
-    assert form.node.GetParameter("refine") == "fast"
+    assert form.node.GetParameter("trial") == "fast"
     assert chosen_options(form.parameters, MoreOptions) == MoreOptions(
-        refine="fast", attempts=7, threshold=1.5, mirrored=True, note="kept"
+        trial="fast", attempts=7, threshold=1.5, mirrored=True, note="kept"
     )
 
 
