@@ -65,7 +65,7 @@ def test_the_map_follows_the_formula(shape, channels):
 
 
 @pytest.mark.parametrize("kind", [{}, {"form": "signed"}, {"form": "legacy"}, {"form": "absolute"}])
-@pytest.mark.parametrize("shape", [(9,), (6, 7), (5, 4, 6)])
+@pytest.mark.parametrize("shape", [(9,), (6, 7), (4, 3, 5)])
 def test_the_gradient_agrees_with_finite_differences(shape, kind):
     fixed = an_image(shape, 1, channels=2, dtype=torch.float64).requires_grad_()
     moved = (0.5 * fixed.detach() + an_image(shape, 2, channels=2, dtype=torch.float64)).requires_grad_()

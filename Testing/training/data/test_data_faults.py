@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from support.training_files import a_data_config, write_cases, write_list
 from support.volumes import a_geometry
 from VoxelMorphLib.core.errors import ConfigError, ImageError
@@ -40,7 +41,9 @@ def test_a_file_that_fails_in_an_epoch_is_replaced(tmp_path, workers, cache):
 
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("cache", ["memory", "none"])
-def test_a_strict_training_ends_at_the_first_fault(tmp_path, workers, cache):
+def test_a_strict_training_ends_at_the_first_fault(tmp_path, monkeypatch, workers, cache):
+    # So long the workers of the training before are waited for, which its fault keeps until now; else 5 s.
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
     images = write_cases(tmp_path, 3)
     data = TrainingData(a_data_config(tmp_path, workers=workers, cache=cache, strict=True), 16)
     images[1].write_bytes(images[1].read_bytes()[:200])
