@@ -16,9 +16,8 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 import psutil
 from support import fake_trainer
 from support.small_scans import write_scans
-from VoxelMorphLib.bridge.background import command
-from VoxelMorphLib.bridge.background.child_process import LIBRARY_FOLDER
-from VoxelMorphLib.bridge.background.command import CommandProcess
+from VoxelMorphLib.bridge.background import child_process as command
+from VoxelMorphLib.bridge.background.child_process import LIBRARY_FOLDER, CommandProcess
 from VoxelMorphLib.bridge.background.steps import Task
 from VoxelMorphLib.core.errors import Cancelled, VoxelMorphError, WorkerError
 
@@ -193,7 +192,7 @@ _PARENT = """
 import os, sys, time
 sys.path[:0] = {paths!r}
 from pathlib import Path
-from VoxelMorphLib.bridge.background.command import CommandProcess, train_command
+from VoxelMorphLib.bridge.background.child_process import CommandProcess, train_command
 process = CommandProcess([*train_command(), *{arguments!r}], environment={{"OMP_NUM_THREADS": "1"}})
 while not Path({curves!r}).is_file():
     assert not process.poll(), "ended early"

@@ -12,7 +12,7 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
 from support import fake_trainer
-from VoxelMorphLib.bridge.background import command
+from VoxelMorphLib.bridge.background import child_process as command
 from VoxelMorphLib.core.devices import Device
 from VoxelMorphLib.training.recipes import RECIPES, config_json, make_config
 

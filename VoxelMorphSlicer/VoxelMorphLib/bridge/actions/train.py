@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...core.errors import ConfigError
 from ...core.progress import Progress, silent
 from ...weights.own_models import check_id
-from ..background.command import CommandProcess, train_command
+from ..background.child_process import CommandProcess, train_command
 from ..background.steps import Steps
 from .training_settings import arguments_of
 

@@ -1,21 +1,36 @@
-"""How processes of the library are started and ended, whatever they compute."""
+"""Processes of the library: how they are started and ended, and commands that run to their end."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ...cli.common import BAD_INPUT, DONE, INTERRUPTED
+from ...core.errors import Cancelled, VoxelMorphError, WorkerError
+from ...core.progress import Progress, silent
 from ...weights.folders import default_cache_folder
+from .steps import Running
 
 LIBRARY_FOLDER = Path(__file__).resolve().parents[3]
+
+
+#: Seconds from the wish to stop to the end by force: the step that runs must end, and the checkpoint be written.
+STOPPING_S = 60.0
+#: How many lines of each stream are kept, and how many seconds the streams may stay open after the end.
+LINES, DRAINING_S = 200, 5.0
+_PROGRESS = re.compile(r"<filter-progress>([0-9.]+)</filter-progress>")
+_STAGE = re.compile(r"VoxelMorphTrain: (.*)")
 
 
 def python_command() -> list[str]:
@@ -58,3 +73,156 @@ def _kill_tree(pid: int) -> None:
     """Windows has no process groups that can be ended; this takes a moment."""
     command = ["taskkill", "/T", "/F", "/PID", str(pid)]
     subprocess.run(command, capture_output=True, creationflags=subprocess.CREATE_NO_WINDOW)
+
+
+def train_command() -> list[str]:
+    """How to start the train command, without its arguments."""
+    return [*python_command(), "-m", "VoxelMorphLib.cli.train"]
+
+
+class CommandProcess(Running):
+    """A command of the library, running.
+
+    It stops by itself, and a training saves its last checkpoint, when this process ends. Nothing here waits for it.
+
+    Args:
+        command: with its arguments.
+        progress: called with a fraction and the stage, by `poll`.
+        saves: whether it saves and ends when its standard input is closed; others are ended at once.
+        limit_s: seconds after which it is ended; None for no limit.
+        environment: variables that replace or extend this process's.
+
+    Raises:
+        WorkerError: it could not be started.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        progress: Progress = silent,
+        saves: bool = True,
+        limit_s: float | None = None,
+        environment: Mapping[str, str] | None = None,
+    ):
+        self._progress, self._saves = progress, saves
+        self._state = self._told = (0.0, "")
+        self._lines: deque[str] = deque(maxlen=LINES)
+        self._errors: deque[str] = deque(maxlen=LINES)
+        self._until = None if limit_s is None else time.monotonic() + limit_s
+        self._kill_at: float | None = None
+        self._killed = False
+        self._gone = threading.Event()
+        self._popen = _started(list(command), environment or {})
+        readers = [threading.Thread(target=read, daemon=True) for read in (self._read, self._read_errors)]
+        for thread in (*readers, threading.Thread(target=self._reap, args=(readers,), daemon=True)):
+            thread.start()
+
+    @property
+    def pid(self) -> int:
+        """Of the process, which leads a process group of its own."""
+        return self._popen.pid
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._kill_at is not None
+
+    def poll(self) -> bool:
+        if self._state != self._told:
+            self._told = self._state
+            self._progress(*self._told)
+        if self._gone.is_set():
+            return True
+        now = time.monotonic()
+        if (self.stopping and now > self._kill_at) or (self._until is not None and now > self._until):
+            self.kill()
+        return False
+
+    def result(self) -> tuple[str, ...]:
+        """The lines that the command printed beside its progress."""
+        code = self._popen.returncode
+        if code != DONE:
+            raise self._error(code)
+        return tuple(self._lines)
+
+    def cancel(self) -> None:
+        """Let it finish its step, save and end; it is ended by force after a minute, or when asked again."""
+        if self.stopping or not self._saves:
+            self.kill()
+            return
+        self._kill_at = time.monotonic() + STOPPING_S
+        with suppress(OSError):  # it has ended already
+            self._popen.stdin.close()
+
+    def close(self) -> None:
+        """Let it save and end, and forget it; what was asked to stop already is not ended by force."""
+        if not self.stopping:
+            self.cancel()
+
+    def kill(self) -> None:
+        """End it and its children at once; checkpoints that it wrote are whole."""
+        self._killed = True
+        if not self._gone.is_set():
+            end_group(self.pid)
+
+    def _error(self, code: int) -> VoxelMorphError:
+        sentence = next((line for line in reversed(self._errors) if line.strip()), "")
+        if code == INTERRUPTED:
+            return Cancelled(sentence)
+        if self._killed:
+            return Cancelled("Ended at once. A checkpoint that was written before is whole; resume goes on from it.")
+        if code == BAD_INPUT and sentence.startswith("Error: "):
+            return VoxelMorphError(sentence[len("Error: ") :])
+        details = "\n".join(self._errors)
+        if code < 0:
+            return WorkerError(
+                f"The training was ended from outside (signal {-code}), most often because the memory was full. Choose "
+                "a smaller batch size or shape; resume goes on from the last checkpoint.",
+                details,
+            )
+        return WorkerError(
+            f"The training ended with a fault of the program (exit code {code}: {sentence or 'no message'}). Please "
+            "report it with Slicer's log.",
+            details,
+        )
+
+    def _read(self) -> None:
+        with self._popen.stdout as stream:
+            for raw in stream:
+                self._take(raw.decode("utf-8", "replace").rstrip())
+
+    def _take(self, line: str) -> None:
+        fraction, stage = self._state
+        progress, named = _PROGRESS.fullmatch(line), _STAGE.fullmatch(line)
+        if progress:
+            self._state = (min(float(progress[1]), 1.0), stage)
+        elif named:
+            self._state = (fraction, named[1])
+        elif line:
+            self._lines.append(line)
+
+    def _read_errors(self) -> None:
+        with self._popen.stderr as stream:
+            for raw in stream:
+                self._errors.append(raw.decode("utf-8", "replace").rstrip())
+
+    def _reap(self, readers: Sequence[threading.Thread]) -> None:
+        """Wait for its end, then end the children that outlived it and might hold its pipes open."""
+        self._popen.wait()
+        end_group(self.pid)
+        for thread in readers:
+            thread.join(DRAINING_S)
+        with suppress(OSError):
+            self._popen.stdin.close()
+        self._gone.set()
+
+
+def _started(command: list[str], environment: Mapping[str, str]) -> subprocess.Popen:
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    try:
+        return subprocess.Popen(command, **pipes, **child_options(environment))
+    except OSError as error:
+        raise WorkerError(
+            f"The training process {command[0]} could not be started ({error.strerror or error}). Reinstall the "
+            "extension or Slicer."
+        ) from error

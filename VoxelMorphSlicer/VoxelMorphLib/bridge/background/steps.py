@@ -13,17 +13,36 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from ...core.errors import Cancelled, VoxelMorphError
 from ...core.progress import Progress, silent
 
 if TYPE_CHECKING:
     from ...registration.request import RegistrationRequest
-    from .worker import WorkerClient
 
 #: Seconds between two looks of `finish` at another process.
 LOOK_S = 0.05
+
+
+class Worker(Protocol):
+    """What steps ask of the process that registers; `worker.WorkerClient` is one."""
+
+    def submit(
+        self,
+        request: RegistrationRequest,
+        on_progress: Progress,
+        on_done: Callable[[Any], None],
+        on_error: Callable[[VoxelMorphError], None],
+        /,
+    ) -> Any:
+        """Queue a registration; `poll` calls back. Returns what `cancel` takes."""
+
+    def poll(self) -> None:
+        """Deliver what has happened."""
+
+    def cancel(self, handle: Any, /) -> None:
+        """Stop a registration."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +138,7 @@ class Task:
     def __init__(
         self,
         steps: Steps,
-        worker: Callable[[], WorkerClient] | None = None,
+        worker: Callable[[], Worker] | None = None,
         on_done: Callable[[Any], None] = lambda _value: None,
         on_failed: Callable[[Exception], None] = lambda _error: None,
         on_text: Callable[[str], None] = lambda _text: None,
@@ -252,7 +271,7 @@ class _Thread(_Outcome):
 class _ByWorker(_Outcome):
     """A registration by the worker process."""
 
-    def __init__(self, worker: WorkerClient, item: Registering):
+    def __init__(self, worker: Worker, item: Registering):
         self._ended, self._client = False, worker
         self._handle = worker.submit(item.request, item.progress, self._take, self._fail)
 

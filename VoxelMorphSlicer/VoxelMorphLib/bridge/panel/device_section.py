@@ -10,8 +10,7 @@ from slicer.i18n import tr as _
 
 from ...core.devices import Device
 from ...core.errors import Cancelled, DeviceError, VoxelMorphError, WorkerError
-from ..background.child_process import python_command
-from ..background.command import CommandProcess
+from ..background.child_process import CommandProcess, python_command
 from ..background.runner import Runner
 from ..background.steps import Steps, Task
 from ..install import TORCH, check

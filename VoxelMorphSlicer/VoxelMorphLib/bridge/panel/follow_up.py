@@ -1,4 +1,4 @@
-"""What follows a registration: Jacobian map, moved segmentation, table of results."""
+"""What follows a registration: the nodes it writes into, Jacobian map, moved segmentation, table of results."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from slicer.i18n import tr as _
 
 from ..actions.evaluate import landmark_pairs
 from ..background.steps import Steps
-from ..scene.result_nodes import pair_of, set_pair, warnings_of
+from ..scene.result_nodes import ATTRIBUTE_PREFIX, pair_of, set_pair, warnings_of
 from ..scene.segment_layers import check_segments
-from .outputs import forget_earlier, holds_other_pair
-from .sentences import done
+from .progress_section import done
 
 #: Parameters whose nodes are read from.
 _INPUTS = (
@@ -23,6 +22,12 @@ _INPUTS = (
     "fixedLandmarks",
     "movingLandmarks",
 )
+
+
+#: Parameter of each output of a registration.
+REGISTERED = {"moved": "movedVolume", "forward": "forwardTransform", "inverse": "inverseTransform"}
+#: Parameters of what follows it.
+FOLLOWING = ("jacobianVolume", "movedSegmentation", "resultsTable")
 
 
 def check_inputs(chosen) -> None:
@@ -132,3 +137,30 @@ def _inputs_of(chosen) -> SimpleNamespace:
 def _both(fixed, moving) -> tuple:
     """Two nodes to compare, or none."""
     return (fixed, moving) if fixed is not None and moving is not None else (None, None)
+
+
+def targets_of(parameters) -> dict[str, slicer.vtkMRMLNode | None]:
+    """The node that each parameter in `REGISTERED` and `FOLLOWING` gives to receive its output, None to create one.
+
+    Outputs that hold the result of another pair of volumes are not offered, so that they are not overwritten.
+    """
+    pair = (parameters.fixedVolume, parameters.movingVolume)
+    chosen = {name: getattr(parameters, name) for name in (*REGISTERED.values(), *FOLLOWING)}
+    return {name: None if node is not None and holds_other_pair(node, pair) else node for name, node in chosen.items()}
+
+
+def forget_earlier(parameters) -> None:
+    """Point to nothing that followed an earlier registration, so that nobody takes it for a part of the new one."""
+    for name in FOLLOWING:
+        node = getattr(parameters, name)
+        if node is not None and _made_here(node):
+            setattr(parameters, name, None)
+
+
+def holds_other_pair(node: slicer.vtkMRMLNode, pair: tuple[slicer.vtkMRMLNode | None, ...]) -> bool:
+    """Whether a registration of other volumes, or of volumes that are gone, wrote into the node."""
+    return _made_here(node) and pair_of(node) != pair
+
+
+def _made_here(node: slicer.vtkMRMLNode) -> bool:
+    return any(name.startswith(ATTRIBUTE_PREFIX) for name in node.GetAttributeNames())

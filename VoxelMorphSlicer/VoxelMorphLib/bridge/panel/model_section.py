@@ -17,8 +17,7 @@ from ...weights.own_models import is_own, remove_from_catalogue
 from ...weights.store import delete_downloaded, downloaded_files, state, unfinished_bytes
 from ..background.steps import Steps
 from .choices import ChoiceBox
-from .model_files import SUFFIXES, import_steps, imported_files, remove_imported
-from .model_texts import facts_of, licence_question, title_of
+from .model_files import SUFFIXES, facts_of, import_steps, imported_files, licence_question, remove_imported, title_of
 from .progress_section import ProgressSection
 
 #: Setting under which the licences that a person agreed to are kept, as ids of models.

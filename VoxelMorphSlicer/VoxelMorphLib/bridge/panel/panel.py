@@ -16,10 +16,9 @@ from .device_section import AUTOMATIC, DeviceSection
 from .follow_up import jacobian_map, measured_again
 from .model_section import OPTIMISE, ModelSection
 from .parameters_check import missing_for_measure, missing_for_register
-from .progress_section import ProgressSection
+from .progress_section import ProgressSection, sentence_of
 from .registering import pair_steps, sequence_steps
 from .result_section import ResultSection
-from .sentences import sentence_of
 from .sequence_section import SequenceSection
 from .settings_form import SettingsForm
 from .training_section import TrainingSection

@@ -10,10 +10,9 @@ from ...core.errors import Cancelled, VoxelMorphError
 from ...core.progress import Progress
 from ..background.steps import Steps
 from ..scene.result_nodes import warnings_of
-from . import outputs
-from .follow_up import check_inputs, follow_up
+from .follow_up import REGISTERED, check_inputs, follow_up, targets_of
 from .parameters import chosen_options
-from .sentences import done, sentence_of
+from .progress_section import done, sentence_of
 from .sequence_section import FRAME
 
 
@@ -24,14 +23,14 @@ def pair_steps(parameters, logic, progress: Progress) -> Steps:
         VoxelMorphError: an input is unfit.
     """
     check_inputs(parameters)
-    targets = outputs.targets(parameters)
+    targets = targets_of(parameters)
     registration = logic.register.steps(
         parameters.fixedVolume,
         parameters.movingVolume,
         initialNode=parameters.initialTransform,
         fixedMaskNode=parameters.fixedMask,
         movingMaskNode=parameters.movingMask,
-        targets={output: targets[name] for output, name in outputs.REGISTERED.items()},
+        targets={output: targets[name] for output, name in REGISTERED.items()},
         progress=progress,
         **_settings(parameters),
     )
@@ -40,7 +39,7 @@ def pair_steps(parameters, logic, progress: Progress) -> Steps:
 
 def _pair_steps(parameters, targets: dict, registration: Steps, logic) -> Steps:
     nodes = yield from registration
-    for output, name in outputs.REGISTERED.items():
+    for output, name in REGISTERED.items():
         setattr(parameters, name, nodes[output])
     try:
         return (yield from follow_up(parameters, targets, logic, nodes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import slicer
 
-from .outputs import holds_other_pair
+from .follow_up import holds_other_pair
 
 #: Distance of the drawn grid lines.
 GRID_SPACING_MM = 10.0

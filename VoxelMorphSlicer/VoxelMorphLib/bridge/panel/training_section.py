@@ -18,10 +18,8 @@ from ..background.runner import Runner
 from ..background.steps import Task
 from ..scene.curve_nodes import Curves, show_chart
 from .choices import ChoiceBox
-from .progress_section import ProgressSection
-from .sentences import sentence_of
+from .progress_section import ProgressSection, TrainingNews, sentence_of
 from .training_form import TEXTS, TrainingForm
-from .training_news import TrainingNews
 
 #: What a sentence calls the text of all options.
 _MORE_OPTIONS = "under More options"
