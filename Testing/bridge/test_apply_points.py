@@ -15,9 +15,10 @@ from support.known_registration import a_rigid_matrix, known_forward, known_regi
 from support.mrml_nodes import add_linear_parent, map_from_world, map_points
 from support.volumes import CENTRE
 from VoxelMorphLib.bridge.actions.apply import Application, apply_transform
-from VoxelMorphLib.bridge.scene.node_maps import SceneTransform, partner, world_map
 from VoxelMorphLib.bridge.scene.result_nodes import write_registration
-from VoxelMorphLib.bridge.scene.transform_nodes import transform_from_node, transform_to_node
+from VoxelMorphLib.bridge.scene.scene_path import ScenePath
+from VoxelMorphLib.bridge.scene.transform_nodes import VtkTransform, transform_from_node, transform_to_node
+from VoxelMorphLib.bridge.scene.volume_nodes import volume_geometry
 from VoxelMorphLib.core.errors import OutputError
 from VoxelMorphLib.core.transform import AffineTransform
 from vtk.util.numpy_support import vtk_to_numpy
@@ -96,15 +97,26 @@ def test_a_linear_transform_is_inverted_exactly_and_silently(scene):
 
 def test_a_partner_counts_only_while_both_belong_together(scene, volumes, registered):
     forward, inverse = registered["forward"], registered["inverse"]
-    assert partner(forward) is inverse and partner(inverse) is forward
+    way_back, way_there = ScenePath(forward, inverse=True), ScenePath(inverse, inverse=True)
+    assert way_back.stored_node() is inverse and way_there.stored_node() is forward
     add_linear_parent(inverse, a_rigid_matrix(3, 1))
-    assert partner(forward) is None and partner(inverse) is None
+    assert way_back.stored_node() is None and way_there.stored_node() is None
     inverse.SetAndObserveTransformNodeID(None)
     fixed, moving = volumes
     write_registration(known_registration(fixed, moving, 0.5), fixed, moving, {"inverse": inverse})
-    assert partner(forward) is None, "the inverse belongs to another registration now"
+    assert way_back.stored_node() is None, "the inverse belongs to another registration now"
     scene.RemoveNode(inverse)
-    assert partner(forward) is None
+    assert way_back.stored_node() is None
+
+
+def test_a_captured_path_needs_no_vtk_in_either_direction(scene, registered):
+    alone = transform_to_node(known_forward(), name="alone")
+    grid = volume_geometry(registered["moved"])
+    forward = ScenePath(alone).captured(grid)
+    with pytest.warns(UserWarning, match="The inverse of alone is searched numerically"):
+        back = ScenePath(alone, inverse=True).captured(grid)
+    assert not any(isinstance(transform, VtkTransform) for transform in (forward, back))
+    assert np.abs(back.apply_to_points(forward.apply_to_points(POINTS)) - POINTS).max() < 0.1
 
 
 def test_a_changed_transform_loses_its_partner(scene, registered):
@@ -241,12 +253,12 @@ def test_a_failing_step_leaves_the_target_unchanged(scene, registered, monkeypat
         assert target.GetName() == name
 
 
-def test_the_scene_map_agrees_with_the_library(registered):
-    transform = world_map(registered["forward"])
+def test_the_path_through_vtk_agrees_with_the_library(registered):
+    transform = ScenePath(registered["forward"]).through_vtk()
     exact = transform_from_node(registered["forward"])
     assert np.abs(transform.apply_to_points(POINTS) - exact.apply_to_points(POINTS)).max() < 0.01
     assert np.abs(transform.inverse().apply_to_points(transform.apply_to_points(POINTS)) - POINTS).max() < 0.05
     translation = vtk.vtkTransform()
     translation.Translate(1, 2, 3)
-    np.testing.assert_allclose(SceneTransform(translation).apply_to_points(POINTS), POINTS + (1, 2, 3))
+    np.testing.assert_allclose(VtkTransform(translation).apply_to_points(POINTS), POINTS + (1, 2, 3))
     np.testing.assert_allclose(map_points(translation, POINTS), POINTS + (1, 2, 3))

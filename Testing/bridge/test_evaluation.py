@@ -15,7 +15,7 @@ from support.mrml_nodes import add_linear_parent, add_volume
 from support.segmentations import add_segmentation, segment_voxels
 from support.volumes import CENTRE, a_geometry
 from VoxelMorphLib.bridge.actions.structures import Sampler, Structure, matched
-from VoxelMorphLib.bridge.scene.node_maps import world_map
+from VoxelMorphLib.bridge.scene.scene_path import ScenePath
 from VoxelMorphLib.bridge.scene.transform_nodes import transform_to_node
 from VoxelMorphLib.bridge.scene.volume_nodes import image_from_node, volume_geometry
 from VoxelMorphLib.core.errors import GeometryError, ImageError, OutputError
@@ -154,7 +154,9 @@ def test_overlap_and_distances_agree_with_their_definitions(evaluate, segmentati
     found = evaluate(fixedSegmentation=segmentations[0], movingSegmentation=segmentations[1])
     grid = volume_geometry(volumes[0])
     masks = []
-    for node, transform in zip(segmentations, (AffineTransform(np.eye(4)), world_map(registered["forward"]))):
+    for node, transform in zip(
+        segmentations, (AffineTransform(np.eye(4)), ScenePath(registered["forward"]).through_vtk())
+    ):
         source = a_geometry("RAS" if node is segmentations[0] else "LPS", (34, 32, 30), 1.0)
         labels = LabelMap(segment_voxels(node, "a").astype(np.uint8), source)
         masks.append(transform.resample(labels, grid).array > 0)

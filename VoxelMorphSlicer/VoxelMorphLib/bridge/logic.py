@@ -19,7 +19,7 @@ from .actions.sequences import Reference, SequenceJob, sequence_steps
 from .actions.train import check_steps, model_id, model_steps, training_steps
 from .background.steps import Steps, Task, finish
 from .install import TRAINING, Ask, ensure, load_torch, packages_for_model
-from .scene.node_maps import image_map
+from .scene.scene_path import ScenePath
 
 if TYPE_CHECKING:
     import slicer
@@ -214,7 +214,7 @@ class VoxelMorphLogic:
         application = Application(transformNode, reference=referenceVolume)
         application.check_transform()
         geometry, reference = application.grid(), application.reference_volume()
-        return jacobian_steps(image_map(transformNode, geometry), geometry, reference, target)
+        return jacobian_steps(ScenePath(transformNode).on_grid(geometry), geometry, reference, target)
 
     @action
     def evaluate(

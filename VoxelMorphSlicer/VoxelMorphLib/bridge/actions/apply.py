@@ -11,8 +11,9 @@ import slicer
 from ...core.errors import GeometryError, OutputError
 from ...core.geometry import Geometry
 from ..background.steps import Steps, finish
-from ..scene.node_maps import holders, image_map, matrix_to_world, plain_map, transform_to_world, world_map
+from ..scene.placement import matrix_to_world
 from ..scene.rollback import place_beside, unchanged_on_failure
+from ..scene.scene_path import ScenePath
 from ..scene.volume_nodes import volume_geometry
 from .apply_nodes import apply_to_points, volume_steps
 from .apply_segmentations import segmentation_steps
@@ -37,6 +38,11 @@ class Application:
     reference: slicer.vtkMRMLScalarVolumeNode | None = None
     interpolation: str = "linear"
 
+    @property
+    def path(self) -> ScenePath:
+        """The way that voxels are fetched; points go back on it."""
+        return ScenePath(self.transform_node, self.inverse)
+
     def steps(self, node: slicer.vtkMRMLNode, target: slicer.vtkMRMLNode | None = None) -> Steps:
         """Everything but the writing: gives a function that writes the moved node, a new one beside `node` or `target`.
 
@@ -49,9 +55,8 @@ class Application:
             way = yield from self._voxel_way(node)
             write = yield from segmentation_steps(node, *way, target, self.reference_volume())
         else:
-            backward = world_map(self.transform_node, not self.inverse)
-            to_world = transform_to_world(node, *holders(self.transform_node, self.inverse))
-            write = partial(apply_to_points, node, backward, to_world, target)
+            backward = self.path.reversed().through_vtk()
+            write = partial(apply_to_points, node, backward, self.path.transform_to_world(node), target)
         return partial(_written, write, node, created=target is None)
 
     def check(self, node: slicer.vtkMRMLNode | None, target: slicer.vtkMRMLNode | None = None) -> None:
@@ -77,17 +82,16 @@ class Application:
     def _voxel_way(self, node: slicer.vtkMRMLTransformableNode) -> Steps:
         """Map without VTK, own coordinates -> world, and grid of the result."""
         grid = self.grid()
-        to_world = matrix_to_world(node, *holders(self.transform_node, self.inverse))
-        transform = yield from plain_map(image_map(self.transform_node, grid, self.inverse), grid)
+        to_world = self.path.matrix_to_world(node)
+        transform = yield from self.path.sampled(grid)
         return transform, to_world, grid
 
     def grid(self) -> Geometry:
         """Where voxels are resampled to, in world coordinates."""
         reference = self.reference_volume()
         # A moving volume that was put under its transform is the reference of the inverse: its former place counts.
-        return volume_geometry(
-            reference, matrix_to_world(reference, *holders(self.transform_node), *holders(self.transform_node, True))
-        )
+        ignored = (*self.path.own_nodes(), *self.path.reversed().own_nodes())
+        return volume_geometry(reference, matrix_to_world(reference, *ignored))
 
     def reference_volume(self) -> slicer.vtkMRMLScalarVolumeNode:
         """The chosen volume, else the one that the transform was made for in its direction."""

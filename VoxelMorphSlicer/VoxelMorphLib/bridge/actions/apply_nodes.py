@@ -12,13 +12,13 @@ from ...core.geometry import Geometry
 from ...core.image import Image
 from ...core.transform import Transform
 from ..background.steps import Steps
-from ..scene.node_maps import SceneTransform, general_transform
+from ..scene.transform_nodes import VtkTransform, general_transform
 from ..scene.volume_nodes import i_fastest, image_from_node, image_to_node, is_colour, show_like, volume_geometry
 
 
 def apply_to_points(
     node: slicer.vtkMRMLDisplayableNode,
-    transform: SceneTransform,
+    transform: VtkTransform,
     to_world: vtk.vtkAbstractTransform,
     target: slicer.vtkMRMLDisplayableNode | None = None,
 ) -> slicer.vtkMRMLDisplayableNode:

@@ -14,24 +14,16 @@ import vtk
 
 from ...core.arrays import bounding_box
 from ...core.errors import ImageError, OutputError
-from ...core.geometry import Geometry
 from ...core.image import Image
 from ...core.metrics import correlation, folding, mutual_information, surface_distances, target_registration_error
 from ...core.transform import IDENTITY, Transform
 from ...registration.quality import coarse_grid
 from ..background.steps import Steps
-from ..scene.node_maps import (
-    SceneTransform,
-    holders,
-    image_map,
-    initial_of,
-    matrix_to_world,
-    plain_map,
-    transform_to_world,
-    world_map,
-)
+from ..scene.placement import transform_to_world
 from ..scene.result_nodes import ATTRIBUTE_PREFIX, warnings_of
 from ..scene.rollback import place_beside, unchanged_on_failure
+from ..scene.scene_path import ScenePath
+from ..scene.transform_nodes import VtkTransform
 from ..scene.volume_nodes import image_from_node
 from .jacobian import jacobian_image
 from .structures import Sampler, Structure, matched, structures_from_node
@@ -132,6 +124,7 @@ class _Seen:
 
 def _read(nodes: Evaluated) -> Steps:
     """Read all nodes, one at a time."""
+    path = ScenePath(nodes.forward)
     known = _known_figures(nodes.forward) if nodes.is_fresh else None
     fixed = image_from_node(nodes.fixed)
     yield None
@@ -139,11 +132,13 @@ def _read(nodes: Evaluated) -> Steps:
     forward = before = after = None
     initial = IDENTITY
     if known is None or compares:
-        initial = yield from _initial_map(nodes.forward, fixed.geometry)
-        forward = yield from plain_map(image_map(nodes.forward, fixed.geometry), fixed.geometry)
+        before_path = path.initial()
+        if before_path is not None:
+            initial = yield from before_path.sampled(fixed.geometry)
+        forward = yield from path.sampled(fixed.geometry)
         yield None
     if known is None:
-        before = image_from_node(nodes.moving, to_world=matrix_to_world(nodes.moving, *holders(nodes.forward)))
+        before = image_from_node(nodes.moving, to_world=path.matrix_to_world(nodes.moving))
         yield None
         after = before if nodes.moved is None else image_from_node(nodes.moved)
         yield None
@@ -151,16 +146,10 @@ def _read(nodes: Evaluated) -> Steps:
     return _Seen(fixed, before, after, initial, nodes.moved is not None, forward, known, tuple(pairs), tuple(alone))
 
 
-def _initial_map(forward: slicer.vtkMRMLTransformNode, geometry: Geometry) -> Steps:
-    """Without VTK, as `plain_map`."""
-    node = initial_of(forward)
-    return IDENTITY if node is None else (yield from plain_map(image_map(node, geometry), geometry))
-
-
 def _read_structures(nodes: Evaluated) -> Steps:
     fixed = structures_from_node(nodes.fixed_segmentation)
     yield None
-    moving = structures_from_node(nodes.moving_segmentation, *holders(nodes.forward))
+    moving = structures_from_node(nodes.moving_segmentation, *ScenePath(nodes.forward).own_nodes())
     yield None
     pairs, only_fixed, only_moving = matched(fixed, moving)
     alone = [_unmatched(structure, nodes.moving_segmentation) for structure in only_fixed]
@@ -225,11 +214,11 @@ def _landmarks(nodes: Evaluated) -> Iterator[Row]:
     """A few points, by the scene's own transform."""
     if nodes.fixed_landmarks is None or nodes.moving_landmarks is None:
         return
-    forward = world_map(nodes.forward)
-    pairs = landmark_pairs(nodes.fixed_landmarks, nodes.moving_landmarks, *holders(nodes.forward))
-    initial = initial_of(nodes.forward)
-    before = target_registration_error(pairs.fixed, pairs.moving, IDENTITY if initial is None else world_map(initial))
-    after = target_registration_error(pairs.fixed, pairs.moving, forward)
+    path = ScenePath(nodes.forward)
+    pairs = landmark_pairs(nodes.fixed_landmarks, nodes.moving_landmarks, *path.own_nodes())
+    initial = path.initial()
+    transforms = (IDENTITY if initial is None else initial.through_vtk(), path.through_vtk())
+    before, after = (target_registration_error(pairs.fixed, pairs.moving, transform) for transform in transforms)
     for name, *errors in zip(pairs.names, before.tolist(), after.tolist()):
         yield Row("Landmark error", name, *errors, "mm")
     yield Row("Landmark error", "mean", float(before.mean()), float(after.mean()), "mm")
@@ -371,5 +360,5 @@ def _placed(
         if node.GetNthControlPointPositionStatus(index) == node.PositionDefined
     ]
     own = np.array([node.GetNthControlPointPosition(index) for index in indices]).reshape(-1, 3)
-    world = SceneTransform(transform_to_world(node, *under)).apply_to_points(own)
+    world = VtkTransform(transform_to_world(node, *under)).apply_to_points(own)
     return [(node.GetNthControlPointLabel(index), position) for index, position in zip(indices, world)]

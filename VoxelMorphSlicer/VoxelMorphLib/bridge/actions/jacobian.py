@@ -10,8 +10,8 @@ from ...core.geometry import Geometry
 from ...core.image import Image
 from ...core.transform import Transform
 from ..background.steps import Steps, finish
-from ..scene.node_maps import plain_map
 from ..scene.rollback import place_beside, unchanged_on_failure
+from ..scene.scene_path import sampling_steps
 from ..scene.volume_nodes import i_fastest, image_to_node
 
 
@@ -69,8 +69,8 @@ def jacobian_steps(
         OutputError: `target` cannot hold intensities or is `beside`, or one of both left the scene.
     """
     _check(beside, target)
-    plain = yield from plain_map(transform, geometry)
-    image = yield lambda: i_fastest(jacobian_image(plain, geometry))
+    sampled = yield from sampling_steps(transform, geometry)
+    image = yield lambda: i_fastest(jacobian_image(sampled, geometry))
     _check(beside, target)  # time has passed
     with unchanged_on_failure(beside.GetScene(), [] if target is None else [target]):
         node = image_to_node(image, target, f"{beside.GetName()} Jacobian", beside.GetScene())

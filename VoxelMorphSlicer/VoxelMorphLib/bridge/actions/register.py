@@ -11,9 +11,10 @@ from ...core.errors import ImageError, OutputError
 from ...core.progress import Progress
 from ...registration.request import RegistrationRequest
 from ..background.steps import Registering, Steps
-from ..scene.node_maps import holders, is_under, matrix_to_world, scene_map, set_initial
+from ..scene.placement import is_under, matrix_to_world
 from ..scene.result_nodes import NEW_NODES, check_class, check_targets, pair_of, set_pair, write_registration
 from ..scene.rollback import unchanged_on_failure
+from ..scene.scene_path import ScenePath, set_initial
 from ..scene.segment_layers import mask_from_node
 from ..scene.volume_nodes import image_from_node
 from .jacobian import write_jacobian
@@ -59,15 +60,15 @@ class ScenePair:
         self.initial_node = initial
         self._check(fixed_mask, moving_mask)
         self.scene = fixed.GetScene()
-        earlier = [self._earlier(output) for output in ("inverse", "forward")]
-        over_fixed, over_moving = holders(earlier[0]), (initial, *holders(earlier[1]))
+        over_fixed = self._earlier_nodes("inverse")
+        over_moving = (initial, *self._earlier_nodes("forward"))
         fixed_image = image_from_node(fixed, "fixed", matrix_to_world(fixed, *over_fixed))
         moving_image = image_from_node(moving, "moving", matrix_to_world(moving, *over_moving))
         self.moving_grid = moving_image.geometry
         self._request: RegistrationRequest | None = RegistrationRequest(
             fixed_image,
             moving_image,
-            initial=None if initial is None else scene_map(initial, fixed_image.geometry),
+            initial=None if initial is None else ScenePath(initial).captured(fixed_image.geometry),
             fixed_mask=mask_from_node(fixed_mask, fixed_image, "fixed", *over_fixed),
             moving_mask=mask_from_node(moving_mask, moving_image, "moving", *over_moving),
             **settings,
@@ -128,10 +129,12 @@ class ScenePair:
                     "another node."
                 )
 
-    def _earlier(self, output: str) -> slicer.vtkMRMLTransformNode | None:
-        """The target of an output where it holds that of an earlier registration of the same volumes."""
+    def _earlier_nodes(self, output: str) -> tuple[slicer.vtkMRMLTransformNode, ...]:
+        """The nodes that an earlier registration of the same volumes wrote or contained, in the target of an output."""
         node = self.targets.get(output)
-        return node if node is not None and pair_of(node) == (self.fixed_node, self.moving_node) else None
+        if node is None or pair_of(node) != (self.fixed_node, self.moving_node):
+            return ()
+        return ScenePath(node).own_nodes()
 
     def _check_present(self) -> None:
         nodes = (self.fixed_node, self.moving_node, self.initial_node, *self.targets.values())

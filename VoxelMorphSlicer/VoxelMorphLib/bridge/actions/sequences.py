@@ -16,9 +16,10 @@ from ...core.transform import AffineTransform, Transform
 from ...registration.request import RegistrationRequest
 from ..background.steps import Registering, Steps
 from ..scene.frames import BROWSER_CLASS, Frames
-from ..scene.node_maps import scene_map, set_space
+from ..scene.placement import set_space
 from ..scene.result_nodes import set_provenance
 from ..scene.rollback import place_beside, unchanged_on_failure
+from ..scene.scene_path import ScenePath
 from ..scene.segment_layers import mask_from_node
 from ..scene.transform_nodes import transform_to_node
 from ..scene.volume_nodes import image_from_node, image_to_node
@@ -92,7 +93,7 @@ class FrameByFrame:
         self.scene = self.frames.sequence.GetScene()
         self.fixed = _reference_image(job.reference, self.frames)
         self.fixed_mask = mask_from_node(job.reference_mask, self.fixed, "fixed")
-        self.initial = None if job.initial is None else scene_map(job.initial, self.fixed.geometry)
+        self.initial = None if job.initial is None else ScenePath(job.initial).captured(self.fixed.geometry)
         self._warned: dict[int, tuple[str, ...]] = {}
         name = self.frames.sequence.GetName()
         self.volumes, self.transforms = self.frames.like(f"{name} moved"), self.frames.like(f"{name} transforms")

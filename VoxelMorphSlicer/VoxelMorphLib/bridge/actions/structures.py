@@ -13,7 +13,7 @@ from ...core.errors import ImageError
 from ...core.geometry import Geometry
 from ...core.image import LabelMap
 from ...core.transform import Transform
-from ..scene.node_maps import matrix_to_world
+from ..scene.placement import matrix_to_world
 from ..scene.segment_layers import binary_segmentation, segment_layers
 from ..scene.volume_nodes import label_map_from_node
 
@@ -38,7 +38,7 @@ def structures_from_node(node: slicer.vtkMRMLNode, *under: slicer.vtkMRMLTransfo
 
     Args:
         node: segmentation or volume of label numbers.
-        under: transforms that do not count where the node lies under them; see `node_maps.matrix_to_world`.
+        under: transforms that do not count where the node lies under them; see `placement.matrix_to_world`.
 
     Raises:
         ImageError: neither of both, or without content.

@@ -7,7 +7,7 @@ import slicer
 
 from ...core.errors import ImageError
 from ...core.image import Image
-from .node_maps import matrix_to_world
+from .placement import matrix_to_world
 from .volume_nodes import image_from_node
 
 BROWSER_CLASS = "vtkMRMLSequenceBrowserNode"

@@ -13,8 +13,9 @@ from ...core.errors import GeometryError, OutputError
 from ...core.geometry import Geometry
 from ...core.image import Image
 from ...core.transform import AffineTransform, Transform
-from .node_maps import SPACE_ATTRIBUTE, set_partners, set_space
+from .placement import SPACE_ATTRIBUTE, set_space
 from .rollback import place_beside, unchanged_on_failure
+from .scene_path import set_partners
 from .transform_nodes import transform_to_node
 from .volume_nodes import has_voxels, image_to_node, own_affine, show_like, volume_geometry
 

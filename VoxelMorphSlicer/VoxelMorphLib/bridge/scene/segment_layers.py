@@ -15,7 +15,7 @@ from ...core.geometry import Geometry
 from ...core.image import Image, LabelMap
 from ...core.transform import IDENTITY
 from ...registration.masks import fitted_mask
-from .node_maps import matrix_to_world
+from .placement import matrix_to_world
 from .volume_nodes import image_to_vtk, label_map_from_node
 
 BINARY = "Binary labelmap"
@@ -111,7 +111,7 @@ def mask_from_node(
         node: segmentation, whose segments count together, label map, or volume of whole numbers; None for no mask.
         image: the volume, in world coordinates.
         role: "fixed" or "moving", for the messages.
-        under: transforms that do not count where the node lies under them; see `node_maps.matrix_to_world`.
+        under: transforms that do not count where the node lies under them; see `placement.matrix_to_world`.
 
     Returns:
         0 and 1 on the grid of `image`; None without node.

@@ -17,6 +17,37 @@ from ...core.transform import AffineTransform, DisplacementField, Transform
 SAMPLED_VOXELS = 1_000_000
 
 
+class VtkTransform(Transform):
+    """A VTK transform as a map of RAS points; grids are interpolated as the scene does it, by cubic polynomials.
+
+    Args:
+        transform: of RAS mm; its inverse, where VTK has to search it, is found to 0.01 mm.
+    """
+
+    def __init__(self, transform: vtk.vtkAbstractTransform):
+        self.vtk_transform = transform
+
+    def apply_to_points(self, points: np.ndarray) -> np.ndarray:
+        flat = np.ascontiguousarray(points, np.float64).reshape(-1, 3)
+        before, after = vtk.vtkPoints(), vtk.vtkPoints()
+        before.SetData(numpy_to_vtk(flat, deep=True))
+        after.SetDataTypeToDouble()
+        self.vtk_transform.TransformPoints(before, after)
+        return vtk_to_numpy(after.GetData()).reshape(np.shape(points)).copy()
+
+    def inverse(self) -> VtkTransform:
+        return VtkTransform(self.vtk_transform.GetInverse())
+
+
+def general_transform(*parts: vtk.vtkAbstractTransform | np.ndarray) -> vtk.vtkGeneralTransform:
+    """Transforms and (4, 4) matrices as one, applied first to last."""
+    general = vtk.vtkGeneralTransform()
+    general.PostMultiply()
+    for part in parts:
+        general.Concatenate(slicer.util.vtkMatrixFromArray(part) if isinstance(part, np.ndarray) else part)
+    return general
+
+
 def transform_to_vtk(transform: Transform) -> vtk.vtkAbstractTransform:
     """The same map of RAS points as a VTK transform: a matrix, a grid, or both applied first to last."""
     if isinstance(transform, AffineTransform):
@@ -124,11 +155,7 @@ def _exact(part: vtk.vtkAbstractTransform) -> Transform:
 def _sampled(transform: vtk.vtkAbstractTransform, geometry: Geometry) -> DisplacementField:
     geometry = _few_places(geometry)
     points = geometry.points().reshape(-1, 3)
-    before, after = vtk.vtkPoints(), vtk.vtkPoints()
-    before.SetData(numpy_to_vtk(points, deep=True))
-    after.SetDataTypeToDouble()
-    transform.TransformPoints(before, after)
-    displacement = vtk_to_numpy(after.GetData()) - points
+    displacement = VtkTransform(transform).apply_to_points(points) - points
     return DisplacementField(displacement.reshape(*geometry.shape, 3).astype(np.float32), geometry)
 
 
