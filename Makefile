@@ -19,7 +19,7 @@ help:
 	@echo "make demo         register a sample pair, or FIXED=a.nii.gz MOVING=b.nii.gz, with MODEL=id, into OUT=folder"
 	@echo "make test         run the tests; PYTEST_ARGS=\"-k affine\" chooses some,"
 	@echo "                  PYTEST_ARGS='-m \"not slow\"' those that take a moment"
-	@echo "make lint         check style and formatting"
+	@echo "make lint         check style, formatting and types"
 	@echo "make bench        measure speed and memory"
 	@echo "make cmake-lists  write the file lists of the CMake files from the disk"
 	@echo "make versions     write the version of the library into the files that repeat it"
@@ -37,6 +37,7 @@ test: $(VENV)/test.stamp
 lint: $(VENV)/test.stamp
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
 
 bench: $(VENV)/test.stamp
 	@PYTHONPATH=VoxelMorphSlicer:Testing $(RUN) -m benchmarks $(BENCH_ARGS)
