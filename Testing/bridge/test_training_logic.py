@@ -116,7 +116,7 @@ def test_checkpoints_have_the_names_that_the_trainer_gives():
 def test_the_section_needs_no_torch():
     code = (
         "import sys; from VoxelMorphLib.bridge.actions import training_settings; "
-        "from VoxelMorphLib.bridge.background import command; "
+        "from VoxelMorphLib.bridge.background import child_process; "
         "from VoxelMorphLib.training.monitors import curves; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=LIBRARY_FOLDER).returncode == 0

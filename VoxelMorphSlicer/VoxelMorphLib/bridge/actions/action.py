@@ -1,4 +1,4 @@
-"""Actions: methods of the logic that are written once, as steps, and done at once or by a runner."""
+"""Actions: methods of the logic, written once as steps, that run at once or step by step in a runner."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 class Driver(Protocol):
-    """Whoever does steps and waits for them."""
+    """Whatever runs steps and waits for them."""
 
     def finish(self, steps: Steps, worker: WorkerClient | None = None) -> Any:
-        """Do all steps; `worker` computes registrations, None computes them here."""
+        """Run all steps; `worker` computes registrations, None computes them in this process."""
 
 
 class action:  # noqa: N801, a decorator
     """Makes a method that returns steps callable in two ways.
 
-    `logic.method(...)` does the steps, waits and gives their result; it takes `worker`, the process that registers, in
-    addition to the method's own arguments. `logic.method.steps(...)` gives the steps to a `Task` or a `Runner`.
+    `logic.method(...)` runs the steps and returns their result; besides the method's own arguments it takes `worker`,
+    the process that registers. `logic.method.steps(...)` returns the steps for a `Task` or a `Runner`.
     """
 
     def __init__(self, function: Callable[..., Steps]):

@@ -1,4 +1,4 @@
-"""A transform node applied to any node or folder: volumes, label maps, segmentations, models, markups."""
+"""A transform node applied to another node: volume, label map, segmentation, model or markups."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..scene.volume_nodes import volume_geometry
 from .apply_nodes import apply_to_points, volume_steps
 from .apply_segmentations import segmentation_steps
 
-#: What can be carried along; everything else in a folder is left out.
+#: Classes of nodes that a transform can move; other nodes in a folder are left out.
 KINDS = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode", "vtkMRMLModelNode", "vtkMRMLMarkupsNode")
 
 
@@ -40,27 +40,27 @@ class Application:
 
     @property
     def path(self) -> ScenePath:
-        """The way that voxels are fetched; points go back on it."""
+        """The path along which voxels are fetched; points take the opposite direction."""
         return ScenePath(self.transform_node, self.inverse)
 
     def steps(self, node: slicer.vtkMRMLNode, target: slicer.vtkMRMLNode | None = None) -> Steps:
-        """Everything but the writing: gives a function that writes the moved node, a new one beside `node` or `target`.
+        """Compute the moved node without changing the scene.
 
-        See `Steps` and `apply_transform`.
+        Returns a function that writes it, into `target` or a new node beside `node`. See `Steps` and `apply_transform`.
         """
         if isinstance(node, slicer.vtkMRMLVolumeNode):
-            way = yield from self._voxel_way(node)
-            write = yield from volume_steps(node, *way, target, self.interpolation)
+            resampling = yield from self._resampling(node)
+            write = yield from volume_steps(node, *resampling, target, self.interpolation)
         elif isinstance(node, slicer.vtkMRMLSegmentationNode):
-            way = yield from self._voxel_way(node)
-            write = yield from segmentation_steps(node, *way, target, self.reference_volume())
+            resampling = yield from self._resampling(node)
+            write = yield from segmentation_steps(node, *resampling, target, self.reference_volume())
         else:
             backward = self.path.reversed().through_vtk()
             write = partial(apply_to_points, node, backward, self.path.transform_to_world(node), target)
         return partial(_written, write, node, created=target is None)
 
     def check(self, node: slicer.vtkMRMLNode | None, target: slicer.vtkMRMLNode | None = None) -> None:
-        """Refuse nodes that are absent, gone, unfit or used twice."""
+        """Refuse nodes that are missing, left the scene, are of a wrong kind or have two roles."""
         self.check_transform()
         if node is None:
             raise OutputError("There is nothing to move. Choose a volume, segmentation, model, markups or a folder.")
@@ -74,22 +74,22 @@ class Application:
             raise OutputError(f"{target.GetName()} is an input and cannot receive the result. Choose another node.")
 
     def check_transform(self) -> None:
-        """Refuse a transform or a reference volume that is absent or gone."""
+        """Refuse a transform or a reference volume that is missing or left the scene."""
         if self.transform_node is None:
             raise OutputError("There is no transform to apply. Register first, or choose a transform.")
         _check_present(self.transform_node, self.reference)
 
-    def _voxel_way(self, node: slicer.vtkMRMLTransformableNode) -> Steps:
-        """Map without VTK, own coordinates -> world, and grid of the result."""
+    def _resampling(self, node: slicer.vtkMRMLTransformableNode) -> Steps:
+        """What resampling needs: transform without VTK, own coordinates -> world, and grid of the result."""
         grid = self.grid()
         to_world = self.path.matrix_to_world(node)
         transform = yield from self.path.sampled(grid)
         return transform, to_world, grid
 
     def grid(self) -> Geometry:
-        """Where voxels are resampled to, in world coordinates."""
+        """The grid that voxels are resampled onto, in world coordinates."""
         reference = self.reference_volume()
-        # A moving volume that was put under its transform is the reference of the inverse: its former place counts.
+        # A moving volume that was put under its transform is the reference of the inverse: its earlier place counts.
         ignored = (*self.path.own_nodes(), *self.path.reversed().own_nodes())
         return volume_geometry(reference, matrix_to_world(reference, *ignored))
 
@@ -110,6 +110,43 @@ class Application:
         )
 
 
+def can_be_moved(node: slicer.vtkMRMLNode | None) -> bool:
+    """True for volumes, segmentations, models and markups."""
+    return node is not None and any(node.IsA(kind) for kind in KINDS)
+
+
+def apply_transform(
+    node: slicer.vtkMRMLNode, application: Application, target: slicer.vtkMRMLNode | None = None
+) -> slicer.vtkMRMLNode:
+    """Move one node at once; see `node_steps`."""
+    return finish(node_steps(node, application, target))
+
+
+def node_steps(node: slicer.vtkMRMLNode, application: Application, target: slicer.vtkMRMLNode | None = None) -> Steps:
+    """Move one node; when anything fails the scene is unchanged.
+
+    Images, label maps and segmentations are resampled once onto the grid of the reference volume. The points of models
+    and markups are moved in the opposite direction. Parent transforms of the node are respected, and a node that is
+    under the transform already is not moved twice.
+
+    Args:
+        node: volume, segmentation, model or markups; is not changed.
+        application: which transform, and how.
+        target: node of the same kind that receives the result; None creates one beside `node`.
+
+    Raises:
+        OutputError: a node that cannot be moved or left the scene, or an unsuitable target.
+        GeometryError: no volume to resample onto, or one under a non-linear parent.
+        ImageError: a volume or segmentation without content.
+    """
+    application.check(node, target)
+    scene = node.GetScene()
+    write = yield from application.steps(node, target)
+    application.check(node, target)  # time has passed
+    with unchanged_on_failure(scene, [] if target is None else [target]):
+        return write()
+
+
 def _check_present(*nodes: slicer.vtkMRMLNode | None) -> None:
     for node in nodes:
         if node is not None and node.GetScene() is None:
@@ -121,40 +158,3 @@ def _written(write: Callable, node: slicer.vtkMRMLNode, created: bool) -> slicer
     if created:
         place_beside(result, node)
     return result
-
-
-def can_be_moved(node: slicer.vtkMRMLNode | None) -> bool:
-    """True for volumes, segmentations, models and markups."""
-    return node is not None and any(node.IsA(kind) for kind in KINDS)
-
-
-def apply_transform(
-    node: slicer.vtkMRMLNode, application: Application, target: slicer.vtkMRMLNode | None = None
-) -> slicer.vtkMRMLNode:
-    """Move one node here and now; see `node_steps`."""
-    return finish(node_steps(node, application, target))
-
-
-def node_steps(node: slicer.vtkMRMLNode, application: Application, target: slicer.vtkMRMLNode | None = None) -> Steps:
-    """Move one node; when anything fails the scene is unchanged.
-
-    Images, label maps and segmentations are resampled once onto the grid of the reference volume. The points of models
-    and markups are moved by the opposite map. Parent transforms of the node count as its place, and a node that is
-    under the transform already is not moved twice.
-
-    Args:
-        node: volume, segmentation, model or markups; is not changed.
-        application: which transform, and how.
-        target: node of the same kind that receives the result; None creates one beside `node`.
-
-    Raises:
-        OutputError: nothing that can be moved, a node that left the scene, or an unfit target.
-        GeometryError: no volume to resample onto, or one under a non-linear parent.
-        ImageError: a volume or segmentation without content.
-    """
-    application.check(node, target)
-    scene = node.GetScene()
-    write = yield from application.steps(node, target)
-    application.check(node, target)  # time has passed
-    with unchanged_on_failure(scene, [] if target is None else [target]):
-        return write()

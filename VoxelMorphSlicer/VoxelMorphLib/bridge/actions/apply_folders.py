@@ -1,4 +1,4 @@
-"""A folder, study or patient of the subject hierarchy through a transform: its structure again, with moved nodes."""
+"""A transform applied to a folder, study or patient of the subject hierarchy; its structure is repeated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .apply import Application, can_be_moved
 
 
 def apply_to_folder(item: int, application: Application, progress: Progress = silent) -> list[slicer.vtkMRMLNode]:
-    """Move everything in a folder here and now; see `folder_steps`."""
+    """Move everything in a folder at once; see `folder_steps`."""
     return finish(folder_steps(item, application, progress))
 
 
@@ -25,17 +25,17 @@ def folder_steps(item: int, application: Application, progress: Progress = silen
     Args:
         item: of the subject hierarchy: a folder or anything else that has items below it, or the item of one node.
         application: which transform, and how.
-        progress: told every node; may raise `Cancelled`, after which nothing is kept.
+        progress: called for every node; may raise `Cancelled`, after which nothing is kept.
 
     Returns:
-        The new nodes in the order of the folder. Tables, transforms and whatever else cannot be moved is left out.
+        The new nodes in the order of the folder. Tables, transforms and other nodes that cannot be moved are left out.
 
     Raises:
         OutputError: no transform, no such item, or nothing in it that can be moved.
         VoxelMorphError: a node cannot be moved; see `apply_transform`.
 
     Warns:
-        UserWarning: names what was left out.
+        UserWarning: lists what was left out.
     """
     application.check_transform()
     scene = application.transform_node.GetScene()
@@ -58,7 +58,7 @@ def folder_steps(item: int, application: Application, progress: Progress = silen
 
 
 class _Walk:
-    """One pass through a branch of the hierarchy: first what there is, then the work."""
+    """One pass through a branch of the hierarchy: plan, compute, write."""
 
     def __init__(
         self, hierarchy: slicer.vtkMRMLSubjectHierarchyNode, application: Application, progress: Progress
@@ -80,7 +80,7 @@ class _Walk:
             self.plan(child)
 
     def compute(self) -> Steps:
-        """Everything but the writing."""
+        """Compute all moved nodes without changing the scene."""
         nodes = {item: self._node(item) for item in self.planned}
         for item, node in nodes.items():
             self.progress(len(self.writes) / len(nodes), f"Moving {node.GetName()}")
@@ -104,10 +104,10 @@ class _Walk:
             self.visit(child, parent)
 
     def _node(self, item: int) -> slicer.vtkMRMLNode | None:
-        """The node of an item; the node that only colours a folder is none."""
+        """The node of an item; the display node that only colours a folder does not count."""
         node = self.hierarchy.GetItemDataNode(item)
         return None if node is None or node.IsA("vtkMRMLDisplayNode") else node
 
     def _below(self, item: int) -> list[int]:
-        """Items below one; the segments below a segmentation are no items of their own."""
+        """Items directly below an item; the segments of a segmentation do not count."""
         return [] if self.hierarchy.IsItemVirtualBranchParent(item) else children(self.hierarchy, item)

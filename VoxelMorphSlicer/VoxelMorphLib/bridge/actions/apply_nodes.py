@@ -1,4 +1,4 @@
-"""Volumes, models and markups through a map between worlds: voxels are fetched by it, points go the opposite way."""
+"""Volumes, models and markups moved by a transform: voxels are resampled, points go the opposite direction."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from ...core.transform import Transform
 from ..background.steps import Steps
 from ..scene.transform_nodes import VtkTransform, general_transform
 from ..scene.volume_nodes import i_fastest, image_from_node, image_to_node, is_colour, show_like, volume_geometry
+
+VECTOR_CLASS = "vtkMRMLVectorVolumeNode"
 
 
 def apply_to_points(
@@ -55,25 +57,6 @@ def apply_to_points(
     return target
 
 
-def _copy_content(node: slicer.vtkMRMLDisplayableNode, target: slicer.vtkMRMLDisplayableNode) -> None:
-    """An independent copy; a deep copy of a model would overwrite the target's old mesh in place, beyond undoing."""
-    target.CopyContent(node, False)
-    if isinstance(node, slicer.vtkMRMLModelNode) and node.GetMesh() is not None:
-        mesh = node.GetMesh().NewInstance()
-        mesh.DeepCopy(node.GetMesh())
-        target.SetAndObserveMesh(mesh)
-
-
-def _show_like(node: slicer.vtkMRMLDisplayableNode, model: slicer.vtkMRMLDisplayableNode) -> None:
-    if node.GetDisplayNode() is None:
-        node.CreateDefaultDisplayNodes()
-        if node.GetDisplayNode() is not None and model.GetDisplayNode() is not None:
-            node.GetDisplayNode().CopyContent(model.GetDisplayNode())
-
-
-VECTOR_CLASS = "vtkMRMLVectorVolumeNode"
-
-
 def volume_steps(
     node: slicer.vtkMRMLScalarVolumeNode,
     transform: Transform,
@@ -96,7 +79,7 @@ def volume_steps(
         A function that writes the result into the scene and returns its node, under no parent transform.
 
     Raises:
-        ImageError: vectors or tensors, which a resampling would have to turn too.
+        ImageError: vectors or tensors, whose directions would have to be rotated.
         OutputError: `target` is of another class.
     """
     if isinstance(node, slicer.vtkMRMLVectorVolumeNode):
@@ -112,6 +95,22 @@ def volume_steps(
     return write
 
 
+def _copy_content(node: slicer.vtkMRMLDisplayableNode, target: slicer.vtkMRMLDisplayableNode) -> None:
+    """An independent copy; a deep copy of a model would overwrite the target's mesh for good."""
+    target.CopyContent(node, False)
+    if isinstance(node, slicer.vtkMRMLModelNode) and node.GetMesh() is not None:
+        mesh = node.GetMesh().NewInstance()
+        mesh.DeepCopy(node.GetMesh())
+        target.SetAndObserveMesh(mesh)
+
+
+def _show_like(node: slicer.vtkMRMLDisplayableNode, model: slicer.vtkMRMLDisplayableNode) -> None:
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+        if node.GetDisplayNode() is not None and model.GetDisplayNode() is not None:
+            node.GetDisplayNode().CopyContent(model.GetDisplayNode())
+
+
 def _colour_steps(
     node: slicer.vtkMRMLVectorVolumeNode,
     transform: Transform,
@@ -120,7 +119,7 @@ def _colour_steps(
     target: slicer.vtkMRMLVectorVolumeNode | None,
     interpolation: str,
 ) -> Steps:
-    """Every colour by itself."""
+    """Resample each colour channel separately."""
     seen = volume_geometry(node, to_world)
     scalars = vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())
     scalars = scalars.reshape(len(scalars), -1)

@@ -1,4 +1,4 @@
-"""Segmentations through a map between worlds, by their label maps; what is known about each segment stays."""
+"""Segmentations moved by a transform, as label maps; names, colours and tags of the segments are kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def segmentation_steps(
     target: slicer.vtkMRMLSegmentationNode | None = None,
     reference: slicer.vtkMRMLScalarVolumeNode | None = None,
 ) -> Steps:
-    """Resample every segment by nearest neighbour; segments that overlap still do.
+    """Resample every segment by nearest neighbour; overlapping segments stay overlapping.
 
     Args:
         node: is not changed.
@@ -61,10 +61,18 @@ def segmentation_steps(
         images.update(dict.fromkeys(layer.segment_ids, oriented_image(resampled)))
         yield None
     for segment_id, segment in segments.items():
-        if segment_id in images:  # others were removed meanwhile
+        if segment_id in images:  # the others were removed in the meantime
             segment.AddRepresentation(BINARY, images[segment_id])
             moved.AddSegment(segment, segment_id)
     return lambda: _write(moved, node, target, reference)
+
+
+def trimmed(labels: LabelMap) -> LabelMap:
+    """Crop to the labelled voxels, in VTK's memory order; Slicer keeps one such layer per segment where all overlap."""
+    box = bounding_box(labels.array != 0)
+    array = labels.array[box] if labels.array[box].size else np.zeros((1, 1, 1), labels.array.dtype)
+    place = labels.geometry.shifted([part.start for part in box], array.shape)
+    return i_fastest(replace(labels, array=array, geometry=place))
 
 
 def _voxels_of(layer: Layer) -> LabelMap:
@@ -72,16 +80,8 @@ def _voxels_of(layer: Layer) -> LabelMap:
     return layer.labels or LabelMap(np.zeros((1, 1, 1), np.uint8), Geometry((1, 1, 1), np.eye(4)))
 
 
-def trimmed(labels: LabelMap) -> LabelMap:
-    """What is filled, in VTK's order in memory; Slicer keeps its layers so, and one per segment where all overlap."""
-    box = bounding_box(labels.array != 0)
-    array = labels.array[box] if labels.array[box].size else np.zeros((1, 1, 1), labels.array.dtype)
-    place = labels.geometry.shifted([part.start for part in box], array.shape)
-    return i_fastest(replace(labels, array=array, geometry=place))
-
-
 def _described(example: slicer.vtkSegment) -> slicer.vtkSegment:
-    """A segment of the same name, colour and tags without content."""
+    """An empty segment with the same name, colour and tags."""
     segment = slicer.vtkSegment()
     segment.DeepCopyMetadata(example)
     return segment

@@ -32,6 +32,7 @@ from .structures import Sampler, Structure, matched, structures_from_node
 FOLDING_FIGURES = ("FoldedVoxels", "FoldedPercent", "JacobianMin", "JacobianMax")
 SIMILARITIES = ("SimilarityBefore", "SimilarityAfter", "MutualInformationBefore", "MutualInformationAfter")
 FIGURES = (*SIMILARITIES, *FOLDING_FIGURES)
+COLUMNS = ("Measure", "Structure", "Before", "After", "Unit")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ def evaluation_steps(nodes: Evaluated, table: slicer.vtkMRMLTableNode | None = N
         table: receives the rows; None creates one beside the fixed volume.
 
     Raises:
-        ImageError: a volume, segmentation or list of landmarks without content, or landmarks without partners.
+        ImageError: a volume, segmentation or list of landmarks without content, or landmarks that cannot be paired.
         GeometryError: a volume or segmentation under a non-linear parent.
         OutputError: a node is missing or left the scene, or `table` is no table.
     """
@@ -89,6 +90,98 @@ def evaluation_steps(nodes: Evaluated, table: slicer.vtkMRMLTableNode | None = N
     return table
 
 
+@dataclass(frozen=True)
+class Row:
+    """One row of the table.
+
+    Args:
+        measure: what was measured.
+        structure: of which structure or landmark; empty for the whole image.
+        before, after: value before and after the registration: a number, a text, or None for an empty cell.
+        unit: of both values.
+    """
+
+    measure: str
+    structure: str = ""
+    before: float | str | None = None
+    after: float | str | None = None
+    unit: str = ""
+
+
+def check_table(table: slicer.vtkMRMLNode | None) -> None:
+    """Refuse a node that cannot receive a table.
+
+    Raises:
+        OutputError: it is of another class, or left the scene.
+    """
+    if table is not None and not isinstance(table, slicer.vtkMRMLTableNode):
+        raise OutputError(f"{table.GetName()} is a {table.GetClassName()} and cannot hold results. Choose a table.")
+    if table is not None and table.GetScene() is None:
+        raise OutputError(f"{table.GetName()} is no longer in the scene. Choose another table.")
+
+
+def fill_table(rows: Iterable[Row], table: slicer.vtkMRMLTableNode) -> None:
+    """Replace the content of a table node; all columns hold text, so that missing values show as empty cells."""
+    rows = list(rows)
+    content = vtk.vtkTable()
+    for name in COLUMNS:
+        column = vtk.vtkStringArray()
+        column.SetName(name)
+        for row in rows:
+            column.InsertNextValue(_text(getattr(row, name.lower())))
+        content.AddColumn(column)
+    with slicer.util.NodeModify(table):
+        if hasattr(table, "SetUseColumnTitleAsColumnHeader"):  # Slicer 5.12 and later
+            table.SetUseColumnTitleAsColumnHeader(True)
+        else:
+            table.SetUseColumnNameAsColumnHeader(True)
+        table.SetAndObserveTable(content)
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkPairs:
+    """Landmarks that were marked in both images.
+
+    Args:
+        names: of the pairs.
+        fixed, moving: (P, 3), RAS mm of the world of each image.
+    """
+
+    names: tuple[str, ...]
+    fixed: np.ndarray
+    moving: np.ndarray
+
+
+def landmark_pairs(
+    fixed: slicer.vtkMRMLMarkupsNode,
+    moving: slicer.vtkMRMLMarkupsNode,
+    *under: slicer.vtkMRMLTransformNode | None,
+) -> LandmarkPairs:
+    """Pair the placed points of two markups nodes by their labels where these agree, else by their order.
+
+    Args:
+        fixed, moving: markups drawn on the fixed and on the moving image.
+        under: transforms that do not count where `moving` lies under them.
+
+    Raises:
+        ImageError: no points, or lists that cannot be paired.
+    """
+    first, second = _placed(fixed), _placed(moving, *under)
+    names = [name for name, _position in first]
+    others = dict(second)
+    if len(others) == len(second) == len(first) and set(names) == set(others):
+        second = [(name, others[name]) for name in names]
+    elif len(first) != len(second):
+        raise ImageError(
+            f"{fixed.GetName()} has {len(first)} placed points and {moving.GetName()} {len(second)}. "
+            "Mark the same landmarks in both, with the same labels or in the same order."
+        )
+    if not first:
+        raise ImageError(f"{fixed.GetName()} and {moving.GetName()} have no placed points. Mark landmarks first.")
+    positions = [np.array([position for _name, position in points]) for points in (first, second)]
+    return LandmarkPairs(tuple(names), *positions)
+
+
 def _check(nodes: Evaluated) -> None:
     if nodes.forward is None:
         raise OutputError("There is no forward transform to evaluate. Register the volumes first.")
@@ -99,7 +192,7 @@ def _check(nodes: Evaluated) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """What is measured, without nodes.
+    """What is measured, once it has been read from the nodes.
 
     Args:
         fixed, before, after: the fixed image, the moving one, and what is compared after the registration.
@@ -108,7 +201,7 @@ class _Seen:
         forward: on the grid of `fixed`, without VTK; None where nothing needs it.
         known: figures that the registration measured itself.
         pairs: the same structure in the fixed and the moving image.
-        alone: rows of the structures that have no partner.
+        alone: rows of the structures that exist on one side only.
     """
 
     fixed: Image
@@ -211,7 +304,7 @@ def _unmatched(structure: Structure, missing_in: slicer.vtkMRMLNode) -> Row:
 
 
 def _landmarks(nodes: Evaluated) -> Iterator[Row]:
-    """A few points, by the scene's own transform."""
+    """Landmarks are few, so they take the scene's own transform."""
     if nodes.fixed_landmarks is None or nodes.moving_landmarks is None:
         return
     path = ScenePath(nodes.forward)
@@ -239,7 +332,7 @@ def _folding_rows(seen: _Seen) -> Iterator[Row]:
 
 
 def _provenance(forward: slicer.vtkMRMLTransformNode) -> Iterator[Row]:
-    """What the registration wrote onto its transform; other transforms have none."""
+    """What the registration wrote onto its transform; other transforms have no provenance."""
     seconds = forward.GetAttribute(f"{ATTRIBUTE_PREFIX}Seconds")
     if seconds is not None:
         yield Row("Time", "", None, float(json.loads(seconds).get("total", 0.0)), "s")
@@ -249,105 +342,10 @@ def _provenance(forward: slicer.vtkMRMLTransformNode) -> Iterator[Row]:
     yield from (Row("Warning", after=text) for text in warnings_of(forward))
 
 
-COLUMNS = ("Measure", "Structure", "Before", "After", "Unit")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line.
-
-    Args:
-        measure: what was measured.
-        structure: of which structure or landmark; empty for the whole image.
-        before, after: the registration; a number, a text, or None for an empty cell.
-        unit: of both.
-    """
-
-    measure: str
-    structure: str = ""
-    before: float | str | None = None
-    after: float | str | None = None
-    unit: str = ""
-
-
-def check_table(table: slicer.vtkMRMLNode | None) -> None:
-    """Refuse a node that cannot receive a table.
-
-    Raises:
-        OutputError: it is of another class, or left the scene.
-    """
-    if table is not None and not isinstance(table, slicer.vtkMRMLTableNode):
-        raise OutputError(f"{table.GetName()} is a {table.GetClassName()} and cannot hold results. Choose a table.")
-    if table is not None and table.GetScene() is None:
-        raise OutputError(f"{table.GetName()} is no longer in the scene. Choose another table.")
-
-
-def fill_table(rows: Iterable[Row], table: slicer.vtkMRMLTableNode) -> None:
-    """Replace the content of a table node; all columns are texts, so that an empty cell is empty."""
-    rows = list(rows)
-    content = vtk.vtkTable()
-    for name in COLUMNS:
-        column = vtk.vtkStringArray()
-        column.SetName(name)
-        for row in rows:
-            column.InsertNextValue(_text(getattr(row, name.lower())))
-        content.AddColumn(column)
-    with slicer.util.NodeModify(table):
-        if hasattr(table, "SetUseColumnTitleAsColumnHeader"):  # Slicer 5.12 and later
-            table.SetUseColumnTitleAsColumnHeader(True)
-        else:
-            table.SetUseColumnNameAsColumnHeader(True)
-        table.SetAndObserveTable(content)
-
-
 def _text(value: float | str | None) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return str(value) if isinstance(value, (str, int)) else f"{value:.4g}"
-
-
-@dataclass(frozen=True, eq=False)
-class LandmarkPairs:
-    """Landmarks that were marked in both images.
-
-    Args:
-        names: of the pairs.
-        fixed, moving: (P, 3), RAS mm of the world of each image.
-    """
-
-    names: tuple[str, ...]
-    fixed: np.ndarray
-    moving: np.ndarray
-
-
-def landmark_pairs(
-    fixed: slicer.vtkMRMLMarkupsNode,
-    moving: slicer.vtkMRMLMarkupsNode,
-    *under: slicer.vtkMRMLTransformNode | None,
-) -> LandmarkPairs:
-    """Pair the placed points of two markups nodes by their labels where these agree, else by their order.
-
-    Args:
-        fixed, moving: markups drawn on the fixed and on the moving image.
-        under: transforms that do not count where `moving` lies under them.
-
-    Raises:
-        ImageError: no points, or lists that cannot be paired.
-    """
-    first, second = _placed(fixed), _placed(moving, *under)
-    names = [name for name, _position in first]
-    others = dict(second)
-    if len(others) == len(second) == len(first) and set(names) == set(others):
-        second = [(name, others[name]) for name in names]
-    elif len(first) != len(second):
-        raise ImageError(
-            f"{fixed.GetName()} has {len(first)} placed points and {moving.GetName()} {len(second)}. "
-            "Mark the same landmarks in both, with the same labels or in the same order."
-        )
-    if not first:
-        raise ImageError(f"{fixed.GetName()} and {moving.GetName()} have no placed points. Mark landmarks first.")
-    positions = [np.array([position for _name, position in points]) for points in (first, second)]
-    return LandmarkPairs(tuple(names), *positions)
 
 
 def _placed(

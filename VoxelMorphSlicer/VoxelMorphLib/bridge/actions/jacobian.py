@@ -1,4 +1,4 @@
-"""Transforms -> Jacobian determinants on a voxel grid, as arrays and as volume nodes."""
+"""Transforms -> Jacobian determinants on a voxel grid, as images and as volume nodes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..scene.volume_nodes import i_fastest, image_to_node
 def jacobian_image(transform: Transform, geometry: Geometry) -> Image:
     """Local volume ratio of a whole transform, affine part included: 1 keeps the volume, 0 and less is a fold.
 
-    By NumPy, not by `core.displacement`: loading torch into the application would stop it for seconds.
+    Uses NumPy, not `core.displacement`: loading torch into the application would block it for seconds.
 
     Args:
         transform: world -> world, RAS mm.
@@ -36,18 +36,13 @@ def jacobian_image(transform: Transform, geometry: Geometry) -> Image:
     return Image(ratio, geometry, "Jacobian determinant")
 
 
-def _derivative(values: np.ndarray, axis: int) -> np.ndarray:
-    """Per voxel; an axis of one voxel has no change along it."""
-    return np.gradient(values, axis=axis) if values.shape[axis] > 1 else np.zeros_like(values)
-
-
 def write_jacobian(
     transform: Transform,
     geometry: Geometry,
     beside: slicer.vtkMRMLNode,
     target: slicer.vtkMRMLScalarVolumeNode | None = None,
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """Put the Jacobian determinant into the scene here and now; see `jacobian_steps`."""
+    """Put the Jacobian determinant into the scene at once; see `jacobian_steps`."""
     return finish(jacobian_steps(transform, geometry, beside, target))
 
 
@@ -66,7 +61,7 @@ def jacobian_steps(
         target: receives the map; None creates a node.
 
     Raises:
-        OutputError: `target` cannot hold intensities or is `beside`, or one of both left the scene.
+        OutputError: `target` cannot hold intensities or is `beside`, or one of them left the scene.
     """
     _check(beside, target)
     sampled = yield from sampling_steps(transform, geometry)
@@ -78,6 +73,11 @@ def jacobian_steps(
             node.CreateDefaultDisplayNodes()
             place_beside(node, beside)
     return node
+
+
+def _derivative(values: np.ndarray, axis: int) -> np.ndarray:
+    """Change per voxel along an axis; 0 where the axis has only one voxel."""
+    return np.gradient(values, axis=axis) if values.shape[axis] > 1 else np.zeros_like(values)
 
 
 def _check(beside: slicer.vtkMRMLNode, target: slicer.vtkMRMLScalarVolumeNode | None) -> None:

@@ -22,12 +22,12 @@ from .jacobian import write_jacobian
 if TYPE_CHECKING:
     from ...registration.result import Registration
 
-#: Output beside those of `write_registration`: the map of local volume changes.
+#: Output in addition to those of `write_registration`: the map of local volume changes.
 JACOBIAN = "jacobian"
 
 
 class ScenePair:
-    """Two volume nodes to be registered, read once; they may change, move and vanish meanwhile.
+    """Two volume nodes to be registered, read once; the nodes may change, move or disappear afterwards.
 
     Args:
         fixed, moving: volume nodes; a volume that lies under the initial transform, or under what an earlier
@@ -35,13 +35,13 @@ class ScenePair:
         initial: transform node fixed -> moving that comes before all others.
         targets: node for each wanted output among "moved", "forward", "inverse" and "jacobian", None to create one;
             None for the first three.
-        fixed_mask, moving_mask: segmentation or label map nodes that mark what is looked at; they are read as their
-            volumes are.
+        fixed_mask, moving_mask: segmentation or label map nodes that mark the region to compare; they are read where
+            their volumes are read.
         settings: the other fields of a `RegistrationRequest` by name.
 
     Raises:
         ImageError: no volume, the same volume twice, one that cannot be registered, or an empty mask.
-        GeometryError: a volume under a non-linear parent, a sheared grid, or a mask beside its volume.
+        GeometryError: a volume under a non-linear parent, a sheared grid, or a mask outside its volume.
         OutputError: an output that is an input, used twice, or no longer in the scene.
     """
 
@@ -75,7 +75,7 @@ class ScenePair:
         )
 
     def steps(self, progress: Progress) -> Steps:
-        """Register and write; gives the node of each wanted output. Once only: the voxels are not kept."""
+        """Register and write; returns the node of each wanted output. Works once, as the voxels are not kept."""
         request, self._request = self._request, None
         registration = yield Registering(request, progress)
         del request

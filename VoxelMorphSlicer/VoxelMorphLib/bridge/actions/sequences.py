@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 #: What all frames are registered to: the number of a frame, counted from 0, or a volume.
 Reference = Union[int, "slicer.vtkMRMLScalarVolumeNode"]
 
-#: Frames whose warnings are told one by one.
+#: Number of frames whose warnings are reported individually.
 MOST_WARNED = 3
 
 
 @dataclass(frozen=True, eq=False)
 class SequenceResult:
-    """Nodes in the scene.
+    """The nodes of a registered sequence.
 
     Args:
         volumes: every frame on the grid of the reference.
@@ -51,7 +51,7 @@ class SequenceResult:
     warnings: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[slicer.vtkMRMLNode]:
-        """The three nodes, for whoever wants no more."""
+        """The three nodes, for unpacking."""
         return iter((self.volumes, self.transforms, self.browser))
 
 
@@ -62,8 +62,8 @@ class SequenceJob:
     Args:
         node: sequence of scalar volumes, or the volume that shows it.
         reference: what all frames are registered to.
-        reference_mask: segmentation or label map on the reference; only what lies inside is looked at. Frames have
-            none, because what moves leaves the mask of another moment.
+        reference_mask: segmentation or label map on the reference; only what lies inside is compared. Frames have
+            none, because moving structures leave a mask that was drawn on another frame.
         initial: transform node under which every frame lies roughly on the reference; frames whose shown volume lies
             under it already are read where they were before.
         settings: the other fields of a `RegistrationRequest` by name.
@@ -77,7 +77,7 @@ class SequenceJob:
 
 
 class FrameByFrame:
-    """One registration of a sequence: gives the request of every frame and takes the answers; the scene comes last.
+    """One registration of a sequence: makes the request of every frame and collects the results for the scene.
 
     Args:
         job: which sequence, and how.
@@ -85,7 +85,7 @@ class FrameByFrame:
     Raises:
         ImageError: no sequence of volumes, a reference that cannot be registered to, or an empty mask.
         ConfigError: the sequence has no such frame.
-        GeometryError: the shown volume or the reference is under a non-linear parent, or a mask beside the reference.
+        GeometryError: the shown volume or the reference is under a non-linear parent, or a mask outside the reference.
     """
 
     def __init__(self, job: SequenceJob):
@@ -122,14 +122,14 @@ class FrameByFrame:
         )
 
     def take(self, index: int, registration: Registration) -> None:
-        """Keep the answer of one frame, outside of the scene."""
+        """Keep the result of one frame, outside the scene."""
         self._check_present()
         if registration.report.warnings:
             self._warned[index] = tuple(registration.report.warnings)
         self._keep(index, registration.moved, registration.forward, registration.report.to_dict())
 
     def named(self, error: VoxelMorphError, index: int) -> VoxelMorphError:
-        """An error of the same kind that names the frame; cancelling needs no frame."""
+        """An error of the same kind that names the frame; `Cancelled` is returned as it is."""
         if isinstance(error, Cancelled):
             return error
         named = type(error)(f"{self._title(index)} failed: {error}")
@@ -148,7 +148,7 @@ class FrameByFrame:
             return _added(self.scene, self.frames, self.volumes, self.transforms, self._warnings())
 
     def _warnings(self) -> tuple[str, ...]:
-        """Of a few frames; the transforms of the others tell theirs."""
+        """Warnings of the first frames that have any; those of the others are on their transforms."""
         named = list(self._warned)[:MOST_WARNED]
         sentences = [f"{self._title(index)}: {' '.join(self._warned[index])}" for index in named]
         left = len(self._warned) - len(named)
@@ -180,7 +180,7 @@ def sequence_steps(job: SequenceJob, progress: Progress = silent) -> Steps:
 
     Args:
         job: which sequence, and how.
-        progress: told every frame; may raise `Cancelled`, after which nothing is kept.
+        progress: called for every frame; may raise `Cancelled`, after which nothing is kept.
 
     Raises:
         VoxelMorphError: as `FrameByFrame`, and as `registration.register.register` with the name of the frame.
@@ -229,7 +229,7 @@ def _moved_node(moved: Image, frame: slicer.vtkMRMLScalarVolumeNode, report: dic
 
 
 def _transform_node(forward: Transform, frames: Frames, report: dict) -> slicer.vtkMRMLTransformNode:
-    """Of one class for all frames, because the node that shows a sequence keeps its class."""
+    """All frames get the same class, because the proxy node of a sequence keeps its class."""
     to_own = AffineTransform(np.linalg.inv(frames.to_world))
     node = transform_to_node(forward.compose(to_own), slicer.vtkMRMLTransformNode())
     node.SetName(f"{frames.sequence.GetName()} transform")

@@ -1,4 +1,4 @@
-"""Segmentations and label maps -> named structures that can be looked at on any grid, and pairs of the same one."""
+"""Segmentations and label maps -> named structures that can be sampled on any grid, and matching pairs of them."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def structures_from_node(node: slicer.vtkMRMLNode, *under: slicer.vtkMRMLTransfo
         under: transforms that do not count where the node lies under them; see `placement.matrix_to_world`.
 
     Raises:
-        ImageError: neither of both, or without content.
-        GeometryError: under a non-linear parent.
+        ImageError: the node is neither, or is empty.
+        GeometryError: the node is under a non-linear parent.
     """
     if isinstance(node, slicer.vtkMRMLSegmentationNode):
         return _segments(node, matrix_to_world(node, *under))
@@ -54,6 +54,48 @@ def structures_from_node(node: slicer.vtkMRMLNode, *under: slicer.vtkMRMLTransfo
     display = node.GetDisplayNode()
     colours = display.GetColorNode() if display is not None else None
     return [Structure(_name(int(label), colours), int(label), labels) for label in labels.labels()]
+
+
+def matched(
+    fixed: Sequence[Structure], moving: Sequence[Structure]
+) -> tuple[list[tuple[Structure, Structure]], list[Structure], list[Structure]]:
+    """Pairs of the same structure: of equal name, else of equal label number where that is unambiguous.
+
+    Returns:
+        The pairs in the order of `fixed`, and what is left of `fixed` and of `moving`.
+    """
+    partners = _pair(fixed, moving, lambda structure: structure.name.strip().casefold())
+    left = [[s for s in group if s not in used] for group, used in ((fixed, partners), (moving, partners.values()))]
+    partners.update(_pair(*left, lambda structure: structure.label))
+    found = set(partners.values())
+    pairs = [(structure, partners[structure]) for structure in fixed if structure in partners]
+    return pairs, [s for s in fixed if s not in partners], [s for s in moving if s not in found]
+
+
+class Sampler:
+    """Structures resampled through one transform onto one grid; the latest label maps are cached.
+
+    Args:
+        transform: world of the grid -> world of the structures.
+        geometry: the grid.
+        kept: number of label maps in the cache; every segment can have its own, as large as the grid.
+    """
+
+    def __init__(self, transform: Transform, geometry: Geometry, kept: int = 2):
+        self.transform, self.geometry, self.kept = transform, geometry, kept
+        self._sampled: OrderedDict[int, np.ndarray] = OrderedDict()
+
+    def mask(self, structure: Structure) -> np.ndarray:
+        """(I, J, K), bool."""
+        if structure.labels is None:
+            return np.zeros(self.geometry.shape, bool)
+        key = id(structure.labels)
+        if key not in self._sampled:
+            while len(self._sampled) >= self.kept:
+                self._sampled.popitem(last=False)
+            self._sampled[key] = self.transform.resample(structure.labels, self.geometry).array
+        self._sampled.move_to_end(key)
+        return self._sampled[key] == structure.label
 
 
 def _segments(node: slicer.vtkMRMLSegmentationNode, to_world: np.ndarray) -> list[Structure]:
@@ -73,50 +115,8 @@ def _name(label: int, colours: slicer.vtkMRMLColorNode | None) -> str:
     return name if name and name != "(none)" else f"label {label}"
 
 
-def matched(
-    fixed: Sequence[Structure], moving: Sequence[Structure]
-) -> tuple[list[tuple[Structure, Structure]], list[Structure], list[Structure]]:
-    """Pairs of the same structure: of equal name, else of equal label number where that is unambiguous.
-
-    Returns:
-        The pairs in the order of `fixed`, and what is left of `fixed` and of `moving`.
-    """
-    partners = _pair(fixed, moving, lambda structure: structure.name.strip().casefold())
-    left = [[s for s in group if s not in used] for group, used in ((fixed, partners), (moving, partners.values()))]
-    partners.update(_pair(*left, lambda structure: structure.label))
-    found = set(partners.values())
-    pairs = [(structure, partners[structure]) for structure in fixed if structure in partners]
-    return pairs, [s for s in fixed if s not in partners], [s for s in moving if s not in found]
-
-
 def _pair(fixed: Sequence[Structure], moving: Sequence[Structure], key) -> dict[Structure, Structure]:
-    """Those whose key occurs once on each side."""
+    """Structures whose key occurs exactly once on each side."""
     counts = [Counter(map(key, group)) for group in (fixed, moving)]
     by_key = {key(structure): structure for structure in moving}
     return {s: by_key[key(s)] for s in fixed if counts[0][key(s)] == counts[1][key(s)] == 1}
-
-
-class Sampler:
-    """Structures seen through one transform on one grid; the label maps of the latest ones are sampled once.
-
-    Args:
-        transform: world of the grid -> world of the structures.
-        geometry: the grid.
-        kept: sampled label maps that are remembered; every segment can have one of its own, as large as the grid.
-    """
-
-    def __init__(self, transform: Transform, geometry: Geometry, kept: int = 2):
-        self.transform, self.geometry, self.kept = transform, geometry, kept
-        self._sampled: OrderedDict[int, np.ndarray] = OrderedDict()
-
-    def mask(self, structure: Structure) -> np.ndarray:
-        """(I, J, K), bool."""
-        if structure.labels is None:
-            return np.zeros(self.geometry.shape, bool)
-        key = id(structure.labels)
-        if key not in self._sampled:
-            while len(self._sampled) >= self.kept:
-                self._sampled.popitem(last=False)
-            self._sampled[key] = self.transform.resample(structure.labels, self.geometry).array
-        self._sampled.move_to_end(key)
-        return self._sampled[key] == structure.label

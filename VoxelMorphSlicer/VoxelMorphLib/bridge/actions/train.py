@@ -1,4 +1,4 @@
-"""Trainings, their checks, and the models that they leave, each by a process of the train command."""
+"""Training, checking its data and exporting models, each in a process of the train command."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def training_steps(
     Args:
         config: of the training.
         progress: called with a fraction and a text.
-        resume: go on with the training in `config.output_dir`; options that have their defaults stay as they were.
-        command: what to start instead of the train command.
+        resume: continue the training in `config.output_dir`; options at their defaults keep their earlier values.
+        command: to start instead of the train command.
 
     Returns:
         The lines that the command printed.
 
     Raises:
         WorkerError: the process could not be started, or failed.
-        Cancelled: the training was stopped; a checkpoint that was written is whole.
+        Cancelled: the training was stopped; a checkpoint that was written is complete.
     """
     return (yield CommandProcess([*(command or train_command()), *arguments_of(config, resume)], progress))
 
 
 def check_steps(config: TrainingConfig, progress: Progress = silent, command: Sequence[str] | None = None) -> Steps:
-    """Read the data and time one step; gives the plan in words. The arguments are those of `training_steps`."""
+    """Read the data and time one step; returns the plan as text. The arguments are those of `training_steps`."""
     return (yield CommandProcess([*(command or train_command()), *arguments_of(config), "--dryRun"], progress))
 
 
@@ -51,14 +51,14 @@ def model_steps(
     replace: bool = False,
     command: Sequence[str] | None = None,
 ) -> Steps:
-    """Make a model of a checkpoint and add it to the model list, under `model_id(name)`; see `training_steps`.
+    """Export a checkpoint to the model list, under `model_id(name)`; see `training_steps`.
 
     Args:
         checkpoint: "best.pt" or "last.pt" of a training.
-        name: what a person chooses from the list.
+        name: shown in the model list.
         progress: called with a fraction and a text.
-        replace: whether an own model of that id gives way.
-        command: what to start instead of the train command.
+        replace: whether to replace a model of the user's that has the same id.
+        command: to start instead of the train command.
 
     Raises:
         ConfigError: the id cannot be used or is taken.
@@ -71,10 +71,10 @@ def model_steps(
 
 
 def model_id(name: str) -> str:
-    """The id of an own model of that name.
+    """The id of a user's model of that name.
 
     Raises:
-        ConfigError: no letter or digit is left of it.
+        ConfigError: the name has no letter or digit.
     """
     identifier = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")
     if not identifier:

@@ -1,4 +1,4 @@
-"""The options of a training as a scene keeps them, as the command takes them, and what is missing before it starts."""
+"""The options of a training: stored in a scene, passed to the command, and checked before it starts."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ...training.recipes import DEFAULT_RECIPE, RECIPES, config_of_json, make_co
 
 #: Where a training leaves its checkpoints; `training.checkpoint` has the same names, but imports torch.
 CHECKPOINTS, BEST, LAST = "checkpoints", "best.pt", "last.pt"
-#: Nobody writes a training into a folder that was not chosen.
+#: The output folder has no default: the user has to choose one.
 _UNCHOSEN = {"output_dir": ""}
 
 
 def first_config() -> TrainingConfig:
-    """What is shown before anybody has chosen anything."""
+    """The options before the user has chosen any."""
     return make_config(DEFAULT_RECIPE, _UNCHOSEN)
 
 
 def settings_text(config: TrainingConfig) -> str:
-    """One JSON object of the recipe and what differs from its defaults, for scenes."""
+    """The recipe and what differs from its defaults, as one JSON object to store in a scene."""
     values = {name: value for name, value in config.to_dict().items() if value != getattr(type(config), name)}
     return json.dumps({"recipe": config.recipe, **values})
 
 
 def read_settings(text: str) -> TrainingConfig:
-    """The options that a scene kept; an empty text gives the first ones.
+    """The options stored in a scene; an empty text gives the initial ones.
 
     Raises:
         ConfigError: the scene is of another version, or was edited.
@@ -42,7 +42,7 @@ def with_recipe(config: TrainingConfig, recipe: str) -> TrainingConfig:
     """The same choices for another recipe; options that it does not have are dropped.
 
     Raises:
-        ConfigError: a choice is impossible with that recipe.
+        ConfigError: a choice is not possible with that recipe.
     """
     kept = json.loads(settings_text(config))
     known = make_config(recipe, {}).to_dict()
@@ -50,11 +50,11 @@ def with_recipe(config: TrainingConfig, recipe: str) -> TrainingConfig:
 
 
 def arguments_of(config: TrainingConfig, resume: bool = False) -> list[str]:
-    """The train command's arguments; a resumed training keeps what they do not name.
+    """The train command's arguments; a resumed training keeps all options that they do not name.
 
     Args:
         config: with paths that may be relative to this process's folder.
-        resume: go on with what is in the output folder.
+        resume: continue the training in the output folder.
     """
     words = [] if resume and config.recipe == DEFAULT_RECIPE else [f"--recipe={config.recipe}"]
     words += [f"--{option.name}={text}" for option, text in changed_options(config.with_absolute_paths())]
@@ -69,7 +69,7 @@ def checkpoint_of(config: TrainingConfig) -> Path | None:
 
 
 def missing_for_check(config: TrainingConfig) -> str:
-    """Why nothing can be planned, "" when it can."""
+    """Why the training cannot be checked; "" when it can."""
     if config.recipe == "instance" and not config.pair_list:
         return "Choose a list of pairs with one line under More options (pair_list)."
     if not (config.image_list or config.pair_list):
@@ -78,7 +78,7 @@ def missing_for_check(config: TrainingConfig) -> str:
 
 
 def missing_for_training(config: TrainingConfig) -> str:
-    """Why no training can start, "" when one can."""
+    """Why no training can start; "" when one can."""
     if not config.output_dir:
         return "Choose an output folder."
     if (Path(config.output_dir) / CHECKPOINTS / LAST).is_file():
@@ -87,7 +87,7 @@ def missing_for_training(config: TrainingConfig) -> str:
 
 
 def missing_for_resume(config: TrainingConfig) -> str:
-    """Why no training can go on, "" when one can."""
+    """Why no training can be resumed; "" when one can."""
     if not config.output_dir:
         return "Choose the output folder of the training."
     if not (Path(config.output_dir) / CHECKPOINTS / LAST).is_file():
@@ -99,16 +99,16 @@ def changed(config: TrainingConfig, **values: Any) -> TrainingConfig:
     """The configuration with other values.
 
     Raises:
-        ConfigError: a value is impossible.
+        ConfigError: a value is not allowed.
     """
     return make_config(config.recipe, {**config.to_dict(), **values})
 
 
 def parsed(config: TrainingConfig, field: str, text: str) -> Any:
-    """The value that a typed text means.
+    """The value of an option that was typed as text.
 
     Raises:
-        ConfigError: it means none.
+        ConfigError: the text is not a valid value.
     """
     try:
         return options_of(type(config))[field].parse(text)

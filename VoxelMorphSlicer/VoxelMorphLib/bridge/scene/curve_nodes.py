@@ -1,4 +1,4 @@
-"""curves.csv of a training -> tables, plot series and charts of the scene, filled anew while the training runs."""
+"""curves.csv of a training -> tables, plot series and charts of the scene, refreshed while the training runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...training.monitors.curves import FILE, columns_of, read_curves
 
 #: Attributes by which the nodes of a training are found again, in saved scenes too.
 FOLDER_ATTRIBUTE, KIND_ATTRIBUTE = "VoxelMorph.TrainingFolder", "VoxelMorph.Curves"
-#: Seconds between two looks at the file, and how many times longer than a look they are at least.
+#: Least seconds between two reads of the file, and least multiple of the time that one read takes.
 REFRESH_S, REFRESH_SHARE = 2.0, 20
 #: More lines than this cannot be told apart in one chart.
 MOST_SERIES = 12
@@ -52,7 +52,7 @@ class Curves:
         self.rows: list[dict[str, Any]] = []
 
     def refresh(self, force: bool = False) -> bool:
-        """Read the table again where it has changed, and show it; at most every two seconds unless `force` is set.
+        """Read the table again if it has changed, and show it; at most every two seconds unless `force` is set.
 
         Returns:
             Whether there was something new.
@@ -66,7 +66,7 @@ class Curves:
             return False
         try:
             self.rows = read_curves(self.folder / FILE)
-        except (OSError, ValueError):  # Windows: it is being replaced; the next look finds it
+        except (OSError, ValueError):  # Windows: it is being replaced; the next refresh reads it
             return False
         self._seen = stamp
         if not self._scene.IsClosing():
@@ -149,7 +149,7 @@ def _series(chart: slicer.vtkMRMLPlotChartNode) -> list[slicer.vtkMRMLPlotSeries
 
 
 def _label(column: str) -> str:
-    """A column's name for people: "val_dice_17" is "label 17"."""
+    """The label of a column: "val_dice_17" is "label 17"."""
     if column.startswith("val_dice"):
         return f"label {column[len('val_dice_') :]}" if column != "val_dice" else "mean"
     return column[len("loss_") :] if column.startswith("loss_") else "sum"
@@ -171,7 +171,7 @@ def _number(value: Any) -> float:
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
-    """Changes with every new table."""
+    """Time and size, which change with every new table; None without a file."""
     try:
         status = path.stat()
     except OSError:

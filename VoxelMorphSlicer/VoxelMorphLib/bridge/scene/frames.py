@@ -21,7 +21,7 @@ class Frames:
         under: transform that does not count where the shown volume lies under it.
 
     Raises:
-        ImageError: no sequence of volumes.
+        ImageError: the node is no sequence of volumes.
         GeometryError: the shown volume is under a non-linear parent.
     """
 
@@ -46,7 +46,7 @@ class Frames:
         return image_from_node(self.sequence.GetNthDataNode(index), role, self.to_world)
 
     def title(self, index: int) -> str:
-        """How people call a frame: "frame 3 of 10 (time 2.5 s)"."""
+        """A frame's name in messages: "frame 3 of 10 (time 2.5 s)"."""
         sequence = self.sequence
         parts = (sequence.GetIndexName(), sequence.GetNthIndexValue(index), sequence.GetIndexUnit())
         words = " ".join(part for part in parts if part)
@@ -69,7 +69,7 @@ def sequence_of(
     """The sequence of a node, and the volume that shows it, where there is one.
 
     Raises:
-        ImageError: neither a sequence nor what shows one.
+        ImageError: the node is neither a sequence nor a volume that shows one.
     """
     for browser in _browsers(node):
         if isinstance(node, slicer.vtkMRMLSequenceNode) and browser.GetProxyNode(node) is not None:

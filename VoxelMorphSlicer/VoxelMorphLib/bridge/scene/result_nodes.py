@@ -197,7 +197,7 @@ def _write_transform(
 ) -> slicer.vtkMRMLTransformNode:
     """A node that takes the place of the parents which the volume that it moves had when it was read.
 
-    A linear node cannot hold a field; a new one is made then, since nobody knew before what the model would find.
+    A linear node cannot hold a field; a new node is made then, as the kind of result is not known beforehand.
     """
     to_world = seen_to_world(moving, seen)
     if not np.allclose(to_world, np.eye(4), rtol=0, atol=1e-9):

@@ -34,6 +34,26 @@ def unchanged_on_failure(scene: slicer.vtkMRMLScene, nodes: Iterable[slicer.vtkM
         raise
 
 
+def hierarchy_of(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLSubjectHierarchyNode | None:
+    """The subject hierarchy of a scene; None where a script made a scene without one."""
+    return scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
+
+
+def children(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, item: int, recursive: bool = False) -> list[int]:
+    """Items directly under an item, or all below it, in their order."""
+    identifiers = vtk.vtkIdList()
+    hierarchy.GetItemChildren(item, identifiers, recursive)
+    return [identifiers.GetId(index) for index in range(identifiers.GetNumberOfIds())]
+
+
+def place_beside(node: slicer.vtkMRMLNode, example: slicer.vtkMRMLNode) -> None:
+    """Put a node into the folder, study or patient in which `example` lies."""
+    hierarchy = hierarchy_of(example.GetScene())
+    item = hierarchy.GetItemByDataNode(example) if hierarchy is not None else 0
+    if item:
+        hierarchy.CreateItem(hierarchy.GetItemParent(item), node)  # or moves the item that the node has already
+
+
 def _all_nodes(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLNode]:
     return [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
 
@@ -76,23 +96,3 @@ def _references(node: slicer.vtkMRMLNode) -> dict[str, list[str]]:
         role: [node.GetNthNodeReferenceID(role, index) for index in range(node.GetNumberOfNodeReferences(role))]
         for role in roles
     }
-
-
-def hierarchy_of(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLSubjectHierarchyNode | None:
-    """The subject hierarchy of a scene that has one; scenes of scripts need not."""
-    return scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
-
-
-def children(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, item: int, recursive: bool = False) -> list[int]:
-    """Items directly under an item, or all below it, in their order."""
-    identifiers = vtk.vtkIdList()
-    hierarchy.GetItemChildren(item, identifiers, recursive)
-    return [identifiers.GetId(index) for index in range(identifiers.GetNumberOfIds())]
-
-
-def place_beside(node: slicer.vtkMRMLNode, example: slicer.vtkMRMLNode) -> None:
-    """Put a node into the folder, study or patient in which `example` lies."""
-    hierarchy = hierarchy_of(example.GetScene())
-    item = hierarchy.GetItemByDataNode(example) if hierarchy is not None else 0
-    if item:
-        hierarchy.CreateItem(hierarchy.GetItemParent(item), node)  # or moves the item that the node has already

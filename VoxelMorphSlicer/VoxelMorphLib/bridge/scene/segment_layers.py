@@ -35,7 +35,7 @@ class Layer:
 
 
 def segment_layers(segmentation: slicer.vtkSegmentation, to_world: np.ndarray, name: str) -> Iterator[Layer]:
-    """The label maps of a segmentation that has some.
+    """The label maps of a segmentation, layer by layer.
 
     Args:
         segmentation: see `binary_segmentation`.
@@ -78,19 +78,6 @@ def binary_segmentation(node: slicer.vtkMRMLSegmentationNode) -> slicer.vtkSegme
     return copy
 
 
-def _label_map(data: slicer.vtkOrientedImageData, to_world: np.ndarray, name: str) -> LabelMap | None:
-    """Copy a layer; its extent is the part of a grid that the segments fill, so it begins anywhere."""
-    shape = data.GetDimensions()
-    scalars = data.GetPointData().GetScalars()
-    if min(shape) < 1 or scalars is None:
-        return None
-    matrix = vtk.vtkMatrix4x4()
-    data.GetImageToWorldMatrix(matrix)
-    whole = Geometry(shape, to_world @ slicer.util.arrayFromVTKMatrix(matrix))
-    array = vtk_to_numpy(scalars).reshape(shape[::-1]).T
-    return LabelMap(np.array(array, order="C"), whole.shifted(data.GetExtent()[::2], shape), name)
-
-
 def oriented_image(labels: LabelMap) -> slicer.vtkOrientedImageData:
     """A label map as a layer for segments, in its own world coordinates."""
     data = slicer.vtkOrientedImageData()
@@ -105,7 +92,7 @@ def mask_from_node(
     role: str,
     *under: slicer.vtkMRMLTransformNode | None,
 ) -> LabelMap | None:
-    """What a node marks of a volume.
+    """The region of a volume that a node marks.
 
     Args:
         node: segmentation, whose segments count together, label map, or volume of whole numbers; None for no mask.
@@ -117,8 +104,8 @@ def mask_from_node(
         0 and 1 on the grid of `image`; None without node.
 
     Raises:
-        ImageError: neither of these kinds, or empty.
-        GeometryError: under a non-linear parent, or beside the volume.
+        ImageError: the node is of another kind, or empty.
+        GeometryError: the node is under a non-linear parent, or outside the volume.
     """
     if node is None:
         return None
@@ -131,6 +118,19 @@ def mask_from_node(
             f"{node.GetName()} is a {node.GetClassName()} and cannot be a mask. Choose a segmentation or label map."
         )
     return fitted_mask(labels, image, role)
+
+
+def _label_map(data: slicer.vtkOrientedImageData, to_world: np.ndarray, name: str) -> LabelMap | None:
+    """Copy a layer; its extent is the part of a grid that the segments fill, so it begins anywhere."""
+    shape = data.GetDimensions()
+    scalars = data.GetPointData().GetScalars()
+    if min(shape) < 1 or scalars is None:
+        return None
+    matrix = vtk.vtkMatrix4x4()
+    data.GetImageToWorldMatrix(matrix)
+    whole = Geometry(shape, to_world @ slicer.util.arrayFromVTKMatrix(matrix))
+    array = vtk_to_numpy(scalars).reshape(shape[::-1]).T
+    return LabelMap(np.array(array, order="C"), whole.shifted(data.GetExtent()[::2], shape), name)
 
 
 def _segments(node: slicer.vtkMRMLSegmentationNode, image: Image, to_world: np.ndarray) -> LabelMap:

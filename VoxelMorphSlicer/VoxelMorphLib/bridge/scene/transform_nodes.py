@@ -13,7 +13,7 @@ from ...core.errors import GeometryError, OutputError
 from ...core.geometry import Geometry
 from ...core.transform import AffineTransform, DisplacementField, Transform
 
-#: Places at which a transform is looked at that has no matrix or displacement grid of its own: about a second.
+#: Most points at which a transform without matrix or displacement grid is sampled, which takes about a second.
 SAMPLED_VOXELS = 1_000_000
 
 
@@ -96,18 +96,12 @@ def transform_to_node(
     return node
 
 
-def _node_class(transform: Transform) -> str:
-    if isinstance(transform, AffineTransform):
-        return "vtkMRMLLinearTransformNode"
-    return "vtkMRMLGridTransformNode" if isinstance(transform, DisplacementField) else "vtkMRMLTransformNode"
-
-
 def transform_from_node(node: slicer.vtkMRMLTransformNode, geometry: Geometry | None = None) -> Transform:
     """The map from the world into the space of nodes placed under `node`, through all its parents.
 
     Matrices and displacement grids stored from parent are taken over exactly. Anything else (B-splines, thin plates,
     grids stored to parent, whose inverse Slicer finds numerically to 0.01 mm) is sampled at no more than
-    `SAMPLED_VOXELS` places, because the application stands still meanwhile.
+    `SAMPLED_VOXELS` points, because the application is blocked meanwhile.
 
     Args:
         node: any transform node.
@@ -132,40 +126,6 @@ def transform_from_node(node: slicer.vtkMRMLTransformNode, geometry: Geometry | 
     except GeometryError as error:
         raise GeometryError(f"The transform {node.GetName()} cannot be used: {error}") from error
     return reduce(Transform.compose, exact) if exact else AffineTransform(np.eye(4))
-
-
-def _flattened(general: vtk.vtkGeneralTransform) -> list[vtk.vtkAbstractTransform]:
-    """The simple transforms inside a nested one, first to last."""
-    collection = vtk.vtkCollection()
-    slicer.vtkMRMLTransformNode.FlattenGeneralTransform(collection, general)
-    return [collection.GetItemAsObject(index) for index in range(collection.GetNumberOfItems())]
-
-
-def _is_exact(part: vtk.vtkAbstractTransform) -> bool:
-    is_matrix = isinstance(part, vtk.vtkHomogeneousTransform)
-    return is_matrix or (isinstance(part, vtk.vtkGridTransform) and not part.GetInverseFlag())
-
-
-def _exact(part: vtk.vtkAbstractTransform) -> Transform:
-    if isinstance(part, vtk.vtkHomogeneousTransform):
-        return AffineTransform(slicer.util.arrayFromVTKMatrix(part.GetMatrix()))
-    return field_from_grid(part)
-
-
-def _sampled(transform: vtk.vtkAbstractTransform, geometry: Geometry) -> DisplacementField:
-    geometry = _few_places(geometry)
-    points = geometry.points().reshape(-1, 3)
-    displacement = VtkTransform(transform).apply_to_points(points) - points
-    return DisplacementField(displacement.reshape(*geometry.shape, 3).astype(np.float32), geometry)
-
-
-def _few_places(geometry: Geometry) -> Geometry:
-    """The grid, or a coarser one that reaches beyond its outermost voxels."""
-    coarseness = (np.prod(geometry.shape) / SAMPLED_VOXELS) ** (1 / 3)
-    if coarseness <= 1:
-        return geometry
-    coarse = geometry.with_spacing(coarseness * geometry.spacing)
-    return coarse.shifted((-1, -1, -1), [n + 2 for n in coarse.shape])
 
 
 def grid_from_field(field: DisplacementField) -> slicer.vtkOrientedGridTransform:
@@ -204,6 +164,46 @@ def field_from_grid(grid: vtk.vtkGridTransform) -> DisplacementField:
     array *= grid.GetDisplacementScale()
     array += grid.GetDisplacementShift()
     return DisplacementField(array, _grid_geometry(grid, data))
+
+
+def _node_class(transform: Transform) -> str:
+    if isinstance(transform, AffineTransform):
+        return "vtkMRMLLinearTransformNode"
+    return "vtkMRMLGridTransformNode" if isinstance(transform, DisplacementField) else "vtkMRMLTransformNode"
+
+
+def _flattened(general: vtk.vtkGeneralTransform) -> list[vtk.vtkAbstractTransform]:
+    """The simple transforms inside a nested one, first to last."""
+    collection = vtk.vtkCollection()
+    slicer.vtkMRMLTransformNode.FlattenGeneralTransform(collection, general)
+    return [collection.GetItemAsObject(index) for index in range(collection.GetNumberOfItems())]
+
+
+def _is_exact(part: vtk.vtkAbstractTransform) -> bool:
+    is_matrix = isinstance(part, vtk.vtkHomogeneousTransform)
+    return is_matrix or (isinstance(part, vtk.vtkGridTransform) and not part.GetInverseFlag())
+
+
+def _exact(part: vtk.vtkAbstractTransform) -> Transform:
+    if isinstance(part, vtk.vtkHomogeneousTransform):
+        return AffineTransform(slicer.util.arrayFromVTKMatrix(part.GetMatrix()))
+    return field_from_grid(part)
+
+
+def _sampled(transform: vtk.vtkAbstractTransform, geometry: Geometry) -> DisplacementField:
+    geometry = _coarsened(geometry)
+    points = geometry.points().reshape(-1, 3)
+    displacement = VtkTransform(transform).apply_to_points(points) - points
+    return DisplacementField(displacement.reshape(*geometry.shape, 3).astype(np.float32), geometry)
+
+
+def _coarsened(geometry: Geometry) -> Geometry:
+    """The grid, or a coarser one that reaches beyond its outermost voxels."""
+    coarseness = (np.prod(geometry.shape) / SAMPLED_VOXELS) ** (1 / 3)
+    if coarseness <= 1:
+        return geometry
+    coarse = geometry.with_spacing(coarseness * geometry.spacing)
+    return coarse.shifted((-1, -1, -1), [n + 2 for n in coarse.shape])
 
 
 def _grid_geometry(grid: vtk.vtkGridTransform, data: vtk.vtkImageData) -> Geometry:

@@ -51,22 +51,8 @@ def label_map_from_node(node: slicer.vtkMRMLScalarVolumeNode, to_world: np.ndarr
     return LabelMap(image.array, image.geometry, image.name)
 
 
-def _voxels(node: slicer.vtkMRMLScalarVolumeNode, shape: tuple[int, ...]) -> np.ndarray:
-    """(I, J, K), a copy of the voxels in their order in memory, I fastest, for speed; colours are averaged."""
-    scalars = vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())
-    if scalars.ndim == 1:
-        return scalars.reshape(shape[::-1]).copy().T
-    if not is_colour(node, scalars):
-        raise ImageError(
-            f"The volume {node.GetName()} has {scalars.shape[1]} components per voxel. "
-            "Choose a scalar volume, or extract one component first."
-        )
-    luminance = scalars[:, :3].mean(axis=1, dtype=np.float32)
-    return luminance.reshape(shape[::-1]).T
-
-
 def is_colour(node: slicer.vtkMRMLScalarVolumeNode, scalars: np.ndarray) -> bool:
-    """Colour volumes say so, or are 8-bit triples of undeclared meaning, as most image files load."""
+    """Whether a volume is declared as colour or, as most image files load, has 8-bit triples of undeclared meaning."""
     if not isinstance(node, slicer.vtkMRMLVectorVolumeNode):
         return False
     declared = node.GetVoxelVectorType()
@@ -76,7 +62,7 @@ def is_colour(node: slicer.vtkMRMLScalarVolumeNode, scalars: np.ndarray) -> bool
 
 
 def image_to_vtk(image: Image) -> vtk.vtkImageData:
-    """The voxels as VTK image data with origin 0 and spacing 1, as volume nodes want them; a deep copy.
+    """The voxels as VTK image data with origin 0 and spacing 1, as volume nodes require; a deep copy.
 
     Raises:
         ImageError: label numbers that do not fit into 32 bits.
@@ -88,28 +74,8 @@ def image_to_vtk(image: Image) -> vtk.vtkImageData:
     return data
 
 
-def _storable(image: Image) -> np.ndarray:
-    """The array in a type that VTK has and Slicer displays: no truth values, 16-bit floats or 64-bit integers."""
-    array = image.array
-    if array.dtype.kind == "b":
-        return array.astype(np.uint8)
-    if array.dtype.kind == "f":
-        return array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64, copy=False)
-    if array.dtype.itemsize < 8:
-        return array.astype(array.dtype.newbyteorder("="), copy=False)
-    limits = np.iinfo(np.int32)
-    if limits.min <= array.min() and array.max() <= limits.max:
-        return array.astype(np.int32)
-    if isinstance(image, LabelMap):
-        raise ImageError(
-            f"{image.name} has label numbers from {array.min()} to {array.max()}, but Slicer stores 32 bits. "
-            "Renumber its labels."
-        )
-    return array.astype(np.float64)
-
-
 def i_fastest(image: Image) -> Image:
-    """The same image in VTK's order in memory; a thread has the time for this, the application has not."""
+    """The same image in VTK's memory order; meant for a thread, as it would block the application."""
     return replace(image, array=np.asfortranarray(image.array))
 
 
@@ -128,7 +94,7 @@ def image_to_node(
         scene: of a created node; default the application's.
 
     Raises:
-        OutputError: `node` is of a class that is meant for other voxels.
+        OutputError: `node` is of a class for other kinds of voxels.
         ImageError: label numbers that do not fit into 32 bits.
     """
     classes = [LABEL_CLASS, SCALAR_CLASS] if isinstance(image, LabelMap) else [SCALAR_CLASS]
@@ -222,3 +188,37 @@ def volume_geometry(node: slicer.vtkMRMLVolumeNode, to_world: np.ndarray | None 
         return Geometry(node.GetImageData().GetDimensions(), affine)
     except GeometryError as error:
         raise GeometryError(f"The volume {node.GetName()} cannot be used: {error}") from error
+
+
+def _voxels(node: slicer.vtkMRMLScalarVolumeNode, shape: tuple[int, ...]) -> np.ndarray:
+    """(I, J, K), a copy of the voxels in their order in memory, I fastest, for speed; colours are averaged."""
+    scalars = vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())
+    if scalars.ndim == 1:
+        return scalars.reshape(shape[::-1]).copy().T
+    if not is_colour(node, scalars):
+        raise ImageError(
+            f"The volume {node.GetName()} has {scalars.shape[1]} components per voxel. "
+            "Choose a scalar volume, or extract one component first."
+        )
+    luminance = scalars[:, :3].mean(axis=1, dtype=np.float32)
+    return luminance.reshape(shape[::-1]).T
+
+
+def _storable(image: Image) -> np.ndarray:
+    """The array in a type that VTK has and Slicer displays: no booleans, 16-bit floats or 64-bit integers."""
+    array = image.array
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8)
+    if array.dtype.kind == "f":
+        return array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64, copy=False)
+    if array.dtype.itemsize < 8:
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    limits = np.iinfo(np.int32)
+    if limits.min <= array.min() and array.max() <= limits.max:
+        return array.astype(np.int32)
+    if isinstance(image, LabelMap):
+        raise ImageError(
+            f"{image.name} has label numbers from {array.min()} to {array.max()}, but Slicer stores 32 bits. "
+            "Renumber its labels."
+        )
+    return array.astype(np.float64)
