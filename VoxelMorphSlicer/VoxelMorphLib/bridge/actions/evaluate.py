@@ -155,18 +155,18 @@ class LandmarkPairs:
 def landmark_pairs(
     fixed: slicer.vtkMRMLMarkupsNode,
     moving: slicer.vtkMRMLMarkupsNode,
-    *under: slicer.vtkMRMLTransformNode | None,
+    *ignored: slicer.vtkMRMLTransformNode | None,
 ) -> LandmarkPairs:
     """Pair the placed points of two markups nodes by their labels where these agree, else by their order.
 
     Args:
         fixed, moving: markups drawn on the fixed and on the moving image.
-        under: transforms that do not count where `moving` lies under them.
+        ignored: transforms that do not count where `moving` lies under them.
 
     Raises:
         ImageError: no points, or lists that cannot be paired.
     """
-    first, second = _placed(fixed), _placed(moving, *under)
+    first, second = _placed(fixed), _placed(moving, *ignored)
     names = [name for name, _position in first]
     others = dict(second)
     if len(others) == len(second) == len(first) and set(names) == set(others):
@@ -349,7 +349,7 @@ def _text(value: float | str | None) -> str:
 
 
 def _placed(
-    node: slicer.vtkMRMLMarkupsNode, *under: slicer.vtkMRMLTransformNode | None
+    node: slicer.vtkMRMLMarkupsNode, *ignored: slicer.vtkMRMLTransformNode | None
 ) -> list[tuple[str, np.ndarray]]:
     """Label and world position of each point that has one."""
     indices = [
@@ -358,5 +358,5 @@ def _placed(
         if node.GetNthControlPointPositionStatus(index) == node.PositionDefined
     ]
     own = np.array([node.GetNthControlPointPosition(index) for index in indices]).reshape(-1, 3)
-    world = VtkTransform(transform_to_world(node, *under)).apply_to_points(own)
+    world = VtkTransform(transform_to_world(node, *ignored)).apply_to_points(own)
     return [(node.GetNthControlPointLabel(index), position) for index, position in zip(indices, world)]

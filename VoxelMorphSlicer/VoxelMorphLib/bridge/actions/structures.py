@@ -33,24 +33,24 @@ class Structure:
     labels: LabelMap | None
 
 
-def structures_from_node(node: slicer.vtkMRMLNode, *under: slicer.vtkMRMLTransformNode | None) -> list[Structure]:
+def structures_from_node(node: slicer.vtkMRMLNode, *ignored: slicer.vtkMRMLTransformNode | None) -> list[Structure]:
     """The structures of a segmentation or label map, in its order.
 
     Args:
         node: segmentation or volume of label numbers.
-        under: transforms that do not count where the node lies under them; see `placement.matrix_to_world`.
+        ignored: transforms that do not count where the node lies under them; see `placement.matrix_to_world`.
 
     Raises:
         ImageError: the node is neither, or is empty.
         GeometryError: the node is under a non-linear parent.
     """
     if isinstance(node, slicer.vtkMRMLSegmentationNode):
-        return _segments(node, matrix_to_world(node, *under))
+        return _segments(node, matrix_to_world(node, *ignored))
     if not isinstance(node, slicer.vtkMRMLScalarVolumeNode):
         raise ImageError(
             f"{node.GetName()} is a {node.GetClassName()} and has no structures. Choose a segmentation or label map."
         )
-    labels = label_map_from_node(node, matrix_to_world(node, *under))
+    labels = label_map_from_node(node, matrix_to_world(node, *ignored))
     display = node.GetDisplayNode()
     colours = display.GetColorNode() if display is not None else None
     return [Structure(_name(int(label), colours), int(label), labels) for label in labels.labels()]

@@ -18,7 +18,7 @@ class Frames:
 
     Args:
         node: sequence of scalar volumes, or the volume that shows one frame of it.
-        under: transform that does not count where the shown volume lies under it.
+        ignored: transform that does not count where the shown volume lies under it.
 
     Raises:
         ImageError: the node is no sequence of volumes.
@@ -28,7 +28,7 @@ class Frames:
     def __init__(
         self,
         node: slicer.vtkMRMLSequenceNode | slicer.vtkMRMLScalarVolumeNode,
-        under: slicer.vtkMRMLTransformNode | None = None,
+        ignored: slicer.vtkMRMLTransformNode | None = None,
     ):
         self.sequence, self.proxy = sequence_of(node)
         if not len(self) or not isinstance(self.sequence.GetNthDataNode(0), slicer.vtkMRMLScalarVolumeNode):
@@ -36,7 +36,7 @@ class Frames:
                 f"{self.sequence.GetName()} is a sequence without volumes. Choose a sequence of scalar volumes."
             )
         #: (4, 4), own coordinates of the frames -> world.
-        self.to_world = np.eye(4) if self.proxy is None else matrix_to_world(self.proxy, under)
+        self.to_world = np.eye(4) if self.proxy is None else matrix_to_world(self.proxy, ignored)
 
     def __len__(self) -> int:
         return self.sequence.GetNumberOfDataNodes()

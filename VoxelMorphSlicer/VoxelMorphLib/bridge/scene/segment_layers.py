@@ -90,7 +90,7 @@ def mask_from_node(
     node: slicer.vtkMRMLNode | None,
     image: Image,
     role: str,
-    *under: slicer.vtkMRMLTransformNode | None,
+    *ignored: slicer.vtkMRMLTransformNode | None,
 ) -> LabelMap | None:
     """The region of a volume that a node marks.
 
@@ -98,7 +98,7 @@ def mask_from_node(
         node: segmentation, whose segments count together, label map, or volume of whole numbers; None for no mask.
         image: the volume, in world coordinates.
         role: "fixed" or "moving", for the messages.
-        under: transforms that do not count where the node lies under them; see `placement.matrix_to_world`.
+        ignored: transforms that do not count where the node lies under them; see `placement.matrix_to_world`.
 
     Returns:
         0 and 1 on the grid of `image`; None without node.
@@ -110,9 +110,9 @@ def mask_from_node(
     if node is None:
         return None
     if isinstance(node, slicer.vtkMRMLSegmentationNode):
-        labels = _segments(node, image, matrix_to_world(node, *under))
+        labels = _segments(node, image, matrix_to_world(node, *ignored))
     elif isinstance(node, slicer.vtkMRMLScalarVolumeNode):
-        labels = label_map_from_node(node, matrix_to_world(node, *under))
+        labels = label_map_from_node(node, matrix_to_world(node, *ignored))
     else:
         raise ImageError(
             f"{node.GetName()} is a {node.GetClassName()} and cannot be a mask. Choose a segmentation or label map."
