@@ -239,7 +239,8 @@ def test_manuals_for_developers_name_files_that_exist(text):
 
 @pytest.mark.parametrize("text", [CONTRIBUTING, DEVELOPING], ids=["CONTRIBUTING", "DEVELOPING"])
 def test_manuals_for_developers_use_names_that_exist(text):
-    sources = [path for folder in (MODULE, REPOSITORY / "Testing") for path in folder.rglob("*.py")]
+    folders = (MODULE, REPOSITORY / "Testing", REPOSITORY / "tools")
+    sources = [path for folder in folders for path in folder.rglob("*.py")]
     known = {path.stem for path in sources} | {path.name for path in (MODULE / "VoxelMorphLib").rglob("*")}
     known |= {word for path in sources for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
     names = set(re.findall(r"`@?(\w+)(?:\([^`]*\))?`", text))

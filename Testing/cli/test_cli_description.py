@@ -152,7 +152,7 @@ def test_register_has_the_defaults_of_its_settings():
     for element in parameters_of("VoxelMorphRegister"):
         name = SETTING_NAMES.get(text(element, "name"), text(element, "name"))
         if name in settings:
-            assert type(settings[name])(text(element, "default")) == settings[name]
+            assert options_of(RegistrationOptions)[name].parse(text(element, "default")) == settings[name]
             compared.add(name)
     assert compared == set(settings) - NOT_IN_THE_FORM
 

@@ -132,7 +132,9 @@ def _check_files(arguments: argparse.Namespace) -> None:
             check_transform_extension(getattr(arguments, name), "composite")
     outputs = [getattr(arguments, name) for name in ("moved", "movedLabels", "forward", "inverse", "report")]
     if not any(outputs):
-        raise ConfigError("Nothing would be written. Give at least one of --moved, --forward, --inverse, --report.")
+        raise ConfigError(
+            "Nothing would be written. Give at least one of --moved, --movedLabels, --forward, --inverse, --report."
+        )
     for path in filter(None, outputs):
         check_writable(path)
 

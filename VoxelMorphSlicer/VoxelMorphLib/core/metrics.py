@@ -61,7 +61,9 @@ class Distances:
 def dice(
     first: np.ndarray, second: np.ndarray, labels: Sequence[int] | None = None, include_zero: bool = False
 ) -> np.ndarray:
-    """Dice overlap 2 |A and B| / (|A| + |B|) of each label of two label maps, as in the original's evaluation.
+    """Dice overlap 2 |A and B| / (|A| + |B|) of each label as an array, as in the original's evaluation; see `overlap`.
+
+    A label that occurs in neither map counts as 0. The grids are not compared: check their `Geometry` first.
 
     Args:
         first, second: label maps of the same shape.
@@ -82,6 +84,8 @@ def dice(
 
 def overlap(first: np.ndarray, second: np.ndarray, labels: Sequence[int] | None = None) -> Overlap:
     """Dice overlap per label without the background; labels that occur in neither map are listed and do not count.
+
+    The grids are not compared: check their `Geometry` first.
 
     Args:
         first, second: label maps of the same shape.

@@ -1,4 +1,8 @@
-"""Registration without weights: the velocity of one pair, optimised from zero, coarse to fine."""
+"""The model `optimise`: registration without weights, the velocity of one pair optimised from zero, coarse to fine.
+
+Not the recipe `instance`, which goes on from a trained network, nor `training.optimisation`. The constants suit the
+local correlation that is maximised here; another similarity needs its own.
+"""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ from .structures import Sampler, Structure, matched, structures_from_node
 
 #: Attributes of a forward transform that hold what the registration measured.
 FOLDING_FIGURES = ("FoldedVoxels", "FoldedPercent", "JacobianMin", "JacobianMax")
-SIMILARITIES = ("SimilarityBefore", "SimilarityAfter", "MutualInformationBefore", "MutualInformationAfter")
-FIGURES = (*SIMILARITIES, *FOLDING_FIGURES)
+INTENSITY_FIGURES = ("SimilarityBefore", "SimilarityAfter", "MutualInformationBefore", "MutualInformationAfter")
+FIGURES = (*INTENSITY_FIGURES, *FOLDING_FIGURES)
 COLUMNS = ("Measure", "Structure", "Before", "After", "Unit")
 
 

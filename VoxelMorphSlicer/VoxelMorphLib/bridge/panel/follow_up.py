@@ -24,7 +24,7 @@ _INPUTS = (
 )
 
 
-#: Parameter of each output of a registration.
+#: Parameter of each output that `write_registration` makes; what is made afterwards stands in FOLLOWING.
 REGISTERED = {"moved": "movedVolume", "forward": "forwardTransform", "inverse": "inverseTransform"}
 #: Parameters of what follows it.
 FOLLOWING = ("jacobianVolume", "movedSegmentation", "resultsTable")

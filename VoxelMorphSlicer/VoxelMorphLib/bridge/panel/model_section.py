@@ -10,6 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...core.errors import OutputError, VoxelMorphError
+from ...weights.architectures import OPTIMISE
 from ...weights.catalogue import CATALOGUE_NAME, load_catalogue
 from ...weights.entry import ModelEntry, supports_regularisation
 from ...weights.folders import BUNDLED_FOLDER, default_cache_folder
@@ -24,7 +25,6 @@ from .progress_section import ProgressSection
 APPROVED_KEY = "VoxelMorph/ApprovedLicences"
 #: Models under the licence of the extension itself need no separate agreement.
 OWN_LICENCE = "Apache-2.0"
-OPTIMISE = "optimise"
 
 
 class ModelSection:

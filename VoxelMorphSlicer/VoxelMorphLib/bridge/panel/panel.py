@@ -8,13 +8,14 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...core.errors import Cancelled, DeviceError, OutputError, VoxelMorphError
+from ...weights.architectures import OPTIMISE
 from ..background.runner import Runner
 from ..background.steps import Steps, Task
 from .apply_section import ApplySection
 from .choices import ChoiceBox
 from .device_section import AUTOMATIC, DeviceSection
 from .follow_up import jacobian_map, measured_again
-from .model_section import OPTIMISE, ModelSection
+from .model_section import ModelSection
 from .parameters_check import missing_for_measure, missing_for_register
 from .progress_section import ProgressSection, sentence_of
 from .registering import pair_steps, sequence_steps

@@ -30,7 +30,7 @@ PAIR_ROLES = ("voxelMorphFixed", "voxelMorphMoving")
 #: Which node receives each wanted output; None creates one, and an output that is not named is not written.
 Targets = Mapping[str, Optional[slicer.vtkMRMLNode]]
 NEW_NODES: Targets = {"moved": None, "forward": None, "inverse": None}
-#: Class of the node that can receive an output.
+#: Class of the node that can receive an output; what is not in `NEW_NODES` is made after `write_registration`.
 CLASSES = {
     "moved": "vtkMRMLScalarVolumeNode",
     "forward": "vtkMRMLTransformNode",
@@ -153,7 +153,7 @@ def check_targets(targets: Targets, fixed: slicer.vtkMRMLNode, moving: slicer.vt
     """
     unknown = sorted(targets.keys() - NEW_NODES.keys())
     if unknown:
-        raise OutputError(f"A registration has no output {', '.join(unknown)}. Choose among {', '.join(NEW_NODES)}.")
+        raise OutputError(f"A registration has no output {', '.join(unknown)}. Choose among {', '.join(CLASSES)}.")
     taken = [fixed, moving]
     for node in (fixed, moving, *(target for target in targets.values() if target is not None)):
         if node.GetScene() is None:
