@@ -111,6 +111,8 @@ class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self.setParameterNode(None)
         finally:
             self.removeObservers()
+            if self.logic is not None:
+                self.logic.close()
 
     def enter(self):
         self.initializeParameterNode()
@@ -215,6 +217,11 @@ class VoxelMorphSlicerLogic(ScriptedLoadableModuleLogic):
         if self._library is None:
             self._library = VoxelMorphLogic()  # which keeps what registrations in this process load
         return getattr(self._library, name)
+
+    def close(self):
+        """Free what registrations in this process keep for the next one."""
+        if self._library is not None:
+            self._library.close()
 
     def __dir__(self):
         """Also the methods of the library, for the completion of the Python console."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from support.made_up_worker import MadeUpWorker
 from support.mrml_nodes import add_linear_parent, add_volume, contents, map_from_world
 from support.segmentations import add_segmentation
 from support.volumes import CENTRE, a_blob_image, a_geometry
+from support.workers import write_tiny_network
 from VoxelMorphLib.bridge.scene.transform_nodes import transform_to_node
 from VoxelMorphLib.bridge.scene.volume_nodes import image_from_node, volume_geometry
 from VoxelMorphLib.core.config import RegistrationOptions
@@ -319,3 +322,23 @@ def test_nodes_and_folders_go_to_their_appliers(logic, volumes, registered, scen
         assert texts == ["Moving moving"]
     finally:
         hierarchy.RemoveAllItems(False)
+
+
+def test_a_registration_in_this_process_keeps_its_network_for_the_next(logic, volumes, tmp_path, monkeypatch):
+    from VoxelMorphLib.registration import memo
+
+    loaded, load = [], memo.load_network
+    monkeypatch.setattr(memo, "load_network", lambda *args: loaded.append(1) or load(*args))
+    weights = write_tiny_network(tmp_path / "tiny.safetensors")
+    for _time in range(2):
+        logic.register(*volumes, model=str(weights), options=RegistrationOptions(affine="none", device="cpu"))
+    assert len(loaded) == 1
+    logic.close()
+    logic.register(*volumes, model=str(weights), options=RegistrationOptions(affine="none", device="cpu"))
+    assert len(loaded) == 2
+
+
+def test_help_shows_the_arguments_of_an_action(logic):
+    names = list(inspect.signature(logic.register).parameters)
+    assert names[:3] == ["fixedNode", "movingNode", "model"] and "fixedMaskNode" in names and names[-1] == "worker"
+    assert "Register two volume nodes" in logic.register.__doc__

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from VoxelMorphLib.bridge.background.steps import Registering, Running, Task, finish
-from VoxelMorphLib.core.errors import Cancelled
+from VoxelMorphLib.core.errors import Cancelled, ConfigError
 
 
 def steps(threads):
@@ -160,3 +160,60 @@ def test_registrations_are_computed_by_whoever_drives():
         return f"{request} registered"
 
     assert finish(registering(), register) == ("a request registered", "refused")
+
+
+def test_a_cancel_from_inside_the_steps_is_heard_once_they_yield():
+    answers, tasks = [], []
+
+    def careless():
+        tasks[0].cancel()
+        tasks[0].poll()
+        yield lambda: answers.append("computed")
+
+    tasks.append(Task(careless(), None, answers.append, answers.append))
+    tasks[0].poll()
+    assert len(answers) == 1 and isinstance(answers[0], Cancelled) and not tasks[0].busy
+
+
+def test_a_close_from_inside_the_steps_leaves_nothing_running():
+    answers, tasks = [], []
+
+    def closing():
+        try:
+            tasks[0].close()
+            yield lambda: answers.append("computed")
+        finally:
+            answers.append("left")
+
+    tasks.append(Task(closing(), None, answers.append, answers.append))
+    tasks[0].poll()
+    assert answers == ["left"] and not tasks[0].busy
+
+
+def test_steps_hear_that_their_work_cannot_begin():
+    heard, failed = [], []
+
+    def registering():
+        try:
+            yield Registering("a request")
+        except ConfigError as error:
+            heard.append(str(error))
+            raise
+
+    Task(registering(), on_failed=failed.append).poll()
+    assert len(heard) == 1 and "no worker" in heard[0] and str(failed[0]) == heard[0]
+
+
+def test_a_callback_may_cancel_a_process():
+    class Impatient(Counting):
+        def poll(self):
+            super().poll()
+            if not self.asked:
+                raise Cancelled("by the callback")
+            return self.looks > 2
+
+    running, failed = Impatient(), []
+    task = Task(waiting_for(running), on_failed=failed.append)
+    for _poll in range(4):
+        task.poll()
+    assert running.asked == ["cancel"] and isinstance(failed[0], Cancelled)

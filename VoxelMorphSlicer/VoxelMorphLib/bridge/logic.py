@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,7 +89,7 @@ class VoxelMorphLogic:
 
         Args:
             steps: of an action, as `logic.register.steps(...)` gives them; their first part is done at once.
-            worker: process that registers.
+            worker: process that registers; actions that register need one.
             onFinished: called with the result, once it is in the scene.
             onFailed: called with what went wrong, `Cancelled` and removed nodes included; the scene is unchanged.
         """
@@ -99,8 +98,12 @@ class VoxelMorphLogic:
         return task
 
     def close(self) -> None:
-        """Free what registrations in this process keep for the next one."""
-        self._cache = None
+        """Free what registrations in this process keep for the next one, on the device too."""
+        if self._cache is not None:
+            from ..registration.register import release_memory
+
+            self._cache = None
+            release_memory()
 
     @action
     def register(
@@ -112,7 +115,10 @@ class VoxelMorphLogic:
         initialNode: slicer.vtkMRMLTransformNode | None = None,
         targets: dict[str, slicer.vtkMRMLNode | None] | None = None,
         progress: Progress | None = None,
-        **more: Any,
+        weightsDir: Path | None = None,
+        allowFallback: bool = False,
+        fixedMaskNode: slicer.vtkMRMLNode | None = None,
+        movingMaskNode: slicer.vtkMRMLNode | None = None,
     ) -> Steps:
         """Register two volume nodes and add the results to their scene. An action.
 
@@ -133,8 +139,9 @@ class VoxelMorphLogic:
             The node of each wanted output. Under the node "forward" the moving volume, and what belongs to it, lies on
             the fixed one; "inverse" is the opposite direction.
         """
-        settings = _library_names({"model": model, "options": options, **more})
-        return ScenePair(fixedNode, movingNode, initialNode, targets, **settings).steps(progress or silent)
+        settings = _settings(model, options, weightsDir, allowFallback)
+        nodes = fixedNode, movingNode, initialNode, targets, fixedMaskNode, movingMaskNode
+        return ScenePair(*nodes, **settings).steps(progress or silent)
 
     @action
     def registerSequence(
@@ -146,7 +153,8 @@ class VoxelMorphLogic:
         progress: Progress | None = None,
         referenceMaskNode: slicer.vtkMRMLNode | None = None,
         initialNode: slicer.vtkMRMLTransformNode | None = None,
-        **more: Any,
+        weightsDir: Path | None = None,
+        allowFallback: bool = False,
     ) -> Steps:
         """Register every frame of a 4-D series to one frame or volume. An action.
 
@@ -163,7 +171,7 @@ class VoxelMorphLogic:
             A `SequenceResult`: the sequence of moved volumes on the grid of the reference, the sequence of their
             transforms, and the browser that shows both together.
         """
-        settings = _library_names({"model": model, "options": options, **more})
+        settings = _settings(model, options, weightsDir, allowFallback)
         job = SequenceJob(sequenceOrProxyNode, reference, referenceMaskNode, initialNode, settings)
         return sequence_steps(job, progress or silent)
 
@@ -331,13 +339,22 @@ class VoxelMorphLogic:
         """
         load_torch()
         from ..registration.cache import RegistrationCache
-        from ..registration.register import register
+        from ..registration.register import register, release_memory
 
         self._cache = self._cache or RegistrationCache.of_application()
-        return register(request, progress, self._cache)
+        try:
+            return register(request, progress, self._cache)
+        finally:
+            release_memory()
 
 
-def _library_names(named: dict[str, Any]) -> dict[str, Any]:
-    """Arguments by the names that the library has for them: fixedMaskNode is fixed_mask; None is not given."""
-    names = {name: re.sub(r"[A-Z]", lambda c: f"_{c[0].lower()}", name.removesuffix("Node")) for name in named}
-    return {names[name]: value for name, value in named.items() if value is not None}
+def _settings(
+    model: str | Path | None, options: RegistrationOptions | None, weightsDir: Path | None, allowFallback: bool
+) -> dict[str, Any]:
+    """The part of a request that has no nodes, by the library's names."""
+    return {
+        "model": model,
+        "options": options or RegistrationOptions(),
+        "weights_dir": weightsDir,
+        "allow_fallback": allowFallback,
+    }

@@ -143,7 +143,7 @@ class _Job:
 
     def align(self, predictor: Predictor, start: Transform, alignments: Memo[Alignment]) -> Alignment:
         """The transforms in both directions."""
-        if np.prod(self.fixed.geometry.shape) > LARGEST_REMEMBERED:
+        if not alignments.capacity or np.prod(self.fixed.geometry.shape) > LARGEST_REMEMBERED:
             return self._find_alignment(predictor, start)
         decisive = replace(self.options, interpolation="linear", background=None)
         model = model_identity(self.request.model or DEFAULT_MODEL, self.request.weights_dir)

@@ -49,6 +49,9 @@ class RegistrationRequest:
             ImageError: a volume or mask cannot be read.
             GeometryError: a transform cannot be read.
         """
+        named = {name for name, value in values.items() if isinstance(value, (str, Path))} - {"model", "weights_dir"}
+        if not named:
+            return cls(**values)
         from ..core.io.images import read_image, read_label_map  # SimpleITK, which a caller with images does not need
         from ..core.io.transforms import read_transform
 
@@ -57,10 +60,7 @@ class RegistrationRequest:
             **dict.fromkeys(("fixed_mask", "moving_mask"), read_label_map),
             "initial": read_transform,
         }
-        for name, read in readers.items():
-            if isinstance(values.get(name), (str, Path)):
-                values[name] = read(values[name])
-        return cls(**values)
+        return cls(**{**values, **{name: read(values[name]) for name, read in readers.items() if name in named}})
 
     def portable(self) -> RegistrationRequest:
         """The same request for a process in another working folder: model files and folders by absolute paths."""

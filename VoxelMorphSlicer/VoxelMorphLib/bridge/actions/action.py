@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,8 +22,8 @@ class Driver(Protocol):
 class action:  # noqa: N801, a decorator
     """Makes a method that returns steps callable in two ways.
 
-    `logic.method(...)` runs the steps and returns their result; besides the method's own arguments it takes `worker`,
-    the process that registers. `logic.method.steps(...)` returns the steps for a `Task` or a `Runner`.
+    `logic.method(...)` does the steps, waits and gives their result; it takes `worker`, the process that registers, in
+    addition to the method's own arguments. `logic.method.steps(...)` gives the steps to a `Task` or a `Runner`.
     """
 
     def __init__(self, function: Callable[..., Steps]):
@@ -30,19 +31,21 @@ class action:  # noqa: N801, a decorator
         self._function = function
 
     def __get__(self, logic: Driver | None, _owner: type) -> Any:
-        return self if logic is None else _Bound(logic, self._function)
+        if logic is None:
+            return self._function
+        steps = functools.partial(self._function, logic)
+
+        def done(*arguments: Any, worker: WorkerClient | None = None, **named: Any) -> Any:
+            return logic.finish(steps(*arguments, **named), worker)
+
+        functools.update_wrapper(done, self._function)
+        done.steps = steps
+        done.__signature__ = _with_worker(self._function)
+        return done
 
 
-class _Bound:
-    """An action of one logic."""
-
-    def __init__(self, logic: Driver, function: Callable[..., Steps]):
-        functools.update_wrapper(self, function)
-        self._logic, self._function = logic, function
-
-    def __call__(self, *arguments: Any, worker: WorkerClient | None = None, **named: Any) -> Any:
-        return self._logic.finish(self.steps(*arguments, **named), worker)
-
-    def steps(self, *arguments: Any, **named: Any) -> Steps:
-        """The same action for a runner."""
-        return self._function(self._logic, *arguments, **named)
+def _with_worker(function: Callable[..., Steps]) -> inspect.Signature:
+    """What `help` shows of an action: its own arguments and the worker."""
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    worker = inspect.Parameter("worker", inspect.Parameter.KEYWORD_ONLY, default=None)
+    return inspect.Signature([*parameters, worker])

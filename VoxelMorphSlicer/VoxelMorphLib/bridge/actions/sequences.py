@@ -202,6 +202,7 @@ def _frame_steps(series: FrameByFrame, progress: Progress) -> Steps:
         except VoxelMorphError as error:
             raise series.named(error, index) from error
         series.take(index, registration)
+        del registration, request  # before the next frame needs the memory
     return series.write()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -50,19 +51,25 @@ class Runner:
         return self._worker
 
     def poll(self) -> None:
-        """Let every task go on."""
+        """Let every task go on; a callback that fails does not keep the others from it."""
+        self._timer.start()  # begun anew, it also ticks while a callback shows a dialog
         for task in list(self._tasks):
-            task.poll(WAIT_S)
+            try:
+                task.poll(WAIT_S)
+            except Exception:
+                logging.exception("An answer to a finished task failed")
         self._forgetEnded()
 
     def close(self) -> None:
         """End all tasks and the process for good."""
         self._timer.stop()
-        for task in self._tasks:
-            task.close()
-        self._tasks.clear()
-        if self._worker is not None:
-            self._worker.close()
+        try:
+            for task in self._tasks:
+                task.close()
+        finally:
+            self._tasks.clear()
+            if self._worker is not None:
+                self._worker.close()
 
     def _forgetEnded(self) -> None:
         self._tasks = [task for task in self._tasks if task.busy]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
-from ...core.errors import Cancelled, VoxelMorphError
+from ...core.errors import Cancelled, ConfigError, VoxelMorphError
 from ...core.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -98,10 +98,12 @@ def finish(steps: Steps, register: Callable[[RegistrationRequest, Progress], Any
             item = advance(answer)
         except StopIteration as end:
             return end.value
+        answer = None  # volumes and fields are not held longer than the steps need them
         try:
             advance, answer = steps.send, _done_here(item, register)
         except Exception as error:
             advance, answer = steps.throw, error
+        del item
 
 
 def _done_here(item: Any, register: Callable[[RegistrationRequest, Progress], Any] | None) -> Any:
@@ -149,6 +151,8 @@ class Task:
         self.busy, self.stopping = True, False
         self.warnings: list[str] = []
         self._running: Running | None = None
+        #: The steps execute now; who cancels meanwhile, from a callback or an event, is heard when they have yielded.
+        self._executing = self._cancel_wanted = False
 
     def poll(self, wait_s: float = 0.0) -> None:
         """Go on where what the steps wait for is done.
@@ -156,15 +160,22 @@ class Task:
         Args:
             wait_s: longest wait for a thread, which computes only while the caller leaves Python's lock to it.
         """
-        if not self.busy:
+        if not self.busy or self._executing:
             return
-        self._on_poll()
         running = self._running
-        if isinstance(running, _Thread):
-            running.wait(wait_s)
-        if running is not None and not running.poll():
+        try:
+            self._on_poll()
+            if isinstance(running, _Thread):
+                running.wait(wait_s)
+            has_ended = running is None or running.poll()
+        except Cancelled:  # the wish of a callback
+            self.cancel()
             return
-        if not self.busy or running is not self._running:  # a callback of the poll ended this task
+        except Exception as error:
+            self._drop(running)
+            self._advance(self._steps.throw, error)
+            return
+        if not has_ended or not self.busy or running is not self._running:  # a callback of the poll went on or ended
             return
         self._running = None
         try:
@@ -175,15 +186,21 @@ class Task:
             self._advance(self._steps.send, answer)
 
     def cancel(self) -> None:
-        """Stop the work; `on_failed` gets `Cancelled`, at once or when a process has saved what it has."""
+        """Stop the work: the steps get `Cancelled`, at once or when a process has saved what it has.
+
+        `on_failed` gets it then, unless the steps have something to say: that the registration itself is done.
+        """
         if not self.busy:
             return
         self.stopping = True
-        running, self._running = self._running, None
+        if self._executing:
+            self._cancel_wanted = True
+            return
+        running = self._running
         if running is None or isinstance(running, _Thread):  # a function comes to its end, and nobody takes its result
+            self._running = None
             self._advance(self._steps.throw, Cancelled("Cancelled; the scene is as before"))
             return
-        self._running = running
         running.cancel()
         self.poll()
 
@@ -192,19 +209,44 @@ class Task:
         if not self.busy:
             return
         self.busy = False
-        if self._running is not None:
-            self._running.close()
-        self._steps.close()
+        self._drop(self._running)
+        if not self._executing:
+            self._steps.close()
+
+    def _drop(self, running: Running | None) -> None:
+        self._running = None
+        if running is not None:
+            running.close()
 
     def _advance(self, resume: Callable[[Any], Any], value: Any) -> None:
+        self._executing = True
         try:
-            self._running = self._started(self._resumed(resume, value))
+            item = self._resumed(resume, value)
         except StopIteration as end:
             self._end(self._on_done, end.value)
+            return
         except Exception as error:  # the caller waits for exactly one answer, whatever a node or VTK does
             if not isinstance(error, VoxelMorphError):
                 logging.exception("Work on the scene failed")
             self._end(self._on_failed, error)
+            return
+        finally:
+            self._executing = False
+        self._go_on(item)
+
+    def _go_on(self, item: Any) -> None:
+        """Begin what the steps wait for now, unless they were closed or cancelled while they executed."""
+        if not self.busy:
+            self._steps.close()
+            return
+        if self._cancel_wanted:
+            self._cancel_wanted = False
+            self._advance(self._steps.throw, Cancelled("Cancelled; the scene is as before"))
+            return
+        try:
+            self._running = self._started(item)
+        except Exception as error:
+            self._advance(self._steps.throw, error)
 
     def _resumed(self, resume: Callable[[Any], Any], value: Any) -> Any:
         with warnings.catch_warnings(record=True) as caught:
@@ -220,15 +262,17 @@ class Task:
             self._on_text(item)
             return None
         if isinstance(item, Registering):
-            assert self._worker is not None, "steps that register need a worker"
+            if self._worker is None:
+                raise ConfigError("This action registers and was given no worker process. Start it with a worker.")
             return _ByWorker(self._worker(), item)
         if item is None or isinstance(item, Running):
             return item
         return _Thread(item)
 
     def _end(self, callback: Callable[[Any], None], value: Any) -> None:
-        self.busy, self._running = False, None
-        callback(value)
+        if self.busy:
+            self.busy, self._running = False, None
+            callback(value)
 
 
 class _Outcome(Running):
