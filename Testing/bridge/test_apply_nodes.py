@@ -411,7 +411,7 @@ def test_a_failing_step_leaves_the_target_unchanged(scene, registered, monkeypat
     def fail(*_args):
         raise MemoryError("injected")
 
-    monkeypatch.setattr(apply_points, "_show_like", fail)
+    monkeypatch.setattr(apply_points, "copy_display", fail)
     for node, target, read in (
         (add_markups(POINTS), add_markups(POINTS[:2]), positions),
         (add_model(POINTS), add_model(POINTS[:2]), mesh_points),

@@ -244,7 +244,7 @@ def test_a_failing_step_leaves_the_target_unchanged(scene, overlapping, register
     def fail(*_args):
         raise MemoryError("injected")
 
-    monkeypatch.setattr(apply_segmentations, "_show_like", fail)
+    monkeypatch.setattr(apply_segmentations, "copy_display", fail)
     geometry = a_geometry()
     target = add_segmentation(
         "target", [LabelMap(ball(geometry, 5).astype(np.uint8), geometry)], [("mine", "Mine", 0, 1)]

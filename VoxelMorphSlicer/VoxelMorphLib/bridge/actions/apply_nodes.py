@@ -53,7 +53,7 @@ def apply_to_points(
         target.SetAndObserveTransformNodeID(None)
         _copy_content(node, target)
         target.ApplyTransform(general_transform(to_world, transform.vtk_transform))
-    _show_like(target, node)
+    copy_display(target, node)
     return target
 
 
@@ -104,7 +104,8 @@ def _copy_content(node: slicer.vtkMRMLDisplayableNode, target: slicer.vtkMRMLDis
         target.SetAndObserveMesh(mesh)
 
 
-def _show_like(node: slicer.vtkMRMLDisplayableNode, model: slicer.vtkMRMLDisplayableNode) -> None:
+def copy_display(node: slicer.vtkMRMLDisplayableNode, model: slicer.vtkMRMLDisplayableNode) -> None:
+    """Show a node as another of its class, of segments each one, where it has no display of its own yet."""
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
         if node.GetDisplayNode() is not None and model.GetDisplayNode() is not None:

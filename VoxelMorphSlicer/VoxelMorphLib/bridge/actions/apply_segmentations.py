@@ -15,6 +15,7 @@ from ...core.transform import Transform
 from ..background.steps import Steps
 from ..scene.segment_layers import BINARY, Layer, binary_segmentation, oriented_image, segment_layers
 from ..scene.volume_nodes import i_fastest
+from .apply_nodes import copy_display
 
 
 def segmentation_steps(
@@ -102,13 +103,5 @@ def _write(
         target.SetAndObserveSegmentation(moved)
         if reference is not None:
             target.SetReferenceImageGeometryParameterFromVolumeNode(reference)
-    _show_like(target, node)
+    copy_display(target, node)
     return target
-
-
-def _show_like(node: slicer.vtkMRMLSegmentationNode, model: slicer.vtkMRMLSegmentationNode) -> None:
-    """Visibility and opacity of every segment, where the node has no display of its own yet."""
-    if node.GetDisplayNode() is None:
-        node.CreateDefaultDisplayNodes()
-        if model.GetDisplayNode() is not None:
-            node.GetDisplayNode().CopyContent(model.GetDisplayNode())

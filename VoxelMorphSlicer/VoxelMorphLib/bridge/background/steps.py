@@ -198,8 +198,7 @@ class Task:
             return
         running = self._running
         if running is None or isinstance(running, _Thread):  # a function comes to its end, and nobody takes its result
-            self._running = None
-            self._advance(self._steps.throw, Cancelled("Cancelled; the scene is as before"))
+            self._stop()
             return
         running.cancel()
         self.poll()
@@ -212,6 +211,11 @@ class Task:
         self._drop(self._running)
         if not self._executing:
             self._steps.close()
+
+    def _stop(self) -> None:
+        """Tell the steps that they are cancelled."""
+        self._running = None
+        self._advance(self._steps.throw, Cancelled("Cancelled; the scene is as before"))
 
     def _drop(self, running: Running | None) -> None:
         self._running = None
@@ -241,7 +245,7 @@ class Task:
             return
         if self._cancel_wanted:
             self._cancel_wanted = False
-            self._advance(self._steps.throw, Cancelled("Cancelled; the scene is as before"))
+            self._stop()
             return
         try:
             self._running = self._started(item)
