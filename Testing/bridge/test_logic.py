@@ -227,7 +227,7 @@ def test_unfit_outputs_are_refused_before_anything_starts(logic, volumes, scene)
         ({"moved": moving}, "moving cannot receive the moved output too"),
         ({"jacobian": fixed}, "fixed cannot receive the jacobian output too"),
         ({"moved": output, "jacobian": output}, "output cannot receive the jacobian output too"),
-        ({"warped": None}, "no output warped"),
+        ({"warped": None}, "no output warped. Choose among moved, forward, inverse, jacobian"),
         ({"moved": vectors}, "vectors is a vtkMRMLVectorVolumeNode and cannot receive the moved output"),
         ({"forward": shift}, "shift is the initial transform and cannot receive the forward output"),
         ({"inverse": above}, "moving lies under above and would be moved by the inverse output"),

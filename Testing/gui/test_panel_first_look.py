@@ -88,3 +88,12 @@ def test_a_user_can_still_look_again(panel, searches):
     panel.wait(lambda: not panel.widget.panel.devices.searching)
     assert len(searches) == 2
     assert panel.ui.statusLabel.text.startswith("Found: cuda:0: a card, 1.0 GiB free")
+
+
+def test_a_search_that_cannot_begin_is_told(panel, searches, monkeypatch, tmp_path):
+    module = sys.modules["VoxelMorphLib.bridge.panel.device_section"]
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "python_command", lambda: [str(tmp_path / "nothing")])
+    panel.widget.panel.devices.find()
+    assert panel.ui.statusLabel.text.startswith("The devices cannot be looked for (No such file or directory)")
+    assert panel.ui.findDevicesButton.enabled and not panel.widget.panel.devices.searching

@@ -12,7 +12,7 @@ from ...core.progress import Progress
 from ...registration.request import RegistrationRequest
 from ..background.steps import Registering, Steps
 from ..scene.placement import is_under, matrix_to_world
-from ..scene.result_nodes import NEW_NODES, check_class, check_targets, pair_of, set_pair, write_registration
+from ..scene.result_nodes import CLASSES, NEW_NODES, check_targets, pair_of, set_pair, write_registration
 from ..scene.rollback import unchanged_on_failure
 from ..scene.scene_path import ScenePath, set_initial
 from ..scene.segment_layers import mask_from_node
@@ -109,12 +109,7 @@ class ScenePair:
             raise ImageError(
                 f"{self.fixed_node.GetName()} is both the fixed and the moving volume. Choose two different volumes."
             )
-        registered = {name: node for name, node in self.targets.items() if name != JACOBIAN}
-        check_targets(registered, self.fixed_node, self.moving_node)
-        jacobian = self.targets.get(JACOBIAN)
-        check_class(JACOBIAN, jacobian)
-        if jacobian is not None and jacobian in (self.fixed_node, self.moving_node, *registered.values()):
-            raise OutputError(f"{jacobian.GetName()} cannot receive the jacobian output too. Choose another node.")
+        check_targets(self.targets, self.fixed_node, self.moving_node, CLASSES)
         roles = [(self.initial_node, "the initial transform"), *((mask, "a mask") for mask in masks)]
         for output, node in self.targets.items():
             for role in (role for taken, role in roles if node is not None and node is taken):

@@ -39,6 +39,10 @@ def device_steps(command: Sequence[str] | None = None) -> Steps:
     except WorkerError as error:
         reason = getattr(error.__cause__, "strerror", error)
         raise DeviceError(f"The devices cannot be looked for ({reason}). Reinstall Slicer.") from error
+    return _found(search)
+
+
+def _found(search: CommandProcess) -> Steps:
     try:
         lines = yield search
         return [Device(**values) for values in json.loads(lines[-1])]
@@ -105,8 +109,13 @@ class DeviceSection:
         self._looked = True
         if self.searching:
             return
+        try:
+            steps = device_steps()
+        except DeviceError as error:
+            self._say(str(error), error=True)
+            return
         self.ui.findDevicesButton.enabled = False
-        self._search = self._runner.task(device_steps(), on_done=self._take, on_failed=self._fail)
+        self._search = self._runner.task(steps, on_done=self._take, on_failed=self._fail)
         self._runner.start(self._search)
 
     def setDevices(self, devices: Sequence[Device]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
@@ -145,15 +145,22 @@ def warnings_of(node: slicer.vtkMRMLNode) -> list[str]:
     return json.loads(node.GetAttribute(f"{ATTRIBUTE_PREFIX}Warnings") or "[]")
 
 
-def check_targets(targets: Targets, fixed: slicer.vtkMRMLNode, moving: slicer.vtkMRMLNode) -> None:
+def check_targets(
+    targets: Targets, fixed: slicer.vtkMRMLNode, moving: slicer.vtkMRMLNode, outputs: Collection[str] = NEW_NODES
+) -> None:
     """Refuse outputs that do not exist, nodes that left the scene, and nodes with two roles.
+
+    Args:
+        targets: node for each wanted output, None to create one.
+        fixed, moving: volumes that are registered.
+        outputs: names of the outputs that can be made.
 
     Raises:
         OutputError: names the node and what to do.
     """
-    unknown = sorted(targets.keys() - NEW_NODES.keys())
+    unknown = sorted(targets.keys() - set(outputs))
     if unknown:
-        raise OutputError(f"A registration has no output {', '.join(unknown)}. Choose among {', '.join(CLASSES)}.")
+        raise OutputError(f"A registration has no output {', '.join(unknown)}. Choose among {', '.join(outputs)}.")
     taken = [fixed, moving]
     for node in (fixed, moving, *(target for target in targets.values() if target is not None)):
         if node.GetScene() is None:
@@ -161,11 +168,11 @@ def check_targets(targets: Targets, fixed: slicer.vtkMRMLNode, moving: slicer.vt
     for output, node in targets.items():
         if node is not None and node in taken:
             raise OutputError(f"{node.GetName()} cannot receive the {output} output too. Choose another node.")
-        check_class(output, node)
+        _check_class(output, node)
         taken.append(node)
 
 
-def check_class(output: str, node: slicer.vtkMRMLNode | None) -> None:
+def _check_class(output: str, node: slicer.vtkMRMLNode | None) -> None:
     """Refuse a node that cannot hold an output, before anything is computed for it.
 
     Raises:
