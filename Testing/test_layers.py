@@ -111,6 +111,7 @@ def test_a_package_in_its_place_is_allowed(tmp_path, file, statement):
     assert external_violations(library_of(tmp_path, **{file: statement})) == []
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other():
     assert circles(LIBRARY) == []
 

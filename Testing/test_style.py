@@ -21,6 +21,7 @@ def a_file(tmp_path: Path):
     return write
 
 
+@pytest.mark.slow
 def test_public_names_of_the_library_have_docstrings():
     assert undocumented(LIBRARY) == []
 

@@ -75,6 +75,7 @@ def test_the_floor_is_measured_in_both_precisions(tiny):
     assert rows[2].value > 0
 
 
+@pytest.mark.slow
 def test_absent_packages_weights_and_devices_are_skipped_with_the_reason(tiny, monkeypatch):
     monkeypatch.setitem(sys.modules, "voxelmorph", None)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)

@@ -68,6 +68,7 @@ def test_a_step_changes_the_weights(name, monkeypatch):
     assert any((old != new).any() for old, new in zip(before, network.parameters()))
 
 
+@pytest.mark.slow
 def test_steps_are_measured_without_the_other_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "voxelmorph", None)
     monkeypatch.setattr(training_steps, "CASES", ((TINY, 1), (TINY, 2)))

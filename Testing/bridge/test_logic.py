@@ -38,6 +38,7 @@ def test_models_that_can_run_are_listed(logic):
     assert models[0].id == "optimise" and all(entry.available for entry in models)
 
 
+@pytest.mark.slow
 def test_registering_in_this_process_aligns_two_volumes(logic, scene):
     geometry = a_geometry("oblique", (20, 18, 16))
     fixed = add_volume(a_blob_image(geometry), "fixed")

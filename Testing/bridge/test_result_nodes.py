@@ -225,6 +225,7 @@ def existing_targets(scene, pair):
 STEPS = [(step, call) for step in ("transform_to_node", "set_roles", "set_provenance") for call in (1, 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "call"), [("show_like", 1), *STEPS])
 @pytest.mark.parametrize("kind", ["existing", "new", "mixed"])
 def test_a_failure_in_the_middle_leaves_the_scene_unchanged(

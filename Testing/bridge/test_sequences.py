@@ -137,6 +137,7 @@ def test_the_warnings_of_single_frames_are_kept(sequences, scene):
     )
 
 
+@pytest.mark.slow
 def test_registering_in_this_process_aligns_the_frames(logic, scene, sequences):
     images = [a_blob_image(GRID), Image(np.roll(a_blob_image(GRID).array, 1, axis=0), GRID, "shifted")]
     series = a_series(scene, images)

@@ -68,6 +68,7 @@ def test_masks_reach_the_worker(a_client):
         a_client.run(empty)
 
 
+@pytest.mark.slow
 def test_the_exact_inverse_travels_with_the_field(a_client, a_network):
     result = a_client.run(a_job(model=a_network))
     assert isinstance(result.forward, DisplacementField)
@@ -88,6 +89,7 @@ def test_the_second_job_loads_nothing(tmp_path, a_network):
         assert {"read", "load", "affine", "network", "write"} <= set(seconds)
 
 
+@pytest.mark.slow
 def test_one_process_serves_all_jobs_and_leaves_no_files(a_client):
     a_client.run(a_job())
     pid = a_client.pid
@@ -214,6 +216,7 @@ def test_a_callback_that_raises_leaves_the_client_usable(a_client):
     a_client.run(a_job())
 
 
+@pytest.mark.slow
 def test_the_client_needs_no_torch():
     unwanted = "{'torch', 'qt', 'slicer'}"
     code = f"import sys, VoxelMorphLib.bridge.background.worker; sys.exit(bool({unwanted} & set(sys.modules)))"

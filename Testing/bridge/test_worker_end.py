@@ -91,6 +91,7 @@ def test_behind_a_launcher_the_real_process_is_ended(new_client):
     wait_until(lambda: not is_alive(real))
 
 
+@pytest.mark.slow
 def test_children_of_a_crashed_worker_are_ended_too(new_client):
     body = "child = subprocess.Popen(['sleep', '600'])\n" + ACCEPTING.replace("'working'", "str(child.pid)")
     client = new_client(command=fake_command(body + "time.sleep(0.3)\nos._exit(1)"))
@@ -131,6 +132,7 @@ def test_a_forgotten_client_takes_its_process_along(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_time_that_is_up_stops_the_job(new_client):
     client = new_client(command=fake_command(SLEEPING))
     with pytest.raises(WorkerError, match=r"stopped because it took more than 0\.3 s"):

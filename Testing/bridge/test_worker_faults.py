@@ -66,6 +66,7 @@ def test_a_worker_that_stops_answering_is_ended(new_client):
     wait_until(lambda: not is_alive(pid))
 
 
+@pytest.mark.slow
 def test_a_worker_that_never_greets_is_ended(new_client):
     assert "has not answered for 0.5 s" in str(
         failure(new_client(command=fake_command("time.sleep(600)"), silence_s=0.5))

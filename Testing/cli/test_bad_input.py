@@ -277,6 +277,7 @@ def test_a_folder_that_cannot_be_written_to(folder: Path, capsys: pytest.Capture
     assert "cannot be written" in refused(folder, capsys, moved="/proc/self/moved.nii.gz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["moved", "forward", "inverse", "report"])
 def test_a_disk_that_fills_up_leaves_no_file(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, output: str

@@ -13,6 +13,7 @@ from VoxelMorphLib.weights.folders import BUNDLED_FOLDER
 PAIRS = 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: entry.id)
 def test_a_bundled_model_aligns_pairs_it_was_not_trained_on(entry, tmp_path):
     measured = {row["metric"]: row["value"] for row in entry.measured}

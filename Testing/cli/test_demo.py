@@ -55,6 +55,7 @@ def quick(monkeypatch):
     monkeypatch.setattr("VoxelMorphLib.registration.register.register_pair", a_quick_registration)
 
 
+@pytest.mark.slow
 def test_an_own_pair_leaves_four_files_that_can_be_read(own_pair, quick, tmp_path, capsys):
     out = tmp_path / "a" / "b"
     assert main([*own_pair, "--out", str(out)]) == 0
@@ -69,6 +70,7 @@ def test_an_own_pair_leaves_four_files_that_can_be_read(own_pair, quick, tmp_pat
     assert "error in mm" not in printed
 
 
+@pytest.mark.slow
 def test_a_real_registration_of_an_own_pair(own_pair, tmp_path, capsys):
     assert main([*own_pair, "--out", str(tmp_path / "out"), "--device", "cpu"]) == 0
     assert "on cpu" in capsys.readouterr().out
@@ -82,6 +84,7 @@ def a_small_sample_pair() -> SamplePair:
     return SamplePair(a_blob_image(fixed), a_blob_image(moving), truth, *labels)
 
 
+@pytest.mark.slow
 def test_a_sample_pair_is_reported_with_its_truth(quick, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("VoxelMorphLib.cli.demo_pair.make_sample_pair", a_small_sample_pair)
     assert main(["--out", str(tmp_path)]) == 0
@@ -131,6 +134,7 @@ def test_a_file_in_place_of_the_folder_is_refused(own_pair, tmp_path, capsys):
     assert "cannot be made" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_failing_writer_leaves_no_files(own_pair, quick, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("VoxelMorphLib.core.io.transforms.write_transform", lambda *_: 1 / 0)
     assert main([*own_pair, "--out", str(tmp_path / "out")]) == 1

@@ -86,6 +86,7 @@ def test_the_two_transform_files_undo_each_other(a_folder_of_files: Path, the_ou
     assert error.mean() < 0.05
 
 
+@pytest.mark.slow
 def test_an_initial_transform_from_a_file_is_used(a_folder_of_files: Path, tmp_path: Path) -> None:
     shift = np.eye(4)
     shift[:3, 3] = (30, -20, 10)
@@ -99,6 +100,7 @@ def test_an_initial_transform_from_a_file_is_used(a_folder_of_files: Path, tmp_p
     assert np.linalg.norm(moved - shift[:3, 3]) < 8
 
 
+@pytest.mark.slow
 def test_masks_from_files_keep_an_artefact_out(a_folder_of_files: Path, tmp_path: Path) -> None:
     fixed = read_image(a_folder_of_files / "fixed.nii.gz")
     away = np.linalg.norm(fixed.geometry.points() - fixed.geometry.centre, axis=-1)
@@ -154,6 +156,7 @@ def test_models_and_devices_are_listed(capsys: pytest.CaptureFixture[str]) -> No
     assert "cpu: processor" in printed
 
 
+@pytest.mark.slow
 def test_slicers_return_file_and_negative_numbers_are_accepted(a_folder_of_files: Path, tmp_path: Path) -> None:
     arguments = ["--fixed", str(a_folder_of_files / "fixed.nii.gz"), "--moving", str(a_folder_of_files / "moving.nrrd")]
     arguments += ["--affine", "none", "--budget", "1", "--background", "-1e3", "--returnparameterfile", "x.txt"]

@@ -67,6 +67,7 @@ def test_a_training_leaves_checkpoints_and_a_model_that_registers(folder, capsys
     assert register.main([*pair, "--model", str(model), "--moved", f"{folder}/moved.nii.gz", "--device", "cpu"]) == 0
 
 
+@pytest.mark.slow
 def test_a_model_in_the_list_registers_by_its_id(folder, capsys):
     facts = ["--addToModels", "--modelId", "balls", "--modelTitle", "Two balls", "--modelAnatomy", "balls"]
     assert main(training(folder, *facts)) == 0
@@ -81,6 +82,7 @@ def test_a_model_in_the_list_registers_by_its_id(folder, capsys):
     assert not (folder / "again").exists()
 
 
+@pytest.mark.slow
 def test_an_earlier_checkpoint_is_exported_alone(folder, capsys):
     assert main(training(folder)) == 0
     best = folder / "out" / "checkpoints" / "best.pt"
@@ -89,6 +91,7 @@ def test_an_earlier_checkpoint_is_exported_alone(folder, capsys):
     assert load_catalogue()["m"].architecture == "VxmDense"
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_with_its_own_configuration(folder, monkeypatch):
     monkeypatch.chdir(folder)
     argv = ["--imageList", "images", "--outputDir", "out", *training(folder)[6:]]
@@ -105,6 +108,7 @@ def test_resuming_what_was_never_begun_begins_it(folder):
     assert load_checkpoint(folder / "out" / "checkpoints" / "last.pt")["step"] == 6
 
 
+@pytest.mark.slow
 def test_a_moved_training_goes_on(folder):
     assert main(training(folder)) == 0
     (folder / "out").rename(folder / "moved")
@@ -117,6 +121,7 @@ def test_a_training_is_not_written_over(folder, capsys):
         raise refusal(capsys, training(folder))
 
 
+@pytest.mark.slow
 def test_another_configuration_does_not_resume(folder, capsys):
     assert main(training(folder)) == 0
     with pytest.raises(ConfigError, match=r"cannot be resumed with other values of seed \(was 0, is 5\)"):

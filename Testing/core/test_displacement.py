@@ -293,6 +293,7 @@ def test_an_axis_of_one_voxel_does_not_change():
     assert jacobian_determinant(field).unique().tolist() == [2.0]
 
 
+@pytest.mark.slow
 def test_gradients_of_the_determinant_agree_with_finite_differences():
     assert torch.autograd.gradcheck(jacobian_determinant, (a_field((3, 4, 3)).double().requires_grad_(),))
 

@@ -64,6 +64,7 @@ def test_the_map_follows_the_formula(shape, channels):
     torch.testing.assert_close(ncc_map(fixed, moved, window), the_formula(fixed, moved, window), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [{}, {"form": "signed"}, {"form": "legacy"}, {"form": "absolute"}])
 @pytest.mark.parametrize("shape", [(9,), (6, 7), (4, 3, 5)])
 def test_the_gradient_agrees_with_finite_differences(shape, kind):

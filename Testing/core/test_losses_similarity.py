@@ -55,6 +55,7 @@ def test_constant_images_give_finite_values_and_gradients(name, level):
     assert torch.isfinite(moved.grad).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("mind", "mi")])
 @pytest.mark.parametrize("shape", [(7,), (5, 6), (4, 5, 3)])
 def test_the_gradient_agrees_with_finite_differences(name, shape):

@@ -39,6 +39,7 @@ def test_a_worker_that_is_killed(ready, scene, real):
     assert ready.ui.statusLabel.text.startswith("Done")
 
 
+@pytest.mark.slow
 def test_a_worker_that_never_answers_is_ended(ready, scene):
     before = content(scene)
     a_process(ready, "import time; time.sleep(600)", silence_s=0.5)
@@ -115,6 +116,7 @@ def test_an_output_that_is_removed_during_the_run(ready, scene, scripted):
     assert content(scene) == before
 
 
+@pytest.mark.slow
 def test_a_scene_that_is_closed_during_the_run(ready, scene, scripted):
     ready.click("registerButton")
     slicer.mrmlScene.Clear(0)
@@ -179,6 +181,7 @@ def test_a_device_that_is_gone_falls_back_once_the_devices_are_known(ready):
     assert the_sentence(ready) == "cuda:7, chosen in this scene, does not exist here; auto is used instead"
 
 
+@pytest.mark.slow
 def test_a_device_that_is_gone_falls_back_when_the_run_finds_out(ready, scene, scripted):
     ready.widget.panel.parameters.device = "cuda:7"
     before = content(scene)

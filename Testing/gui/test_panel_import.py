@@ -56,6 +56,7 @@ def started(panel, path, gate) -> None:
     panel.wait(gate.reached.is_set)
 
 
+@pytest.mark.slow
 def test_the_panel_lives_while_a_file_is_copied(panel, cache, weights, gate):
     started(panel, weights, gate)
     assert threading.main_thread() not in gate.threads
@@ -69,6 +70,7 @@ def test_the_panel_lives_while_a_file_is_copied(panel, cache, weights, gate):
     assert panel.ui.modelSection.enabled
 
 
+@pytest.mark.slow
 def test_the_progress_of_a_copy_is_told(panel, cache, weights, monkeypatch):
     told = []
     monkeypatch.setattr(panel.widget.panel.progress, "progress", lambda *news: told.append(news))
@@ -91,6 +93,7 @@ def test_a_cancelled_copy_leaves_nothing(panel, cache, weights, gate):
     assert panel.widget.panel.parameters.model == "optimise"
 
 
+@pytest.mark.slow
 def test_what_a_crash_left_is_not_continued(panel, cache, weights):
     (cache / "imported").mkdir(parents=True)
     (cache / "imported" / ".large.h5.part").write_bytes(b"of another file")

@@ -41,6 +41,7 @@ def measure(panel) -> str:
     return panel.ui.statusLabel.text
 
 
+@pytest.mark.slow
 def test_landmarks_placed_after_the_result_are_measured(ready, scripted):
     register(ready, scripted)
     first, table = rows(ready), ready.widget.panel.parameters.resultsTable
@@ -58,6 +59,7 @@ def test_landmarks_placed_after_the_result_are_measured(ready, scripted):
             assert (old == new == "") or float(old) == pytest.approx(float(new), abs=2e-3)
 
 
+@pytest.mark.slow
 def test_the_result_is_measured_with_the_volumes_that_it_belongs_to(ready, scripted):
     register(ready, scripted)
     first = rows(ready)
@@ -79,6 +81,7 @@ def test_the_button_says_what_is_missing(ready, scripted, scene):
     assert (button.enabled, button.toolTip) == (False, "Choose the fixed and the moving volume of the result.")
 
 
+@pytest.mark.slow
 def test_unfit_landmarks_leave_the_table_as_it_was(ready, scripted, scene):
     register(ready, scripted)
     add_points(ready, "fixed")

@@ -68,6 +68,7 @@ def test_a_catalogue_that_breaks_meanwhile_asks_for_no_licence(an_own_model, a_m
     assert dialogs.asked == []
 
 
+@pytest.mark.slow
 def test_imports_of_one_name_stay_apart(a_module_widget, cache, tmp_path):
     panel = a_module_widget()
     files = []

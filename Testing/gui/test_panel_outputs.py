@@ -46,10 +46,12 @@ def register(panel) -> dict:
     return {name: getattr(chosen(panel), name) for name in OUTPUTS}
 
 
+@pytest.mark.slow
 def test_the_same_pair_writes_into_its_own_nodes(panel):
     assert register(panel) == register(panel)
 
 
+@pytest.mark.slow
 def test_another_pair_gets_nodes_of_its_own(panel):
     first = register(panel)
     arrays = {name: slicer.util.arrayFromVolume(first[name]).copy() for name in ("movedVolume", "jacobianVolume")}
@@ -60,6 +62,7 @@ def test_another_pair_gets_nodes_of_its_own(panel):
         assert (slicer.util.arrayFromVolume(first[name]) == array).all()
 
 
+@pytest.mark.slow
 def test_a_deleted_transform_does_not_give_the_other_nodes_away(panel, scene):
     first = register(panel)
     scene.RemoveNode(first["forwardTransform"])
@@ -69,6 +72,7 @@ def test_a_deleted_transform_does_not_give_the_other_nodes_away(panel, scene):
     assert first["movedVolume"].GetName() == "moving A moved"
 
 
+@pytest.mark.slow
 def test_a_linear_result_makes_room_for_a_field(panel, scene):
     first = register(panel)
     linear = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "affine result")
@@ -99,6 +103,7 @@ def register_and_cancel(panel) -> None:
     assert panel.ui.statusLabel.text == "Registered; what follows was cancelled"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", ["A", "B"])
 def test_what_followed_the_earlier_registration_is_not_shown_as_a_part_of_the_new_one(panel, pair):
     first = register(panel)
@@ -117,6 +122,7 @@ def test_a_node_that_was_chosen_to_receive_the_map_stays_chosen(panel):
     assert chosen(panel).jacobianVolume is wanted
 
 
+@pytest.mark.slow
 def test_without_deformation_the_transforms_are_linear(panel):
     chosen(panel).model, chosen(panel).affine = "linear", "rigid"
     assert not panel.ui.smoothnessSlider.enabled

@@ -82,6 +82,7 @@ def installer(attended, unattended):
     return unattended
 
 
+@pytest.mark.slow
 def test_agreeing_installs_and_registers(ready, scripted, dialogs, installer):
     dialogs.answer(True)
     ready.click("registerButton")

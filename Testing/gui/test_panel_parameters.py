@@ -118,6 +118,7 @@ def test_every_parameter_has_a_value_to_try(panel):
         assert value != parameters(panel).default(name).value
 
 
+@pytest.mark.slow
 def test_all_parameters_come_back_together(panel, scene, tmp_path):
     for name in parameters(panel).allParameters:
         setattr(parameters(panel), name, a_value(scene, name))
@@ -140,6 +141,7 @@ def translated_f_strings(source: str) -> list[int]:
     return [line for line, part in parts if isinstance(part, ast.JoinedStr)]
 
 
+@pytest.mark.slow
 def test_no_f_string_is_to_be_translated():
     files = sorted((REPOSITORY / "VoxelMorphSlicer").rglob("*.py"))
     found = {path.name: lines for path in files if (lines := translated_f_strings(path.read_text(encoding="utf-8")))}

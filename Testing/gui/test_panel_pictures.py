@@ -133,10 +133,12 @@ def register(panel, worker) -> None:
     panel.wait(lambda: not panel.widget.panel.working, 300)
 
 
+@pytest.mark.slow
 def test_the_panel_before_anything_was_chosen(a_module_widget, folder, tmp_path):
     keep(folder, "panel-start", picture_of(a_module_widget(), tmp_path))
 
 
+@pytest.mark.slow
 def test_the_panel_while_it_runs(panel, worker, folder, tmp_path):
     panel.click("registerButton")
     worker.report(0.62, "Optimising, step 148")
@@ -145,6 +147,7 @@ def test_the_panel_while_it_runs(panel, worker, folder, tmp_path):
     keep(folder, "panel-running", picture_of(panel, tmp_path))
 
 
+@pytest.mark.slow
 def test_the_panel_with_an_error(panel, worker, folder, tmp_path):
     panel.click("registerButton")
     worker.fail(
@@ -211,6 +214,7 @@ def test_the_panel_and_the_views_with_a_result(panel, worker, views, blue_to_red
     keep(folder, "overview", beside([done, stacked(shown)]))
 
 
+@pytest.mark.slow
 def test_the_thumbnail_of_the_sample_pair(panel, worker, application, icons):
     require_rendering()
     view = SliceView(application, "Axial", THUMBNAIL_SIZE, "Red")

@@ -17,6 +17,7 @@ def enabled(panel) -> list[str]:
     return [name for name in BUTTONS if getattr(panel.ui, name).enabled]
 
 
+@pytest.mark.slow
 def test_nothing_else_starts_while_packages_are_installed(ready, scripted, during):
     seen = []
     during(lambda: seen.append((enabled(ready), ready.ui.registerButton.toolTip, ready.ui.inputsSection.enabled)))

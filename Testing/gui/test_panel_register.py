@@ -101,6 +101,7 @@ def test_one_transform_cannot_take_both_directions(ready, scene):
     assert not ready.ui.registerButton.enabled
 
 
+@pytest.mark.slow
 def test_the_moved_volume_is_what_the_forward_transform_makes_of_the_moving_one(ready, volumes, worker):
     fixed, moving = volumes
     worker.aligns = True
@@ -117,6 +118,7 @@ def test_the_moved_volume_is_what_the_forward_transform_makes_of_the_moving_one(
     assert np.abs(moved - before).mean() < 0.5 * np.abs(reslice(moving, fixed) - before).mean()
 
 
+@pytest.mark.slow
 def test_outputs_are_created_by_name_and_shown(ready, worker):
     ready.click("registerButton")
     finish(ready, worker)
@@ -129,6 +131,7 @@ def test_outputs_are_created_by_name_and_shown(ready, worker):
     assert ready.ui.resultsTableView.mrmlTableNode() is parameters(ready).resultsTable
 
 
+@pytest.mark.slow
 def test_the_table_says_what_measuring_again_says(ready, volumes, worker):
     ready.click("registerButton")
     finish(ready, worker)
@@ -138,6 +141,7 @@ def test_the_table_says_what_measuring_again_says(ready, volumes, worker):
         assert taken == measured or float(taken) == pytest.approx(float(measured), abs=0.02)
 
 
+@pytest.mark.slow
 def test_chosen_outputs_receive_the_result(ready, scene, worker):
     moved, forward = ready.ui.movedVolumeSelector.addNode(), ready.ui.forwardTransformSelector.addNode()
     jacobian = ready.ui.jacobianVolumeSelector.addNode()
@@ -149,6 +153,7 @@ def test_chosen_outputs_receive_the_result(ready, scene, worker):
     assert 0.2 < slicer.util.arrayFromVolume(jacobian).mean() < 2
 
 
+@pytest.mark.slow
 def test_a_second_run_of_the_same_pair_reuses_the_nodes(ready, scene, worker):
     ready.click("registerButton")
     finish(ready, worker)
@@ -158,6 +163,7 @@ def test_a_second_run_of_the_same_pair_reuses_the_nodes(ready, scene, worker):
     assert nodes_of(scene) == before
 
 
+@pytest.mark.slow
 def test_another_pair_does_not_overwrite_the_earlier_result(ready, volumes, worker):
     ready.click("registerButton")
     finish(ready, worker)
@@ -218,6 +224,7 @@ def test_while_it_runs_the_panel_shows_stage_and_time(ready, worker):
     assert ready.ui.inputsSection.enabled
 
 
+@pytest.mark.slow
 def test_cancel_before_anything_came_leaves_the_scene_as_it_was(ready, scene, worker):
     before = content(scene)
     ready.click("registerButton")
@@ -243,6 +250,7 @@ def test_cancel_after_the_result_keeps_the_result(ready, worker):
     assert parameters(ready).resultsTable is None
 
 
+@pytest.mark.slow
 def test_segmentation_and_table_follow_the_registration(ready, volumes, worker):
     for volume, role in zip(volumes, ("fixed", "moving")):
         image = image_from_node(volume)
@@ -256,6 +264,7 @@ def test_segmentation_and_table_follow_the_registration(ready, volumes, worker):
     assert any("ball" in text for text in cells(parameters(ready).resultsTable))
 
 
+@pytest.mark.slow
 def test_label_maps_follow_the_registration_too(ready, scene, volumes, worker):
     """FreeSurfer's segmentations, for one; a segmentation that was to receive the result is left alone."""
     for volume, role in zip(volumes, ("fixed", "moving")):
@@ -282,6 +291,7 @@ def test_closing_the_module_ends_the_worker(ready, worker):
     assert is_idle(ready)
 
 
+@pytest.mark.slow
 def test_the_run_goes_on_in_another_module(ready, worker):
     ready.click("registerButton")
     ready.leave()

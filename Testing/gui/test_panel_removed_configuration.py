@@ -23,6 +23,7 @@ def test_the_run_ends_and_nothing_is_added(ready, scripted, scene):
     assert scene.GetFirstNodeByName("volume 2 moved") is None
 
 
+@pytest.mark.slow
 def test_another_configuration_leaves_the_run_alone(ready, scripted, scene):
     running = ready.widget.panel.parameters
     other = ready.widget.logic.createParameterNode()

@@ -50,6 +50,7 @@ def test_the_volume_that_is_gone_is_named(ready, remove_at, volumes, index, stag
     assert "no longer in the scene" in sentence or "left the scene" in sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fixedVolume", "forwardTransform"])
 def test_what_a_map_lacks_is_named(ready, scripted, scene, name):
     ready.click("registerButton")

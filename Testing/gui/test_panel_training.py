@@ -219,6 +219,7 @@ def test_check_shows_the_plan(ready, behave):
     assert ready.ui.trainButton.enabled
 
 
+@pytest.mark.slow
 def test_a_training_shows_progress_and_curves(ready, behave, scene, tmp_path):
     behave("run")
     ready.click("trainButton")

@@ -32,6 +32,7 @@ def registered(ready, scripted, volumes):
     return lambda *warnings: register(ready, scripted, warnings)
 
 
+@pytest.mark.slow
 def test_a_weaker_attempt_is_told_at_the_end_and_in_the_table(ready, registered):
     registered(HALF)
     assert ready.ui.statusLabel.text == f"Done: volume 2 moved. {HALF}"
@@ -39,12 +40,14 @@ def test_a_weaker_attempt_is_told_at_the_end_and_in_the_table(ready, registered)
     assert 60 < ready.ui.resultsTableView.columnWidth(3) <= 160
 
 
+@pytest.mark.slow
 def test_without_warnings_there_is_nothing_to_tell(ready, registered):
     registered()
     assert ready.ui.statusLabel.text == "Done: volume 2 moved"
     assert "Warning" not in dict(table_rows(ready))
 
 
+@pytest.mark.slow
 def test_what_a_folder_leaves_out_is_named(ready, registered, scene, hierarchy):
     registered()
     folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "study")
@@ -65,6 +68,7 @@ def choose_overlay(panel, value: str) -> None:
     box.activated.emit(box.currentIndex)
 
 
+@pytest.mark.slow
 def test_the_jacobian_overlay_makes_the_map_that_is_missing(ready, registered):
     registered()
     chosen = ready.widget.panel.parameters

@@ -103,6 +103,7 @@ def test_the_logic_lists_models_that_this_version_can_run(module):
     assert all(entry.available for entry in models)
 
 
+@pytest.mark.slow
 def test_registering_two_nodes_adds_the_moved_volume_and_both_transforms(module, two_volumes):
     nodes = module.VoxelMorphSlicerLogic().register(*two_volumes, options=QUICK)
     assert set(nodes) == {"moved", "forward", "inverse"}

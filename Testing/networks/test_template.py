@@ -72,6 +72,7 @@ def test_gradients_reach_the_template_and_the_network():
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
+@pytest.mark.slow
 def test_training_sharpens_the_template():
     """With nothing to deform, the template becomes the image."""
     network, wanted = with_constant_flow(a_template(), 0.0), images()

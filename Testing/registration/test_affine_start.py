@@ -44,6 +44,7 @@ def test_middles_are_put_on_each_other_whatever_the_volumes_show(any_geometry: G
     np.testing.assert_array_equal(found.matrix[:3, :3], np.eye(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["centre", "rigid", "affine"])
 def test_aligned_images_stay_aligned(kind: str) -> None:
     image = a_blob_image(a_geometry("oblique", FINE, 1.0))
@@ -51,6 +52,7 @@ def test_aligned_images_stay_aligned(kind: str) -> None:
     assert error_mm(found, AffineTransform(np.eye(4)), image) < 0.2
 
 
+@pytest.mark.slow
 def test_a_shift_comes_back_over_all_geometries(any_geometry: Geometry) -> None:  # noqa: F811
     truth = about_centre(np.eye(3), (5.0, -4.0, 3.0))
     fixed = a_blob_image(a_geometry("RAS", FINE, 1.0))
@@ -70,6 +72,7 @@ def test_a_rotation_with_scaling_comes_back(angle_deg: float) -> None:
     assert error_mm(affine_start(fixed, moving, "affine"), truth, fixed) < 0.6
 
 
+@pytest.mark.slow
 def test_images_far_apart_are_brought_together() -> None:
     truth = about_centre(np.eye(3), (300.0, -200.0, 150.0))
     fixed = a_blob_image(a_geometry("RAS", FINE, 1.0))
@@ -78,6 +81,7 @@ def test_images_far_apart_are_brought_together() -> None:
         assert error_mm(affine_start(fixed, moving, kind), truth, fixed) < 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("slices", "thickness_mm", "kind"),
     [(2, 5.0, "centre"), (2, 5.0, "affine"), (3, 5.0, "affine"), (2, 1.0, "centre"), (2, 1.0, "rigid")],

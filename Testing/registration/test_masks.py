@@ -66,6 +66,7 @@ def test_an_artefact_spoils_the_result_only_without_masks(a_spoiled_pair) -> Non
     assert masked.moved.array.max() > 2000  # the whole moving volume is warped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["left-handed oblique", "LPS"])
 def test_masks_may_lie_on_other_grids(a_spoiled_pair, name: str) -> None:
     fixed, moving, truth = a_spoiled_pair
@@ -74,6 +75,7 @@ def test_masks_may_lie_on_other_grids(a_spoiled_pair, name: str) -> None:
     assert error_mm(result.forward, truth, fixed) < 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("only", ["fixed_mask", "moving_mask"])
 def test_one_mask_is_enough_where_one_image_is_spoiled(a_spoiled_pair, only: str) -> None:
     fixed, moving, truth = a_spoiled_pair

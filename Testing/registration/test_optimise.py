@@ -37,6 +37,7 @@ def a_warped_pair() -> tuple[torch.Tensor, torch.Tensor, DisplacementField]:
     return encode(moving, GRID, SPACE), encode(fixed, GRID, SPACE), truth
 
 
+@pytest.mark.slow
 def test_a_known_warp_comes_back_where_there_is_something_to_see(a_warped_pair) -> None:
     moving, fixed, truth = a_warped_pair
     found = decode(VelocityOptimiser(levels=(Level(2, 40), Level(1, 40))).fields(moving, fixed).displacement, GRID)
@@ -80,12 +81,14 @@ def test_inverted_contrast_is_no_obstacle(a_warped_pair) -> None:
     assert np.corrcoef(found.array[seen].ravel(), truth.array[seen].ravel())[0, 1] > 0.8
 
 
+@pytest.mark.slow
 def test_the_same_pair_gives_the_same_field(a_warped_pair) -> None:
     moving, fixed, _truth = a_warped_pair
     first, second = (VelocityOptimiser(levels=SHORT).fields(moving, fixed).displacement for _ in range(2))
     assert torch.equal(first, second)
 
 
+@pytest.mark.slow
 def test_the_budget_ends_the_search(a_warped_pair) -> None:
     moving, fixed, _truth = a_warped_pair
     began = time.monotonic()

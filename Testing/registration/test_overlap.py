@@ -53,6 +53,7 @@ def test_the_transform_counts():
     assert not overlaps(WHOLE_BODY, WHOLE_BODY, DisplacementField(field, WHOLE_BODY))
 
 
+@pytest.mark.slow
 def test_random_boxes_meet_where_many_places_say_so():
     rng = np.random.default_rng(0)
     seen = set()
@@ -68,6 +69,7 @@ def test_random_boxes_meet_where_many_places_say_so():
     assert {(True, True), (False, False)} <= seen
 
 
+@pytest.mark.slow
 def test_a_slab_within_a_long_volume_is_registered():
     noise = np.random.default_rng(0)
     grids = a_box((16, 16, 90), (32.0, 32.0, 20.0), (0, 0, 0)), a_box((24, 24, 12), (8.0, 8.0, 6.0), (0, 0, 60))

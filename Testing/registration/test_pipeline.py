@@ -51,6 +51,7 @@ def a_fixed_image() -> Image:
     return a_blob_image(a_geometry("oblique", (34, 30, 28), 1.2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_a_small_motion_comes_back_without_affine_start(a_fixed_image: Image, name: str) -> None:
     truth = motion((1.5, -1.0, 1.2), 4)
@@ -71,6 +72,7 @@ def test_a_large_motion_comes_back_with_the_default_start(a_fixed_image: Image, 
     assert error_mm(result, truth, a_fixed_image) < 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["LPS", "left-handed oblique"])
 @pytest.mark.parametrize("kind", ["rigid", "affine"])
 def test_without_deformation_the_start_is_all(a_fixed_image: Image, kind: str, name: str) -> None:
@@ -86,6 +88,7 @@ def test_without_deformation_the_start_is_all(a_fixed_image: Image, kind: str, n
     assert result.report.folded_percent == 0
 
 
+@pytest.mark.slow
 def test_without_deformation_an_initial_transform_is_a_part(a_fixed_image: Image) -> None:
     truth = motion((6.0, -4.0, 3.0), 12)
     moving = seen_through(truth, a_moving_grid("LPS"))
@@ -116,6 +119,7 @@ def test_forward_and_inverse_cancel_within_a_tenth_of_a_voxel(a_fixed_image: Ima
     assert np.linalg.norm(back - points, axis=-1).max() < tenth
 
 
+@pytest.mark.slow
 def test_the_moved_image_is_one_interpolation_of_the_original(a_fixed_image: Image) -> None:
     moving = seen_through(motion((2.0, 0.0, -1.0), 3), a_moving_grid("anisotropic"))
     result = register_pair(a_fixed_image, moving, options=QUICK)
@@ -135,6 +139,7 @@ def test_an_initial_transform_is_part_of_the_result(a_fixed_image: Image) -> Non
         assert error_mm(result, truth, a_fixed_image) < 0.7
 
 
+@pytest.mark.slow
 def test_a_bent_initial_transform_is_accepted(a_fixed_image: Image) -> None:
     moving = seen_through(motion((1.0, 0.0, 0.0)), a_moving_grid("RAS"))
     bent = DisplacementField(np.full((*a_fixed_image.geometry.shape, 3), 0.5, np.float32), a_fixed_image.geometry)
@@ -142,6 +147,7 @@ def test_a_bent_initial_transform_is_accepted(a_fixed_image: Image) -> None:
     assert error_mm(result, motion((1.0, 0.0, 0.0)), a_fixed_image) < 0.7
 
 
+@pytest.mark.slow
 def test_volumes_apart_are_refused_unless_a_start_was_chosen(a_fixed_image: Image) -> None:
     truth = motion((400.0, 0.0, 0.0))
     moving = seen_through(truth, transformed(a_moving_grid("RAS"), truth.matrix))
@@ -152,6 +158,7 @@ def test_volumes_apart_are_refused_unless_a_start_was_chosen(a_fixed_image: Imag
     assert error_mm(result, truth, a_fixed_image) < 0.7
 
 
+@pytest.mark.slow
 def test_the_report_is_complete_and_plain(a_fixed_image: Image) -> None:
     result = register_pair(a_fixed_image, seen_through(motion((1.0, 0, 0)), a_moving_grid("RAS")), options=QUICK)
     report = result.report
@@ -165,6 +172,7 @@ def test_the_report_is_complete_and_plain(a_fixed_image: Image) -> None:
     assert report.options["budget_s"] == QUICK.budget_s
 
 
+@pytest.mark.slow
 def test_progress_rises_from_start_to_end(a_fixed_image: Image) -> None:
     seen: list[float] = []
     options = RegistrationOptions(affine="affine", budget_s=60)
@@ -174,6 +182,7 @@ def test_progress_rises_from_start_to_end(a_fixed_image: Image) -> None:
     assert len(seen) > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [0.0, 0.1, 0.5])
 def test_cancelling_works_in_every_stage(a_fixed_image: Image, stop_at: float) -> None:
     def cancel(fraction: float, _text: str) -> None:
@@ -184,6 +193,7 @@ def test_cancelling_works_in_every_stage(a_fixed_image: Image, stop_at: float) -
         register_pair(a_fixed_image, a_fixed_image, options=RegistrationOptions(affine="rigid"), progress=cancel)
 
 
+@pytest.mark.slow
 def test_inputs_are_left_as_they_were(a_fixed_image: Image) -> None:
     moving = seen_through(motion((1.0, 0, 0)), a_moving_grid("RAS"))
     copies = a_fixed_image.array.copy(), moving.array.copy()
@@ -217,6 +227,7 @@ def test_unknown_models_and_devices_are_refused(a_fixed_image: Image) -> None:
         register_pair(a_fixed_image, a_fixed_image, options=RegistrationOptions(device="cuda:77"))
 
 
+@pytest.mark.slow
 def test_volumes_of_truth_values_are_registered():
     pair = [
         Image(image.array > 30, image.geometry, "mask")
@@ -226,6 +237,7 @@ def test_volumes_of_truth_values_are_registered():
     assert result.moved.array.dtype == bool
 
 
+@pytest.mark.slow
 def test_a_start_after_an_initial_transform_looks_at_few_voxels(monkeypatch):
     seen = []
     monkeypatch.setattr(pipeline, "SURROUNDINGS_VOXELS", 4000)

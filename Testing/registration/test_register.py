@@ -78,6 +78,7 @@ def test_the_sentence_of_the_device_is_kept(memory):
         register(a_job())
 
 
+@pytest.mark.slow
 def test_half_the_resolution_is_tried_first_and_said(memory):
     memory.fails = lambda voxels, _device: voxels > 3000
     job = a_job()
@@ -105,6 +106,7 @@ def test_masks_stay_when_the_resolution_is_halved(memory):
     assert np.corrcoef(moved, job.fixed.array[inside])[0, 1] > 0.97
 
 
+@pytest.mark.slow
 def test_the_processor_is_tried_when_half_the_resolution_does_not_help(memory):
     memory.fails = lambda _voxels, device: device != "cpu"
     result = register(a_job(device="cuda:0"))
@@ -113,6 +115,7 @@ def test_the_processor_is_tried_when_half_the_resolution_does_not_help(memory):
     assert "cuda:0 did not suffice, so the volumes were registered on the processor." in result.report.warnings[0]
 
 
+@pytest.mark.slow
 def test_the_last_resort_is_the_processor_at_half_the_resolution(memory):
     memory.fails = lambda voxels, device: device != "cpu" or voxels > 3000
     result = register(a_job(device="cuda:0"))
@@ -128,6 +131,7 @@ def test_when_nothing_helps_the_first_failure_is_told(memory):
     assert len(memory.attempts) == 4
 
 
+@pytest.mark.slow
 def test_networks_are_forgotten_before_another_attempt(memory):
     class Watched(NetworkCache):
         cleared = 0
@@ -150,6 +154,7 @@ def test_other_errors_are_nobodys_memory(memory, error):
     assert len(memory.attempts) == 1
 
 
+@pytest.mark.slow
 def test_a_job_with_memory_is_register(memory):
     result = register(a_job())
     assert len(memory.attempts) == 1

@@ -28,6 +28,7 @@ def has_green(png: bytes) -> bool:
     return bool((np.abs(pixels(png) - GREEN).max(axis=-1) < 0.01).any())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", FIGURES)
 def test_figures_are_png_and_repeatable(draw, fixed, moving, a_registration):
     views = make_views(fixed, moving, a_registration.moved, a_registration.forward)
@@ -36,6 +37,7 @@ def test_figures_are_png_and_repeatable(draw, fixed, moving, a_registration):
     assert png == draw(views)
 
 
+@pytest.mark.slow
 def test_a_known_truth_adds_a_column(fixed, moving, a_registration):
     forward = a_registration.forward
     without = make_views(fixed, moving, a_registration.moved, forward)
@@ -44,6 +46,7 @@ def test_a_known_truth_adds_a_column(fixed, moving, a_registration):
     assert ratios[0][0] / ratios[0][1] < ratios[1][0] / ratios[1][1]
 
 
+@pytest.mark.slow
 def test_folded_voxels_are_green_and_others_are_not(fixed):
     array = np.zeros((*fixed.geometry.shape, 3), np.float32)
     flat = DisplacementField(array, fixed.geometry)
@@ -56,6 +59,7 @@ def test_folded_voxels_are_green_and_others_are_not(fixed):
     assert not has_green(deformation_figure(make_views(fixed, fixed, fixed, flat)))
 
 
+@pytest.mark.slow
 def test_thin_and_thick_voxels_give_the_same_picture_size():
     coarse = a_blob_image(a_geometry("RAS", (20, 20, 10), 2.0))
     coarse = type(coarse)(coarse.array, coarse.geometry.__class__((20, 20, 10), np.diag([2.0, 2.0, 4.0, 1.0])))

@@ -164,6 +164,7 @@ def test_a_missing_folder_is_refused(tmp_path, fixed, moving, a_registration):
         write_report(tmp_path / "nowhere" / "report.html", fixed, moving, a_registration)
 
 
+@pytest.mark.slow
 def test_a_failure_leaves_the_old_page(tmp_path, fixed, moving, a_registration, monkeypatch):
     path = tmp_path / "report.html"
     path.write_text("old")

@@ -37,6 +37,7 @@ def test_one_row_per_epoch_with_the_validation_in_it(a_config):
     assert max(row.get("val_dice", 0) for row in rows) == result.best_value
 
 
+@pytest.mark.slow
 def test_a_resumed_training_repeats_no_row(a_config):
     whole = a_config("whole")
     tiny_trainer(whole, curves=True).run()

@@ -98,6 +98,7 @@ def test_processes_that_wait_for_one_that_has_failed_are_ended(group_of_one, mon
     assert group_of_one == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch knows no processes")
 @pytest.mark.skipif(not THREADS.is_dir(), reason="this system does not list the threads of a process")
 @pytest.mark.parametrize("error", [None, ValueError("a fault")], ids=["finished", "failed"])

@@ -58,6 +58,7 @@ def test_a_stopped_training_on_files_resumes_to_identical_weights(a_file_config)
     assert (Path(parts.output_dir) / "summary.html").is_file()
 
 
+@pytest.mark.slow
 def test_known_intensities_are_kept_for_whoever_resumes(a_file_config, tmp_path):
     file = tmp_path / "known.npz"
     np.savez(file, init_mu=[0.1, 0.3, 0.5, 0.7], init_sigma=[0.1] * 4)
@@ -85,11 +86,13 @@ def forget(checkpoint: Path, fact: str) -> None:
     save_checkpoint(checkpoint, content)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_an_earlier_version_is_resumed(a_file_config):
     forget(train(a_file_config(epochs=1)).last, "intensities")
     assert train(a_file_config(epochs=2), resume=True).epoch == 2
 
 
+@pytest.mark.slow
 def test_resuming_where_nothing_is_begins(a_file_config):
     assert train(a_file_config(epochs=1), resume=True).step == 3
 
@@ -100,6 +103,7 @@ def test_one_seed_gives_one_network(a_file_config):
     assert not torch.equal(first["unet.encoder.0.0.convolution.weight"], other["unet.encoder.0.0.convolution.weight"])
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_a_checkpoint_and_from_a_model(a_file_config, tmp_path):
     first = train(a_file_config("first", epochs=1, ema=0.5))
     export(first.last, tmp_path / "start.safetensors")
@@ -108,6 +112,7 @@ def test_a_training_starts_from_a_checkpoint_and_from_a_model(a_file_config, tmp
         assert_same_weights(build_training(a_file_config(init_weights=str(path)))[0].network.state_dict(), expected)
 
 
+@pytest.mark.slow
 def test_weights_of_another_architecture_do_not_start_a_training(a_file_config):
     path = train(a_file_config("first", epochs=1)).last
     with pytest.raises(WeightsError, match="belongs to another architecture"):

@@ -24,6 +24,7 @@ def weights(trainer):
     return trainer.task.network.state_dict()
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_the_overlap_rises(a_config):
     trainer = tiny_trainer(a_config(epochs=1))
     before, _ = trainer.validator(trainer.task.network)
@@ -35,6 +36,7 @@ def test_the_loss_falls_and_the_overlap_rises(a_config):
     assert result.epoch == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", [{}, {"ema": 0.9, "schedule": "cosine", "clip": 0.01, "accumulate": 2}])
 @pytest.mark.parametrize("stop", [2, 4, 7])
 def test_a_stopped_training_resumes_as_if_it_had_not_stopped(a_config, values, stop):

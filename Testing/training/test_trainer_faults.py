@@ -76,6 +76,7 @@ def test_a_second_ctrl_c_ends_at_once_and_tells_what_is_left():
         signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_names_the_files_and_spares_the_weights(a_config):
     config = a_config()
     trainer = tiny_trainer(config, broken=(6,))

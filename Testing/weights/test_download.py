@@ -236,6 +236,7 @@ def test_an_unreachable_server_names_the_address_and_the_folder(target):
     assert left_behind(target) == []
 
 
+@pytest.mark.slow
 def test_a_silent_server_is_given_up(server, target):
     server.pages["/model.h5"].pause_s = 3
     with pytest.raises(WeightsError, match=r"broke off after 0\.0 of 0\.1 MB"):

@@ -65,6 +65,7 @@ def test_a_full_disk_is_noticed_before_writing(tmp_path, a_disk_with_one_megabyt
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_volume_that_does_not_fit_is_not_begun(tmp_path, a_disk_with_one_megabyte):
     with pytest.raises(OutputError, match=r"needs about 4 MB"):
         write_image(a_blob_image(a_geometry("RAS", (100, 100, 100))), tmp_path / "x.nii")

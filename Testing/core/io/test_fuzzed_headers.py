@@ -52,6 +52,7 @@ def folder():
         yield Path(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extension", [".nii", ".nii.gz", ".nrrd", ".mha", ".mgz", ".npz"])
 @FUZZED
 @given(changes=CHANGES)
@@ -68,6 +69,7 @@ def test_damaged_images(folder, extension, changes):
         assert image.array.nbytes <= 1100 * len(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extension", [".nii.gz", ".nrrd", ".mgz", ".tfm", ".lta"])
 @FUZZED
 @given(changes=CHANGES)

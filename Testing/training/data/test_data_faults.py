@@ -18,6 +18,7 @@ def names(batches: list[Batch]) -> set[str]:
     return {case for batch in batches for name in batch.names for case in name.split()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("cache", ["memory", "none"])
 def test_a_file_that_fails_in_an_epoch_is_replaced(tmp_path, workers, cache):

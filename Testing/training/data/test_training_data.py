@@ -59,6 +59,7 @@ def test_the_dataset_info_tells_shape_labels_and_mean(a_folder):
     assert TrainingData(a_data_config(a_folder, shape=(12, 12, 16)), 8).info().shape == (12, 12, 16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["memory", "disk", "none"])
 def test_workers_give_the_same_batches(a_folder, tmp_path, cache):
     values = {"cache": cache, "output_dir": str(tmp_path)}
