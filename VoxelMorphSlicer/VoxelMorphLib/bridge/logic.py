@@ -13,7 +13,7 @@ from .actions.apply import Application, node_steps
 from .actions.apply_folders import folder_steps
 from .actions.evaluate import Evaluated, evaluation_steps
 from .actions.jacobian import jacobian_steps
-from .actions.register import ScenePair
+from .actions.register import ScenePair, Side
 from .actions.sequences import Reference, SequenceJob, sequence_steps
 from .actions.train import check_steps, model_id, model_steps, training_steps
 from .background.steps import Steps, Task, finish
@@ -139,9 +139,9 @@ class VoxelMorphLogic:
             The node of each wanted output. Under the node "forward" the moving volume, and what belongs to it, lies on
             the fixed one; "inverse" is the opposite direction.
         """
+        fixed, moving = Side("fixed", fixedNode, fixedMaskNode), Side("moving", movingNode, movingMaskNode)
         settings = _settings(model, options, weightsDir, allowFallback)
-        nodes = fixedNode, movingNode, initialNode, targets, fixedMaskNode, movingMaskNode
-        return ScenePair(*nodes, **settings).steps(progress or silent)
+        return ScenePair(fixed, moving, initialNode, targets, **settings).steps(progress or silent)
 
     @action
     def registerSequence(

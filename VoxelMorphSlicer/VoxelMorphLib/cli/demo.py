@@ -14,7 +14,7 @@ from ..core.config import RegistrationOptions
 from ..core.errors import ConfigError, OutputError
 from ..core.options import options_of
 from .common import Parser, run
-from .options import add_options, given_options
+from .options import add_options, request_fields
 
 if TYPE_CHECKING:
     from ..core.image import Image
@@ -37,7 +37,7 @@ def _parser() -> Parser:
     add("--fixed", type=Path, help="volume to align with; default: the sample pair")
     add("--moving", type=Path, help="volume to be warped; default: the sample pair")
     add("--model", default="", help="id of the model list, or a weights file; default: the default model")
-    add("--weightsDir", type=Path, help="folder with downloaded weights, recognised by checksum")
+    add("--weightsDir", dest="weights_dir", type=Path, help="folder with downloaded weights, recognised by checksum")
     add_options(parser, _OPTIONS)
     add("--out", type=Path, default=Path("demo-output"), help="folder for the results; created when missing")
     return parser
@@ -47,16 +47,16 @@ def _command(argv: Sequence[str]) -> None:
     arguments = _parser().parse(argv)
     if (arguments.fixed is None) != (arguments.moving is None):
         raise ConfigError("--fixed and --moving belong together. Give both, or neither for the sample pair.")
-    options = RegistrationOptions(**given_options(arguments, _OPTIONS))
+    fields = request_fields(arguments, _OPTIONS)
     _make_folder(arguments.out)
     pair = _Pair.own(arguments) if arguments.fixed else _Pair.sample()
     for role, image in (("fixed", pair.fixed), ("moving", pair.moving)):
         print(f"{role:7}{image.name}, {image.geometry}", flush=True)
-    from ..registration.register import register_pair
+    from ..registration.register import register
+    from ..registration.request import RegistrationRequest
 
     progress = TerminalProgress()
-    model, folder = arguments.model or None, arguments.weightsDir
-    result = register_pair(pair.fixed, pair.moving, model, options, progress, weights_dir=folder)
+    result = register(RegistrationRequest(**{**fields, "fixed": pair.fixed, "moving": pair.moving}), progress)
     progress.end()
     print("\n".join(_figures(pair, result)), flush=True)
     print("\n".join(_write(arguments.out, pair, result)), flush=True)

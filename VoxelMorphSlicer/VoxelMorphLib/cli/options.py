@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..core.config import RegistrationOptions
 from ..core.options import Option, camel_case
 from .common import Parser
 
@@ -37,6 +39,21 @@ def given_options(arguments: argparse.Namespace, fields: Iterable[str]) -> dict[
     """The values of those fields that stood on the command line."""
     known = set(fields)
     return {name: value for name, value in vars(arguments).items() if name in known}
+
+
+def request_fields(arguments: argparse.Namespace, options: Iterable[str]) -> dict[str, Any]:
+    """The fields of a `RegistrationRequest` that a command has, by name; volumes, masks and transform are files.
+
+    Args:
+        arguments: of the command, whose options are named as the fields.
+        options: names of the `RegistrationOptions` that the command has.
+    """
+    from ..registration.request import RegistrationRequest
+
+    names = {field.name for field in dataclasses.fields(RegistrationRequest)}
+    given = {name: value for name, value in vars(arguments).items() if name in names}
+    chosen = RegistrationOptions(**given_options(arguments, options))
+    return {**given, "model": arguments.model or None, "options": chosen}
 
 
 def _metavar(option: Option) -> str:

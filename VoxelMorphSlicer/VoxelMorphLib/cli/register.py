@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +11,7 @@ from ..core.config import RegistrationOptions
 from ..core.errors import ConfigError
 from ..core.options import options_of
 from .common import ConsoleProgress, Parser, run
-from .options import add_options, given_options
+from .options import add_options, request_fields
 
 #: How to register, by field name.
 OPTIONS = options_of(RegistrationOptions)
@@ -85,7 +84,7 @@ def _list_devices() -> None:
 
 
 def _register(arguments: argparse.Namespace) -> None:
-    options = RegistrationOptions(**given_options(arguments, OPTIONS))
+    fields = request_fields(arguments, OPTIONS)
     _check_files(arguments)
     from ..core.io.files import replacing
     from ..core.io.images import read_label_map, write_image
@@ -93,8 +92,7 @@ def _register(arguments: argparse.Namespace) -> None:
     from ..registration.register import register
     from ..registration.request import RegistrationRequest
 
-    named = {field.name: getattr(arguments, field.name, None) for field in dataclasses.fields(RegistrationRequest)}
-    request = RegistrationRequest.read(**{**named, "model": arguments.model or None, "options": options})
+    request = RegistrationRequest.read(**fields)
     labels = read_label_map(arguments.movingLabels) if arguments.movingLabels else None
     result = register(request, ConsoleProgress("VoxelMorphRegister"))
     with ExitStack() as stack:  # a failure leaves none of the files

@@ -69,16 +69,16 @@ def register_pair(
 
     Args:
         fixed, moving, model: as of a `RegistrationRequest`.
-        options: how to register; None takes the defaults.
+        options: of the request; None takes the defaults.
         progress, cache: as of `register`.
         fields: the other fields of the request by name.
 
     Raises:
         VoxelMorphError: as `register` and `RegistrationRequest.read`.
     """
-    options = options or RegistrationOptions()
-    request = RegistrationRequest.read(fixed=fixed, moving=moving, model=model, options=options, **fields)
-    return register(request, progress, cache)
+    if options is not None:
+        fields["options"] = options
+    return register(RegistrationRequest.read(fixed=fixed, moving=moving, model=model, **fields), progress, cache)
 
 
 def release_memory() -> None:

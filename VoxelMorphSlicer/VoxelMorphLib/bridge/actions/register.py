@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Optional
 
 import slicer
@@ -26,17 +27,52 @@ if TYPE_CHECKING:
 JACOBIAN = "jacobian"
 
 
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One of the two volumes of a registration.
+
+    Args:
+        role: "fixed" or "moving".
+        node: the volume.
+        mask: segmentation or label map node that marks the region to compare; None compares everything.
+    """
+
+    role: str
+    node: slicer.vtkMRMLScalarVolumeNode
+    mask: slicer.vtkMRMLNode | None = None
+
+    def check(self) -> None:
+        """Refuse what is no volume.
+
+        Raises:
+            ImageError: as said.
+        """
+        if not isinstance(self.node, slicer.vtkMRMLScalarVolumeNode):
+            image_from_node(self.node, self.role)
+
+    def read(self, *ignored: slicer.vtkMRMLTransformNode | None) -> dict[str, Any]:
+        """The fields of a `RegistrationRequest` that this side gives, by name.
+
+        Args:
+            ignored: transforms that do not count where volume and mask lie under them.
+
+        Raises:
+            ImageError: the volume cannot be registered, or the mask is empty.
+            GeometryError: a non-linear parent, a sheared grid, or a mask outside the volume.
+        """
+        image = image_from_node(self.node, self.role, matrix_to_world(self.node, *ignored))
+        return {self.role: image, f"{self.role}_mask": mask_from_node(self.mask, image, self.role, *ignored)}
+
+
 class ScenePair:
     """Two volume nodes to be registered, read once; the nodes may change, move or disappear afterwards.
 
     Args:
-        fixed, moving: volume nodes; a volume that lies under the initial transform, or under what an earlier
-            registration of both wrote into one of the targets, is read where it was before.
+        fixed, moving: what is registered; a volume that lies under the initial transform, or under what an earlier
+            registration of both wrote into one of the targets, is read where it was before, and so is its mask.
         initial: transform node fixed -> moving that comes before all others.
         targets: node for each wanted output among "moved", "forward", "inverse" and "jacobian", None to create one;
             None for the first three.
-        fixed_mask, moving_mask: segmentation or label map nodes that mark the region to compare; they are read where
-            their volumes are read.
         settings: the other fields of a `RegistrationRequest` by name.
 
     Raises:
@@ -47,32 +83,28 @@ class ScenePair:
 
     def __init__(
         self,
-        fixed: slicer.vtkMRMLScalarVolumeNode,
-        moving: slicer.vtkMRMLScalarVolumeNode,
+        fixed: Side,
+        moving: Side,
         initial: slicer.vtkMRMLTransformNode | None = None,
         targets: Mapping[str, Optional[slicer.vtkMRMLNode]] | None = None,
-        fixed_mask: slicer.vtkMRMLNode | None = None,
-        moving_mask: slicer.vtkMRMLNode | None = None,
         **settings: Any,
     ):
-        self.fixed_node, self.moving_node = fixed, moving
+        self.fixed_node, self.moving_node = fixed.node, moving.node
         self.targets = dict(NEW_NODES if targets is None else targets)
         self.initial_node = initial
-        self._check(fixed_mask, moving_mask)
-        self.scene = fixed.GetScene()
-        over_fixed = self._earlier_nodes("inverse")
-        over_moving = (initial, *self._earlier_nodes("forward"))
-        fixed_image = image_from_node(fixed, "fixed", matrix_to_world(fixed, *over_fixed))
-        moving_image = image_from_node(moving, "moving", matrix_to_world(moving, *over_moving))
-        self.moving_grid = moving_image.geometry
-        self._request: RegistrationRequest | None = RegistrationRequest(
-            fixed_image,
-            moving_image,
-            initial=None if initial is None else ScenePath(initial).captured(fixed_image.geometry),
-            fixed_mask=mask_from_node(fixed_mask, fixed_image, "fixed", *over_fixed),
-            moving_mask=mask_from_node(moving_mask, moving_image, "moving", *over_moving),
+        for side in (fixed, moving):
+            side.check()
+        self._check(fixed.mask, moving.mask)
+        self.scene = fixed.node.GetScene()
+        request = RegistrationRequest(
+            **fixed.read(*self._earlier_nodes("inverse")),
+            **moving.read(initial, *self._earlier_nodes("forward")),
             **settings,
         )
+        if initial is not None:
+            request = replace(request, initial=ScenePath(initial).captured(request.fixed.geometry))
+        self.moving_grid = request.moving.geometry
+        self._request: RegistrationRequest | None = request
 
     def steps(self, progress: Progress) -> Steps:
         """Register and write; returns the node of each wanted output. Works once, as the voxels are not kept."""
@@ -102,9 +134,6 @@ class ScenePair:
         return nodes
 
     def _check(self, *masks: slicer.vtkMRMLNode | None) -> None:
-        for role, node in (("fixed", self.fixed_node), ("moving", self.moving_node)):
-            if not isinstance(node, slicer.vtkMRMLScalarVolumeNode):
-                image_from_node(node, role)
         if self.fixed_node is self.moving_node:
             raise ImageError(
                 f"{self.fixed_node.GetName()} is both the fixed and the moving volume. Choose two different volumes."

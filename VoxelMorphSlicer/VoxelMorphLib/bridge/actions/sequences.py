@@ -92,8 +92,11 @@ class FrameByFrame:
         self.job, self.frames = job, Frames(job.node, job.initial)
         self.scene = self.frames.sequence.GetScene()
         self.fixed = _reference_image(job.reference, self.frames)
-        self.fixed_mask = mask_from_node(job.reference_mask, self.fixed, "fixed")
-        self.initial = None if job.initial is None else ScenePath(job.initial).captured(self.fixed.geometry)
+        #: What the requests of all frames have in common.
+        self._common = {**job.settings, "fixed": self.fixed}
+        self._common["fixed_mask"] = mask_from_node(job.reference_mask, self.fixed, "fixed")
+        if job.initial is not None:
+            self._common["initial"] = ScenePath(job.initial).captured(self.fixed.geometry)
         self._warned: dict[int, tuple[str, ...]] = {}
         name = self.frames.sequence.GetName()
         self.volumes, self.transforms = self.frames.like(f"{name} moved"), self.frames.like(f"{name} transforms")
@@ -117,9 +120,7 @@ class FrameByFrame:
             moving = self.frames.image(index, "moving")
         except VoxelMorphError as error:
             raise self.named(error, index) from error
-        return RegistrationRequest(
-            self.fixed, moving, initial=self.initial, fixed_mask=self.fixed_mask, **self.job.settings
-        )
+        return RegistrationRequest(moving=moving, **self._common)
 
     def take(self, index: int, registration: Registration) -> None:
         """Keep the result of one frame, outside the scene."""
