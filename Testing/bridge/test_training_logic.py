@@ -129,7 +129,7 @@ def test_curves_become_tables_series_and_charts(curves):
     assert values(curves.table("dice"), "val_dice_7") == pytest.approx([0.75, 0.825])
     chart = curves.chart("dice")
     series = [chart.GetNthPlotSeriesNode(index) for index in range(chart.GetNumberOfPlotSeriesNodes())]
-    assert [item.GetName() for item in series] == ["mean", "label 3", "label 7"]
+    assert [item.GetName() for item in series] == ["mean", "mean, back", "label 3", "label 7"]
     assert all(item.GetTableNode() is curves.table("dice") for item in series)
     assert chart.GetTitle() == "brains dice" and chart.GetXAxisTitle() == "Epoch"
 

@@ -224,7 +224,7 @@ def test_a_training_shows_progress_and_curves(ready, behave, scene, tmp_path):
     behave("run")
     ready.click("trainButton")
     ready.wait(lambda: "Dice" in ready.ui.trainingStatusLabel.text)
-    assert ready.ui.trainingStatusLabel.text.startswith("Training: 25%, loss 0.55, Dice 0.650 (0:")
+    assert ready.ui.trainingStatusLabel.text.startswith("Training: 25%, loss 0.55, Dice 0.650, back 0.600 (0:")
     assert ready.ui.trainingProgressBar.value == 250
     charts = scene.GetNodesByClass("vtkMRMLPlotChartNode")
     assert [charts.GetItemAsObject(index).GetName() for index in range(2)] == ["out loss", "out dice"]

@@ -47,8 +47,9 @@ def test_a_network_is_trained_and_registers(panel, scene, tmp_path):
     curves = panel.logic.curves(tmp_path / "balls")
     losses, dice = (slicer.util.arrayFromTableColumn(curves.table(kind), "epoch") for kind in ("loss", "dice"))
     assert list(losses) == list(dice) == [1, 2, 3]
-    names = [curves.chart("dice").GetNthPlotSeriesNode(index).GetYColumnName() for index in range(3)]
-    assert names == ["val_dice", "val_dice_3", "val_dice_7"]
+    names = [curves.chart("dice").GetNthPlotSeriesNode(index).GetYColumnName() for index in range(6)]
+    labels = [f"val_{back}dice_{label}" for back in ("", "back_") for label in (3, 7)]
+    assert names == ["val_dice", "val_back_dice", *labels]
     assert not panel.ui.trainButton.enabled and panel.ui.resumeTrainingButton.enabled
     panel.ui.trainingModelNameEdit.text = "Two balls"
     assert finish(panel, "addModelButton") == "Two-balls is in the list of models."

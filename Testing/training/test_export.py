@@ -76,13 +76,14 @@ def test_what_the_training_measured_goes_with_the_model(tmp_path):
     path, _ = a_checkpoint(tmp_path, step=6)
     rows = [
         {"epoch": 1, "step": 3, "val_dice": 0.1},
-        {"epoch": 2, "step": 6, "val_dice": 0.71234567, "val_dice_3": 0.5},
+        {"epoch": 2, "step": 6, "val_dice": 0.71234567, "val_dice_3": 0.5, "val_back_dice": 0.7},
     ]
     write_curves(tmp_path / "curves.csv", rows)
     entry = export(path, tmp_path / "m.safetensors", ModelFacts(command="VoxelMorphTrain --seed 1"))
-    (measured,) = entry.measured
-    assert (measured["metric"], measured["value"]) == ("mean Dice", 0.71235)
-    assert measured["command"] == "VoxelMorphTrain --seed 1"
+    there, back = entry.measured
+    assert (there["metric"], there["value"]) == ("mean Dice", 0.71235)
+    assert (back["metric"], back["value"]) == ("mean Dice, fixed to moving by the inverse", 0.7)
+    assert there["command"] == back["command"] == "VoxelMorphTrain --seed 1"
 
 
 def test_without_curves_nothing_was_measured(tmp_path):

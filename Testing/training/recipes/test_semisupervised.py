@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from support.made_up_training import LABELS, a_batch, a_task, losses, some_info
 from support.tiny_networks import filled
+from torch import nn
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.core.spatial import warp
+from VoxelMorphLib.networks.semi_supervised import LabelledOutput
 from VoxelMorphLib.training.tasks.registration import one_hot
 
 
@@ -18,7 +22,7 @@ def test_one_hot_takes_every_second_voxel():
 
 
 def test_the_overlap_at_full_resolution_follows_the_written_formula():
-    task = a_task("semisupervised", label_resolution=1, dice_weight=0.5)
+    task = a_task("semisupervised", label_resolution=1, dice_weight=0.5, bidir=False)
     filled(task.network, size=0.7)
     batch = a_batch(task, size=2)
     displacement = task.network.fields(batch.moving, batch.fixed).displacement
@@ -40,15 +44,76 @@ def test_labels_at_half_resolution_count_about_the_same():
 
 def test_labels_are_dropped_without_weight():
     task = a_task("semisupervised", dice_weight=0.0)
-    assert list(losses(task, a_batch(task))) == ["image", "penalty"]
+    assert list(losses(task, a_batch(task))) == ["image", "image_back", "penalty"]
 
 
 def test_both_directions_of_labels_count_half_each():
-    both, one = a_task("semisupervised", bidir=True), a_task("semisupervised")
+    both, one = a_task("semisupervised"), a_task("semisupervised", bidir=False)
     batch = a_batch(both)
     terms = losses(both, batch)
     assert terms["labels"].item() == pytest.approx(losses(one, batch)["labels"].item() / 2, rel=1e-4)
     assert terms["labels_back"].item() < 0
+    assert set(losses(one, batch)) == {"image", "labels", "penalty"}
+
+
+def test_the_fixed_labels_moved_by_the_inverse_are_compared_with_the_moving_ones():
+    task = a_task("semisupervised", label_resolution=1, dice_weight=2.0)
+    filled(task.network, size=0.7)
+    batch = a_batch(task)
+    inverse = task.network.fields(batch.moving, batch.fixed).inverse
+    fixed, moving = (one_hot(labels, LABELS) for labels in (batch.fixed_labels, batch.moving_labels))
+    moved = warp(fixed, inverse)
+    overlaps = 2 * (moving * moved).sum((2, 3, 4)) / (moving + moved).sum((2, 3, 4))
+    assert losses(task, batch)["labels_back"].item() == pytest.approx(-overlaps.mean().item(), rel=1e-5)
+
+
+class Turned(nn.Module):
+    """A network that takes the two images, and their labels, in the other order."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, moving, fixed, moving_labels, fixed_labels, **options):
+        output = self.network(fixed, moving, fixed_labels, moving_labels, **options)
+        registration = replace(
+            output.registration,
+            displacement=output.registration.inverse,
+            inverse=output.registration.displacement,
+            moved=output.registration.moved_fixed,
+            moved_fixed=output.registration.moved,
+        )
+        return LabelledOutput(registration, output.moved_fixed_labels, output.moved_labels)
+
+
+@pytest.mark.parametrize("values", [{}, {"image_loss": "ncc"}, {"label_resolution": 1}])
+def test_the_loss_of_swapped_images_is_the_same(values):
+    task = a_task("semisupervised", **values)
+    filled(task.network, size=0.7)
+    batch = a_batch(task, size=2)
+    swapped = replace(
+        batch,
+        fixed=batch.moving,
+        moving=batch.fixed,
+        fixed_labels=batch.moving_labels,
+        moving_labels=batch.fixed_labels,
+    )
+    turned = task.losses(Turned(task.network), swapped, torch.Generator())
+    assert sum(turned.values()).item() == pytest.approx(sum(losses(task, batch).values()).item(), rel=1e-5)
+    one_way = a_task("semisupervised", bidir=False, **values)
+    filled(one_way.network, size=0.7)
+    there, back = (sum(losses(one_way, pair).values()).item() for pair in (batch, swapped))
+    assert there != pytest.approx(back, rel=1e-3)
+
+
+def test_the_gradient_of_each_direction_reaches_the_velocity():
+    task = a_task("semisupervised", smoothness=0.0)
+    filled(task.network, size=0.7)
+    batch = a_batch(task)
+    for name in ("labels", "labels_back"):
+        task.network.zero_grad()
+        losses(task, batch)[name].backward()
+        assert task.network.flow.weight.grad.abs().max() > 0
 
 
 def test_a_subset_of_labels_is_drawn_for_each_step():
@@ -87,6 +152,7 @@ def test_an_atlas_without_labels_is_refused():
         ({"label_resolution": 0}, "label_resolution is 0; choose a number from 1"),
         ({"labels_per_step": -1}, "labels_per_step is -1"),
         ({"dice_weight": -1}, "dice_weight is -1"),
+        ({"int_steps": 0}, "has no inverse to bring the fixed labels back"),
     ],
 )
 def test_impossible_options_are_refused(values, message):

@@ -26,7 +26,13 @@ from .recipes import RECIPES, make_config, make_task
 from .task import Task
 
 #: Columns of the training's table and what a model's entry calls them.
-MEASURES = {"val_dice": "mean Dice", "val_folded_percent": "folded voxels, %", "val_image_loss": "image loss"}
+MEASURES = {
+    "val_dice": "mean Dice",
+    "val_back_dice": "mean Dice, fixed to moving by the inverse",
+    "val_folded_percent": "folded voxels, %",
+    "val_image_loss": "image loss",
+    "val_back_image_loss": "image loss, fixed to moving by the inverse",
+}
 
 
 @dataclass(frozen=True)

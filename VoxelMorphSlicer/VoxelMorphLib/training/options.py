@@ -142,7 +142,11 @@ class TrainingConfig(Settings):
     int_steps: int = _network(
         7, "squarings of the integration; 0 predicts a displacement", title="Integration steps", low=0, high=20
     )
-    bidir: bool = _network(False, "compare the moved fixed image with the moving one too", title="Both directions")
+    bidir: bool = _network(
+        False,
+        "compare the fixed image and its labels, moved by the inverse, with the moving ones too",
+        title="Both directions",
+    )
     init_weights: str = _network("", "weights file of the same network to start from", path="file")
 
     image_loss: str = _loss(

@@ -75,16 +75,30 @@ class ProbabilisticConfig(TrainingConfig):
 
 @dataclass(frozen=True)
 class SemiSupervisedConfig(TrainingConfig):
-    """Registration trained with images and the overlap of their label maps; with `bidir` in both directions.
+    """Registration trained with images and the overlap of their label maps, in both directions.
+
+    Without `bidir` images and labels are compared on the fixed grid alone, as by the original. Then the network can
+    raise the overlap by squeezing what does not fit, and the inverse brings the fixed labels back badly.
 
     Source: Balakrishnan et al., IEEE TMI 2019, doi:10.1109/TMI.2019.2897538, section III.C.
     """
 
     recipe: ClassVar[str] = "semisupervised"
 
-    dice_weight: float = option(0.01, "weight of the overlap of the label maps", low=0, high=1e6)
+    bidir: bool = True
+    dice_weight: float = option(
+        0.01, "weight of the overlap of the label maps; each direction has half of it", low=0, high=1e6
+    )
     label_resolution: int = option(2, "voxel size of the labels that are compared, in image voxels", low=1, high=16)
     labels_per_step: int = option(0, "so many labels, drawn for each step, are compared; 0 takes all", low=0, high=4096)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bidir and not self.int_steps:
+            raise ConfigError(
+                "A displacement that is predicted directly (int_steps 0) has no inverse to bring the fixed labels back "
+                "with. Integrate a velocity, or turn bidir off."
+            )
 
 
 @dataclass(frozen=True)

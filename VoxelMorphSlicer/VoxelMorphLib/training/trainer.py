@@ -296,8 +296,8 @@ class TrainingResult:
         last: checkpoint of the last step.
         best: checkpoint of the best validation; `last` where none gave a number.
         step, epoch: how many were done in all.
-        best_value: mean Dice, or the negative image loss of the validation pairs, or the negative training loss of an
-            epoch where there are no such pairs.
+        best_value: mean Dice of both directions, or the negative image loss of the validation pairs, or the negative
+            training loss of an epoch where there are no such pairs.
         best_variant: of the task, e.g. the value of a hyperparameter.
         best_step: after which the best checkpoint was written.
         losses: means of the last epoch, by name.

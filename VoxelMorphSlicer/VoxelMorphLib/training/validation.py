@@ -1,4 +1,4 @@
-"""Validation: how well a network registers pairs that it is not trained on, for every variant of a task."""
+"""Validation: how well a network registers pairs that it is not trained on, there and back, for every variant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..core.displacement import jacobian_determinant
+from ..core.displacement import invert_displacement, jacobian_determinant
 from ..core.metrics import folding, overlap
 from ..core.spatial import warp
 from .data.case import Batch
@@ -25,24 +25,35 @@ class Measures:
     """The quality of one variant, or of one pair.
 
     Args:
-        dice: label -> mean Dice overlap of the pairs that have the label; empty without label maps.
+        dice: label -> mean Dice overlap of the moved moving labels with the fixed ones, of the pairs that have the
+            label; empty without label maps.
         folded_percent: mean share of voxels that fold.
-        image_loss: mean of the training's image loss, without its weight.
+        image_loss: mean of the training's image loss of the moved moving image, without its weight.
+        back_dice, back_image_loss: the same of the fixed labels and image, brought to the moving ones by the inverse.
     """
 
     dice: dict[int, float]
     folded_percent: float
     image_loss: float
+    back_dice: dict[int, float]
+    back_image_loss: float
 
     @property
     def mean_dice(self) -> float:
-        """Over the labels; NaN when there is none."""
-        return sum(self.dice.values()) / len(self.dice) if self.dice else math.nan
+        """Moving to fixed, over the labels; NaN when there is none."""
+        return _over_labels(self.dice)
+
+    @property
+    def mean_back_dice(self) -> float:
+        """Fixed to moving, over the labels; NaN when there is none."""
+        return _over_labels(self.back_dice)
 
     @property
     def value(self) -> float:
-        """What decides which network is best: the mean Dice, or without labels the negative image loss."""
-        return self.mean_dice if self.dice else -self.image_loss
+        """What decides which network is best: the mean Dice of both directions, or else the negative image loss."""
+        if self.dice:
+            return (self.mean_dice + self.mean_back_dice) / 2
+        return -(self.image_loss + self.back_image_loss) / 2
 
 
 @dataclass(frozen=True)
@@ -158,24 +169,31 @@ class Validator:
     def _register(self, network: nn.Module, batch: Batch, draw: bool) -> list[Registered]:
         drawn = []
         for index, variant in enumerate(self.task.variants()):
-            displacement = self.task.fields(network, batch.moving, batch.fixed, variant).displacement.float()
+            fields = self.task.fields(network, batch.moving, batch.fixed, variant)
+            displacement = fields.displacement.float()
+            inverse = invert_displacement(displacement)[0] if fields.inverse is None else fields.inverse.float()
             moved = warp(batch.moving, displacement)
-            self._measured.append((variant, self._measures(batch, moved, displacement)))
+            self._measured.append((variant, self._measures(batch, moved, displacement, inverse)))
             if draw and index == 0:
                 fixed, moving, warped = (array_of(image)[0] for image in (batch.fixed, batch.moving, moved))
                 drawn.append(Registered(batch.names[0], variant, fixed, moving, warped, array_of(displacement)))
         return drawn
 
-    def _measures(self, batch: Batch, moved: Tensor, displacement: Tensor) -> Measures:
-        folded = folding(array_of(jacobian_determinant(displacement))).percent
-        return Measures(self._dice(batch, displacement), folded, float(self._loss(batch.fixed, moved)))
+    def _measures(self, batch: Batch, moved: Tensor, displacement: Tensor, inverse: Tensor) -> Measures:
+        return Measures(
+            dice=self._dice(batch.fixed_labels, batch.moving_labels, displacement),
+            folded_percent=folding(array_of(jacobian_determinant(displacement))).percent,
+            image_loss=float(self._loss(batch.fixed, moved)),
+            back_dice=self._dice(batch.moving_labels, batch.fixed_labels, inverse),
+            back_image_loss=float(self._loss(batch.moving, warp(batch.fixed, inverse))),
+        )
 
-    def _dice(self, batch: Batch, displacement: Tensor) -> dict[int, float]:
-        if batch.fixed_labels is None or batch.moving_labels is None:
+    def _dice(self, still: Tensor | None, moving: Tensor | None, displacement: Tensor) -> dict[int, float]:
+        if still is None or moving is None:
             return {}
-        moved = warp(batch.moving_labels.float(), displacement, interpolation="nearest")
+        moved = warp(moving.float(), displacement, interpolation="nearest")
         labels = self.task.info.labels or None
-        return dict(overlap(array_of(batch.fixed_labels), array_of(moved), labels).by_label)
+        return dict(overlap(array_of(still), array_of(moved), labels).by_label)
 
 
 def array_of(tensor: Tensor) -> np.ndarray:
@@ -190,17 +208,35 @@ def _summary(measured: list[tuple[str, Measures]]) -> Validation | None:
 
 
 def _mean(values: list[Measures]) -> Measures:
-    labels = sorted({label for measures in values for label in measures.dice})
-    dice = {label: float(np.mean([m.dice[label] for m in values if label in m.dice])) for label in labels}
-    folded = float(np.mean([measures.folded_percent for measures in values]))
-    return Measures(dice, folded, float(np.mean([measures.image_loss for measures in values])))
+    return Measures(
+        dice=_mean_by_label([measures.dice for measures in values]),
+        folded_percent=float(np.mean([measures.folded_percent for measures in values])),
+        image_loss=float(np.mean([measures.image_loss for measures in values])),
+        back_dice=_mean_by_label([measures.back_dice for measures in values]),
+        back_image_loss=float(np.mean([measures.back_image_loss for measures in values])),
+    )
+
+
+def _mean_by_label(found: list[dict[int, float]]) -> dict[int, float]:
+    labels = sorted({label for dice in found for label in dice})
+    return {label: float(np.mean([dice[label] for dice in found if label in dice])) for label in labels}
+
+
+def _over_labels(dice: dict[int, float]) -> float:
+    return sum(dice.values()) / len(dice) if dice else math.nan
 
 
 def _columns(measures: Measures, labels: bool) -> dict[str, float]:
-    row = {"val_dice": measures.mean_dice} if measures.dice else {}
+    row = {"val_dice": measures.mean_dice, "val_back_dice": measures.mean_back_dice} if measures.dice else {}
     if labels:
         row.update({f"val_dice_{label}": value for label, value in measures.dice.items()})
-    return {**row, "val_folded_percent": measures.folded_percent, "val_image_loss": measures.image_loss}
+        row.update({f"val_back_dice_{label}": value for label, value in measures.back_dice.items()})
+    return {
+        **row,
+        "val_folded_percent": measures.folded_percent,
+        "val_image_loss": measures.image_loss,
+        "val_back_image_loss": measures.back_image_loss,
+    }
 
 
 def _comparable(value: float) -> float:

@@ -147,9 +147,14 @@ class TrainingNews:
             show_chart(chart)
 
     def _measures(self, text: str) -> str:
-        """The text with the newest loss and Dice."""
+        """The text with the newest loss and the Dice of both directions."""
         texts = [text]
-        for column, form in (("loss", _("loss {value:.4g}")), ("val_dice", _("Dice {value:.3f}"))):
+        forms = {
+            "loss": _("loss {value:.4g}"),
+            "val_dice": _("Dice {value:.3f}"),
+            "val_back_dice": _("back {value:.3f}"),
+        }
+        for column, form in forms.items():
             value = self._curves.last(column) if self._curves is not None else None
             if value is not None:
                 texts.append(form.format(value=value))

@@ -27,14 +27,14 @@ class Kind:
 
     Args:
         name: in the names of the nodes, and on the vertical axis.
-        prefix: of the columns that it shows.
+        prefixes: of the columns that it shows, in the order of the curves.
     """
 
     name: str
-    prefix: str
+    prefixes: tuple[str, ...]
 
 
-KINDS = {"loss": Kind("Loss", "loss"), "dice": Kind("Dice", "val_dice")}
+KINDS = {"loss": Kind("Loss", ("loss",)), "dice": Kind("Dice", ("val_dice", "val_back_dice"))}
 
 
 class Curves:
@@ -88,8 +88,9 @@ class Curves:
 
     def _show(self) -> None:
         for name, kind in KINDS.items():
-            columns = columns_of(self.rows, kind.prefix)[:MOST_SERIES]
+            columns = [column for prefix in kind.prefixes for column in columns_of(self.rows, prefix)]
             columns = [column for column in columns if "@" not in column]  # variants of one network
+            columns = sorted(columns, key=lambda column: column not in kind.prefixes)[:MOST_SERIES]  # means first
             rows = [row for row in self.rows if any(column in row for column in columns)]
             if rows:
                 table = self._table(name)
@@ -149,9 +150,10 @@ def _series(chart: slicer.vtkMRMLPlotChartNode) -> list[slicer.vtkMRMLPlotSeries
 
 
 def _label(column: str) -> str:
-    """The label of a column: "val_dice_17" is "label 17"."""
-    if column.startswith("val_dice"):
-        return f"label {column[len('val_dice_') :]}" if column != "val_dice" else "mean"
+    """The label of a column: "val_dice_17" is "label 17", "val_back_dice_17" is "label 17, back"."""
+    for prefix, end in (("val_dice", ""), ("val_back_dice", ", back")):
+        if column.startswith(prefix):
+            return (f"label {column[len(prefix) + 1 :]}" if column != prefix else "mean") + end
     return column[len("loss_") :] if column.startswith("loss_") else "sum"
 
 

@@ -116,7 +116,7 @@ class Terminal(Monitor):
 
     def epoch(self, row: Mapping[str, Any], pictures: Pictures) -> None:
         """Show the latest figures behind the bar."""
-        for name in ("loss", "val_dice", "val_image_loss", "val_folded_percent"):
+        for name in ("loss", "val_dice", "val_back_dice", "val_image_loss", "val_folded_percent"):
             if name in row:
                 self._shown[name] = f"{row[name]:.4g}"
         self._bar.set_postfix(self._shown)

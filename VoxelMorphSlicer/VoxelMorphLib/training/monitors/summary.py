@@ -16,6 +16,8 @@ from .curves import Monitor, columns_of, read_curves
 from .pictures import Throttle, image_picture, pair_pictures
 
 FILE = "summary.html"
+#: Columns of the table of variants, where they were measured.
+_OF_VARIANTS = ("val_dice", "val_back_dice", "val_folded_percent", "val_image_loss", "val_back_image_loss")
 
 
 class Summary(Monitor):
@@ -85,10 +87,14 @@ def _panels(rows: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
     terms = {name: name.replace("loss_", "") for name in columns_of(rows, "loss")}
     variants = columns_of(rows, "val_dice@") or columns_of(rows, "val_image_loss@")
     dice = {"val_dice": "mean", **{name: name[len("val_dice_") :] for name in columns_of(rows, "val_dice_")}}
+    back = columns_of(rows, "val_back_dice_")
+    dice |= {"val_back_dice": "mean, back", **{name: f"{name[len('val_back_dice_') :]}, back" for name in back}}
     return {
         "training loss": _series(rows, terms),
         "validation: Dice": _series(rows, dice),
-        "validation: image loss": _series(rows, {"val_image_loss": "image loss"}),
+        "validation: image loss": _series(
+            rows, {"val_image_loss": "image loss", "val_back_image_loss": "image loss, back"}
+        ),
         "validation: folded voxels, %": _series(rows, {"val_folded_percent": "folded"}),
         "validation: variants": _series(rows, {name: name.partition("@")[2] for name in variants}),
     }
@@ -99,11 +105,15 @@ def _cards(rows: Sequence[Mapping[str, Any]], epochs: int) -> list[tuple[str, st
     cards = [(f"{last['epoch']} of {epochs}", "epochs"), (f"{last['loss']:.4g}", "last training loss")]
     validated = [row for row in rows if "val_image_loss" in row]
     if any("val_dice" in row for row in validated):
-        best = max((row for row in validated if "val_dice" in row), key=lambda row: row["val_dice"])
+        best = max((row for row in validated if "val_dice" in row), key=lambda row: _both(row, "dice"))
         cards.append((f"{best['val_dice']:.3f}", f"best mean Dice, epoch {best['epoch']}"))
+        if "val_back_dice" in best:
+            cards.append((f"{best['val_back_dice']:.3f}", "mean Dice of that epoch, fixed to moving by the inverse"))
     elif validated:
-        best = min(validated, key=lambda row: row["val_image_loss"])
+        best = min(validated, key=lambda row: _both(row, "image_loss"))
         cards.append((f"{best['val_image_loss']:.4g}", f"best image loss, epoch {best['epoch']}"))
+        if "val_back_image_loss" in best:
+            cards.append((f"{best['val_back_image_loss']:.4g}", "image loss of that epoch, fixed to moving"))
     if validated:
         cards.append((f"{best['val_folded_percent']:.3g} %", "of voxels folded in that epoch"))
     return [*cards, (f"{sum(row['seconds'] for row in rows) / 60:.1f} min", "of training and validation")]
@@ -113,9 +123,15 @@ def _variants(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The last validation of every variant as "measures" and "rows"; empty where there are no variants."""
     names = [name.partition("@")[2] for name in columns_of(rows, "val_image_loss@")]
     last = next((row for row in reversed(rows) if "val_image_loss" in row), {})
-    measures = [name for name in ("val_dice", "val_folded_percent", "val_image_loss") if name in last]
+    measures = [name for name in _OF_VARIANTS if name in last]
     body = [(name, *(_text(last.get(f"{measure}@{name}", "")) for measure in measures)) for name in names]
     return {"measures": measures, "rows": body} if body else {}
+
+
+def _both(row: Mapping[str, Any], measure: str) -> float:
+    """The sum of both directions; trainings begun by an earlier version measured one of them."""
+    there = row[f"val_{measure}"]
+    return there + row.get(f"val_back_{measure}", there)
 
 
 def _text(value: object) -> str:
