@@ -16,8 +16,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 import psutil
 from support import fake_trainer
 from support.small_scans import write_scans
-from VoxelMorphLib.bridge.background import child_process as command
-from VoxelMorphLib.bridge.background.child_process import LIBRARY_FOLDER, CommandProcess
+from VoxelMorphLib.bridge.background.child_process import LIBRARY_FOLDER, ChildProcess
 from VoxelMorphLib.bridge.background.steps import Task
 from VoxelMorphLib.core.errors import Cancelled, VoxelMorphError, WorkerError
 
@@ -38,8 +37,8 @@ class Heard:
 class Training:
     """A fake training as a task."""
 
-    def __init__(self, words, heard, behaviour):
-        self.process = CommandProcess([*fake_trainer.command(behaviour), *words], heard.report)
+    def __init__(self, words, heard, behaviour, **options):
+        self.process = ChildProcess([*fake_trainer.command(behaviour), *words], heard.report, **options)
         self.pid, self.kill = self.process.pid, self.process.kill
         self.task = Task(self._steps(), **heard.callbacks())
         self.poll, self.cancel = self.task.poll, self.task.cancel
@@ -66,9 +65,9 @@ def start(heard, tmp_path):
     """Starts a fake training; what still runs after the test is ended."""
     started = []
 
-    def make(behaviour, *arguments):
+    def make(behaviour, *arguments, **options):
         words = [f"--outputDir={tmp_path / 'out'}", *arguments]
-        started.append(Training(words, heard, behaviour))
+        started.append(Training(words, heard, behaviour, **options))
         return started[-1]
 
     yield make
@@ -152,9 +151,8 @@ def test_a_training_that_does_not_stop_is_ended_when_asked_again(start, heard):
     assert not is_running(process.pid)
 
 
-def test_a_training_that_does_not_stop_is_ended_after_a_while(start, heard, monkeypatch):
-    monkeypatch.setattr(command, "STOPPING_S", 0.2)
-    process = start("deaf")
+def test_a_training_that_does_not_stop_is_ended_after_a_while(start, heard):
+    process = start("deaf", stopping_s=0.2)
     wait_until(lambda: heard.progress, process)
     process.cancel()
     process.wait(20)
@@ -172,18 +170,18 @@ def test_there_is_one_answer_only(start, heard):
 
 def test_a_command_that_cannot_be_started(tmp_path):
     with pytest.raises(WorkerError, match="could not be started"):
-        CommandProcess([str(tmp_path / "nothing")])
+        ChildProcess([str(tmp_path / "nothing")])
 
 
 def test_a_command_has_a_time_limit():
-    process = CommandProcess([sys.executable, "-c", "import time; time.sleep(600)"], saves=False, limit_s=0.2)
+    process = ChildProcess([sys.executable, "-c", "import time; time.sleep(600)"], saves=False, limit_s=0.2)
     wait_until(process.poll)
     with pytest.raises(Cancelled):
         process.result()
 
 
 def test_a_command_that_saves_nothing_is_ended_at_once():
-    process = CommandProcess([sys.executable, "-c", "import time; time.sleep(600)"], saves=False)
+    process = ChildProcess([sys.executable, "-c", "import time; time.sleep(600)"], saves=False)
     process.cancel()
     wait_until(process.poll)
 
@@ -192,8 +190,8 @@ _PARENT = """
 import os, sys, time
 sys.path[:0] = {paths!r}
 from pathlib import Path
-from VoxelMorphLib.bridge.background.child_process import CommandProcess, train_command
-process = CommandProcess([*train_command(), *{arguments!r}], environment={{"OMP_NUM_THREADS": "1"}})
+from VoxelMorphLib.bridge.background.child_process import ChildProcess, train_command
+process = ChildProcess([*train_command(), *{arguments!r}], environment={{"OMP_NUM_THREADS": "1"}})
 while not Path({curves!r}).is_file():
     assert not process.poll(), "ended early"
     time.sleep(0.02)

@@ -14,8 +14,7 @@ from support.few_steps import IN_WORKER, few_steps
 from support.volumes import a_blob_image, a_geometry, a_label_map, a_smooth_field
 from support.workers import ONE_THREAD, Outcome, a_job, is_alive, patched_command, wait_until, write_tiny_network
 from VoxelMorphLib.bridge.background.child_process import LIBRARY_FOLDER
-from VoxelMorphLib.bridge.background.worker import WorkerClient
-from VoxelMorphLib.bridge.background.worker_process import worker_command
+from VoxelMorphLib.bridge.background.worker import WorkerClient, worker_command
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import Cancelled, ConfigError, DeviceError, GeometryError, ImageError, WeightsError
 from VoxelMorphLib.core.image import Image, LabelMap

@@ -123,7 +123,7 @@ def test_closing_in_a_callback_ends_the_waiting(new_client):
 
 @pytest.mark.slow
 def test_a_forgotten_client_takes_its_process_along(tmp_path):
-    client = WorkerClient(fake_command("hello()\ntime.sleep(600)"), temporary_folder=tmp_path)
+    client = WorkerClient(fake_command("hello()\ntime.sleep(600)"), temporary_folder=tmp_path, closing_s=0.2)
     client.submit(a_job())
     pid = client.pid
     del client

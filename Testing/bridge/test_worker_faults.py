@@ -21,7 +21,8 @@ from support.workers import (
     patched_command,
     wait_until,
 )
-from VoxelMorphLib.bridge.background import worker_process
+from VoxelMorphLib.bridge.background import exchange
+from VoxelMorphLib.bridge.background.child_process import STDERR_BYTES
 from VoxelMorphLib.bridge.background.worker import WorkerClient
 from VoxelMorphLib.core.errors import OutputError, TorchLoadError, WorkerError
 from VoxelMorphLib.core.progress import silent
@@ -81,14 +82,14 @@ def test_signs_of_life_keep_a_slow_worker(new_client):
 
 @pytest.mark.slow
 def test_time_in_which_nobody_polls_is_no_silence(new_client):
-    client = new_client(command=fake_command(SLEEPING), silence_s=1.5)
+    client = new_client(command=fake_command(SLEEPING), silence_s=0.6, absence_s=0.25)
     outcome = Outcome(client, a_job())
     wait_until(lambda: outcome.progress, client=client)
-    time.sleep(2.0)
+    time.sleep(0.8)
     client.poll()
     client.poll()
     assert outcome.calls == []
-    assert "has not answered for 1.5 s" in str(outcome.wait())
+    assert "has not answered for 0.6 s" in str(outcome.wait())
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_a_worker_that_crashes_at_its_start(new_client):
 def test_only_the_end_of_the_standard_error_is_kept(new_client):
     body = "sys.stderr.write('x' * 5000000 + 'the end')\nsys.stderr.flush()\nsys.exit(1)"
     error = failure(new_client(command=fake_command(body)))
-    assert len(error.details) == worker_process.STDERR_BYTES
+    assert len(error.details) == STDERR_BYTES
     assert error.details.endswith("the end")
     assert len(str(error)) < 500
 
@@ -156,13 +157,13 @@ def test_a_full_disk_is_told_before_anything_is_sent(new_client, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     client = new_client(command=fake_command("hello()\nprogress(request()['job'], 'working')"))
-    monkeypatch.setattr(worker_process, "write_request", full)
+    monkeypatch.setattr(exchange, "write_request", full)
     assert "cannot be used (No space left on device). Free some space" in str(failure(client, OutputError))
 
 
 @pytest.mark.slow
 def test_a_job_that_cannot_be_sent_is_told(new_client, monkeypatch):
-    monkeypatch.setattr(worker_process, "write_request", lambda *_arguments: 1 / 0)
+    monkeypatch.setattr(exchange, "write_request", lambda *_arguments: 1 / 0)
     message = str(failure(new_client(command=fake_command("hello()\ntime.sleep(600)"))))
     assert message.startswith("The job cannot be sent to the worker (ZeroDivisionError: division by zero).")
 

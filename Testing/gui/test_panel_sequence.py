@@ -28,10 +28,10 @@ class FrameWorker(ScriptedWorker):
     warnings: tuple[str, ...] = ()
 
     def finish(self) -> None:
-        job, on_done = self.jobs[-1], self._callbacks[1]
-        result = known_result(job)
+        job = self._submitted
+        result = known_result(job.request)
         result.report = replace(result.report, warnings=self.warnings)
-        self._answers.append(lambda: on_done(result))
+        self._answers.append(lambda: job.end(result))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+from VoxelMorphLib.bridge.background.worker import Job
 from VoxelMorphLib.core.errors import Cancelled
 from VoxelMorphLib.core.progress import silent
 from VoxelMorphLib.registration.request import RegistrationRequest
@@ -24,26 +25,29 @@ class MadeUpWorker:
     def __init__(self, work=known_result):
         self.work, self.jobs, self.waiting = work, [], []
 
-    def submit(self, job, on_progress=silent, on_done=None, on_error=None):
-        handle = SimpleNamespace(job=job, on_progress=on_progress, on_done=on_done, on_error=on_error)
+    def submit(self, job, on_progress=silent):
+        submitted = Job(self, job, on_progress)
         self.jobs.append(job)
-        self.waiting.append(handle)
-        return handle
+        self.waiting.append(submitted)
+        return submitted
 
     def poll(self):
         while self.waiting:
-            handle = self.waiting.pop(0)
-            handle.on_progress(0.5, "half way")
+            job = self.waiting.pop(0)
+            job.news = (0.5, "half way")
+            job.report()
             try:
-                result = self.work(handle.job)
+                result = self.work(job.request)
             except Exception as error:
-                handle.on_error(error)
+                job.end(error)
             else:
-                handle.on_done(result)
+                job.end(result)
 
-    def cancel(self, handle):
-        self.waiting.remove(handle)
-        handle.on_error(Cancelled("The registration was cancelled."))
+    def cancel(self, job):
+        self.waiting.remove(job)
+        job.end(Cancelled("The registration was cancelled."))
+
+    forget = cancel
 
     def run(self, job, progress=silent, timeout_s=None):
         self.jobs.append(job)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
+from VoxelMorphLib.bridge.background.worker import Job
 from VoxelMorphLib.core.errors import Cancelled
 from VoxelMorphLib.core.progress import silent
 from VoxelMorphLib.registration.register import register
@@ -31,38 +32,45 @@ class ScriptedWorker:
 
     def __post_init__(self) -> None:
         self._answers: list[Callable[[], None]] = []
-        self._callbacks = None
+        self._submitted: Job | None = None
 
-    def submit(self, job, on_progress=silent, on_done=silent, on_error=silent) -> int:
+    def submit(self, job, on_progress=silent) -> Job:
         self.jobs.append(job)
-        self._callbacks = (on_progress, on_done, on_error)
-        return len(self.jobs)
+        self._submitted = Job(self, job, on_progress)
+        return self._submitted
 
     def poll(self) -> None:
         answers, self._answers = self._answers, []
         for answer in answers:
             answer()
 
-    def cancel(self, _handle: int) -> None:
+    def cancel(self, _job: Job) -> None:
         self.fail(Cancelled("cancelled by the test"))
+
+    forget = cancel
 
     def close(self) -> None:
         self.was_closed = True
 
     def report(self, fraction: float, text: str) -> None:
         """Progress, at the next poll."""
-        on_progress = self._callbacks[0]
-        self._answers.append(lambda: on_progress(fraction, text))
+        submitted = self._submitted
+
+        def answer() -> None:
+            submitted.news = (fraction, text)
+            submitted.report()
+
+        self._answers.append(answer)
 
     def finish(self, change: Callable = lambda result: result) -> None:
         """The real registration of the last job, or what `change` makes of it, at the next poll."""
-        job, on_done = self.jobs[-1], self._callbacks[1]
-        self._answers.append(lambda: on_done(change(self._registered(job))))
+        submitted = self._submitted
+        self._answers.append(lambda: submitted.end(change(self._registered(submitted.request))))
 
     def fail(self, error: Exception) -> None:
         """An error, at the next poll."""
-        on_error = self._callbacks[2]
-        self._answers.append(lambda: on_error(error))
+        submitted = self._submitted
+        self._answers.append(lambda: submitted.end(error))
 
     def _registered(self, job: RegistrationRequest) -> Registration:
         with nullcontext() if self.aligns else few_steps():

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from VoxelMorphLib.bridge.background.worker import JobHandle, WorkerClient
+from VoxelMorphLib.bridge.background.worker import Job, WorkerClient
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.registration.request import RegistrationRequest
 from VoxelMorphLib.weights.entry import ModelEntry
@@ -98,7 +98,7 @@ class Outcome:
 
     def __init__(self, client: WorkerClient, job: RegistrationRequest):
         self.client, self.progress, self.calls = client, [], []
-        self.handle: JobHandle = client.submit(
+        self.handle: Job = client.submit(
             job, lambda *report: self.progress.append(report), self.calls.append, self.calls.append
         )
 

@@ -23,8 +23,6 @@ from ..core.errors import DependencyError, OutputError, TorchLoadError, VoxelMor
 from .files import read_request, remove_folder, write_registration
 from .protocol import PROTOCOL, Message, decode, encode, error_message
 
-#: Seconds between two signs of life.
-HEARTBEAT_S = 1.0
 #: Seconds between two reports of progress within one stage.
 PROGRESS_S = 0.05
 
@@ -34,9 +32,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     parser = argparse.ArgumentParser(prog="python -m VoxelMorphLib.worker.child", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="private folder of the jobs, removed at the end")
     parser.add_argument("--idle", type=float, default=600.0, help="seconds without a request after which it ends")
+    parser.add_argument("--heartbeat", type=float, default=1.0, help="seconds between two signs of life")
     arguments = parser.parse_args(argv)
     requests, answers = private_streams()
-    Worker(requests, answers, arguments.folder, arguments.idle).serve()
+    Worker(requests, answers, arguments.folder, arguments.idle, arguments.heartbeat).serve()
 
 
 def private_streams() -> tuple[BinaryIO, BinaryIO]:
@@ -61,10 +60,12 @@ class Worker:
         answers: lines to the client.
         folder: private to this process and its client; removed at the end.
         idle_s: seconds without a request after which it ends.
+        heartbeat_s: seconds between two signs of life.
     """
 
-    def __init__(self, requests: BinaryIO, answers: BinaryIO, folder: Path, idle_s: float):
+    def __init__(self, requests: BinaryIO, answers: BinaryIO, folder: Path, idle_s: float, heartbeat_s: float = 1.0):
         self.requests, self.answers, self.folder, self.idle_s = requests, answers, folder, idle_s
+        self.heartbeat_s = heartbeat_s
         self._inbox: queue.Queue[Message] = queue.Queue()
         self._writing = threading.Lock()
         self._cache: Any = None
@@ -102,7 +103,7 @@ class Worker:
 
     def _beat(self) -> None:
         while True:
-            time.sleep(HEARTBEAT_S)
+            time.sleep(self.heartbeat_s)
             self.send({"type": "alive"})
 
     def _answer(self, job: int, folder: Path) -> bool:

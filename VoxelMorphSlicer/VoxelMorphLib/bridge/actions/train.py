@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...core.errors import ConfigError
 from ...core.progress import Progress, silent
 from ...weights.own_models import check_id
-from ..background.child_process import CommandProcess, train_command
+from ..background.child_process import ChildProcess, train_command
 from ..background.steps import Steps
 from .training_settings import arguments_of
 
@@ -36,12 +36,12 @@ def training_steps(
         WorkerError: the process could not be started, or failed.
         Cancelled: the training was stopped; a checkpoint that was written is complete.
     """
-    return (yield CommandProcess([*(command or train_command()), *arguments_of(config, resume)], progress))
+    return (yield ChildProcess([*(command or train_command()), *arguments_of(config, resume)], progress))
 
 
 def check_steps(config: TrainingConfig, progress: Progress = silent, command: Sequence[str] | None = None) -> Steps:
     """Read the data and time one step; returns the plan as text. The arguments are those of `training_steps`."""
-    return (yield CommandProcess([*(command or train_command()), *arguments_of(config), "--dryRun"], progress))
+    return (yield ChildProcess([*(command or train_command()), *arguments_of(config), "--dryRun"], progress))
 
 
 def model_steps(
@@ -67,7 +67,7 @@ def model_steps(
     check_id(identifier, replace)
     words = [f"--export={checkpoint}", "--addToModels", f"--modelId={identifier}", f"--modelTitle={name}"]
     words += ["--replaceModel"] * replace
-    return (yield CommandProcess([*(command or train_command()), *words], progress))
+    return (yield ChildProcess([*(command or train_command()), *words], progress))
 
 
 def model_id(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Processes of the library: how they are started and ended, and commands that run to their end."""
+"""ChildProcess: a command of the library in a process of its own, the worker included; how it begins and ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,15 @@ from ...cli.common import BAD_INPUT, DONE, INTERRUPTED
 from ...core.errors import Cancelled, VoxelMorphError, WorkerError
 from ...core.progress import Progress, silent
 from ...weights.folders import default_cache_folder
+from ...worker.protocol import LONGEST_LINE
 from .steps import Running
 
 LIBRARY_FOLDER = Path(__file__).resolve().parents[3]
 
-
-#: Seconds from the wish to stop to the end by force: the step that runs must end, and the checkpoint be written.
-STOPPING_S = 60.0
-#: How many lines of each stream are kept, and how many seconds the streams may stay open after the end.
-LINES, DRAINING_S = 200, 5.0
+#: How many printed lines are kept, and how many bytes of the standard error.
+LINES, STDERR_BYTES = 200, 16384
+#: Seconds that the streams may stay open after the end.
+DRAINING_S = 5.0
 _PROGRESS = re.compile(r"<filter-progress>([0-9.]+)</filter-progress>")
 _STAGE = re.compile(r"VoxelMorphTrain: (.*)")
 
@@ -80,7 +80,7 @@ def train_command() -> list[str]:
     return [*python_command(), "-m", "VoxelMorphLib.cli.train"]
 
 
-class CommandProcess(Running):
+class ChildProcess(Running):
     """A command of the library, running.
 
     It stops by itself, and a training saves its last checkpoint, when this process ends. Nothing here waits for it.
@@ -91,6 +91,17 @@ class CommandProcess(Running):
         saves: whether it saves and ends when its standard input is closed; others are ended at once.
         limit_s: seconds after which it is ended; None for no limit.
         environment: variables that replace or extend this process's.
+        stopping_s: seconds from the wish to stop to the end by force: the step that runs must end, and the checkpoint
+            be written.
+        ending_s: seconds from the end of its output to the end by force; None for no limit.
+        name: what messages call it.
+        hear: takes the lines of its output instead, in a thread; when it raises, the process is ended.
+        at_end: called in a thread when nothing runs any more, before `gone` is set; also where it could not be started.
+
+    Attributes:
+        gone: set when the process, its children and what `at_end` removes are gone.
+        heard: number of lines that came; grows as long as the process shows life.
+        fault: what `hear` raised.
 
     Raises:
         WorkerError: it could not be started.
@@ -103,16 +114,31 @@ class CommandProcess(Running):
         saves: bool = True,
         limit_s: float | None = None,
         environment: Mapping[str, str] | None = None,
+        *,
+        stopping_s: float = 60.0,
+        ending_s: float | None = None,
+        name: str = "training",
+        hear: Callable[[bytes], None] | None = None,
+        at_end: Callable[[], None] = lambda: None,
     ):
         self._progress, self._saves = progress, saves
-        self._state = self._told = (0.0, "")
-        self._lines: deque[str] = deque(maxlen=LINES)
-        self._errors: deque[str] = deque(maxlen=LINES)
+        self._stopping_s, self._ending_s = stopping_s, ending_s
         self._until = None if limit_s is None else time.monotonic() + limit_s
         self._kill_at: float | None = None
         self._killed = False
-        self._gone = threading.Event()
-        self._popen = _started(list(command), environment or {})
+        self._state = self._told = (0.0, "")
+        self._lines: deque[str] = deque(maxlen=LINES)
+        self._errors = b""
+        self._hear, self._at_end = hear or self._take, at_end
+        self.gone, self._exited = threading.Event(), threading.Event()
+        self.heard, self._hearing = 0, False
+        self.fault: Exception | None = None
+        self._writer: threading.Thread | None = None
+        try:
+            self._popen = _started(list(command), environment or {}, name)
+        except WorkerError:
+            at_end()
+            raise
         readers = [threading.Thread(target=read, daemon=True) for read in (self._read, self._read_errors)]
         for thread in (*readers, threading.Thread(target=self._reap, args=(readers,), daemon=True)):
             thread.start()
@@ -123,6 +149,16 @@ class CommandProcess(Running):
         return self._popen.pid
 
     @property
+    def exit_code(self) -> int | None:
+        """What it ended with; -n where signal n ended it, None while it runs."""
+        return self._popen.returncode
+
+    @property
+    def last_words(self) -> str:
+        """The end of what it wrote to its standard error."""
+        return self._errors.decode("utf-8", "replace").strip()
+
+    @property
     def stopping(self) -> bool:
         """Whether it was asked to stop."""
         return self._kill_at is not None
@@ -131,7 +167,7 @@ class CommandProcess(Running):
         if self._state != self._told:
             self._told = self._state
             self._progress(*self._told)
-        if self._gone.is_set():
+        if self.gone.is_set():
             return True
         now = time.monotonic()
         if (self.stopping and now > self._kill_at) or (self._until is not None and now > self._until):
@@ -140,18 +176,17 @@ class CommandProcess(Running):
 
     def result(self) -> tuple[str, ...]:
         """The lines that the command printed beside its progress."""
-        code = self._popen.returncode
-        if code != DONE:
-            raise self._error(code)
+        if self.exit_code != DONE:
+            raise self._error(self.exit_code)
         return tuple(self._lines)
 
     def cancel(self) -> None:
-        """Let it finish its step, save and end; it is ended by force after a minute, or when asked again."""
+        """Let it finish its step, save and end; it is ended by force after a while, or when asked again."""
         if self.stopping or not self._saves:
             self.kill()
             return
-        self._kill_at = time.monotonic() + STOPPING_S
-        with suppress(OSError):  # it has ended already
+        self._kill_at = time.monotonic() + self._stopping_s
+        with suppress(OSError):  # it has ended already, and something unsent was left
             self._popen.stdin.close()
 
     def close(self) -> None:
@@ -162,18 +197,39 @@ class CommandProcess(Running):
     def kill(self) -> None:
         """End it and its children at once; checkpoints that it wrote are whole."""
         self._killed = True
-        if not self._gone.is_set():
+        if not self.gone.is_set():
             end_group(self.pid)
 
+    def send(self, make: Callable[[], bytes | None]) -> None:
+        """Write a line to its standard input.
+
+        Args:
+            make: gives the line, None for nothing, in a thread whose end `gone` waits for; when it raises, the process
+                is ended.
+        """
+        self._writer = threading.Thread(target=self._write, args=(make,), daemon=True)
+        self._writer.start()
+
+    def _write(self, make: Callable[[], bytes | None]) -> None:
+        try:
+            line = make()
+        except Exception:
+            self.kill()
+            return
+        if line is not None:
+            with suppress(OSError, ValueError):  # it has ended, which `gone` tells
+                self._popen.stdin.write(line)
+                self._popen.stdin.flush()
+
     def _error(self, code: int) -> VoxelMorphError:
-        sentence = next((line for line in reversed(self._errors) if line.strip()), "")
+        details = self.last_words
+        sentence = details.splitlines()[-1].rstrip() if details else ""
         if code == INTERRUPTED:
             return Cancelled(sentence)
         if self._killed:
             return Cancelled("Ended at once. A checkpoint that was written before is whole; resume goes on from it.")
         if code == BAD_INPUT and sentence.startswith("Error: "):
             return VoxelMorphError(sentence[len("Error: ") :])
-        details = "\n".join(self._errors)
         if code < 0:
             return WorkerError(
                 f"The training was ended from outside (signal {-code}), most often because the memory was full. Choose "
@@ -188,10 +244,20 @@ class CommandProcess(Running):
 
     def _read(self) -> None:
         with self._popen.stdout as stream:
-            for raw in stream:
-                self._take(raw.decode("utf-8", "replace").rstrip())
+            try:
+                for line in iter(lambda: stream.readline(LONGEST_LINE), b""):
+                    self.heard, self._hearing = self.heard + 1, True
+                    self._hear(line)
+                    self._hearing = False
+            except Exception as error:  # in a thread nobody else would hear of it
+                self.fault, self._hearing = error, False
+                self.kill()
+        if self._ending_s is not None and not self._exited.wait(self._ending_s):
+            self.kill()
 
-    def _take(self, line: str) -> None:
+    def _take(self, raw: bytes) -> None:
+        """A line of a command: its progress, the stage it is in, or something for people."""
+        line = raw.decode("utf-8", "replace").rstrip()
         fraction, stage = self._state
         progress, named = _PROGRESS.fullmatch(line), _STAGE.fullmatch(line)
         if progress:
@@ -203,26 +269,32 @@ class CommandProcess(Running):
 
     def _read_errors(self) -> None:
         with self._popen.stderr as stream:
-            for raw in stream:
-                self._errors.append(raw.decode("utf-8", "replace").rstrip())
+            for chunk in iter(lambda: stream.read1(STDERR_BYTES), b""):
+                self._errors = (self._errors + chunk)[-STDERR_BYTES:]
 
     def _reap(self, readers: Sequence[threading.Thread]) -> None:
         """Wait for its end, then end the children that outlived it and might hold its pipes open."""
         self._popen.wait()
+        self._exited.set()
         end_group(self.pid)
         for thread in readers:
             thread.join(DRAINING_S)
+        while self._hearing:  # a line that takes long, such as a large result
+            readers[0].join(DRAINING_S)
+        if self._writer is not None:
+            self._writer.join()
         with suppress(OSError):
             self._popen.stdin.close()
-        self._gone.set()
+        self._at_end()
+        self.gone.set()
 
 
-def _started(command: list[str], environment: Mapping[str, str]) -> subprocess.Popen:
+def _started(command: list[str], environment: Mapping[str, str], name: str) -> subprocess.Popen:
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     try:
         return subprocess.Popen(command, **pipes, **child_options(environment))
     except OSError as error:
         raise WorkerError(
-            f"The training process {command[0]} could not be started ({error.strerror or error}). Reinstall the "
+            f"The {name} process {command[0]} could not be started ({error.strerror or error}). Reinstall the "
             "extension or Slicer."
         ) from error

@@ -21,28 +21,15 @@ from ...core.progress import Progress, silent
 if TYPE_CHECKING:
     from ...registration.request import RegistrationRequest
 
-#: Seconds between two looks of `finish` at another process.
-LOOK_S = 0.05
+#: Seconds between two looks of `wait_for` at another process.
+LOOK_S = 0.01
 
 
 class Worker(Protocol):
     """What steps ask of the process that registers; `worker.WorkerClient` is one."""
 
-    def submit(
-        self,
-        request: RegistrationRequest,
-        on_progress: Progress,
-        on_done: Callable[[Any], None],
-        on_error: Callable[[VoxelMorphError], None],
-        /,
-    ) -> Any:
-        """Queue a registration; `poll` calls back. Returns what `cancel` takes."""
-
-    def poll(self) -> None:
-        """Deliver what has happened."""
-
-    def cancel(self, handle: Any, /) -> None:
-        """Stop a registration."""
+    def submit(self, request: RegistrationRequest, on_progress: Progress, /) -> Running:
+        """Queue a registration, which is awaited by what this returns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,18 +93,35 @@ def finish(steps: Steps, register: Callable[[RegistrationRequest, Progress], Any
         del item
 
 
+def wait_for(running: Running, timeout_s: float | None = None) -> Any:
+    """Wait for the end of work, and give its result; work that is not waited for any more is closed.
+
+    Args:
+        running: the work.
+        timeout_s: longest time; None waits for ever.
+
+    Raises:
+        TimeoutError: the time is up.
+        Exception: as `Running.result`.
+    """
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    try:
+        while not running.poll():
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError
+            time.sleep(LOOK_S)
+    except BaseException:  # a Ctrl-C, or a callback that raises
+        running.close()
+        raise
+    return running.result()
+
+
 def _done_here(item: Any, register: Callable[[RegistrationRequest, Progress], Any] | None) -> Any:
     if isinstance(item, Registering):
         assert register is not None, "steps that register need somebody who computes"
         return register(item.request, item.progress)
     if isinstance(item, Running):
-        try:
-            while not item.poll():
-                time.sleep(LOOK_S)
-        except BaseException:  # a Ctrl-C, or a callback that raises
-            item.close()
-            raise
-        return item.result()
+        return wait_for(item)
     return item() if callable(item) else None
 
 
@@ -268,7 +272,7 @@ class Task:
         if isinstance(item, Registering):
             if self._worker is None:
                 raise ConfigError("This action registers and was given no worker process. Start it with a worker.")
-            return _ByWorker(self._worker(), item)
+            return self._worker().submit(item.request, item.progress)
         if item is None or isinstance(item, Running):
             return item
         return _Thread(item)
@@ -279,23 +283,13 @@ class Task:
             callback(value)
 
 
-class _Outcome(Running):
-    """Work that leaves a value or an error."""
-
-    _value: Any = None
-    _error: BaseException | None = None
-
-    def result(self) -> Any:
-        if self._error is not None:
-            raise self._error
-        return self._value
-
-
-class _Thread(_Outcome):
+class _Thread(Running):
     """A function of plain arrays in a thread of its own."""
 
     def __init__(self, work: Callable[[], Any]):
         self._work = work
+        self._value: Any = None
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._compute, daemon=True)
         self._thread.start()
 
@@ -306,6 +300,11 @@ class _Thread(_Outcome):
     def poll(self) -> bool:
         return not self._thread.is_alive()
 
+    def result(self) -> Any:
+        if self._error is not None:
+            raise self._error
+        return self._value
+
     def cancel(self) -> None:
         """Nothing can stop a function; it comes to its end."""
 
@@ -314,25 +313,3 @@ class _Thread(_Outcome):
             self._value = self._work()
         except BaseException as error:  # raised again in the caller's thread
             self._error = error
-
-
-class _ByWorker(_Outcome):
-    """A registration by the worker process."""
-
-    def __init__(self, worker: Worker, item: Registering):
-        self._ended, self._client = False, worker
-        self._handle = worker.submit(item.request, item.progress, self._take, self._fail)
-
-    def poll(self) -> bool:
-        if not self._ended:
-            self._client.poll()
-        return self._ended
-
-    def cancel(self) -> None:
-        self._client.cancel(self._handle)
-
-    def _take(self, registration: Any) -> None:
-        self._value, self._ended = registration, True
-
-    def _fail(self, error: Exception) -> None:
-        self._error, self._ended = error, True

@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from ...core.devices import Device
 from ...core.errors import Cancelled, DeviceError, VoxelMorphError, WorkerError
-from ..background.child_process import CommandProcess, python_command
+from ..background.child_process import ChildProcess, python_command
 from ..background.runner import Runner
 from ..background.steps import Steps, Task
 from ..install import TORCH, check
@@ -35,14 +35,14 @@ def device_steps(command: Sequence[str] | None = None) -> Steps:
         DeviceError: the search cannot be begun, torch is missing or broken, or the search takes too long.
     """
     try:
-        search = CommandProcess([*(command or python_command()), "-c", _CODE], saves=False, limit_s=TIME_LIMIT_S)
+        search = ChildProcess([*(command or python_command()), "-c", _CODE], saves=False, limit_s=TIME_LIMIT_S)
     except WorkerError as error:
         reason = getattr(error.__cause__, "strerror", error)
         raise DeviceError(f"The devices cannot be looked for ({reason}). Reinstall Slicer.") from error
     return _found(search)
 
 
-def _found(search: CommandProcess) -> Steps:
+def _found(search: ChildProcess) -> Steps:
     try:
         lines = yield search
         return [Device(**values) for values in json.loads(lines[-1])]
