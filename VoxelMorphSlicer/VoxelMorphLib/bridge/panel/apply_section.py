@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from ...core.progress import Progress
 from ..background.steps import Steps
 from ..scene.rollback import hierarchy_of
-from .parameters_check import missing_for_apply
+from .parameters_check import missing_for_apply, missing_while, offer
 from .progress_section import done
 
 #: Name under which the subject hierarchy keeps our identifiers; its own numbers change when a scene is loaded.
@@ -35,13 +35,8 @@ class ApplySection:
     def update(self, parameters, busy: bool) -> None:
         """Follow the configuration."""
         self.folder.show(parameters)
-        missing = (
-            _("A registration or an installation is running.")
-            if busy
-            else missing_for_apply(parameters, self.folder.item != 0)
-        )
-        self.ui.applyButton.enabled = not missing
-        self.ui.applyButton.toolTip = missing or _("Make a moved copy of the input")
+        missing = missing_while(busy) or missing_for_apply(parameters, self.folder.item != 0)
+        offer(self.ui.applyButton, missing, _("Make a moved copy of the input"))
         self.ui.appliedNodeSelector.enabled = self.folder.item == 0
         self.ui.cancelApplyButton.enabled = busy
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import slicer
 from slicer.i18n import tr as _
 
-from ...core.errors import Cancelled, DeviceError, OutputError, VoxelMorphError
+from ...core.errors import Cancelled, DeviceError, VoxelMorphError
 from ...weights.architectures import OPTIMISE
 from ..background.runner import Runner
 from ..background.steps import Steps, Task
@@ -16,7 +16,8 @@ from .choices import ChoiceBox
 from .device_section import AUTOMATIC, DeviceSection
 from .follow_up import jacobian_map, measured_again
 from .model_section import ModelSection
-from .parameters_check import missing_for_measure, missing_for_register
+from .parameters_check import missing_for_measure, missing_for_register, missing_while, offer
+from .preparation import Preparation
 from .progress_section import ProgressSection, sentence_of
 from .registering import pair_steps, sequence_steps
 from .result_section import ResultSection
@@ -37,10 +38,11 @@ class Panel:
     def __init__(self, ui, logic, makeWorker: Callable):
         self.ui, self.logic = ui, logic
         self.parameters = None
-        self._updating = self._showsTable = self._preparing = False
+        self._updating = self._showsTable = False
         self._task: Task | None = None
         self._owner = None
         self.progress = ProgressSection(ui)
+        self.preparation = Preparation(self.update, self._complain)
         self.runner = Runner(makeWorker)
         self.models = ModelSection(ui, lambda model: self._store("model", model), self.progress, self._work)
         self.devices = DeviceSection(
@@ -90,7 +92,7 @@ class Panel:
                 self._showChoices()
                 self.results.update(self.parameters)
             self._showButtons()
-            self.training.blocked = self._preparing
+            self.training.blocked = self.preparation.busy
             self.training.update()
         finally:
             self._updating = False
@@ -128,18 +130,14 @@ class Panel:
             self.progress.say(_("The licence of the model was not agreed to; nothing was done"))
             return
         self.progress.start(_("Preparing"))
-        self._preparing = True  # an installation lets the application handle clicks, and the scene be closed
-        self.update()
-        try:
-            self.logic.ensurePackages(model, _askToInstall)
-            if self.parameters is not chosen:  # a closed scene leaves none, or an empty one
-                raise OutputError(_("The scene was closed meanwhile; nothing was done."))
-            self._begin(make_steps(chosen, self.logic, self.progress.progress))
-        except Exception as error:  # the panel must be usable again, whatever pip or a node does
-            self.progress.finish(sentence_of(error), error=True)
-        finally:
-            self._preparing = False
-        self.update()
+        self.preparation.run(
+            lambda: self.logic.ensurePackages(model, _askToInstall),
+            lambda: self.parameters is chosen,  # a closed scene leaves none, or an empty one
+            lambda: self._begin(make_steps(chosen, self.logic, self.progress.progress)),
+        )
+
+    def _complain(self, error: Exception) -> None:
+        self.progress.finish(sentence_of(error), error=True)
 
     def _work(self, text: str, steps: Steps) -> None:
         self.progress.start(text)
@@ -230,7 +228,7 @@ class Panel:
     @property
     def busy(self) -> bool:
         """Whether something runs or is prepared that only one can do at a time."""
-        return self.working or self._preparing or self.training.preparing
+        return self.working or self.preparation.busy or self.training.preparation.busy
 
     @property
     def working(self) -> bool:
@@ -239,17 +237,15 @@ class Panel:
 
     def _showButtons(self) -> None:
         busy = self.busy
-        missing = _("A registration or an installation is running.") if busy else missing_for_register(self.parameters)
-        self.ui.registerButton.enabled = not missing
-        self.ui.registerButton.toolTip = missing or _("Align the moving volume with the fixed one")
+        missing = missing_while(busy) or missing_for_register(self.parameters)
+        offer(self.ui.registerButton, missing, _("Align the moving volume with the fixed one"))
         self.ui.importModelButton.enabled = self.parameters is not None
         self.ui.cancelButton.enabled = self.working
         for name in ("parameterNodeSelector", "inputsSection", "modelSection", "settingsSection", "outputsSection"):
             getattr(self.ui, name).enabled = not busy
         self.ui.evaluationSection.enabled = not busy
-        missing = _("A registration or an installation is running.") if busy else missing_for_measure(self.parameters)
-        self.ui.measureButton.enabled = not missing
-        self.ui.measureButton.toolTip = missing or _("Fill the table anew, with what was drawn or chosen since")
+        missing = missing_while(busy) or missing_for_measure(self.parameters)
+        offer(self.ui.measureButton, missing, _("Fill the table anew, with what was drawn or chosen since"))
         self.sequence.update(self.parameters, busy)
         self.apply.update(self.parameters, busy)
 

@@ -1,4 +1,4 @@
-"""What is missing before a registration or a transform can start, as one sentence for a tooltip."""
+"""What is missing before a registration or a transform can start: one sentence for the tooltip of its button."""
 
 from __future__ import annotations
 
@@ -14,6 +14,23 @@ _INPUTS = (
     *("fixedVolume", "movingVolume", "initialTransform", "fixedMask", "movingMask"),
     *("fixedSegmentation", "movingSegmentation"),
 )
+
+
+def offer(button, missing: str, text: str) -> None:
+    """Let a button be clicked when nothing is missing.
+
+    Args:
+        button: of the panel.
+        missing: why it cannot be clicked, "" when it can; its tooltip says so.
+        text: what it does, its tooltip otherwise.
+    """
+    button.enabled = not missing
+    button.toolTip = missing or text
+
+
+def missing_while(busy: bool) -> str:
+    """Why nothing can start while something else runs, "" when nothing does."""
+    return _("A registration or an installation is running.") if busy else ""
 
 
 def missing_for_register(parameters) -> str:

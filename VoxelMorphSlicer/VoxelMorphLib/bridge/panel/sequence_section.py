@@ -8,7 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from .choices import ChoiceBox
-from .parameters_check import missing_for_sequence
+from .parameters_check import missing_for_sequence, missing_while, offer
 
 #: Values of the parameter `sequenceReference`.
 FRAME, VOLUME = "frame", "volume"
@@ -38,9 +38,8 @@ class SequenceSection:
 
     def update(self, parameters, busy: bool) -> None:
         """Follow the configuration."""
-        missing = _("A registration or an installation is running.") if busy else missing_for_sequence(parameters)
-        self.ui.registerSequenceButton.enabled = not missing
-        self.ui.registerSequenceButton.toolTip = missing or _("Align every frame with the reference")
+        missing = missing_while(busy) or missing_for_sequence(parameters)
+        offer(self.ui.registerSequenceButton, missing, _("Align every frame with the reference"))
         self.ui.cancelSequenceButton.enabled = busy
         for name in ("sequenceSelector", "sequenceReferenceComboBox", "sequenceBrowserSelector"):
             getattr(self.ui, name).enabled = not busy

@@ -10,7 +10,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from ...core.errors import Cancelled, ConfigError, OutputError, VoxelMorphError
+from ...core.errors import Cancelled, ConfigError, VoxelMorphError
 from ...training.options import TrainingConfig
 from ...training.recipes import config_of_json
 from ..actions import training_settings as settings
@@ -18,6 +18,8 @@ from ..background.runner import Runner
 from ..background.steps import Task
 from ..scene.curve_nodes import Curves, show_chart
 from .choices import ChoiceBox
+from .parameters_check import offer
+from .preparation import Preparation
 from .progress_section import ProgressSection, TrainingNews, sentence_of
 from .training_form import TEXTS, TrainingForm
 
@@ -34,7 +36,7 @@ class TrainingSection:
         runner: does what the buttons begin.
         ask: shows a question about packages and tells whether the user agrees.
         onAdded: called with the id of a model that was added to the list.
-        onPreparing: called when `preparing` changed.
+        onPreparing: called when `preparation` begins or ends.
         command: what to start instead of the train command.
     """
 
@@ -49,10 +51,10 @@ class TrainingSection:
         command=None,
     ):
         self.ui, self.logic, self._ask, self._onAdded, self.command = ui, logic, ask, onAdded, command
-        self._runner, self._onPreparing = runner, onPreparing
+        self._runner, self.preparation = runner, Preparation(onPreparing, self._complain)
         self._task: Task | None = None
         self._news: TrainingNews | None = None
-        self.preparing = self.blocked = False
+        self.blocked = False
         self.parameters, self.config = None, settings.first_config()
         self._stored: str | None = None
         self._problems: dict[str, str] = {}
@@ -163,18 +165,11 @@ class TrainingSection:
     def _start(self, text: str, begin: Callable, done: Callable, curves=None, **arguments: Any) -> None:
         self.progress.start(text)
         self._done = done
-        self.preparing = True  # an installation lets the application handle clicks
-        self._onPreparing()
-        try:
-            self.logic.ensureTrainingPackages(self._ask)
-            if self.parameters is None:
-                raise OutputError(_("The scene was closed meanwhile; nothing was done."))
-            self._begin(begin, curves, arguments)
-        except Exception as error:  # as in the panel's own `_start`
-            self._complain(error)
-        finally:
-            self.preparing = False
-        self._onPreparing()
+        self.preparation.run(
+            lambda: self.logic.ensureTrainingPackages(self._ask),
+            lambda: self.parameters is not None,
+            lambda: self._begin(begin, curves, arguments),
+        )
 
     def _begin(self, begin, curves: Curves | None, arguments: dict[str, Any]) -> None:
         news = TrainingNews(self.progress, curves)
@@ -259,7 +254,7 @@ class TrainingSection:
         self.form.show(self.config)
 
     def _showButtons(self) -> None:
-        ui, busy = self.ui, self.working or self.preparing or self.blocked
+        ui, busy = self.ui, self.working or self.preparation.busy or self.blocked
         closed = "" if self.parameters is not None else _("Open the panel again: the scene was closed.")
         problem = next(iter(self._problems.values()), "")
         self.form.enable(not busy and not closed, self.config, "options" in self._problems)
@@ -274,8 +269,7 @@ class TrainingSection:
             ("addModelButton", _missing_for_model, _("Add the best network to the list of models")),
         ):
             reason = first or missing(self.config)
-            getattr(ui, button).enabled = not reason
-            getattr(ui, button).toolTip = reason or text
+            offer(getattr(ui, button), reason, text)
         ui.cancelTrainingButton.enabled = self.working
         ui.showCurvesButton.enabled = bool(self.config.output_dir) and not closed
 
