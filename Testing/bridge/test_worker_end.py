@@ -121,6 +121,26 @@ def test_closing_in_a_callback_ends_the_waiting(new_client):
         client.run(a_job(), lambda *_report: client.close())
 
 
+def test_a_job_that_is_closed_is_not_heard_of(new_client):
+    client = new_client(command=fake_command(SLEEPING))
+    outcome, pid = Outcome(client, a_job()), client.pid
+    wait_until(lambda: outcome.progress, client=client)
+    outcome.handle.close()
+    client.poll()
+    assert outcome.calls == [] and not client.busy
+    wait_until(lambda: not is_alive(pid))
+
+
+def test_who_waits_for_a_job_hears_that_its_worker_was_closed(new_client):
+    client = new_client(command=fake_command(SLEEPING))
+    job = client.submit(a_job())
+    assert not job.poll()
+    client.close()
+    assert job.poll()
+    with pytest.raises(Cancelled, match="was closed before the registration was done"):
+        job.result()
+
+
 @pytest.mark.slow
 def test_a_forgotten_client_takes_its_process_along(tmp_path):
     client = WorkerClient(fake_command("hello()\ntime.sleep(600)"), temporary_folder=tmp_path, closing_s=0.2)

@@ -23,7 +23,14 @@ _INPUTS = (
     "movingLandmarks",
 )
 
-
+#: Parameter of each node that `logic.register` reads, by the names of its arguments.
+ARGUMENTS = {
+    "fixedNode": "fixedVolume",
+    "movingNode": "movingVolume",
+    "initialNode": "initialTransform",
+    "fixedMaskNode": "fixedMask",
+    "movingMaskNode": "movingMask",
+}
 #: Parameter of each output that `write_registration` makes; what is made afterwards stands in FOLLOWING.
 REGISTERED = {"moved": "movedVolume", "forward": "forwardTransform", "inverse": "inverseTransform"}
 #: Parameters of what follows it.

@@ -6,14 +6,11 @@ from slicer.i18n import tr as _
 
 from ...core.errors import ImageError
 from ..scene.frames import sequence_of
-from .follow_up import FOLLOWING, REGISTERED, result_pair
+from .follow_up import ARGUMENTS, FOLLOWING, REGISTERED, result_pair
 
 #: Nodes that a registration may write into; a table cannot clash with anything.
 OUTPUTS = (*REGISTERED.values(), *(name for name in FOLLOWING if name != "resultsTable"))
-_INPUTS = (
-    *("fixedVolume", "movingVolume", "initialTransform", "fixedMask", "movingMask"),
-    *("fixedSegmentation", "movingSegmentation"),
-)
+_INPUTS = (*ARGUMENTS.values(), "fixedSegmentation", "movingSegmentation")
 
 
 def offer(button, missing: str, text: str) -> None:

@@ -10,7 +10,7 @@ from ...core.errors import Cancelled, VoxelMorphError
 from ...core.progress import Progress
 from ..background.steps import Steps
 from ..scene.result_nodes import warnings_of
-from .follow_up import REGISTERED, check_inputs, follow_up, targets_of
+from .follow_up import ARGUMENTS, REGISTERED, check_inputs, follow_up, targets_of
 from .parameters import chosen_options
 from .progress_section import done, sentence_of
 from .sequence_section import FRAME
@@ -25,11 +25,7 @@ def pair_steps(parameters, logic, progress: Progress) -> Steps:
     check_inputs(parameters)
     targets = targets_of(parameters)
     registration = logic.register.steps(
-        parameters.fixedVolume,
-        parameters.movingVolume,
-        initialNode=parameters.initialTransform,
-        fixedMaskNode=parameters.fixedMask,
-        movingMaskNode=parameters.movingMask,
+        **{argument: getattr(parameters, name) for argument, name in ARGUMENTS.items()},
         targets={output: targets[name] for output, name in REGISTERED.items()},
         progress=progress,
         **_settings(parameters),
