@@ -24,16 +24,17 @@ pytest.importorskip("matplotlib", reason="the demo writes pictures")
 RESULTS = {"report.html", "moved.nii.gz", "forward.h5", "inverse.h5"}
 
 
-def a_quick_registration(fixed, moving, model, options, progress, weights_dir=None) -> Registration:
+def a_quick_registration(request, progress) -> Registration:
     """Stands in for `register`: a field that it did not look for."""
+    fixed, moving = request.fixed, request.moving
     progress(0.25, "Looking, closely")
     progress(1.0, "Done")
     inverse = DisplacementField(a_smooth_field(moving.geometry, 0.5), moving.geometry)
     forward = DisplacementField(a_smooth_field(fixed.geometry, 0.5), fixed.geometry)
     report = RegistrationReport(
-        model=model or "optimise",
+        model=request.model or "optimise",
         model_title="A stand-in",
-        device=options.device,
+        device=request.options.device,
         seconds={"total": 1.5},
         similarity_before=0.25,
         similarity_after=0.75,
@@ -52,7 +53,7 @@ def own_pair(tmp_path):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("VoxelMorphLib.registration.register.register_pair", a_quick_registration)
+    monkeypatch.setattr("VoxelMorphLib.registration.register.register", a_quick_registration)
 
 
 @pytest.mark.slow
