@@ -171,6 +171,33 @@ def test_overlap_and_distances_agree_with_their_definitions(evaluate, segmentati
         assert numbers(found[measure, "Liver", unit])[1] == pytest.approx(expected, rel=1e-4)
 
 
+def test_fixed_structures_come_to_the_moving_ones_by_the_inverse(evaluate, segmentations, volumes, registered):
+    inputs = {"fixedSegmentation": segmentations[0], "movingSegmentation": segmentations[1]}
+    found = evaluate(**inputs)
+    grid = volume_geometry(volumes[1])
+    fixed, moving = (
+        LabelMap(segment_voxels(node, "a").astype(np.uint8), a_geometry(axes, (34, 32, 30), 1.0))
+        for node, axes in zip(segmentations, ("RAS", "LPS"))
+    )
+    identity = AffineTransform(np.eye(4))
+    own = identity.resample(moving, grid).array > 0
+    expected = []
+    for way in (identity, ScenePath(registered["inverse"]).through_vtk()):
+        brought = way.resample(fixed, grid).array > 0
+        expected.append(2 * (own & brought).sum() / (own.sum() + brought.sum()))
+    key = ("Dice overlap, fixed to moving", "Liver", "0 to 1")
+    assert numbers(found[key]) == pytest.approx(expected, rel=1e-3)
+    assert expected[1] > 0.8 > expected[0]
+    assert not any(measure == key[0] for measure, *_rest in evaluate())
+    slicer.mrmlScene.RemoveNode(registered["inverse"])
+    with pytest.warns(UserWarning, match="is searched numerically"):
+        searched = evaluate(**inputs)
+    assert numbers(searched[key]) == pytest.approx(expected, abs=0.01)
+    volumes[1].SetAndObserveTransformNodeID(registered["forward"].GetID())
+    with pytest.warns(UserWarning, match="is searched numerically"):
+        assert evaluate(**inputs) == searched
+
+
 def surface(mask):
     from scipy.ndimage import binary_erosion
 
@@ -241,8 +268,10 @@ def test_structures_that_vanish_have_no_distances(scene, evaluate, volumes):
     found = evaluate(fixedSegmentation=here, movingSegmentation=gone)
     assert numbers(found["Dice overlap", "A", "0 to 1"]) == [0.0, 0.0]
     assert found["Mean surface distance", "A", "mm"] == ("", "")
+    assert found["Dice overlap, fixed to moving", "A", "0 to 1"] == ("", "")
     found = evaluate(fixedSegmentation=gone, movingSegmentation=here)
     assert found["Dice overlap", "A", "0 to 1"] == ("", "")
+    assert numbers(found["Dice overlap, fixed to moving", "A", "0 to 1"]) == [0.0, 0.0]
 
 
 def test_folds_and_extremes_of_the_jacobian_are_counted(logic, scene, volumes):

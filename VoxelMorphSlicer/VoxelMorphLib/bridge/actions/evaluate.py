@@ -14,6 +14,7 @@ import vtk
 
 from ...core.arrays import bounding_box
 from ...core.errors import ImageError, OutputError
+from ...core.geometry import Geometry
 from ...core.image import Image
 from ...core.metrics import correlation, folding, mutual_information, surface_distances, target_registration_error
 from ...core.transform import IDENTITY, Transform
@@ -24,7 +25,7 @@ from ..scene.result_nodes import ATTRIBUTE_PREFIX, warnings_of
 from ..scene.rollback import place_beside, unchanged_on_failure
 from ..scene.scene_path import ScenePath
 from ..scene.transform_nodes import VtkTransform
-from ..scene.volume_nodes import image_from_node
+from ..scene.volume_nodes import image_from_node, volume_geometry
 from .jacobian import jacobian_image
 from .structures import Sampler, Structure, matched, structures_from_node
 
@@ -191,6 +192,20 @@ def _check(nodes: Evaluated) -> None:
 
 
 @dataclass(frozen=True, eq=False)
+class _Back:
+    """What brings the fixed structures to the moving ones.
+
+    Args:
+        grid: of the moving image.
+        initial, inverse: moving -> fixed, before and after the registration, on `grid` and without VTK.
+    """
+
+    grid: Geometry
+    initial: Transform
+    inverse: Transform
+
+
+@dataclass(frozen=True, eq=False)
 class _Seen:
     """What is measured, once it has been read from the nodes.
 
@@ -199,6 +214,7 @@ class _Seen:
         initial: where the moving image was before, fixed -> moving, on the grid of `fixed`.
         is_moved: whether `after` lies on the fixed grid already.
         forward: on the grid of `fixed`, without VTK; None where nothing needs it.
+        back: the way from the moving image to the fixed one; None where no structures are compared.
         known: figures that the registration measured itself.
         pairs: the same structure in the fixed and the moving image.
         alone: rows of the structures that exist on one side only.
@@ -210,6 +226,7 @@ class _Seen:
     initial: Transform
     is_moved: bool
     forward: Optional[Transform]
+    back: Optional[_Back]
     known: Optional[dict[str, float]]
     pairs: tuple[tuple[Structure, Structure], ...]
     alone: tuple[Row, ...]
@@ -235,8 +252,18 @@ def _read(nodes: Evaluated) -> Steps:
         yield None
         after = before if nodes.moved is None else image_from_node(nodes.moved)
         yield None
+    back = (yield from _read_back(nodes)) if compares else None
     pairs, alone = (yield from _read_structures(nodes)) if compares else ((), ())
-    return _Seen(fixed, before, after, initial, nodes.moved is not None, forward, known, tuple(pairs), tuple(alone))
+    is_moved = nodes.moved is not None
+    return _Seen(fixed, before, after, initial, is_moved, forward, back, known, tuple(pairs), tuple(alone))
+
+
+def _read_back(nodes: Evaluated) -> Steps:
+    path = ScenePath(nodes.forward)
+    grid = volume_geometry(nodes.moving, path.matrix_to_world(nodes.moving))
+    before = path.initial()
+    initial = IDENTITY if before is None else (yield from before.reversed().sampled(grid))
+    return _Back(grid, initial, (yield from path.reversed().sampled(grid)))
 
 
 def _read_structures(nodes: Evaluated) -> Steps:
@@ -272,8 +299,12 @@ def _similarity_rows(seen: _Seen) -> Iterator[Row]:
 
 
 def _overlap(seen: _Seen) -> Iterator[Row]:
+    if not seen.pairs:
+        yield from seen.alone
+        return
     grid = seen.fixed.geometry
     samplers = [Sampler(transform, grid) for transform in (IDENTITY, seen.initial, seen.forward)]
+    back = [Sampler(way, seen.back.grid) for way in (IDENTITY, seen.back.initial, seen.back.inverse)]
     for fixed_structure, moving_structure in seen.pairs:
         truth, before, after = (
             sampler.mask(structure)
@@ -283,6 +314,12 @@ def _overlap(seen: _Seen) -> Iterator[Row]:
         names = (("Dice overlap", "0 to 1"), ("95 % Hausdorff distance", "mm"), ("Mean surface distance", "mm"))
         for (measure, unit), (value_before, value_after) in zip(names, columns):
             yield Row(measure, fixed_structure.name, value_before, value_after, unit)
+        own, *brought = (
+            sampler.mask(structure)
+            for sampler, structure in zip(back, (moving_structure, fixed_structure, fixed_structure))
+        )
+        values = [_dice(own, mask) for mask in brought]
+        yield Row("Dice overlap, fixed to moving", fixed_structure.name, *values, "0 to 1")
     yield from seen.alone
 
 
@@ -292,11 +329,18 @@ def _compare(truth: np.ndarray, mask: np.ndarray, spacing: np.ndarray) -> tuple[
     truth, mask = truth[box], mask[box]
     if not truth.any():
         return None, None, None
-    overlap = 2.0 * np.count_nonzero(truth & mask) / (np.count_nonzero(truth) + np.count_nonzero(mask))
+    overlap = _dice(truth, mask)
     if not mask.any():
         return overlap, None, None
     distances = surface_distances(truth, mask, spacing)
     return overlap, distances.percentile95, distances.mean
+
+
+def _dice(truth: np.ndarray, mask: np.ndarray) -> float | None:
+    """Dice overlap; None where the structure is not in the image."""
+    if not truth.any():
+        return None
+    return 2.0 * np.count_nonzero(truth & mask) / (np.count_nonzero(truth) + np.count_nonzero(mask))
 
 
 def _unmatched(structure: Structure, missing_in: slicer.vtkMRMLNode) -> Row:
