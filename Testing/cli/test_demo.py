@@ -92,7 +92,7 @@ def test_a_sample_pair_is_reported_with_its_truth(quick, monkeypatch, tmp_path, 
     assert {path.name for path in tmp_path.iterdir()} == RESULTS | {"fixed.nii.gz", "moving.nii.gz"}
     printed = capsys.readouterr().out
     assert "error in mm, 95th percentile" in printed
-    assert "Dice, grey matter" in printed
+    assert "Dice, grey matter" in printed and "Dice, grey matter, back" in printed
     assert "mean error in mm" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 

@@ -105,6 +105,13 @@ def test_dice_rises_when_the_transform_is_right(tmp_path, fixed, a_registration)
     before, after = map(float, re.search(r"([\d.]+) → ([\d.]+) Dice", text).groups())
     assert after > before
     assert after > 0.8
+    before, after = map(
+        float, re.search(r"([\d.]+) → ([\d.]+) Dice of fixed labels moved by the inverse", text).groups()
+    )
+    assert after > before
+    assert after > 0.8
+    rows = re.findall(r"mean ([\d.]+) ([\d.]+) ([\d.]+) ([\d.]+)", text)
+    assert rows and float(rows[0][3]) == after
 
 
 @pytest.mark.usefixtures("without_pictures")

@@ -130,10 +130,16 @@ def _truth_rows(pair: SamplePair, result: Registration) -> list[tuple[str, str, 
     both = (AffineTransform(np.eye(4)), result.forward)
     errors = [displacement_error(transform, pair.truth, grid, inside) for transform in both]
     dice = [dice_by_label(pair.fixed_labels, t.resample(pair.moving_labels, grid)) for t in both]
+    back_grid, ways = pair.moving.geometry, (both[0], result.inverse)
+    back = [dice_by_label(pair.moving_labels, t.resample(pair.fixed_labels, back_grid)) for t in ways]
     return [
         ("error in mm, mean", *(f"{error.mean:.2f}" for error in errors)),
         ("error in mm, 95th percentile", *(f"{error.percentile_95:.2f}" for error in errors)),
-        *((f"Dice, {name}", *(f"{part[label]:.3f}" for part in dice)) for label, name in LABEL_NAMES.items()),
+        *(
+            (f"Dice, {name}{end}", *(f"{part[label]:.3f}" for part in parts))
+            for parts, end in ((dice, ""), (back, ", back"))
+            for label, name in LABEL_NAMES.items()
+        ),
     ]
 
 

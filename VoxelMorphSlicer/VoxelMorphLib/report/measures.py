@@ -44,10 +44,10 @@ def displacement_error(
 
 
 def dice_by_label(fixed: LabelMap, other: Image) -> dict[int, float]:
-    """Dice overlap of every label of the fixed label map.
+    """Dice overlap of every label of a label map.
 
     Args:
-        fixed: label map on the fixed grid.
+        fixed: label map that stays where it is; on the way back that of the moving image.
         other: labels to compare, on the same grid.
 
     Raises:

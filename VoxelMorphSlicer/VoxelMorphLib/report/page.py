@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 #: Table rows as text.
 Rows = list[tuple[str, ...]]
-#: Label -> Dice before and after.
-Overlap = dict[int, tuple[float, float]]
+#: Label -> Dice before and after, of the moved moving labels; then of the fixed labels that the inverse brings back.
+Overlap = dict[int, tuple[float, float, float, float]]
 #: Displacement errors before and after.
 Errors = tuple[DisplacementError, DisplacementError]
 
@@ -74,7 +74,7 @@ def write_report(
             f"The label map {labels[0].name} ({labels[0].geometry}) does not lie on the grid of the fixed volume "
             f"{fixed.name} ({fixed.geometry}). Resample it onto that grid."
         )
-    overlap = None if labels is None else _overlap(labels, registration.forward)
+    overlap = None if labels is None else _overlap(labels, registration)
     errors = None if truth is None else _errors(fixed, registration.forward, labels, truth)
     report = registration.report
     write_page(
@@ -103,10 +103,12 @@ def _pictures(fixed: Image, moving: Image, registration: Registration, truth: Tr
     }
 
 
-def _overlap(labels: tuple[LabelMap, LabelMap], forward: Transform) -> dict[int, tuple[float, float]]:
+def _overlap(labels: tuple[LabelMap, LabelMap], registration: Registration) -> Overlap:
+    """Of the labels that the fixed map has; NaN on the way back where the moving map lacks one."""
     fixed, moving = labels
-    before, after = (dice_by_label(fixed, t.resample(moving, fixed.geometry)) for t in (IDENTITY, forward))
-    return {label: (before[label], after[label]) for label in before}
+    there = [dice_by_label(fixed, t.resample(moving, fixed.geometry)) for t in (IDENTITY, registration.forward)]
+    back = [dice_by_label(moving, t.resample(fixed, moving.geometry)) for t in (IDENTITY, registration.inverse)]
+    return {label: tuple(part.get(label, float("nan")) for part in (*there, *back)) for label in there[0]}
 
 
 def _errors(fixed: Image, forward: Transform, labels: tuple[LabelMap, LabelMap] | None, truth: Transform) -> Errors:
@@ -119,8 +121,9 @@ def _key_figures(report: RegistrationReport, overlap: Overlap | None, errors: Er
     """Value and meaning of the most important results."""
     cards: Rows = [(f"{report.similarity_before:.3f} → {report.similarity_after:.3f}", "correlation")]
     if overlap:
-        before, after = np.mean(list(overlap.values()), axis=0)
+        before, after, back_before, back_after = np.nanmean(list(overlap.values()), axis=0)
         cards.append((f"{before:.3f} → {after:.3f}", f"Dice, mean of {len(overlap)} labels"))
+        cards.append((f"{back_before:.3f} → {back_after:.3f}", "Dice of fixed labels moved by the inverse"))
     if errors:
         cards.append((f"{errors[0].mean:.2f} → {errors[1].mean:.2f}", "mean error in mm"))
     cards.append((f"{report.folded_percent:.3g} %", "of the voxels are folded"))
@@ -152,16 +155,19 @@ def _measurement_rows(report: RegistrationReport, errors: Errors | None) -> Rows
 
 
 def _dice_rows(overlap: Overlap | None, names: Mapping[int, str] | None) -> Rows:
-    """Label, Dice before, Dice after; the mean last."""
+    """Label, Dice before and after, and the same of the way back; the mean last."""
     if not overlap:
         return []
     names = names or {}
     rows = [
-        (f"{label} {names[label]}" if label in names else f"{label}", f"{before:.3f}", f"{after:.3f}")
-        for label, (before, after) in overlap.items()
+        (f"{label} {names[label]}" if label in names else f"{label}", *_cells(values))
+        for label, values in overlap.items()
     ]
-    before, after = np.mean(list(overlap.values()), axis=0)
-    return [*rows, ("mean", f"{before:.3f}", f"{after:.3f}")]
+    return [*rows, ("mean", *_cells(np.nanmean(list(overlap.values()), axis=0)))]
+
+
+def _cells(values: Iterable[float]) -> list[str]:
+    return ["" if np.isnan(value) else f"{value:.3f}" for value in values]
 
 
 def _settings_rows(report: RegistrationReport) -> Rows:
