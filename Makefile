@@ -6,6 +6,9 @@ MODEL ?=
 FIXED ?=
 MOVING ?=
 PYTEST_ARGS ?=
+# A process for each processor, as each computes by one thread and takes up to 2 GB; whoever is done takes tests from the
+# others.
+PARALLEL ?= -n logical --maxprocesses 4 --dist worksteal
 BENCH_ARGS ?=
 
 SHELL := bash
@@ -18,7 +21,7 @@ RUN = "$(VENV)/bin/python"
 help:
 	@echo "make demo         register a sample pair, or FIXED=a.nii.gz MOVING=b.nii.gz, with MODEL=id, into OUT=folder"
 	@echo "make test         run the tests; PYTEST_ARGS=\"-k affine\" chooses some,"
-	@echo "                  PYTEST_ARGS='-m \"not slow\"' those that take a moment"
+	@echo "                  PYTEST_ARGS='-m \"not slow\"' those that take a moment; PARALLEL= runs one after the other"
 	@echo "make lint         check style, formatting and types"
 	@echo "make bench        measure speed and memory"
 	@echo "make cmake-lists  write the file lists of the CMake files from the disk"
@@ -32,7 +35,7 @@ demo: $(VENV)/demo.stamp
 		$(if $(FIXED),--fixed "$(FIXED)") $(if $(MOVING),--moving "$(MOVING)") $(if $(MODEL),--model "$(MODEL)")
 
 test: $(VENV)/test.stamp
-	@$(RUN) -m pytest $(PYTEST_ARGS)
+	@$(RUN) -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 lint: $(VENV)/test.stamp
 	@$(RUN) -m ruff check .

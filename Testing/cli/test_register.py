@@ -108,7 +108,7 @@ def test_masks_from_files_keep_an_artefact_out(a_folder_of_files: Path, tmp_path
     write_image(mask, tmp_path / "mask.nrrd")
     write_image(fixed.with_array(np.where(away < 11, fixed.array, 5000 * np.cos(away))), tmp_path / "spoiled.nrrd")
     arguments = ["--fixed", str(tmp_path / "spoiled.nrrd"), "--moving", str(a_folder_of_files / "moving.nrrd")]
-    arguments += ["--affine", "none", "--budget", "2", "--forward", str(tmp_path / "forward.h5")]
+    arguments += ["--affine", "none", "--budget", "59", "--forward", str(tmp_path / "forward.h5")]
     masks = ["--fixedMask", str(tmp_path / "mask.nrrd"), "--movingMask", str(tmp_path / "mask.nrrd")]
     assert main([*arguments, *masks]) == 0
     points = fixed.geometry.points()[away < 8]

@@ -10,7 +10,7 @@ import pytest
 from .headless import the_application
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def application() -> Iterator:
     """The headless application with `slicer.app`, `qt` and `ctk`; skips where a package is missing."""
     pytest.importorskip("slicer", reason="slicer-core is not installed (pip install slicer-core)")

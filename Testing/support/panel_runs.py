@@ -76,9 +76,15 @@ def attended(monkeypatch):
 
 @pytest.fixture
 def the_library():
-    """Other tests keep the modules of the library that they imported."""
-    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "VoxelMorphLib"}
+    """Other tests keep the modules of the library that they imported, and find none that was loaded anew."""
+
+    def loaded() -> dict:
+        return {name: module for name, module in sys.modules.items() if name.split(".")[0] == "VoxelMorphLib"}
+
+    before = loaded()
     yield before
+    for name in loaded():
+        del sys.modules[name]
     sys.modules.update(before)
 
 

@@ -14,7 +14,7 @@ from support.volumes import a_blob_image, a_geometry
 GRID = a_geometry("LPS", (14, 13, 12))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def sequences(application):
     """The logic that shows the chosen frame of every sequence; it also makes sequence nodes known to the scene."""
     return application.add_module_logic("Sequences", "vtkSlicerSequencesLogic")

@@ -29,7 +29,7 @@ def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(ROOT / "VoxelMorphSlicer"), str(ROOT / "Testing")])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def torchrun(config, processes: int = 2) -> subprocess.CompletedProcess[str]:
