@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 
 import pytest
 
@@ -25,6 +26,55 @@ import os, pathlib
 from VoxelMorphLib.weights import store
 store.BUNDLED_FOLDER = pathlib.Path(os.environ["VXM_BUNDLED"])
 """
+#: Every job finds what a new process would: nothing that an earlier one has read.
+FORGETFUL = """
+def _forgetting(self, library=worker.Worker._library):
+    self._cache = None
+    return library(self)
+worker.Worker._library = _forgetting
+"""
+
+
+class Lent:
+    """A worker that its borrower cannot close."""
+
+    def __init__(self, worker: WorkerClient):
+        self._worker = worker
+
+    def __getattr__(self, name: str):
+        return getattr(self._worker, name)
+
+    def close(self) -> None:
+        """Its owner does that."""
+
+
+@pytest.fixture(scope="module")
+def models_folder(tmp_path_factory):
+    """The folder of models of all tests; each finds it absent."""
+    return tmp_path_factory.mktemp("all") / "models"
+
+
+@pytest.fixture
+def cache(models_folder, monkeypatch):
+    """The folder of models; it does not exist yet."""
+    shutil.rmtree(models_folder, ignore_errors=True)
+    monkeypatch.setenv("VXM_CACHE", str(models_folder))
+    return models_folder
+
+
+@pytest.fixture(scope="module")
+def one_worker(models_folder):
+    """Loads torch once for all tests that need no process of their own."""
+    environment = {**ONE_THREAD, "VXM_CACHE": str(models_folder)}
+    client = WorkerClient(patched_command(IN_WORKER + FORGETFUL), environment=environment, silence_s=60)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def lent(ready, one_worker):
+    """The common process is that of the panel."""
+    give(ready, Lent(one_worker))
 
 
 @pytest.fixture
@@ -41,7 +91,7 @@ def server(weights):
 
 
 @pytest.fixture
-def downloading(ready, real, cache, weights, server):
+def downloading(ready, lent, cache, weights, server):
     """The panel with a model chosen whose file is to be fetched from the server."""
     write_catalogue(cache, weights, server.url(f"/{FILE}"))
     choose_tiny(ready)
@@ -62,7 +112,7 @@ def is_one_sentence(text: str) -> bool:
     return "\n" not in text and text.endswith(".") and "Traceback" not in text and "fault of VoxelMorph" not in text
 
 
-def test_a_good_download_registers(downloading, scene, cache, weights, server):
+def test_a_good_download_registers(downloading, real, scene, cache, weights, server):
     assert "to download" in downloading.ui.modelFactsLabel.text
     assert registers(downloading)
     assert (cache / FILE).read_bytes() == weights
@@ -72,7 +122,7 @@ def test_a_good_download_registers(downloading, scene, cache, weights, server):
     assert server.ranges_asked == [None]
 
 
-def test_a_download_that_nothing_could_check_is_told_once(downloading, cache, weights, server):
+def test_a_download_that_nothing_could_check_is_told_once(downloading, real, cache, weights, server):
     write_catalogue(cache, weights, server.url(f"/{FILE}"), sha256=None)
     choose_tiny(downloading)
     told = (
@@ -147,7 +197,7 @@ def test_a_downloaded_file_that_was_truncated_is_fetched_again(downloading, cach
     assert (cache / FILE).read_bytes() == weights
 
 
-def test_a_truncated_file_without_address_is_told(ready, scene, real, cache, weights):
+def test_a_truncated_file_without_address_is_told(ready, scene, lent, cache, weights):
     write_catalogue(cache, weights, None)
     choose_tiny(ready)
     (cache / FILE).write_bytes(weights[:-1000])
@@ -176,7 +226,7 @@ def test_a_truncated_bundled_file_is_told(ready, scene, cache, weights, tmp_path
 
 
 @pytest.mark.parametrize("kept", [0.99, 0.5, 0.001])
-def test_a_truncated_imported_file_is_told(ready, scene, real, cache, weights, tmp_path, kept):
+def test_a_truncated_imported_file_is_told(ready, scene, lent, cache, weights, tmp_path, kept):
     path = tmp_path / "mine.safetensors"
     path.write_bytes(weights)
     import_weights(ready, path)
