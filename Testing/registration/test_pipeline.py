@@ -13,6 +13,8 @@ from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.transform import IDENTITY, AffineTransform, DisplacementField
 from VoxelMorphLib.registration import pipeline
+from VoxelMorphLib.registration.cache import RegistrationCache
+from VoxelMorphLib.registration.initialisation import Start
 from VoxelMorphLib.registration.register import register_pair
 from VoxelMorphLib.registration.result import Registration, RegistrationReport
 
@@ -241,7 +243,7 @@ def test_volumes_of_truth_values_are_registered():
 def test_a_start_after_an_initial_transform_looks_at_few_voxels(monkeypatch):
     seen = []
     monkeypatch.setattr(pipeline, "SURROUNDINGS_VOXELS", 4000)
-    monkeypatch.setattr(pipeline, "affine_start", lambda fixed, moving, *_rest: seen.append(moving) or IDENTITY)
+    monkeypatch.setattr(pipeline, "affine_start", lambda fixed, moving, *_rest: seen.append(moving) or Start(IDENTITY))
     image = a_blob_image(a_geometry("oblique", (40, 36, 32), 1.0))
     turned = AffineTransform(np.diag([1.02, 1, 1, 1]))
     register_pair(image, image, options=RegistrationOptions(affine="rigid", budget_s=1, device="cpu"), initial=turned)
@@ -249,3 +251,12 @@ def test_a_start_after_an_initial_transform_looks_at_few_voxels(monkeypatch):
     assert moving.array.size < 2 * 4000
     corners = moving.geometry.world_to_voxel(image.geometry.corners())
     assert corners.min() > 0 and (corners < np.array(moving.array.shape) - 1).all()
+
+
+def test_what_the_start_warns_of_is_said_first(a_fixed_image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "affine_start", lambda *_all: Start(IDENTITY, ("It was turned.",)))
+    options = RegistrationOptions(affine="rigid", device="cpu")
+    cache = RegistrationCache()
+    for _ in range(2):  # the second time from the cache
+        result = register_pair(a_fixed_image, a_fixed_image, "linear", options, cache=cache)
+        assert result.report.warnings[0] == "It was turned."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..core.transform import AffineTransform
+from .initialisation import Start
 from .memo import Memo, NetworkCache
 from .predictor import Alignment
 
@@ -24,7 +24,7 @@ class RegistrationCache:
     """
 
     networks: NetworkCache = field(default_factory=NetworkCache)
-    starts: Memo[AffineTransform] = field(default_factory=lambda: Memo(16))
+    starts: Memo[Start] = field(default_factory=lambda: Memo(16))
     alignments: Memo[Alignment] = field(default_factory=lambda: Memo(1))
 
     @classmethod

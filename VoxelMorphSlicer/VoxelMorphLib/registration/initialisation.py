@@ -18,6 +18,7 @@ from ..core.io.itk import LPS, array_of, itk_image
 from ..core.progress import Progress, silent
 from ..core.transform import AffineTransform, Transform
 from .masks import cropped
+from .pose_search import Pose, PoseSearch, Seen
 
 #: The two images are reduced to at most this many voxels: a start needs no detail.
 MAX_VOXELS = 250_000
@@ -32,12 +33,32 @@ ITERATIONS = 100
 #: Shrink factors of the ascent, coarse to fine, and the share of the voxels that is sampled at each.
 LEVELS = {4: 1.0, 2: 0.25, 1: 0.1}
 SHRINKS = tuple(LEVELS)
-#: Tried about each axis, so that a head that was scanned tilted is found.
-TRIAL_ANGLES_DEG = (-30.0, 0.0, 30.0)
 #: A position other than the header's must raise mutual information by this factor to be believed.
 TRIAL_GAIN = 1.1
 #: A map that leaves less than this share of the overlap is not believed: thin volumes would be turned out of sight.
 LEAST_OVERLAP = 0.5
+#: Empty space around the contents is left out but for this share of their extent, or it would take the voxels.
+MARGIN = 0.1
+#: Share of the range of intensities that is empty.
+EMPTY = 0.1
+#: A turn from the headers that is told.
+TOLD_TURN_DEG = 40.0
+#: Mirrored contents that raise the mutual information of the coarse images by this factor are told. Brains of different
+#: people reach 1.03; one person's reach 1.07 across contrasts, 1.1 in one contrast, and an abdomen 1.4.
+MIRROR_GAIN = 1.06
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where a registration begins.
+
+    Args:
+        transform: fixed -> moving in RAS mm; never mirrors.
+        warnings: sentences about what the user should check.
+    """
+
+    transform: AffineTransform
+    warnings: tuple[str, ...] = ()
 
 
 def affine_start(
@@ -48,8 +69,10 @@ def affine_start(
     progress: Progress = silent,
     fixed_mask: LabelMap | None = None,
     moving_mask: LabelMap | None = None,
-) -> AffineTransform:
+) -> Start:
     """Align two images by their headers, contents and joint intensities.
+
+    Rotations up to 180 degrees are found. Contents that are mirrored are told and left mirrored.
 
     Args:
         fixed: grid and intensities to align to.
@@ -61,8 +84,8 @@ def affine_start(
         fixed_mask, moving_mask: 0 and 1 on the grids of the images; only what lies inside is compared.
 
     Returns:
-        fixed -> moving in RAS mm. Apart from "grid" never worse in mutual information than the headers, as far as they
-        overlap.
+        The transform, apart from "grid" never worse in mutual information than the headers, as far as they overlap;
+        and a sentence where it turns far or the contents look mirrored.
 
     Raises:
         GeometryError: no position was found in which the images overlap, or a mask is empty.
@@ -70,31 +93,79 @@ def affine_start(
     Source: Mattes et al., IEEE TMI 2003, doi:10.1109/TMI.2003.809072, as implemented in ITK.
     """
     if kind == "none":
-        return AffineTransform(np.eye(4))
+        return Start(AffineTransform(np.eye(4)))
     if kind == "grid":
         matrix = np.eye(4)
         matrix[:3, 3] = moving.geometry.centre - fixed.geometry.centre
-        return AffineTransform(matrix)
-    reduced_fixed = ReducedImage.of(*cropped(fixed, fixed_mask), MAX_VOXELS)
-    reduced_moving = ReducedImage.of(*cropped(moving, moving_mask), MAX_VOXELS)
+        return Start(AffineTransform(matrix))
+    reduced_fixed = _reduced_contents(*cropped(fixed, fixed_mask))
+    reduced_moving = _reduced_contents(*cropped(moving, moving_mask))
     with _one_thread():
         return _aligned(reduced_fixed, reduced_moving, kind, seed, progress)
 
 
-def _aligned(fixed: ReducedImage, moving: ReducedImage, kind: str, seed: int, progress: Progress) -> AffineTransform:
-    trial = _Search(fixed.reduced(TRIAL_VOXELS), moving.reduced(TRIAL_VOXELS), seed, progress)
-    transform: Any = trial.best_position(with_rotations=kind != "centre")
+def _aligned(fixed: ReducedImage, moving: ReducedImage, kind: str, seed: int, progress: Progress) -> Start:
+    coarse_fixed, coarse_moving = fixed.reduced(TRIAL_VOXELS), moving.reduced(TRIAL_VOXELS)
     if kind == "centre":
-        return _to_ras(transform)
-    search = _Search(fixed, moving, seed, progress)
-    transform = search.refine(transform, SHRINKS if kind == "rigid" else SHRINKS[:-1], 0.1, 0.5)
-    if kind == "affine":
-        start = sitk.AffineTransform(3)
-        start.SetMatrix(transform.GetMatrix())
-        start.SetTranslation(transform.GetTranslation())
-        start.SetCenter(transform.GetCenter())
-        transform = search.refine(start, SHRINKS, 0.5, 1.0)
-    return _to_ras(transform)
+        return Start(_to_ras(_Search(coarse_fixed, coarse_moving, seed, progress).best_position()))
+    pose, mirrored, matrix = _pose(coarse_fixed, coarse_moving, kind == "affine", seed, progress)
+    transform = _Search(fixed, moving, seed, progress).aligned(matrix, kind)
+    return Start(transform, _warnings(pose, mirrored))
+
+
+def _pose(
+    fixed: ReducedImage, moving: ReducedImage, with_scale: bool, seed: int, progress: Progress
+) -> tuple[Pose, Pose, np.ndarray]:
+    """The best pose, the best mirrored one, and the first as (4, 4), fixed -> moving in RAS mm.
+
+    It is looked from the smaller field of view into the larger one, as most of the larger one has no counterpart.
+    """
+    is_swapped = moving.volume() < fixed.volume()
+    here, there = (moving, fixed) if is_swapped else (fixed, moving)
+    ras = LPS[:3, :3]
+    centre = ras @ here.centre_of_mass()
+    ends = (there.centre_of_grid(), here.centre_of_grid()), (there.centre_of_mass(), here.centre_of_mass())
+    shifts = [np.zeros(3), *(ras @ (there_end - here_end) for there_end, here_end in ends)]
+    poses = PoseSearch(here.seen(), there.seen(), centre, shifts, seed, progress)
+    pose = poses.best(with_scale)
+    matrix = poses.matrix(pose)
+    return pose, poses.mirrored(pose, with_scale), np.linalg.inv(matrix) if is_swapped else matrix
+
+
+def _warnings(pose: Pose, mirrored: Pose) -> tuple[str, ...]:
+    found = []
+    if mirrored.score > MIRROR_GAIN * pose.score:
+        found.append(
+            "The moving volume looks mirrored: its contents would fit the fixed volume better as in a mirror. It was "
+            "not mirrored. Check the orientation of both volumes before anything is measured."
+        )
+    if pose.angle_deg > TOLD_TURN_DEG:
+        found.append(
+            f"The moving volume was turned by {pose.angle_deg:.0f} degrees: check left and right. A volume whose "
+            "contents are mirrored can look turned as well."
+        )
+    return tuple(found)
+
+
+def _reduced_contents(image: Image, mask: LabelMap | None) -> ReducedImage:
+    """The image on few voxels, which lie where something is if that is less than half of the volume."""
+    whole = ReducedImage.of(image, mask, MAX_VOXELS)
+    if mask is not None:
+        return whole
+    coarse = whole.reduced(TRIAL_VOXELS).as_image(image.name)
+    level = coarse.array.min() + EMPTY * (np.percentile(coarse.array, 99.9) - coarse.array.min())
+    filled = np.argwhere(coarse.array > level)
+    if len(filled) == 0:
+        return whole
+    corners = [filled.min(axis=0) - 1, filled.max(axis=0) + 1]
+    low, high = image.geometry.world_to_voxel(coarse.geometry.voxel_to_world(np.array(corners)))
+    low, high = low - MARGIN * (high - low), high + MARGIN * (high - low)
+    first = np.maximum(np.floor(low), 0).astype(int)
+    last = np.minimum(np.ceil(high) + 1, image.array.shape).astype(int)
+    if 2 * np.prod(last - first) > image.array.size:
+        return whole
+    part = image.array[tuple(slice(a, b) for a, b in zip(first, last))]
+    return ReducedImage.of(Image(part, image.geometry.shifted(first, last - first), image.name), None, MAX_VOXELS)
 
 
 @contextmanager
@@ -117,28 +188,46 @@ class _Search:
         self._itk_seed = seed + 1  # ITK takes 0 for "the wall clock"
         self._is_sampled = fixed.image.GetNumberOfPixels() > SMALLEST_SAMPLED
 
-    def best_position(self, with_rotations: bool) -> sitk.Transform:
-        """The best of: the headers, equal grid centres, equal centres of mass; each also tilted."""
+    def best_position(self) -> Any:
+        """The best of: the headers, equal grid centres, equal centres of mass."""
         shifts = [
             np.zeros(3),
             self.moving.centre_of_grid() - self.fixed.centre_of_grid(),
             self.moving.centre_of_mass() - self.centre,
         ]
-        headers, *centred = [self._euler((0.0, 0.0, 0.0), shift) for shift in shifts]
+        headers, *centred = [sitk.Euler3DTransform(self.centre.tolist(), 0, 0, 0, shift.tolist()) for shift in shifts]
         best, score = self._best(centred)
-        header_score = self._score(headers)
-        if TRIAL_GAIN * header_score >= score:
-            best, score = headers, header_score
-        if not with_rotations:
-            return best
-        angles = [np.deg2rad(a) for a in product(TRIAL_ANGLES_DEG, repeat=3) if any(a)]
-        tilted = [self._euler(a, shift) for shift in shifts[1:] for a in angles]
-        least = LEAST_OVERLAP * self._overlap(best)
-        found, found_score = self._best([tilt for tilt in tilted if self._overlap(tilt) >= least] or [best])
-        return found if found_score > TRIAL_GAIN * score else best
+        return headers if TRIAL_GAIN * self._score(headers) >= score else best
 
-    def refine(self, start: sitk.Transform, shrinks: Sequence[int], begin: float, end: float) -> sitk.Transform:
-        """Ascent from `start`, coarse to fine; `start` itself comes back when that is better."""
+    def aligned(self, matrix: np.ndarray, kind: str) -> AffineTransform:
+        """Ascent from a similarity (RAS mm), or from the headers where these are better than what that leads to."""
+        found, score = self._ascended(matrix, kind)
+        headers = sitk.Euler3DTransform()
+        if self._overlap(headers) >= LEAST_OVERLAP * self._overlap(found) and self._score(headers) > score:
+            found, _ = self._ascended(np.eye(4), kind)
+        return _to_ras(found)
+
+    def _ascended(self, matrix: np.ndarray, kind: str) -> tuple[Any, float]:
+        linear = LPS[:3, :3] @ matrix[:3, :3] @ LPS[:3, :3]
+        shift = LPS[:3, :3] @ matrix[:3, 3] + linear @ self.centre - self.centre
+        start = sitk.Euler3DTransform() if kind == "rigid" else sitk.Similarity3DTransform()
+        start.SetCenter(self.centre.tolist())
+        start.SetMatrix(linear.ravel().tolist(), 1e-6)
+        start.SetTranslation(shift.tolist())
+        found, score = self.refine(start, SHRINKS if kind == "rigid" else SHRINKS[:-1], 0.3, 0.5)
+        if kind == "rigid":
+            return found, score
+        free = sitk.AffineTransform(3)
+        free.SetMatrix(found.GetMatrix())
+        free.SetTranslation(found.GetTranslation())
+        free.SetCenter(found.GetCenter())
+        return self.refine(free, SHRINKS, 0.5, 1.0, score)
+
+    def refine(
+        self, start: sitk.Transform, shrinks: Sequence[int], begin: float, end: float, score: float | None = None
+    ) -> tuple[Any, float]:
+        """Ascent from `start` (of that score), coarse to fine; `start` itself comes back when that is better."""
+        score = self._score(start) if score is None else score
         transform = type(start)(start)
         method = self._method()
         method.SetShrinkFactorsPerLevel(shrinks)
@@ -152,8 +241,10 @@ class _Search:
         method.SetOptimizerScalesFromPhysicalShift()
         method.SetInitialTransform(transform, inPlace=True)
         self._execute(method, len(shrinks), begin, end)
-        is_worse = self._score(transform) < self._score(start)
-        return start if is_worse or self._overlap(transform) < LEAST_OVERLAP * self._overlap(start) else transform
+        found = self._score(transform)
+        if found < score or self._overlap(transform) < LEAST_OVERLAP * self._overlap(start):
+            return start, score
+        return transform, found
 
     def _execute(self, method: sitk.ImageRegistrationMethod, levels: int, begin: float, end: float) -> None:
         """Run; an exception of the progress callback stops the ascent first, because ITK would swallow it."""
@@ -214,9 +305,6 @@ class _Search:
             method.SetMetricSamplingPercentage(SAMPLES, self._itk_seed)
         method.SetInterpolator(sitk.sitkLinear)
         return method
-
-    def _euler(self, angles: Sequence[float] | np.ndarray, shift: np.ndarray) -> sitk.Euler3DTransform:
-        return sitk.Euler3DTransform(self.centre.tolist(), *map(float, angles), shift.tolist())
 
 
 def _to_ras(transform: Any) -> AffineTransform:
@@ -311,6 +399,16 @@ class ReducedImage:
     def as_image(self, name: str) -> Image:
         """The voxels as an image of ours."""
         return Image(array_of(self.image), self.geometry, name)
+
+    def volume(self) -> float:
+        """mm3 of the field of view, or of the mask."""
+        share = 1.0 if self.mask is None else float((sitk.GetArrayViewFromImage(self.mask) > 0).mean())
+        return share * float(np.prod(np.array(self.geometry.shape) * self.geometry.spacing))
+
+    def seen(self) -> Seen:
+        """The same for a search over poses."""
+        inside = None if self.mask is None else array_of(self.mask) > 0
+        return Seen(self.as_image("coarse"), inside)
 
     def centre_of_grid(self) -> np.ndarray:
         """(3,), LPS mm."""

@@ -13,11 +13,11 @@ from ..core.errors import ConfigError, GeometryError
 from ..core.geometry import Geometry
 from ..core.image import LabelMap, check_registrable
 from ..core.progress import Progress, silent, span
-from ..core.transform import IDENTITY, AffineTransform, Transform
+from ..core.transform import IDENTITY, Transform
 from ..weights.architectures import LINEAR
 from ..weights.entry import ModelEntry
 from .cache import RegistrationCache
-from .initialisation import MAX_VOXELS, ReducedImage, affine_start, overlaps
+from .initialisation import MAX_VOXELS, ReducedImage, Start, affine_start, overlaps
 from .masks import described, fitted_mask, mask_through
 from .memo import Memo, fingerprint, model_identity
 from .predictor import DEFAULT_MODEL, Alignment, Predictor, align, known_entry, load_predictor
@@ -85,6 +85,7 @@ class _Job:
         self.fixed_mask: LabelMap | None = None
         self.moving_mask: LabelMap | None = None
         self.affine = "none"
+        self.warnings: tuple[str, ...] = ()  # of the start
         self.seconds: dict[str, float] = {}
 
     def stage(self, name: str, begin: float, end: float) -> _Stage:
@@ -125,14 +126,15 @@ class _Job:
         """What is aligned, in one digest."""
         return fingerprint(self.fixed, self.moving, self.fixed_mask, self.moving_mask)
 
-    def start(self, starts: Memo[AffineTransform]) -> Transform:
+    def start(self, starts: Memo[Start]) -> Transform:
         """Fixed -> moving before the deformable stage."""
         if self.affine == "none":
             return self.initial
-        affine = starts.recall(self._find_start, self._pair, self.initial, self.affine, self.options.seed)
-        return affine.compose(self.initial)
+        found = starts.recall(self._find_start, self._pair, self.initial, self.affine, self.options.seed)
+        self.warnings = found.warnings
+        return found.transform.compose(self.initial)
 
-    def _find_start(self) -> AffineTransform:
+    def _find_start(self) -> Start:
         moving, moving_mask = self.moving, self.moving_mask
         if self.initial is not IDENTITY:
             coarse = ReducedImage.of(moving, None, SURROUNDINGS_VOXELS).as_image(moving.name)
@@ -157,6 +159,7 @@ class _Job:
 
     def report(self, predictor: Predictor, figures: Figures, warnings: tuple[str, ...]) -> RegistrationReport:
         entry = predictor.entry
+        warnings = self.warnings + warnings
         if figures.folded_voxels:
             warnings += (
                 f"{figures.folded_voxels} of the fixed voxels are folded (Jacobian determinant not positive); the "
