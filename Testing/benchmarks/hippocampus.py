@@ -1,4 +1,4 @@
-"""The hippocampus data of the tables in the README: lists to train on, and how well a model registers the 20 pairs.
+"""The hippocampus data of the README's tables: lists to train on, and how well a model registers 20 pairs, both ways.
 
 python -m benchmarks.hippocampus lists FOLDER
 python -m benchmarks.hippocampus evaluate MODEL [--hyper H]
@@ -13,12 +13,14 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.displacement import jacobian_determinant
+from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.io.images import read_image, read_label_map
 from VoxelMorphLib.core.losses.regularisers import gradient_penalty
 from VoxelMorphLib.core.metrics import folding, overlap
@@ -32,8 +34,22 @@ from VoxelMorphLib.weights.load import load_network
 DATA = Path(os.environ.get("VXM_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data") / "hippocampus"
 LABELS = (1, 2)
 
-#: Of one pair: Dice of each label, folded voxels in percent, CPU seconds.
-_Result = tuple[list[float], float, float]
+
+@dataclass(frozen=True)
+class _Result:
+    """Of one pair.
+
+    Args:
+        dice: of each label, moving to fixed.
+        back: of each label, fixed to moving by the inverse.
+        determinant: Jacobian determinant on the fixed grid.
+        seconds: of CPU.
+    """
+
+    dice: list[float]
+    back: list[float]
+    determinant: np.ndarray
+    seconds: float
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,29 +113,31 @@ def print_sweep(model: str) -> None:
         network, entry = load_network(model, regularisation=step / 10)
         space, measured = TrainingSpace(entry.space, LABELS), []
         for fixed, moving in pairs():
-            displacement, dice, _seconds = _moved(network, space, fixed, moving)
-            folded = folding(jacobian_determinant(displacement)[0].numpy()).percent
-            measured.append((np.mean(dice), float(gradient_penalty(displacement)), folded))
-        dice, rough, folded = np.mean(measured, axis=0)
+            displacement, result = _moved(network, space, fixed, moving)
+            rough, folded = float(gradient_penalty(displacement)), folding(result.determinant).percent
+            measured.append((np.mean(result.dice), np.mean(result.back), rough, folded))
+        dice, back, rough, folded = np.mean(measured, axis=0)
         print(
-            f"lambda {step / 10:.1f}: mean Dice {dice:.4f}, mean squared gradient of the displacement {rough:.5f}, "
-            f"folded {folded:.4f} %"
+            f"lambda {step / 10:.1f}: mean Dice {dice:.4f}, fixed to moving {back:.4f}, mean squared gradient of the "
+            f"displacement {rough:.5f}, folded {folded:.4f} %"
         )
 
 
-def _moved(
-    network: torch.nn.Module, space: TrainingSpace, fixed: str, moving: str
-) -> tuple[torch.Tensor, list[float], float]:
-    """Displacement, Dice of each label and CPU seconds of the network."""
+def _moved(network: torch.nn.Module, space: TrainingSpace, fixed: str, moving: str) -> tuple[torch.Tensor, _Result]:
+    """Displacement, and what it does."""
     still, mover = (
         space.prepare(Case(case, case_file("images", case), case_file("labels", case))) for case in (fixed, moving)
     )
     started = time.process_time()
     with torch.inference_mode():
-        displacement = network.fields(mover.image[None], still.image[None]).displacement
+        fields = network.fields(mover.image[None], still.image[None])
         seconds = time.process_time() - started
-        moved = warp(mover.labels[None].float(), displacement, interpolation="nearest")
-    return displacement, _dice(still.labels[0].numpy(), moved[0, 0].numpy()), seconds
+        there, back = (
+            _dice(target.labels[0].numpy(), warp(source.labels[None].float(), field, "nearest")[0, 0].numpy())
+            for target, source, field in ((still, mover, fields.displacement), (mover, still, fields.inverse))
+        )
+        determinant = jacobian_determinant(fields.displacement)[0].numpy()
+    return fields.displacement, _Result(there, back, determinant, seconds)
 
 
 def _results(registered: Callable[[str, str], _Result]) -> Iterator[_Result]:
@@ -128,8 +146,7 @@ def _results(registered: Callable[[str, str], _Result]) -> Iterator[_Result]:
 
 
 def _by_network(network: torch.nn.Module, space: TrainingSpace, fixed: str, moving: str) -> _Result:
-    displacement, dice, seconds = _moved(network, space, fixed, moving)
-    return dice, folding(jacobian_determinant(displacement)[0].numpy()).percent, seconds
+    return _moved(network, space, fixed, moving)[1]
 
 
 def _by_register(
@@ -141,7 +158,16 @@ def _by_register(
     result = register_pair(*images, model, options, cache=cache)
     seconds = time.process_time() - started
     moved = result.forward.resample(labels[1], labels[0].geometry)
-    return _dice(labels[0].array, moved.array), result.report.folded_percent, seconds
+    back = result.inverse.resample(labels[0], labels[1].geometry)
+    grid = labels[0].geometry
+    determinant = jacobian_determinant(_in_voxels(result.forward.to_displacement(grid).array, grid))[0].numpy()
+    return _Result(_dice(labels[0].array, moved.array), _dice(labels[1].array, back.array), determinant, seconds)
+
+
+def _in_voxels(displacement: np.ndarray, grid: Geometry) -> torch.Tensor:
+    """(1, 3, I, J, K) voxels of a field (I, J, K, 3) in RAS mm."""
+    voxels = displacement @ np.linalg.inv(grid.affine[:3, :3]).T.astype(np.float32)
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(voxels, -1, 0)))[None]
 
 
 def _dice(fixed: np.ndarray, moved: np.ndarray) -> list[float]:
@@ -150,12 +176,25 @@ def _dice(fixed: np.ndarray, moved: np.ndarray) -> list[float]:
 
 
 def _print(name: str, results: Iterator[_Result]) -> None:
-    dice, folded, seconds = (np.array(values) for values in zip(*results))
-    labels = ", ".join(f"label {label} {value:.4f}" for label, value in zip(LABELS, dice.mean(axis=0)))
+    results = list(results)
+    dice, back = (np.array(values) for values in zip(*((result.dice, result.back) for result in results)))
+    determinants = [result.determinant for result in results]
+    folded = np.mean([folding(determinant).percent for determinant in determinants])
+    uneven = np.mean([np.log(np.maximum(determinant, 1e-9)).std() for determinant in determinants])
+    apart = np.abs(dice.mean(axis=1) - back.mean(axis=1))
     print(
-        f"{name:8} mean Dice {dice.mean():.4f} ({labels}; pairs {dice.mean(axis=1).min():.3f} to "
-        f"{dice.mean(axis=1).max():.3f}), folded {folded.mean():.4f} %, {seconds.mean():.3f} s of CPU a pair"
+        f"{name:8} mean Dice {_text(dice)}; fixed to moving by the inverse {_text(back)}; "
+        f"a pair's directions differ by {apart.mean():.3f}, at most {apart.max():.3f}; "
+        f"determinant {min(map(np.min, determinants)):.3f} to {max(map(np.max, determinants)):.2f}, "
+        f"std of its logarithm {uneven:.3f}, folded {folded:.4f} %, "
+        f"{np.mean([result.seconds for result in results]):.3f} s of CPU a pair"
     )
+
+
+def _text(dice: np.ndarray) -> str:
+    """Of (pairs, labels)."""
+    labels = ", ".join(f"label {label} {value:.4f}" for label, value in zip(LABELS, dice.mean(axis=0)))
+    return f"{dice.mean():.4f} ({labels}; pairs {dice.mean(axis=1).min():.3f} to {dice.mean(axis=1).max():.3f})"
 
 
 def case_file(kind: str, case: str) -> Path:

@@ -23,4 +23,6 @@ def test_a_bundled_model_aligns_two_nodes(logic, scene, entry):
     moved = forward.resample(moving_labels, fixed_labels.geometry)
     before = affine_start(fixed_labels, moving_labels, "grid").transform.resample(moving_labels, fixed_labels.geometry)
     assert dice(fixed_labels, moved) > dice(fixed_labels, before) + 0.05
+    brought = transform_from_node(written["inverse"]).resample(fixed_labels, moving_labels.geometry)
+    assert dice(moving_labels, brought) > dice(fixed_labels, before) + 0.05
     assert written["forward"].GetAttribute("VoxelMorph.Model") == entry.id

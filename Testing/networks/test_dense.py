@@ -50,6 +50,30 @@ def test_tensors_have_the_resolutions_asked_for(svf_resolution, int_resolution, 
     assert output.displacement.shape[-1] == 24
 
 
+@every_dimension
+def test_swapped_images_give_a_symmetric_network_the_inverse(ndims):
+    network, (moving, fixed) = a_dense(ndims, symmetric=True, bidir=True), a_pair(SHAPES[ndims])
+    with torch.no_grad():
+        network.flow.weight.mul_(50)
+    there, back = network(moving, fixed), network(fixed, moving)
+    assert there.displacement.abs().max() > 0.1
+    assert torch.allclose(there.displacement, back.inverse, atol=1e-5)
+    assert torch.allclose(there.velocity, -back.velocity, atol=1e-5)
+    assert not network(moving, moving).displacement.any()
+    pair = network.fields(moving, fixed)
+    assert torch.equal(pair.displacement, there.displacement) and torch.equal(pair.inverse, there.inverse)
+    plain = a_dense(ndims, bidir=True)
+    plain.load_state_dict(network.state_dict())
+    expected = (plain(moving, fixed).velocity - plain(fixed, moving).velocity) / 2
+    assert torch.allclose(there.velocity, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"use_probs": True}, {"int_steps": 0}, {"fixed_features": 2}])
+def test_what_cannot_be_symmetric_is_refused(options):
+    with pytest.raises(ConfigError, match="A symmetric network integrates a velocity"):
+        a_dense(2, symmetric=True, **options)
+
+
 def test_the_multiple_is_that_of_the_encoder():
     assert a_dense(2).multiple == 4
     assert VxmDense().multiple == 16

@@ -38,7 +38,8 @@ def test_every_weight_learns(recipe):
     task.network.zero_grad()
     sum(losses(task, batch, seed=5).values()).backward()
     still = [name for name, p in task.network.named_parameters() if p.grad is None or not p.grad.any()]
-    assert not still
+    cancelled = ["flow.bias"] if task.config.symmetric else []  # in the difference of both orders
+    assert still == cancelled
 
 
 @pytest.mark.parametrize("recipe", ALL)

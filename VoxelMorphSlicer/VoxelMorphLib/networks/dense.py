@@ -44,9 +44,11 @@ class RegistrationNetwork(nn.Module):
         reg_field: the field that the training penalises, one of REG_FIELDS.
         fill_value: value of moved voxels from outside the image, with a hard edge; None takes the nearest voxel's.
         alignment: of resizing, see `core.resize`.
+        symmetric: predict the mean of the velocity and the negative one of the swapped images, so that swapping the
+            images swaps displacement and inverse; the encoder-decoder works twice.
 
     Raises:
-        ConfigError: impossible values.
+        ConfigError: impossible or contradicting values.
 
     Source: Dalca et al., Medical Image Analysis 2019, doi:10.1016/j.media.2019.07.006.
     """
@@ -64,6 +66,7 @@ class RegistrationNetwork(nn.Module):
         reg_field: str = "preintegrated",
         fill_value: float | None = None,
         alignment: str = "corner",
+        symmetric: bool = False,
     ) -> None:
         super().__init__()
         check_choice("reg_field", reg_field, REG_FIELDS)
@@ -73,12 +76,18 @@ class RegistrationNetwork(nn.Module):
         check_range("int_resolution", int_resolution, 1, LARGEST_RESOLUTION)
         if fill_value is not None:
             check_range("fill_value", fill_value, -1e9, 1e9)
+        if symmetric and (use_probs or moving_features != fixed_features or not int_steps):
+            raise ConfigError(
+                "A symmetric network integrates a velocity, predicts no variance, and takes two images of as many "
+                "channels. Turn symmetric or use_probs off, set int_steps, or give both images the same channels."
+            )
         self.unet = unet
         self.flow = _flow_convolution(unet, std=1e-5)
         self.logvar = _flow_convolution(unet, std=1e-10, bias=-10.0) if use_probs else None
         self.int_steps, self.svf_resolution, self.int_resolution = int_steps, svf_resolution, int_resolution
         self.bidir, self.reg_field, self.fill_value, self.alignment = bidir, reg_field, fill_value, alignment
         self.moving_features, self.fixed_features = moving_features, fixed_features
+        self.symmetric = symmetric
 
     @property
     def multiple(self) -> int:
@@ -111,6 +120,8 @@ class RegistrationNetwork(nn.Module):
         images = self._pair(moving, fixed)
         features = self.unet(images)
         flow, logvar, svf = self._predict(features, sample, generator)
+        if self.symmetric:
+            flow = svf = self._without_bias(flow, moving, fixed)
         padded = images.shape[2:]
         svf, velocity = self._resize_velocity(svf, padded)
         integrated = self._integrate(velocity)
@@ -140,6 +151,8 @@ class RegistrationNetwork(nn.Module):
         padded = images.shape[2:]
         flow = self._predict(self.unet(images), sample, generator)[2]
         del images
+        if self.symmetric:
+            flow = self._without_bias(flow, moving, fixed)
         _, velocity = self._resize_velocity(flow, padded)
         displacement = self._restore(self._integrate(velocity), padded, shape)
         if not self.diffeomorphic:
@@ -179,6 +192,10 @@ class RegistrationNetwork(nn.Module):
         noise = torch.randn(flow.shape, generator=generator, device=device).to(flow.device)
         return flow, logvar, flow + (logvar / 2).exp() * noise
 
+    def _without_bias(self, flow: Tensor, moving: Tensor, fixed: Tensor) -> Tensor:
+        """The part of the velocity that changes its sign when the images are swapped."""
+        return (flow - self._predict(self.unet(self._pair(fixed, moving)), False, None)[0]) / 2
+
     def _resize_velocity(self, flow: Tensor, padded: torch.Size) -> tuple[Tensor, Tensor]:
         """The field at the resolution of the velocity and at that of the integration."""
         svf = self._resized(flow, [max(1, round(n / self.svf_resolution)) for n in padded])
@@ -215,7 +232,7 @@ class VxmDense(RegistrationNetwork):
         features, levels, multiplier, conv_per_level: of the U-net, see `Unet`.
         svf_resolution: voxel size of the velocity in input voxels; the U-net leaves out the upsamplings beyond it.
         options: the other arguments of `RegistrationNetwork`: int_steps, int_resolution, bidir, use_probs,
-            moving_features, fixed_features, reg_field, fill_value.
+            moving_features, fixed_features, reg_field, fill_value, symmetric.
 
     Raises:
         ConfigError: impossible or contradicting values.
@@ -240,6 +257,7 @@ class VxmDense(RegistrationNetwork):
         fixed_features: int = 1,
         reg_field: str = "preintegrated",
         fill_value: float | None = None,
+        symmetric: bool = False,
     ) -> None:
         unet = Unet(
             ndims,
@@ -261,4 +279,5 @@ class VxmDense(RegistrationNetwork):
             fixed_features=fixed_features,
             reg_field=reg_field,
             fill_value=fill_value,
+            symmetric=symmetric,
         )

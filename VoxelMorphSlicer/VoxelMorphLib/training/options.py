@@ -147,6 +147,12 @@ class TrainingConfig(Settings):
         "compare the fixed image and its labels, moved by the inverse, with the moving ones too",
         title="Both directions",
     )
+    symmetric: bool = _network(
+        False,
+        "predict the mean of the velocity and the negative one of the swapped images: no direction is preferred, and "
+        "the U-net works twice",
+        title="Symmetric network",
+    )
     init_weights: str = _network("", "weights file of the same network to start from", path="file")
 
     image_loss: str = _loss(

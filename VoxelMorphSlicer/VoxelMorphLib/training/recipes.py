@@ -78,7 +78,8 @@ class SemiSupervisedConfig(TrainingConfig):
     """Registration trained with images and the overlap of their label maps, in both directions.
 
     Without `bidir` images and labels are compared on the fixed grid alone, as by the original. Then the network can
-    raise the overlap by squeezing what does not fit, and the inverse brings the fixed labels back badly.
+    raise the overlap by squeezing what does not fit, and the inverse brings the fixed labels back badly. With
+    `symmetric` too the loss of swapped images is the same.
 
     Source: Balakrishnan et al., IEEE TMI 2019, doi:10.1109/TMI.2019.2897538, section III.C.
     """
@@ -86,6 +87,7 @@ class SemiSupervisedConfig(TrainingConfig):
     recipe: ClassVar[str] = "semisupervised"
 
     bidir: bool = True
+    symmetric: bool = True
     dice_weight: float = option(
         0.01, "weight of the overlap of the label maps; each direction has half of it", low=0, high=1e6
     )
@@ -97,7 +99,7 @@ class SemiSupervisedConfig(TrainingConfig):
         if self.bidir and not self.int_steps:
             raise ConfigError(
                 "A displacement that is predicted directly (int_steps 0) has no inverse to bring the fixed labels back "
-                "with. Integrate a velocity, or turn bidir off."
+                "with. Integrate a velocity, or turn bidir and symmetric off."
             )
 
 

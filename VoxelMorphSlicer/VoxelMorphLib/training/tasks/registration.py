@@ -38,6 +38,7 @@ def dense_arguments(config: TrainingConfig, info: DatasetInfo) -> dict[str, Any]
         "bidir": config.bidir,
         "moving_features": info.channels,
         "fixed_features": info.channels,
+        **({"symmetric": True} if config.symmetric else {}),
     }
 
 
