@@ -15,6 +15,7 @@ from .floor import measure_floor
 from .gpu import measure_gpu
 from .machine import describe_machine
 from .memory import measure_memory
+from .poses import measure_poses
 from .row import Row, markdown
 from .settings import Settings
 from .startup import measure_startup
@@ -31,6 +32,7 @@ TOPICS = {
     "warm": measure_warm_click,
     "ui": measure_ui_gap,
     "training": measure_training,
+    "poses": measure_poses,
 }
 
 

@@ -23,6 +23,7 @@ class Settings:
         threads: of torch in the runs that are not single-threaded.
         weights: folder of published weight files (VXM_WEIGHTS).
         reference: folder of recorded inputs (VXM_REFERENCE).
+        data: folder of real images (VXM_DATA).
     """
 
     shape: tuple[int, int, int] = (160, 192, 224)
@@ -30,3 +31,4 @@ class Settings:
     threads: int = 1
     weights: Path = field(default_factory=lambda: _shared("VXM_WEIGHTS", "weights"))
     reference: Path = field(default_factory=lambda: _shared("VXM_REFERENCE", "reference"))
+    data: Path = field(default_factory=lambda: _shared("VXM_DATA", "data"))

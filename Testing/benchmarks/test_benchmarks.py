@@ -6,6 +6,7 @@ import json
 import re
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,9 +16,19 @@ from benchmarks.child import run_child
 from benchmarks.clock import interleaved, median_ratio
 from benchmarks.floor import convolutions_of, measure_floor
 from benchmarks.machine import describe_machine
+from benchmarks.poses import measure_poses, random_pose
 from benchmarks.row import Row, markdown
 from benchmarks.settings import Settings
 from benchmarks.subjects import image_pair, in_precision, published_network
+
+
+def test_poses_without_images_say_so_and_random_ones_are_similarities(tmp_path):
+    (row,) = measure_poses(Settings(data=tmp_path))
+    assert row.value is None and "VXM_DATA" in row.note
+    matrix = random_pose(np.random.default_rng(0), 180.0, np.array([10.0, 20.0, 30.0]))
+    scale = np.cbrt(np.linalg.det(matrix[:3, :3]))
+    assert 0.85 < scale < 1.15
+    np.testing.assert_allclose(matrix[:3, :3].T @ matrix[:3, :3], scale**2 * np.eye(3), atol=1e-12)
 
 
 @pytest.fixture
