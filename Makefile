@@ -13,7 +13,7 @@ BENCH_ARGS ?=
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo test lint bench cmake-lists versions forms pictures
+.PHONY: help demo test lint bench bench-peers cmake-lists versions forms pictures
 
 VERSION := $(shell "$(PYTHON)" -c "import sys; print('%d.%d' % sys.version_info[:2])" 2>/dev/null)
 RUN = "$(VENV)/bin/python"
@@ -24,6 +24,7 @@ help:
 	@echo "                  PYTEST_ARGS='-m \"not slow\"' those that take a moment; PARALLEL= runs one after the other"
 	@echo "make lint         check style, formatting and types"
 	@echo "make bench        measure speed and memory"
+	@echo "make bench-peers  compare with other programs; BENCH_ARGS=\"--peers-python PYTHON\" names a Python that has them"
 	@echo "make cmake-lists  write the file lists of the CMake files from the disk"
 	@echo "make versions     write the version of the library into the files that repeat it"
 	@echo "make forms        write the forms of the commands (.xml) from their options"
@@ -44,6 +45,9 @@ lint: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp
 	@PYTHONPATH=VoxelMorphSlicer:Testing $(RUN) -m benchmarks $(BENCH_ARGS)
+
+bench-peers: $(VENV)/test.stamp
+	@PYTHONPATH=VoxelMorphSlicer:Testing $(RUN) -m benchmarks.peers $(BENCH_ARGS)
 
 pictures: $(VENV)/test.stamp
 	@VXM_SCREENSHOTS=1 $(RUN) -m pytest Testing/gui/test_panel_pictures.py

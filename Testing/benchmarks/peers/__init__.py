@@ -1,0 +1,1 @@
+"""Our registrations beside other programs, on the same pairs, by the same measures: `python -m benchmarks.peers`."""
