@@ -42,6 +42,7 @@ import SimpleITK as sitk
 job = json.loads(Path(sys.argv[1]).read_text())
 folder = Path(job["folder"])
 if job["options"].get("fails"):
+    Path("left behind").write_text("by a program that writes where it runs")
     raise SystemExit("the images are too sad")
 image = sitk.ReadImage(job["fixed"])
 index = np.stack(np.meshgrid(*[np.arange(n) for n in image.GetSize()], indexing="ij"), -1)
@@ -210,7 +211,9 @@ def test_a_program_that_fails_is_told_with_its_last_words(a_program, a_pair, tmp
     kept = tmp_path / "kept"
     result = measure_method("made", a_program(fails=True), a_pair, Runner(sys.executable, keep=kept))
     assert result.failure == "exit status 1: the images are too sad"
-    assert "too sad" in (kept / "made" / "mouse" / "a-b" / "there" / "log.txt").read_text()
+    folder = kept / "made" / "mouse" / "a-b" / "there"
+    assert "too sad" in (folder / "log.txt").read_text()
+    assert (folder / "left behind").is_file() and not Path("left behind").exists()
 
 
 def test_what_is_not_installed_says_how_to_install_it():
@@ -264,6 +267,9 @@ def test_pairs_without_data_are_none(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("VXM_DATA", str(tmp_path))
     assert main(["--out", str(tmp_path / "out")]) == 1
     assert "VXM_DATA" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--peers-python", str(tmp_path / "no python")])
+    assert "no python is no program" in capsys.readouterr().err
 
 
 def test_pairs_are_found_by_group_and_name(tmp_path):

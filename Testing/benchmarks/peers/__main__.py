@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,7 +23,11 @@ from .table import LEGEND, details, failures, from_json, summary, versions
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run every method on every pair, each in a process of its own, and write JSON and tables."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    python = shutil.which(arguments.peers_python)
+    if python is None:
+        parser.error(f"--peers-python {arguments.peers_python} is no program")
     settings = Settings()
     arguments.out.mkdir(parents=True, exist_ok=True)
     stored = arguments.out / "results.json"
@@ -32,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     results = {} if arguments.again or not stored.is_file() else _read(stored)
     runner = Runner(
-        arguments.peers_python,
+        str(Path(python).absolute()),
         arguments.threads,
         arguments.timeout,
-        settings.weights if settings.weights.is_dir() else None,
+        settings.weights.absolute() if settings.weights.is_dir() else None,
         not arguments.no_swap,
         arguments.keep,
     )

@@ -189,7 +189,8 @@ def register(
     folder.mkdir(parents=True)
     if not method.script:
         return Registered(IDENTITY, IDENTITY)
-    job: dict[str, Any] = {"fixed": fixed, "moving": moving, "multimodal": multimodal, "options": method.options}
+    files = {"fixed": fixed.absolute(), "moving": moving.absolute()}
+    job: dict[str, Any] = {**files, "multimodal": multimodal, "options": method.options}
     if method.start == "centres":
         job["start"] = {"matrix": _centres(fixed, moving).tolist()}
     if method.start != "affine":
@@ -220,9 +221,9 @@ def _run(method: Method, job: dict[str, Any], folder: Path, runner: Runner) -> R
     (folder / "job.json").write_text(json.dumps(job, default=str), encoding="utf-8")
     command = [method.interpreter(runner.peers_python), str(PROGRAMS / method.script), str(folder / "job.json")]
     with (folder / "log.txt").open("w", encoding="utf-8") as log:
-        try:
+        try:  # in its own folder, as some programs leave files where they run
             ended = subprocess.run(
-                command, env=_environment(method, runner), stdout=log, stderr=log, timeout=runner.timeout_s
+                command, env=_environment(method, runner), cwd=folder, stdout=log, stderr=log, timeout=runner.timeout_s
             )
         except subprocess.TimeoutExpired:
             raise ProgramError(f"ended after {runner.timeout_s:.0f} s without a result") from None
@@ -235,9 +236,11 @@ def _run(method: Method, job: dict[str, Any], folder: Path, runner: Runner) -> R
 
 def _environment(method: Method, runner: Runner) -> dict[str, str]:
     environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(runner.threads))}
-    if not method.package:
-        environment["PYTHONPATH"] = str(REPOSITORY / "VoxelMorphSlicer")
-    return environment
+    given = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    paths = (
+        [str(Path(entry).absolute()) for entry in given] if method.package else [str(REPOSITORY / "VoxelMorphSlicer")]
+    )
+    return {**environment, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def read_result(raw: dict[str, Any]) -> Registered:
