@@ -17,7 +17,8 @@ from VoxelMorphLib.cli.register import main
 from VoxelMorphLib.core.image import LabelMap
 from VoxelMorphLib.core.io.images import read_image, read_label_map, write_image
 from VoxelMorphLib.core.io.transforms import read_transform, write_transform
-from VoxelMorphLib.core.transform import AffineTransform
+from VoxelMorphLib.core.transform import IDENTITY, AffineTransform
+from VoxelMorphLib.registration.result import Registration, RegistrationReport
 
 SCRIPT = REPOSITORY / "VoxelMorphSlicer" / "CLI" / "VoxelMorphRegister.py"
 
@@ -114,6 +115,20 @@ def test_masks_from_files_keep_an_artefact_out(a_folder_of_files: Path, tmp_path
     points = fixed.geometry.points()[away < 8]
     error = np.linalg.norm(read_transform(tmp_path / "forward.h5").apply_to_points(points) - points, axis=-1)
     assert error.mean() < 0.5
+
+
+def test_that_the_result_is_worse_is_the_last_message(
+    a_folder_of_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = read_image(a_folder_of_files / "fixed.nii.gz")
+    report = RegistrationReport(seconds={"total": 1.0}, worse="It is worse.", warnings=("It is worse.", "It folds."))
+    result = Registration(image, IDENTITY, IDENTITY, report)
+    monkeypatch.setattr("VoxelMorphLib.registration.register.register", lambda *_: result)
+    arguments = ["--fixed", str(a_folder_of_files / "fixed.nii.gz"), "--moving", str(a_folder_of_files / "moving.nrrd")]
+    assert main([*arguments, "--moved", str(tmp_path / "moved.nrrd")]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "Warning: It is worse.\n"
+    assert "Warning: It folds." in printed.out and "worse" not in printed.out
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 import slicer
 from support.panel_runs import is_idle, sentence_after_register
 
+WORSE = "The deformation agrees less than the start alone: the correlation fell from 0.78 to 0.71."
 HALF = "The memory of cuda:0 did not suffice, so the volumes were registered at half their resolution."
 
 
@@ -20,16 +21,17 @@ def table_rows(panel) -> list[tuple[str, str]]:
     return [(table.GetCellText(row, 0), table.GetCellText(row, 3)) for row in range(table.GetNumberOfRows())]
 
 
-def register(panel, scripted, warnings=()) -> None:
+def register(panel, scripted, warnings=(), worse="") -> None:
     panel.click("registerButton")
-    scripted.finish(lambda result: replace(result, report=replace(result.report, warnings=tuple(warnings))))
+    told = {"warnings": tuple(warnings), "worse": worse}
+    scripted.finish(lambda result: replace(result, report=replace(result.report, **told)))
     panel.wait(lambda: is_idle(panel))
 
 
 @pytest.fixture
 def registered(ready, scripted, volumes):
     ready.volumes = volumes
-    return lambda *warnings: register(ready, scripted, warnings)
+    return lambda *warnings, worse="": register(ready, scripted, warnings, worse)
 
 
 @pytest.mark.slow
@@ -38,6 +40,16 @@ def test_a_weaker_attempt_is_told_at_the_end_and_in_the_table(ready, registered)
     assert ready.ui.statusLabel.text == f"Done: volume 2 moved. {HALF}"
     assert ("Warning", HALF) in table_rows(ready)
     assert 60 < ready.ui.resultsTableView.columnWidth(3) <= 160
+
+
+@pytest.mark.slow
+def test_what_is_worse_than_before_stands_first_with_a_sign(ready, registered):
+    registered(WORSE, HALF, worse=WORSE)
+    assert ready.ui.statusLabel.text == f"{WORSE}\nDone: volume 2 moved. {HALF}"
+    assert ready.ui.statusIconLabel.isVisibleTo(ready.frame)
+    assert [row for row in table_rows(ready) if row[0] == "Warning"] == [("Warning", WORSE), ("Warning", HALF)]
+    registered(HALF)
+    assert not ready.ui.statusIconLabel.isVisibleTo(ready.frame)
 
 
 @pytest.mark.slow

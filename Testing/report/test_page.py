@@ -124,6 +124,16 @@ def test_names_from_outside_are_escaped(tmp_path, fixed, moving, a_registration)
 
 
 @pytest.mark.usefixtures("without_pictures")
+def test_what_is_worse_than_before_stands_above_everything(tmp_path, fixed, moving, a_registration):
+    others = a_registration.report.warnings
+    report = dataclasses.replace(a_registration.report, worse="It is worse.", warnings=("It is worse.", *others))
+    write_report(tmp_path / "report.html", fixed, moving, dataclasses.replace(a_registration, report=report))
+    text = read(tmp_path / "report.html").words
+    assert text.count("It is worse.") == 1
+    assert text.index("It is worse.") < text.index("0.412") < text.index(others[0])
+
+
+@pytest.mark.usefixtures("without_pictures")
 def test_optional_parts_are_left_out(tmp_path, fixed, moving, a_registration):
     report = dataclasses.replace(a_registration.report, warnings=(), options={})
     write_report(tmp_path / "report.html", fixed, moving, dataclasses.replace(a_registration, report=report))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -144,4 +145,7 @@ def _say(report: object) -> None:
         flush=True,
     )
     for warning in report.warnings:
-        print(f"Warning: {warning}", flush=True)
+        if warning != report.worse:
+            print(f"Warning: {warning}", flush=True)
+    if report.worse:  # last, where it is seen; the files are written, so that the command has not failed
+        print(f"Warning: {report.worse}", file=sys.stderr, flush=True)

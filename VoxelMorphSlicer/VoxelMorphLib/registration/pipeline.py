@@ -24,6 +24,7 @@ from .predictor import DEFAULT_MODEL, Alignment, Predictor, align, known_entry, 
 from .quality import Figures, measure
 from .request import RegistrationRequest
 from .result import Registration, RegistrationReport
+from .verdict import Verdict, judge
 
 #: Voxels of the largest fixed grid whose alignment is remembered: its fields take 0.8 GB.
 LARGEST_REMEMBERED = 32_000_000
@@ -69,10 +70,10 @@ def register_once(
         moved = forward.resample(job.moving, job.fixed.geometry, options.interpolation, options.background)
     with job.stage("measure", 0.9, 1.0):
         figures = measure(job.fixed, job.moving, moved, job.initial, forward, inverse)
+        verdict = job.judge(predictor.entry, start, forward, figures)
     progress(1.0, "Done")
-    return Registration(
-        moved, forward, inverse, job.report(predictor, figures, predictor.warnings + alignment.warnings)
-    )
+    said = predictor.warnings + alignment.warnings
+    return Registration(moved, forward, inverse, job.report(predictor, figures, verdict, said))
 
 
 class _Job:
@@ -157,9 +158,16 @@ class _Job:
             return Alignment(start, start.inverse())
         return align(self.fixed, self.moving, start, predictor, self._progress, self.fixed_mask, self.moving_mask)
 
-    def report(self, predictor: Predictor, figures: Figures, warnings: tuple[str, ...]) -> RegistrationReport:
+    def judge(self, entry: ModelEntry, start: Transform, forward: Transform, figures: Figures) -> Verdict:
+        """Whether the result is worse than its start."""
+        transforms = (self.initial, start, forward)
+        return judge(self.fixed, self.moving, transforms, figures, entry, (self.fixed_mask, self.moving_mask))
+
+    def report(
+        self, predictor: Predictor, figures: Figures, verdict: Verdict, warnings: tuple[str, ...]
+    ) -> RegistrationReport:
         entry = predictor.entry
-        warnings = self.warnings + warnings
+        warnings = ((verdict.sentence,) if verdict.sentence else ()) + self.warnings + warnings
         if figures.folded_voxels:
             warnings += (
                 f"{figures.folded_voxels} of the fixed voxels are folded (Jacobian determinant not positive); the "
@@ -174,12 +182,14 @@ class _Job:
             affine=self.affine,
             options=self.options.to_dict(),
             seconds={**self.seconds, "total": sum(self.seconds.values())},
+            worse=verdict.sentence,
             warnings=warnings,
             fixed=str(self.fixed.geometry),
             moving=str(self.moving.geometry),
             fixed_mask=described(self.fixed_mask),
             moving_mask=described(self.moving_mask),
             **figures.to_dict(),
+            **verdict.figures(),
         )
 
 

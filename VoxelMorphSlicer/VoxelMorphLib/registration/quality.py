@@ -10,10 +10,16 @@ from ..core.config import Settings
 from ..core.geometry import Geometry
 from ..core.image import Image
 from ..core.metrics import correlation, folding, mutual_information
-from ..core.transform import CompositeTransform, DisplacementField, Transform
+from ..core.transform import IDENTITY, CompositeTransform, DisplacementField, Transform
 
 #: Places at which images are compared and round trips are made.
 SAMPLES = 200_000
+#: Two positions are compared at the same voxels, if these are so much of what the poorer position shows.
+SHARED = 0.5
+#: Fewer voxels tell nothing.
+FEWEST = 200
+#: Volume ratio that stands for folds in a logarithm.
+SMALLEST_RATIO = 1e-3
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,8 @@ class Figures(Settings):
     folded_percent: float
     jacobian_min: float
     jacobian_max: float
+    log_jacobian_std: float
+    folded_contents_percent: float
     displacement_mean_mm: float
     displacement_max_mm: float
     inverse_residual_mm: float
@@ -47,19 +55,27 @@ def measure(
     grid = coarse_grid(fixed.geometry)
     reference = _at(fixed, grid)
     before, after = initial.resample(moving, grid).array, _at(moved, grid)
+    points = grid.points()
+    mapped = forward.apply_to_points(points)
+    reached = (moving.geometry.world_to_voxel(at) for at in (initial.apply_to_points(points), mapped))
+    places = compared_places(*(in_grid(voxels, moving.geometry) for voxels in reached))
     field = deformable_part(forward, grid)
-    folds = folding(volume_ratio(forward, field))
-    residual = _round_trip(grid, forward, inverse)
+    ratio = volume_ratio(forward, field)
+    folds = folding(ratio)
+    of_contents = IDENTITY.resample(Image(ratio, field.geometry), grid, "nearest").array[_contents(reference)]
+    residual = _round_trip(grid, mapped, inverse)
     length = np.sqrt(np.einsum("...i,...i", field.array, field.array))  # many times faster than numpy's norm
     return Figures(
-        similarity_before=correlation(reference, before),
-        similarity_after=correlation(reference, after),
-        mutual_information_before=mutual_information(reference, before),
-        mutual_information_after=mutual_information(reference, after),
+        similarity_before=correlation(reference, before, places[0]),
+        similarity_after=correlation(reference, after, places[1]),
+        mutual_information_before=mutual_information(reference, before, mask=places[0]),
+        mutual_information_after=mutual_information(reference, after, mask=places[1]),
         folded_voxels=folds.count,
         folded_percent=folds.percent,
         jacobian_min=folds.minimum,
         jacobian_max=folds.maximum,
+        log_jacobian_std=float(np.log(np.maximum(of_contents, SMALLEST_RATIO)).std()),
+        folded_contents_percent=folding(of_contents).percent,
         displacement_mean_mm=float(length.mean()),
         displacement_max_mm=float(length.max()),
         inverse_residual_mm=float(residual.mean()),
@@ -89,11 +105,40 @@ def volume_ratio(transform: Transform, field: DisplacementField) -> np.ndarray:
     return field.jacobian_determinant().array * np.float32(scale)
 
 
-def _round_trip(grid: Geometry, forward: Transform, inverse: Transform) -> np.ndarray:
-    """Distances, mm, of places in the inner grid from where they come back to."""
-    inner = [slice(n // 10, max(n - n // 10, n // 10 + 1)) for n in grid.shape]
-    points = grid.points()[tuple(inner)].reshape(-1, 3)
-    back = inverse.apply_to_points(forward.apply_to_points(points))
+def compared_places(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where a grid is compared with an image at two positions: at the same voxels, if these are most of what is seen.
+
+    Args:
+        before, after: (I, J, K) bool, where the image is seen at each position.
+
+    Returns:
+        The same for both if possible; all of the grid for a position that shows next to nothing.
+    """
+    shared, least = before & after, min(before.sum(), after.sum())
+    if shared.sum() >= max(SHARED * least, FEWEST):
+        return shared, shared
+    everywhere = np.ones_like(before)
+    return (before, after) if least >= FEWEST else (everywhere, everywhere)
+
+
+def in_grid(voxels: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """(...) bool: which of (..., 3) voxel coordinates lie in the voxels of a grid."""
+    return ((voxels >= -0.5) & (voxels <= np.array(geometry.shape) - 0.5)).all(axis=-1)
+
+
+def _contents(array: np.ndarray) -> np.ndarray:
+    """Voxels brighter than a tenth of the range from the minimum to the 99th percentile; all where these are none."""
+    array = array.astype(np.float32)
+    low = float(array.min())
+    contents = np.asarray(array > low + 0.1 * (float(np.percentile(array, 99)) - low))
+    return contents if contents.any() else np.ones(contents.shape, bool)
+
+
+def _round_trip(grid: Geometry, mapped: np.ndarray, inverse: Transform) -> np.ndarray:
+    """Distances, mm, of places in the inner grid, which the forward transform mapped, from where they come back to."""
+    inner = tuple(slice(n // 10, max(n - n // 10, n // 10 + 1)) for n in grid.shape)
+    points = grid.points()[inner].reshape(-1, 3)
+    back = inverse.apply_to_points(mapped[inner].reshape(-1, 3))
     return np.linalg.norm(back - points, axis=-1)
 
 

@@ -30,7 +30,7 @@ SMALLEST_HALVED_EXTENT = 16
 def register(
     request: RegistrationRequest, progress: Progress = silent, cache: RegistrationCache | None = None
 ) -> Registration:
-    """Align two volumes; what was given up for lack of memory stands first among the report's warnings.
+    """Align two volumes; what was given up for lack of memory stands among the report's first warnings.
 
     Args:
         request: the pair and how to register it.
@@ -152,11 +152,13 @@ def _completed(result: Registration, request: RegistrationRequest, concession: s
     """The result of a weaker request as that of the request: the original voxels on the original grid."""
     options = request.options
     moved = result.forward.resample(request.moving, request.fixed.geometry, options.interpolation, options.background)
+    worse, told = result.report.worse, result.report.warnings
+    at = 1 if worse else 0  # that it is worse stands first
     report = replace(
         result.report,
         options=options.to_dict(),
         fixed=str(request.fixed.geometry),
         moving=str(request.moving.geometry),
-        warnings=(concession, *result.report.warnings),
+        warnings=(*told[:at], concession, *told[at:]),
     )
     return Registration(moved, result.forward, result.inverse, report)

@@ -23,14 +23,21 @@ class RegistrationReport(Settings):
         fixed_mask, moving_mask: name of the mask and how much of the volume lies inside; empty where there was none.
         options: the `RegistrationOptions` as a dictionary.
         seconds: wall time of each stage.
-        similarity_before, similarity_after: correlation of the intensities of fixed and moving (moved) image, -1 to 1.
-        mutual_information_before, mutual_information_after: nats.
+        similarity_before, similarity_after: correlation of the intensities of fixed and moving (moved) image, where
+            both show something, -1 to 1.
+        mutual_information_before, mutual_information_after: nats, at the same places.
+        local_similarity_before, local_similarity_after: correlation in small windows, 0 to 1; see `verdict`.
+        overlap_before, overlap_after: share of the fixed volume where the moving one shows something, 0 to 1.
         folded_voxels, folded_percent: fixed voxels whose Jacobian determinant is not positive.
         jacobian_min, jacobian_max: extremes of the determinant of the whole map, affine part included; 1 keeps the
             volume.
+        log_jacobian_std: standard deviation of the logarithm of the determinant in the contents of the fixed image.
+        folded_contents_percent: share of these contents that is folded.
         displacement_mean_mm, displacement_max_mm: of the deformable part.
         inverse_residual_mm, inverse_residual_p99_mm: mean and 99th percentile of the distances of fixed voxels from
             where forward and inverse bring them back to.
+        worse: what is worse than before the registration, or implausible, and what to change; empty where nothing is.
+            It is also the first of the warnings.
         warnings: sentences for the user.
         fixed, moving: the two grids in words.
     """
@@ -49,14 +56,21 @@ class RegistrationReport(Settings):
     similarity_after: float = 0.0
     mutual_information_before: float = 0.0
     mutual_information_after: float = 0.0
+    local_similarity_before: float = 0.0
+    local_similarity_after: float = 0.0
+    overlap_before: float = 1.0
+    overlap_after: float = 1.0
     folded_voxels: int = 0
     folded_percent: float = 0.0
     jacobian_min: float = 1.0
     jacobian_max: float = 1.0
+    log_jacobian_std: float = 0.0
+    folded_contents_percent: float = 0.0
     displacement_mean_mm: float = 0.0
     displacement_max_mm: float = 0.0
     inverse_residual_mm: float = 0.0
     inverse_residual_p99_mm: float = 0.0
+    worse: str = ""
     warnings: tuple[str, ...] = ()
     fixed: str = ""
     moving: str = ""

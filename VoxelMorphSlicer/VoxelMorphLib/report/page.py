@@ -83,7 +83,8 @@ def write_report(
         title=f"{moving.name} registered to {fixed.name}",
         subtitle=f"{report.model_title}, {datetime.datetime.now():%d %B %Y, %H:%M}",
         cards=_key_figures(report, overlap, errors),
-        warnings=report.warnings,
+        alarm=report.worse,
+        warnings=[warning for warning in report.warnings if warning != report.worse],
         **_pictures(fixed, moving, registration, truth),
         measurements=_measurement_rows(report, errors),
         overlap=_dice_rows(overlap, label_names),
@@ -136,6 +137,7 @@ def _measurement_rows(report: RegistrationReport, errors: Errors | None) -> Rows
     information = (report.mutual_information_before, report.mutual_information_after)
     rows = [
         ("Correlation of the intensities (NCC)", f"{report.similarity_before:.4f}", f"{report.similarity_after:.4f}"),
+        ("Local correlation", f"{report.local_similarity_before:.4f}", f"{report.local_similarity_after:.4f}"),
         ("Mutual information", *(f"{value:.4f} nats" for value in information)),
     ]
     if errors:

@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from ..actions.evaluate import landmark_pairs
 from ..background.steps import Steps
-from ..scene.result_nodes import ATTRIBUTE_PREFIX, pair_of, set_pair, warnings_of
+from ..scene.result_nodes import ATTRIBUTE_PREFIX, pair_of, set_pair, warnings_of, worse_of
 from ..scene.segment_layers import check_segments
 from .progress_section import done
 
@@ -84,7 +84,7 @@ def _following(chosen, inputs, targets: dict, logic, nodes: dict) -> Steps:
         chosen.movedSegmentation = yield from logic.applyTransform.steps(source, forward, fixed, target=target)
         set_pair(chosen.movedSegmentation, fixed, moving)
     yield from _measuring(chosen, inputs, (fixed, moving), nodes, targets["resultsTable"], logic, isFresh=True)
-    return done(chosen.movedVolume.GetName() if chosen.movedVolume else "", warnings_of(forward))
+    return done(chosen.movedVolume.GetName() if chosen.movedVolume else "", warnings_of(forward), worse_of(forward))
 
 
 def measured_again(chosen, logic) -> Steps:

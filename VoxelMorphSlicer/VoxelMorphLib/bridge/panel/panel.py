@@ -11,6 +11,7 @@ from ...core.errors import Cancelled, DeviceError, VoxelMorphError
 from ...weights.architectures import OPTIMISE
 from ..background.runner import Runner
 from ..background.steps import Steps, Task
+from ..scene.result_nodes import worse_of
 from .apply_section import ApplySection
 from .choices import ChoiceBox
 from .device_section import AUTOMATIC, DeviceSection
@@ -166,9 +167,11 @@ class Panel:
             self._onEnd(sentence_of(error), error)
 
     def _onEnd(self, text: str, error: Exception | None) -> None:
-        self.progress.finish(text, error=error is not None)
+        registered = self._showsTable and error is None and self.parameters is not None
+        forward = self.parameters.forwardTransform if registered else None
+        self.progress.finish(text, error=error is not None, doubtful=forward is not None and bool(worse_of(forward)))
         self.models.refresh()
-        if self._showsTable and error is None and self.parameters is not None and self.parameters.resultsTable:
+        if registered and self.parameters.resultsTable:
             self.results.open()
         self._showsTable = False
         self.update()

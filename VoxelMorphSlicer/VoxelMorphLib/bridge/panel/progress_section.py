@@ -57,23 +57,27 @@ class ProgressSection:
         elapsed = clock_text(time.monotonic() - self._began)
         self.ui.statusLabel.text = _("{stage} ({elapsed})").format(stage=self._text, elapsed=elapsed)
 
-    def finish(self, text: str, error: bool = False) -> None:
+    def finish(self, text: str, error: bool = False, doubtful: bool = False) -> None:
         """Hide the bar and leave a sentence."""
         self.ui.progressBar.hide()
-        self.say(text, error)
+        self.say(text, error, doubtful)
 
-    def say(self, text: str, error: bool = False) -> None:
-        """Show a sentence; errors with a warning sign, and in the application's log."""
+    def say(self, text: str, error: bool = False, doubtful: bool = False) -> None:
+        """Show a sentence; errors and doubtful results with a warning sign, and in the application's log."""
         if error:
             logging.error(text)
+        elif doubtful:
+            logging.warning(text)
         self.ui.statusLabel.text = text
-        self.ui.statusIconLabel.visible = error
+        self.ui.statusIconLabel.visible = error or doubtful
 
 
-def done(name: str, warnings: Sequence[str] = ()) -> str:
-    """What is there now, and what was warned of."""
+def done(name: str, warnings: Sequence[str] = (), worse: str = "") -> str:
+    """What is there now, and what was warned of; that the result is worse than before comes first, in its own line."""
     text = _("Done: {name}").format(name=name)
-    return " ".join([f"{text}.", *warnings]) if warnings else text
+    others = [warning for warning in warnings if warning != worse]
+    text = " ".join([f"{text}.", *others]) if others else text
+    return f"{worse}\n{text}" if worse else text
 
 
 def sentence_of(error: Exception) -> str:

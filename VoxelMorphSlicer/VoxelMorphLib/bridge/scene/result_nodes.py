@@ -145,6 +145,11 @@ def warnings_of(node: slicer.vtkMRMLNode) -> list[str]:
     return json.loads(node.GetAttribute(f"{ATTRIBUTE_PREFIX}Warnings") or "[]")
 
 
+def worse_of(node: slicer.vtkMRMLNode) -> str:
+    """What the registration that wrote a node found worse than before, the first of its warnings; "" for nothing."""
+    return node.GetAttribute(f"{ATTRIBUTE_PREFIX}Worse") or ""
+
+
 def check_targets(
     targets: Targets, fixed: slicer.vtkMRMLNode, moving: slicer.vtkMRMLNode, outputs: Collection[str] = NEW_NODES
 ) -> None:
