@@ -123,15 +123,17 @@ def compared_places(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, 
 
 def in_grid(voxels: np.ndarray, geometry: Geometry) -> np.ndarray:
     """(...) bool: which of (..., 3) voxel coordinates lie in the voxels of a grid."""
-    return ((voxels >= -0.5) & (voxels <= np.array(geometry.shape) - 0.5)).all(axis=-1)
+    return np.all((voxels >= -0.5) & (voxels <= np.array(geometry.shape) - 0.5), axis=-1)
 
 
 def _contents(array: np.ndarray) -> np.ndarray:
     """Voxels brighter than a tenth of the range from the minimum to the 99th percentile; all where these are none."""
     array = array.astype(np.float32)
     low = float(array.min())
-    contents = np.asarray(array > low + 0.1 * (float(np.percentile(array, 99)) - low))
-    return contents if contents.any() else np.ones(contents.shape, bool)
+    contents: np.ndarray = array > low + 0.1 * (float(np.percentile(array, 99)) - low)
+    if not contents.any():
+        contents[...] = True
+    return contents
 
 
 def _round_trip(grid: Geometry, mapped: np.ndarray, inverse: Transform) -> np.ndarray:
