@@ -6,6 +6,15 @@ import itk
 import numpy as np
 from job import Job, Maps, Part, run
 
+#: ITK loads its parts when they are first named, which is importing and not registering.
+LOADED = (
+    itk.imread,
+    itk.imwrite,
+    itk.ParameterObject,
+    itk.elastix_registration_method,
+    itk.transformix_deformation_field,
+)
+
 
 def register(job: Job) -> Maps:
     """The last grid has nodes every 8 voxels, and the bending energy weighs what it does at voxels of 1 mm."""
