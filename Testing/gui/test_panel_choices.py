@@ -34,6 +34,8 @@ SLIDERS = {"smoothness": 0.75, "hyper": 0.2, "budget": 12.0, "fade": 0.2}
 CHECK_BOXES = ("allowFallback", "showResult", "showGrid", "applyInverse")
 COMBO_BOXES = {
     "affine": ("auto", "none", "centre", "rigid", "affine"),
+    "refine": ("auto", "none", "fast", "balanced", "best"),
+    "similarity": ("auto", "ncc", "mind", "mse", "mi"),
     "precision": ("float32", "bfloat16"),
     "interpolation": ("linear", "cubic", "nearest"),
     "overlay": ("moved", "moving", "jacobian"),

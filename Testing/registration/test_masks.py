@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,9 +60,10 @@ def error_mm(forward, truth, image: Image, radius: float = 8.0) -> float:
 @pytest.mark.slow
 def test_an_artefact_spoils_the_result_only_without_masks(a_spoiled_pair) -> None:
     fixed, moving, truth = a_spoiled_pair
-    plain = register_pair(fixed, moving, options=OPTIONS)
-    masked = register_pair(fixed, moving, options=OPTIONS, fixed_mask=a_ball(GRID), moving_mask=a_ball(GRID))
-    assert error_mm(masked.forward, truth, fixed) < 0.6
+    options = replace(OPTIONS, similarity="mse")  # what an automatic choice compares is not led astray
+    plain = register_pair(fixed, moving, options=options)
+    masked = register_pair(fixed, moving, options=options, fixed_mask=a_ball(GRID), moving_mask=a_ball(GRID))
+    assert error_mm(masked.forward, truth, fixed) < 0.75
     assert error_mm(plain.forward, truth, fixed) > 2 * error_mm(masked.forward, truth, fixed)
     assert masked.moved.array.max() > 2000  # the whole moving volume is warped
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from VoxelMorphLib.registration import initialisation, pose_search, predictor
-from VoxelMorphLib.registration.optimise import LEVELS, Level, VelocityOptimiser
+from VoxelMorphLib.registration.optimise import Level, VelocityOptimiser
 
 #: Enough to bend the field at every resolution; not enough to align anything.
 FEW = (Level(4, 2), Level(2, 2), Level(1, 2))
@@ -27,8 +27,8 @@ def _library(self, loaded=worker.Worker._library):
     register = loaded(self)
     from VoxelMorphLib.registration import initialisation, optimise, pose_search, predictor
     few = tuple(optimise.Level(reduction, 2) for reduction in (4, 2, 1))
-    def optimiser(smoothness, budget_s):
-        return optimise.VelocityOptimiser(smoothness, budget_s, levels=few if budget_s < 60 else optimise.LEVELS)
+    def optimiser(smoothness, budget_s, *rest):
+        return optimise.VelocityOptimiser(smoothness, budget_s, *rest, levels=few if budget_s < 60 else None)
     predictor.VelocityOptimiser = optimiser
     initialisation.ITERATIONS, pose_search.ROTATIONS, pose_search.TRIAL_ANGLES_DEG = 3, 1, (0.0,)
     initialisation.MIRROR_GAIN = float("inf")
@@ -49,5 +49,5 @@ def few_steps() -> Iterator[None]:
         yield
 
 
-def _optimiser(smoothness: float, budget_s: float) -> VelocityOptimiser:
-    return VelocityOptimiser(smoothness, budget_s, levels=FEW if budget_s < LONG_S else LEVELS)
+def _optimiser(smoothness: float, budget_s: float, *rest: str) -> VelocityOptimiser:
+    return VelocityOptimiser(smoothness, budget_s, *rest, levels=FEW if budget_s < LONG_S else None)

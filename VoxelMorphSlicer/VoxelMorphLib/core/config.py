@@ -107,9 +107,39 @@ class RegistrationOptions(Settings):
         },
         group="Stages",
     )
+    refine: str = option(
+        "auto",
+        "how thoroughly the deformation is optimised on the pair itself. auto: balanced for the model optimise, none "
+        "for networks. none: a network's result as it is. fast, balanced, best: go on from the network's result, or "
+        "from the start, up to half or to the full resolution",
+        title="Refinement",
+        choices={
+            "auto": "Automatic: what the model needs",
+            "none": "None",
+            "fast": "Fast",
+            "balanced": "Balanced",
+            "best": "Best",
+        },
+        group="Stages",
+    )
+    similarity: str = option(
+        "auto",
+        "what an optimisation or refinement compares. auto: decided from the pair; ncc: local correlation, for one "
+        "contrast, inverted or not; mind: descriptors, for different contrasts; mse: squared difference; mi: mutual "
+        "information",
+        choices={
+            "auto": "Automatic: what suits the pair",
+            "ncc": "Local correlation",
+            "mind": "Descriptors (MIND)",
+            "mse": "Squared difference",
+            "mi": "Mutual information",
+        },
+        group="Stages",
+    )
     smoothness: float = option(
         0.5,
-        "how strongly the model optimise prefers smooth deformations: larger values deform less. Networks ignore it",
+        "how strongly an optimisation or refinement prefers smooth deformations: larger values deform less. Networks "
+        "alone ignore it",
         low=0,
         high=1000,
         step=0.05,
@@ -118,7 +148,7 @@ class RegistrationOptions(Settings):
     )
     budget_s: float = option(
         60.0,
-        "how long the model optimise may work on the pair. Networks ignore it",
+        "how long an optimisation or refinement may work on the pair. Networks alone ignore it",
         title="Time limit",
         name="budget",
         unit="s",

@@ -1,37 +1,37 @@
-"""The model `optimise`: registration without weights, the velocity of one pair optimised from zero, coarse to fine.
+"""The model `optimise`, and the refinement of networks: the velocity of one pair, optimised coarse to fine.
 
-Not the recipe `instance`, which goes on from a trained network, nor `training.optimisation`. The constants suit the
-local correlation that is maximised here; another similarity needs its own.
+Both directions of the pair are compared at every step, so that swapping the images gives the inverse.
+Not the recipe `instance`, which trains on with a network's own loss.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ..core.config import NetworkSpace
-from ..core.displacement import integrate_velocity
-from ..core.filters import gaussian
-from ..core.geometry import Geometry
-from ..core.losses.ncc import ncc_loss
-from ..core.losses.regularisers import gradient_penalty
+from ..core.image import Image
 from ..core.progress import Progress, silent
-from ..core.resize import resize, resize_displacement
-from ..core.spatial import warp
 from ..networks.fields import FieldPair
+from .gauss_newton import Regularity, solve, structure_tensor
+from .network_space import network_grid
+from .similarity import Pull, Similarity, choose_similarity, reduce_features
+from .velocity_nodes import VelocityNodes, gather, spread
 
-#: Voxels of the finest grid: what two CPU cores optimise within a minute (a head at 2 mm).
-FINEST_VOXELS = 1_000_000
-#: Sum over a window of the squared deviations that noise has in images of 0..1; flatter windows do not pull.
-NOISE = 5e-2
-#: Change of one window's correlation per voxel of velocity that is not worth a step.
-SLOPE_FLOOR = 1e-2
 #: Axes are not reduced below this many voxels.
 SMALLEST_EXTENT = 12
+#: Share of a step that is taken, and of the step before that goes on.
+STRIDE, MASKED_STRIDE, MOMENTUM = 0.9, 0.5, 0.5
+#: Of the conjugate gradients.
+INNER_ITERATIONS = 5
+#: Voxels of a level that a node moves in one step at most.
+LONGEST_STEP = 1.0
 
 
 @dataclass(frozen=True)
@@ -40,52 +40,71 @@ class Level:
 
     Args:
         reduction: image extents are divided by this.
-        iterations: steps of Adam at most.
+        iterations: steps at most.
+        spacing: voxels of the full image between two nodes of the velocity; by default twice the reduction.
     """
 
     reduction: int
     iterations: int
+    spacing: float | None = None
 
 
-LEVELS = (Level(4, 50), Level(2, 60), Level(1, 50))
+@dataclass(frozen=True)
+class Preset:
+    """How thoroughly a pair is optimised.
+
+    Args:
+        levels: from zero, coarse to fine.
+        refining: the levels that go on from a network's velocity.
+        voxels: of the finest grid, about, at most.
+        values: voxels times channels of a level, at most; finer ones are left out.
+    """
+
+    levels: tuple[Level, ...]
+    refining: tuple[Level, ...]
+    voxels: int
+    values: int
 
 
-def optimiser_voxel_size(geometry: Geometry) -> float:
-    """mm, isotropic: the image's own finest spacing, or coarser so that the grid has about `FINEST_VOXELS`."""
-    volume = float(np.prod(geometry.shape * geometry.spacing))
-    return max(float(geometry.spacing.min()), (volume / FINEST_VOXELS) ** (1 / 3))
+PRESETS = {
+    "fast": Preset((Level(4, 8), Level(2, 6), Level(1, 5)), (Level(2, 5), Level(1, 5)), 4_500_000, 3_000_000),
+    "balanced": Preset((Level(4, 10), Level(2, 10), Level(1, 5)), (Level(2, 5), Level(1, 5)), 4_500_000, 6_000_000),
+    "best": Preset((Level(4, 12), Level(2, 20), Level(1, 14)), (Level(2, 10), Level(1, 14)), 8_000_000, 30_000_000),
+}
 
 
 class VelocityOptimiser:
-    """Finds the stationary velocity that aligns one pair, by gradient descent on local correlation of either sign.
-
-    Inverted contrast counts as agreement, so T1 aligns with T2.
+    """Finds the stationary velocity that aligns one pair.
 
     Args:
-        smoothness: weight of the mean squared gradient of the velocity.
+        smoothness: 0.5 is what suits the similarity; twice as much halves the strains, about.
         budget_s: seconds after which the search stops wherever it is.
-        window: voxels, side of the correlation window.
-        rate: step of Adam, voxels of the velocity grid.
-        levels: resolutions, coarse to fine.
+        similarity: "auto" or a name; see `similarity`.
+        preset: see `PRESETS`.
+        levels: resolutions instead of those of the preset.
 
-    Source: objective of Balakrishnan et al., IEEE TMI 2019, doi:10.1109/TMI.2019.2897538; velocity parametrisation of
-    Dalca et al., MICCAI 2018, doi:10.1007/978-3-030-00928-1_82; one pair instead of a training set.
+    Source: velocity parametrisation: Dalca et al., MICCAI 2018, doi:10.1007/978-3-030-00928-1_82; both directions:
+    Vercauteren et al., MICCAI 2008, doi:10.1007/978-3-540-85988-8_90; steps: Ashburner, NeuroImage 2007,
+    doi:10.1016/j.neuroimage.2007.07.007.
     """
 
     multiple = 1
     diffeomorphic = True
-    steps = 7
 
     def __init__(
         self,
         smoothness: float = 0.5,
         budget_s: float = 60.0,
-        window: int = 5,
-        rate: float = 0.1,
-        levels: tuple[Level, ...] = LEVELS,
+        similarity: str = "auto",
+        preset: str = "balanced",
+        levels: tuple[Level, ...] | None = None,
     ):
-        self.smoothness, self.budget_s = smoothness, budget_s
-        self.window, self.rate, self.levels = window, rate, levels
+        self.smoothness, self.budget_s, self.similarity = smoothness, budget_s, similarity
+        self.levels = levels or PRESETS[preset].levels
+        self.refining = levels or PRESETS[preset].refining
+        self.values = PRESETS[preset].values
+        #: Why the last pair was compared as it was.
+        self.reason = ""
 
     def fields(
         self,
@@ -94,6 +113,7 @@ class VelocityOptimiser:
         progress: Progress = silent,
         fixed_mask: Tensor | None = None,
         moving_mask: Tensor | None = None,
+        start: Tensor | None = None,
     ) -> FieldPair:
         """Optimise one pair.
 
@@ -103,70 +123,177 @@ class VelocityOptimiser:
             progress: called at every step; may raise `Cancelled`.
             fixed_mask, moving_mask: (1, 1, *shape), voxels of that image where it is 0 are compared with nothing;
                 None compares all.
+            start: (1, 3, *shape), voxels, displacement that a network found, to go on from.
 
         Returns:
             Velocity on its own coarser grid, displacement and inverse on the grid of the images, voxels.
+
+        Raises:
+            ConfigError: the pair cannot have the similarity.
         """
         deadline = time.monotonic() + self.budget_s
-        velocity = torch.zeros(1, 1, device=fixed.device)
-        # Even where all is compared, a mask keeps what lies beyond the grid out of the windows.
-        compared = torch.ones_like(fixed) if fixed_mask is None else fixed_mask
-        with torch.enable_grad():
-            for number, level in enumerate(self.levels):
-                images = _reduced(moving, level.reduction), _reduced(fixed, level.reduction)
-                velocity = self._initial(velocity, images[1].shape[2:])
-                stage = _Stage(number, self.levels, deadline, progress)
-                there = None if moving_mask is None else _reduced_mask(moving_mask, level.reduction)
-                masks = _reduced_mask(compared, level.reduction), there
-                velocity = self._descend(velocity, *images, *masks, stage)
-        # Integrated on the finer grid of the images the two directions undo each other more exactly.
-        fine = _to_grid(velocity, fixed.shape[2:])
-        return FieldPair(velocity, integrate_velocity(fine, self.steps), integrate_velocity(-fine, self.steps))
+        compared = _both(fixed_mask, moving_mask)
+        similarity, self.reason = choose_similarity(self.similarity, fixed, moving, compared)
+        pair = _Pair(moving, fixed, moving_mask, fixed_mask, similarity)
+        levels = self._affordable(self.levels if start is None else self.refining, pair.features[0])
+        nodes: VelocityNodes | None = None
+        velocity = torch.zeros(1, 1)
+        for number, level in enumerate(levels):
+            finer = VelocityNodes(fixed.shape[2:], level.spacing or 2.0 * level.reduction, fixed.device)
+            if nodes is not None:
+                velocity = finer.from_nodes(nodes, velocity)
+            else:
+                velocity = finer.zero() if start is None else finer.from_displacement(start)
+            nodes = finer
+            stage = _Stage(number, levels, deadline, progress)
+            velocity = self._descend(velocity, nodes, pair.at(level.reduction), similarity, stage)
+        assert nodes is not None, "no level"
+        return FieldPair(velocity, *nodes.displacements(velocity))
+
+    def _affordable(self, levels: Sequence[Level], features: Tensor) -> list[Level]:
+        """Without those that are too fine for the preset; the first one stays."""
+        return [level for level in levels if level is levels[0] or features.numel() / level.reduction**3 <= self.values]
 
     def _descend(
+        self, velocity: Tensor, nodes: VelocityNodes, pair: _ReducedPair, similarity: Similarity, stage: _Stage
+    ) -> Tensor:
+        ways = [_Direction(pair, nodes, similarity, back) for back in (False, True)]
+        curvature = (ways[0].curvature + ways[1].curvature) / 2
+        # A node's part of the energy grows with the voxels that it moves, so its regularity does.
+        part = 2 * self.smoothness * np.prod(pair.shape) / np.prod(nodes.shape) * pair.contrast
+        regularity = Regularity(similarity.membrane * part, similarity.bending * part, nodes.spacing)
+        best = _Found(np.inf, velocity, torch.zeros_like(velocity))
+        # Through masks other voxels are compared after every step, so energies tell nothing: all steps are shorter.
+        masked = any(mask is not None for mask in pair.masks)
+        step, stride = best.direction, MASKED_STRIDE if masked else STRIDE
+        for iteration in range(stage.iterations):
+            energies, slopes = zip(*(way.pull(velocity) for way in ways))
+            strain = regularity.gradient(velocity)
+            energy = sum(energies) / 2
+            total = energy + 0.5 * float((velocity * strain).sum())
+            if masked or total <= best.energy:
+                found = solve(curvature, regularity, -((slopes[0] + slopes[1]) / 2 + strain), INNER_ITERATIONS)
+                lengths = found.square().sum(1, keepdim=True).sqrt_()
+                limit = LONGEST_STEP * max(pair.scale)
+                best = _Found(total, velocity, found * (limit / lengths.clamp_(min=limit)))
+                step = MOMENTUM * step + stride * best.direction
+            else:  # the step was too long: go a shorter one from where it began
+                stride /= 2
+                step = stride * best.direction
+            if stage.finished(iteration, energy / pair.contents):
+                return best.velocity
+            velocity = best.velocity + step
+        # Nobody looked at the last step, so it counts only as long as all steps were good.
+        velocity = velocity if masked or stride == STRIDE else best.velocity
+        return velocity
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """The best velocity so far, its energy, and where it is to go on to."""
+
+    energy: float
+    velocity: Tensor
+    direction: Tensor
+
+
+class _Pair:
+    """The features of both images at full resolution, computed once."""
+
+    def __init__(
         self,
-        velocity: Tensor,
         moving: Tensor,
         fixed: Tensor,
-        fixed_mask: Tensor,
         moving_mask: Tensor | None,
-        stage: _Stage,
-    ) -> Tensor:
-        velocity = velocity.requires_grad_(True)
-        # The loss is a mean over voxels, so its slopes are; below this floor Adam would turn rounding into whole steps.
-        optimiser = torch.optim.Adam([velocity], lr=self.rate, eps=SLOPE_FLOOR / velocity[0, 0].numel())
-        for iteration in range(stage.iterations):
-            optimiser.zero_grad(set_to_none=True)
-            displacement = self._displacement(velocity, fixed.shape[2:])
-            moved = warp(moving, displacement)
-            compared = _compared(fixed_mask, moving_mask, displacement.detach())
-            loss = ncc_loss(fixed, moved, self.window, NOISE, "absolute", compared)
-            loss = loss + self.smoothness * gradient_penalty(velocity)
-            loss.backward()
-            optimiser.step()
-            if stage.finished(iteration, loss.item()):
-                break
-        return velocity.detach()
+        fixed_mask: Tensor | None,
+        similarity: Similarity,
+    ):
+        self.images = fixed, moving
+        self.features = similarity.features(fixed), similarity.features(moving)
+        self.masks = fixed_mask, moving_mask
+        self.texture = similarity.texture
 
-    def _displacement(self, velocity: Tensor, shape: torch.Size) -> Tensor:
-        return _to_grid(integrate_velocity(velocity, self.steps), shape)
+    def at(self, reduction: int) -> _ReducedPair:
+        shape = self.images[0].shape[2:]
+        blocks = tuple(max(1, min(reduction, n // SMALLEST_EXTENT)) for n in shape)
+        features = [reduce_features(f, blocks) for f in self.features]
+        masks = [None if m is None else _reduced_mask(m, blocks) for m in self.masks]
+        return _ReducedPair(features, masks, blocks, [self.texture(f) for f in features])
 
-    @staticmethod
-    def _initial(velocity: Tensor, shape: torch.Size) -> Tensor:
-        """Zero on half the image grid, or the result of the coarser level."""
-        grid = [max(n // 2, min(n, 4)) for n in shape]
-        if velocity.ndim == 2:
-            return torch.zeros(1, len(shape), *grid, device=velocity.device)
-        return _to_grid(velocity, torch.Size(grid)).clone()
+
+class _ReducedPair:
+    """Features and masks of (fixed, moving) at one resolution; `scale` is the side of a voxel, per axis."""
+
+    def __init__(
+        self, features: list[Tensor], masks: list[Tensor | None], scale: tuple[int, ...], textures: list[Tensor]
+    ):
+        self.features, self.masks, self.scale, self.textures = features, masks, scale, textures
+        self.shape = tuple(features[0].shape[2:])
+        energy = textures[0].square().sum(1)
+        shown = energy > 1e-3
+        #: Voxels with contents, and the mean energy of one.
+        self.contents = max(int(shown.sum()), 1)
+        self.contrast = float(energy[shown].mean()) if self.contents > 1 else 1.0
+        #: Of each axis, where its voxels lie in the full image.
+        self.places = [torch.arange(n, dtype=torch.float32) * s + (s - 1) / 2 for n, s in zip(self.shape, scale)]
+
+
+class _Direction:
+    """One image moved towards the other: its curvature, and what the velocity should change.
+
+    Args:
+        back: move the fixed image by the negative velocity instead.
+    """
+
+    def __init__(self, pair: _ReducedPair, nodes: VelocityNodes, similarity: Similarity, back: bool):
+        self.pair, self.nodes, self.back = pair, nodes, back
+        self.moving = pair.features[0 if back else 1]
+        self.known_mask, self.moving_mask = pair.masks[::-1] if back else pair.masks
+        reference = pair.features[1 if back else 0]
+        self.similarity: Pull = similarity.against(reference)
+        self.weights = nodes.weights(pair.places)
+        # At the goal the moved image has the slopes of the one that it is compared with.
+        tensor = structure_tensor(pair.textures[1 if back else 0], pair.scale)
+        self.curvature = gather(tensor, self.weights)
+
+    def pull(self, velocity: Tensor) -> tuple[float, Tensor]:
+        """Energy, and its gradient (1, 3, *nodes) for the forward velocity."""
+        with torch.enable_grad():
+            own = velocity.detach().requires_grad_(True)
+            displacement = spread(self.nodes.exponential(-own if self.back else own), self.weights)
+        grid = self._sampling_grid(displacement.detach()).requires_grad_(True)
+        with torch.enable_grad():
+            moved = functional.grid_sample(self.moving, grid, "bilinear", "border", False)
+        energy, slope = self.similarity(moved.detach(), self._mask(grid.detach()))
+        (at_places,) = torch.autograd.grad(moved, grid, slope)
+        sides = [2 / (n * s) for n, s in zip(self.pair.shape, self.pair.scale)]
+        force = torch.stack([at_places[..., 2 - axis] * side for axis, side in enumerate(sides)], dim=1)
+        (gradient,) = torch.autograd.grad(displacement, own, force)
+        return float(energy), gradient
+
+    def _sampling_grid(self, displacement: Tensor) -> Tensor:
+        """(1, *shape, 3) as `grid_sample` takes it, of a displacement in voxels of the full image."""
+        axes = []
+        for axis, (n, s) in enumerate(zip(self.pair.shape, self.pair.scale)):
+            place = (torch.arange(n, dtype=torch.float32, device=displacement.device) - (n - 1) / 2) * (2 / n)
+            axes.append(displacement[:, axis] * (2 / (n * s)) + place.view(-1, *[1] * (2 - axis)))
+        return torch.stack(axes[::-1], dim=-1)
+
+    def _mask(self, grid: Tensor) -> Tensor | None:
+        """Voxels that are compared, 1, and others: inside the mask here, and come from inside the one there."""
+        if self.moving_mask is None:
+            return self.known_mask
+        there = functional.grid_sample(self.moving_mask, grid, "bilinear", "border", False) > 1 - 1e-3
+        return there.to(grid.dtype) if self.known_mask is None else self.known_mask * there
 
 
 class _Stage:
     """One level's place in the whole: its share of the progress, the deadline, and when it has converged."""
 
-    #: Steps over which the loss must still fall by `GAIN`.
-    MEMORY, GAIN = 10, 1e-3
+    #: Steps over which the energy must still fall by `GAIN`.
+    MEMORY, GAIN = 4, 1e-3
 
-    def __init__(self, number: int, levels: tuple[Level, ...], deadline: float, progress: Progress):
+    def __init__(self, number: int, levels: Sequence[Level], deadline: float, progress: Progress):
         self.level, self.deadline, self.progress = levels[number], deadline, progress
         costs = [level.iterations / level.reduction**3 for level in levels]
         self.begin, self.share = sum(costs[:number]) / sum(costs), costs[number] / sum(costs)
@@ -185,30 +312,24 @@ class _Stage:
         return settled or time.monotonic() > self.deadline
 
 
-def _reduced(image: Tensor, reduction: int) -> Tensor:
-    shape = [max(n // reduction, min(n, SMALLEST_EXTENT)) for n in image.shape[2:]]
-    return resize(gaussian(image, reduction / 2, "border"), shape) if reduction > 1 else image
+def _both(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return one * other
 
 
-def _reduced_mask(mask: Tensor, reduction: int) -> Tensor:
+def _reduced_mask(mask: Tensor, blocks: Sequence[int]) -> Tensor:
     """0 and 1; what is too small to fill half a voxel of the reduced grid keeps its fullest voxels."""
-    reduced = _reduced(mask, reduction)
+    reduced = reduce_features(mask, blocks)
     return (reduced >= 0.5 * reduced.max()).to(mask.dtype)
 
 
-def _compared(fixed_mask: Tensor, moving_mask: Tensor | None, displacement: Tensor) -> Tensor:
-    """Voxels whose values come from inside both masks alone, 1, others 0."""
-    if moving_mask is None:
-        return fixed_mask
-    return fixed_mask * (warp(moving_mask, displacement) > 1 - 1e-3)
+def optimiser_space(space: NetworkSpace, fixed: Image, preset: str) -> NetworkSpace:
+    """The space of the catalogue with the voxel size that suits this image: its own finest, or coarser.
 
-
-def _to_grid(field: Tensor, shape: torch.Size) -> Tensor:
-    """Corner-aligned, so values scale with the distance between voxel centres, not with the extents."""
-    scale = [(new - 1) / max(old - 1, 1) for new, old in zip(shape, field.shape[2:])]
-    return resize_displacement(field, shape, scale=scale)
-
-
-def optimiser_space(space: NetworkSpace, fixed: Geometry) -> NetworkSpace:
-    """The space of the catalogue with the voxel size that suits this image."""
-    return NetworkSpace.from_dict({**space.to_dict(), "voxel_size": optimiser_voxel_size(fixed)})
+    Coarser so that the part of the image with contents has about `Preset.voxels` voxels at most.
+    """
+    own = replace(space, voxel_size=float(fixed.geometry.spacing.min()))
+    voxels = np.prod(network_grid(fixed, own).shape)
+    size = float(fixed.geometry.spacing.min()) * max(1.0, float(voxels / PRESETS[preset].voxels) ** (1 / 3))
+    return replace(space, voxel_size=size)

@@ -72,8 +72,7 @@ def register_once(
         figures = measure(job.fixed, job.moving, moved, job.initial, forward, inverse)
         verdict = job.judge(predictor.entry, start, forward, figures)
     progress(1.0, "Done")
-    said = predictor.warnings + alignment.warnings
-    return Registration(moved, forward, inverse, job.report(predictor, figures, verdict, said))
+    return Registration(moved, forward, inverse, job.report(predictor, figures, verdict, alignment))
 
 
 class _Job:
@@ -154,7 +153,7 @@ class _Job:
         return alignments.recall(lambda: self._find_alignment(predictor, start), *inputs)
 
     def _find_alignment(self, predictor: Predictor, start: Transform) -> Alignment:
-        if predictor.predict is None:
+        if not predictor.deforms:
             return Alignment(start, start.inverse())
         return align(self.fixed, self.moving, start, predictor, self._progress, self.fixed_mask, self.moving_mask)
 
@@ -164,10 +163,11 @@ class _Job:
         return judge(self.fixed, self.moving, transforms, figures, entry, (self.fixed_mask, self.moving_mask))
 
     def report(
-        self, predictor: Predictor, figures: Figures, verdict: Verdict, warnings: tuple[str, ...]
+        self, predictor: Predictor, figures: Figures, verdict: Verdict, alignment: Alignment
     ) -> RegistrationReport:
         entry = predictor.entry
-        warnings = ((verdict.sentence,) if verdict.sentence else ()) + self.warnings + warnings
+        warnings = ((verdict.sentence,) if verdict.sentence else ()) + self.warnings
+        warnings += predictor.warnings + alignment.warnings
         if figures.folded_voxels:
             warnings += (
                 f"{figures.folded_voxels} of the fixed voxels are folded (Jacobian determinant not positive); the "
@@ -180,6 +180,7 @@ class _Job:
             device=predictor.device,
             precision=self.options.precision,
             affine=self.affine,
+            compared=alignment.compared,
             options=self.options.to_dict(),
             seconds={**self.seconds, "total": sum(self.seconds.values())},
             worse=verdict.sentence,

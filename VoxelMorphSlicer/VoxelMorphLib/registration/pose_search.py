@@ -161,7 +161,7 @@ class PoseSearch:
         self._moving_bins, self._moving_shape = padded.ravel(), np.array(padded.shape)
         geometry = moving.image.geometry
         fine = geometry.affine @ np.diag([0.5, 0.5, 0.5, 1.0])
-        fine[:3, 3] = geometry.voxel_to_world([-0.25] * 3)
+        fine[:3, 3] = geometry.voxel_to_world(np.full(3, -0.25))
         self._to_voxels = np.linalg.inv(fine)
 
     def _bins_at(self, pose: Pose, points: int = POINTS) -> np.ndarray:

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 import torch
@@ -14,10 +13,10 @@ import torch
 from ..core.config import NetworkSpace
 from ..core.devices import resolve_device
 from ..core.displacement import invert_displacement
-from ..core.errors import DeviceError
+from ..core.errors import ConfigError, DeviceError
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
-from ..core.progress import Progress
+from ..core.progress import Progress, span
 from ..core.transform import AffineTransform, DisplacementField, Transform
 from ..networks.fields import FieldPair
 from ..weights.architectures import LINEAR
@@ -30,11 +29,10 @@ from .memo import NetworkCache
 from .network_space import decode_affine, encode, encode_mask, field_on_grid, network_grid
 from .optimise import VelocityOptimiser, optimiser_space
 from .request import RegistrationRequest
+from .similarity import FOREGROUND
 
 #: Chosen when the user names no model: it needs no weights and no network connection.
 DEFAULT_MODEL = "optimise"
-
-_Mask = Optional[torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +42,32 @@ class Predictor:
     Args:
         entry: what the catalogue or the file says about it.
         device: that it computes on.
-        predict: (moving, fixed, progress, fixed mask, moving mask) -> fields; tensors (1, 1, I, J, K) on `device`, or
-            None for no mask. None where nothing comes after the start.
+        predict: (moving, fixed) -> fields of a network; tensors (1, 1, I, J, K) on `device`. None without network.
+        optimiser: goes on from the network, or from the start; None where nothing is optimised.
+        preset: of the optimiser.
         warnings: sentences about its first use.
     """
 
     entry: ModelEntry
     device: str
-    predict: Callable[[torch.Tensor, torch.Tensor, Progress, _Mask, _Mask], FieldPair] | None
+    predict: Callable[[torch.Tensor, torch.Tensor], FieldPair] | None = None
+    optimiser: VelocityOptimiser | None = None
+    preset: str = "balanced"
     warnings: tuple[str, ...] = ()
 
-    def space(self, fixed: Geometry) -> NetworkSpace:
+    @property
+    def deforms(self) -> bool:
+        """Whether anything comes after the start."""
+        return self.predict is not None or self.optimiser is not None
+
+    @property
+    def compared(self) -> str:
+        """How the optimiser compared the last pair, and why so; "" without optimiser."""
+        return "" if self.optimiser is None else self.optimiser.reason
+
+    def space(self, fixed: Image) -> NetworkSpace:
         """The grid and intensities to encode a pair for."""
-        return optimiser_space(self.entry.space, fixed) if self.entry.id == DEFAULT_MODEL else self.entry.space
+        return self.entry.space if self.predict is not None else optimiser_space(self.entry.space, fixed, self.preset)
 
     def fields(
         self,
@@ -70,11 +81,30 @@ class Predictor:
 
         Networks ignore the masks: outside them their images are background already.
         """
-        assert self.predict is not None, f"{self.entry.id} predicts no field"
+        assert self.deforms, f"{self.entry.id} predicts no field"
         progress(0.0, f"Aligning on {self.device}")
+        moving, fixed = moving.to(self.device), fixed.to(self.device)
+        masks = [None if mask is None else mask.to(self.device) for mask in (fixed_mask, moving_mask)]
         with torch.no_grad():
-            masks = (None if mask is None else mask.to(self.device) for mask in (fixed_mask, moving_mask))
-            return self.predict(moving.to(self.device), fixed.to(self.device), progress, *masks)
+            pair = None if self.predict is None else self.predict(moving, fixed)
+            if self.optimiser is None:
+                assert pair is not None
+                return pair
+            if pair is None:
+                return self.optimiser.fields(moving, fixed, progress, masks[0], masks[1])
+            if pair.matrix is not None:
+                raise ConfigError(
+                    f"The model {self.entry.id} gives a matrix, which has no deformation to refine. Choose refine none."
+                )
+            images = _full_range(moving), _full_range(fixed)
+            return self.optimiser.fields(*images, span(progress, 0.2, 1.0), masks[0], masks[1], pair.displacement)
+
+
+def _full_range(image: torch.Tensor) -> torch.Tensor:
+    """0..1 up to the 99.5th percentile, as the optimiser expects it; networks may leave the upper part empty."""
+    values = image.flatten()
+    values = values[:: max(1, values.numel() // 500_000)]
+    return (image / torch.quantile(values, 0.995).clamp(min=1e-6)).clamp(0, 1)
 
 
 def known_entry(model: str | Path | None) -> ModelEntry | None:
@@ -101,12 +131,15 @@ def load_predictor(
     """
     options, name = request.options, str(request.model or DEFAULT_MODEL)
     device = resolve_device(options.device)
-    if name == DEFAULT_MODEL:
-        optimiser = VelocityOptimiser(options.smoothness, options.budget_s)
-        return Predictor(find_entry(name), device, optimiser.fields)
     listed = known_entry(name)
+    preset = _preset(options.refine, name, listed)
+    optimiser = None
+    if preset != "none":
+        optimiser = VelocityOptimiser(options.smoothness, options.budget_s, options.similarity, preset)
+    if name == DEFAULT_MODEL:
+        return Predictor(find_entry(name), device, None, optimiser, preset)
     if listed is not None and listed.architecture == LINEAR:
-        return Predictor(listed, "cpu", None)  # where every start is found
+        return Predictor(listed, "cpu")  # where every start is found
     load = networks.load if networks is not None else load_network
     told = pin_notice(listed)
     network, entry = load(
@@ -114,11 +147,25 @@ def load_predictor(
     )
     notice = pin_notice(entry)
     said = (notice,) if notice and notice != told else ()
-    return Predictor(entry, device, lambda moving, fixed, _progress, *_masks: network.fields(moving, fixed), said)
+    return Predictor(entry, device, network.fields, optimiser, preset, said)
+
+
+def _preset(refine: str, name: str, listed: ModelEntry | None) -> str:
+    """Of the optimisation that a request asks for; "none" for none."""
+    if name == DEFAULT_MODEL:
+        if refine == "none":
+            raise ConfigError(
+                "The model optimise is an optimisation, and refine none leaves nothing of it. Choose refine fast, "
+                "balanced or best, or the model linear."
+            )
+        return "balanced" if refine == "auto" else refine
+    if listed is not None and listed.architecture == LINEAR and refine not in ("auto", "none"):
+        raise ConfigError(f"The model {name} bends nothing, so there is nothing to refine. Choose refine none.")
+    return "none" if refine == "auto" else refine
 
 
 #: Iterations that remove what sampling on a grid leaves between the integrals of a velocity and of its negative.
-POLISHING = 2
+POLISHING = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,11 +175,13 @@ class Alignment:
     Args:
         forward, inverse: fixed -> moving and back: affine maps, or fields on the fixed grid, each through the start.
         warnings: sentences about them.
+        compared: how an optimisation compared the images, and why so.
     """
 
     forward: Transform
     inverse: Transform
     warnings: tuple[str, ...] = ()
+    compared: str = ""
 
 
 def align(
@@ -157,9 +206,11 @@ def align(
         DeviceError: the memory of the device does not suffice.
     """
     space = predictor.entry.space
-    grid = network_grid(hide_outside(fixed, fixed_mask), predictor.space(fixed.geometry))
+    grid = network_grid(hide_outside(fixed, fixed_mask), predictor.space(hide_outside(fixed, fixed_mask)))
     images = encode(moving, grid, space, start, moving_mask), encode(fixed, grid, space, mask=fixed_mask)
     masks = encode_mask(fixed_mask, grid), encode_mask(moving_mask, grid, start)
+    if predictor.optimiser is not None and moving_mask is None:
+        masks = masks[0], _field_of_view(moving, grid, start, images[1])
     pair = _guarded(predictor, *images, progress, *masks)
     del images, masks
     if pair.matrix is not None:
@@ -173,7 +224,7 @@ def align(
     else:
         back, said = _inverted(field)
     field = replace(field, inverse_field=back)
-    return Alignment(_after(start, field), _before(start.inverse(), back), said)
+    return Alignment(_after(start, field), _before(start.inverse(), back), said, predictor.compared)
 
 
 def _guarded(
@@ -186,6 +237,20 @@ def _guarded(
             f"{predictor.device} has too little free memory for a grid of {'x'.join(map(str, fixed.shape[2:]))} "
             "voxels. Choose the device cpu, the precision bfloat16, or close other programs that use the GPU."
         ) from error
+
+
+#: Share of the fixed contents beyond the moving field of view from which on they are compared with nothing.
+BEYOND = 0.01
+
+
+def _field_of_view(moving: Image, grid: Geometry, start: Transform, fixed: torch.Tensor) -> torch.Tensor | None:
+    """(1, 1, I, J, K), 1 where the moving volume was seen; None where it shows all that the fixed one does."""
+    everywhere = LabelMap(np.ones(moving.array.shape, np.uint8), moving.geometry, moving.name)
+    seen = encode_mask(everywhere, grid, start)
+    assert seen is not None
+    contents = fixed > FOREGROUND
+    beyond = (contents & (seen == 0)).sum() / contents.sum().clamp(min=1)
+    return seen if float(beyond) > BEYOND else None
 
 
 def _inverted(field: DisplacementField) -> tuple[DisplacementField, tuple[str, ...]]:

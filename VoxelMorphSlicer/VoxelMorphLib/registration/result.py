@@ -20,6 +20,7 @@ class RegistrationReport(Settings):
         device: that computed it, e.g. "cuda:0".
         precision: of the convolutions.
         affine: the start that ran: "none", "grid", "centre", "rigid" or "affine".
+        compared: how an optimisation compared the images, and why so; empty where nothing was optimised.
         fixed_mask, moving_mask: name of the mask and how much of the volume lies inside; empty where there was none.
         options: the `RegistrationOptions` as a dictionary.
         seconds: wall time of each stage.
@@ -48,6 +49,7 @@ class RegistrationReport(Settings):
     device: str = "cpu"
     precision: str = "float32"
     affine: str = "none"
+    compared: str = ""
     fixed_mask: str = ""
     moving_mask: str = ""
     options: dict = field(default_factory=dict, hash=False)

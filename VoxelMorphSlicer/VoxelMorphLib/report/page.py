@@ -109,7 +109,13 @@ def _overlap(labels: tuple[LabelMap, LabelMap], registration: Registration) -> O
     fixed, moving = labels
     there = [dice_by_label(fixed, t.resample(moving, fixed.geometry)) for t in (IDENTITY, registration.forward)]
     back = [dice_by_label(moving, t.resample(fixed, moving.geometry)) for t in (IDENTITY, registration.inverse)]
-    return {label: tuple(part.get(label, float("nan")) for part in (*there, *back)) for label in there[0]}
+    parts = (*there, *back)
+    return {label: _four(*(part.get(label, float("nan")) for part in parts)) for label in there[0]}
+
+
+def _four(*values: float) -> tuple[float, float, float, float]:
+    there_before, there_after, back_before, back_after = values
+    return there_before, there_after, back_before, back_after
 
 
 def _errors(fixed: Image, forward: Transform, labels: tuple[LabelMap, LabelMap] | None, truth: Transform) -> Errors:
@@ -176,6 +182,8 @@ def _settings_rows(report: RegistrationReport) -> Rows:
     """Model with its origin, device and options."""
     rows = [("Model", f"{report.model_title}, id {report.model}"), *_provenance(report)]
     rows += [("Ran on", f"{report.device}, {report.precision}"), ("Affine initialisation used", report.affine)]
+    if report.compared:
+        rows.append(("Compared by", report.compared))
     rows += [
         (f"{role} mask, voxels outside were ignored", mask)
         for role, mask in (("Fixed", report.fixed_mask), ("Moving", report.moving_mask))

@@ -18,7 +18,7 @@ from ...core.geometry import Geometry
 from ...core.image import Image
 from ...core.metrics import correlation, folding, mutual_information, surface_distances, target_registration_error
 from ...core.transform import IDENTITY, Transform
-from ...registration.quality import coarse_grid
+from ...registration.quality import coarse_grid, compared_places, in_grid
 from ..background.steps import Steps
 from ..scene.placement import transform_to_world
 from ..scene.result_nodes import ATTRIBUTE_PREFIX, warnings_of
@@ -293,8 +293,13 @@ def _similarity_rows(seen: _Seen) -> Iterator[Row]:
     reference = IDENTITY.resample(seen.fixed, grid).array
     before = seen.initial.resample(seen.before, grid).array
     after = (IDENTITY if seen.is_moved else seen.forward).resample(seen.after, grid).array
-    yield Row("Correlation", "", correlation(reference, before), correlation(reference, after), "-1 to 1")
-    information = [mutual_information(reference, image) for image in (before, after)]
+    reached = (t.apply_to_points(grid.points()) for t in (seen.initial, seen.forward))
+    places = compared_places(
+        *(in_grid(seen.before.geometry.world_to_voxel(at), seen.before.geometry) for at in reached)
+    )
+    pairs = list(zip((before, after), places))
+    yield Row("Correlation", "", *(correlation(reference, image, place) for image, place in pairs), "-1 to 1")
+    information = [mutual_information(reference, image, mask=place) for image, place in pairs]
     yield Row("Mutual information", "", *information, "nat")
 
 

@@ -1,0 +1,101 @@
+"""VelocityNodes: the coarse grid that carries the velocity of an optimisation, and the way from its nodes to voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor
+
+from ..core.displacement import integrate_velocity
+
+#: Squarings while optimising, and for the result.
+STEPS, FINAL_STEPS = 5, 7
+#: Voxels between the nodes that the result is integrated on, at most; images of so few voxels take all of them.
+FINAL_SPACING, FINAL_VOXELS = 2.0, 500_000
+#: Corrections that turn a displacement into the velocity of which it is the exponential.
+CORRECTIONS = 6
+#: Axes have so many nodes at least, as far as they have voxels.
+FEWEST = 4
+
+
+class VelocityNodes:
+    """Nodes on the corners of an image and evenly between them; all values are in voxels of that image.
+
+    Args:
+        shape: of the image.
+        spacing: voxels between two nodes, about.
+        device: of the fields.
+    """
+
+    def __init__(self, shape: Sequence[int], spacing: float, device: torch.device | str = "cpu"):
+        self.image_shape = tuple(shape)
+        self.shape = tuple(max(round((n - 1) / spacing) + 1, min(n, FEWEST)) for n in shape)
+        #: Voxels between two nodes, per axis.
+        self.spacing = tuple((n - 1) / max(nodes - 1, 1) or 1.0 for n, nodes in zip(shape, self.shape))
+        self.device = device
+        self._scale = torch.tensor(self.spacing, device=device).view(1, 3, 1, 1, 1)
+
+    def zero(self) -> Tensor:
+        """(1, 3, *nodes)."""
+        return torch.zeros(1, 3, *self.shape, device=self.device)
+
+    def exponential(self, velocity: Tensor, steps: int = STEPS) -> Tensor:
+        """Displacement (1, 3, *nodes) of a velocity (1, 3, *nodes)."""
+        return integrate_velocity(velocity / self._scale, steps) * self._scale
+
+    def weights(self, places: Sequence[Tensor]) -> list[Tensor]:
+        """(places, nodes) for each axis: how much of every node is in the values at these voxel coordinates."""
+        return [_linear_weights(p.to(self.device) / s, n) for p, s, n in zip(places, self.spacing, self.shape)]
+
+    def from_nodes(self, other: VelocityNodes, velocity: Tensor) -> Tensor:
+        """The velocity of other nodes over the same image, on these."""
+        if other.shape == self.shape:
+            return velocity
+        return spread(velocity, other.weights(self._places()))
+
+    def from_displacement(self, displacement: Tensor) -> Tensor:
+        """The velocity (1, 3, *nodes) whose exponential is nearest to a displacement (1, 3, *shape), by fixed point."""
+        weights = [_linear_weights(p, n) for p, n in zip(self._places(), self.image_shape)]
+        target = spread(displacement, [w.to(self.device) for w in weights])
+        velocity = target.clone()
+        for _ in range(CORRECTIONS):
+            velocity += 0.5 * (target - self.exponential(velocity))
+        return velocity
+
+    def displacements(self, velocity: Tensor) -> tuple[Tensor, Tensor]:
+        """exp(v) and exp(-v) on the grid of the image, (1, 3, *shape)."""
+        spacing = 1.0 if prod(self.image_shape) <= FINAL_VOXELS else FINAL_SPACING
+        fine = VelocityNodes(self.image_shape, min(spacing, *self.spacing), self.device)
+        velocity = fine.from_nodes(self, velocity)
+        weights = fine.weights([torch.arange(n, dtype=torch.float32) for n in self.image_shape])
+        both = [spread(fine.exponential(v, FINAL_STEPS), weights) for v in (velocity, -velocity)]
+        return both[0], both[1]
+
+    def _places(self) -> list[Tensor]:
+        return [torch.arange(n, dtype=torch.float32) * s for n, s in zip(self.shape, self.spacing)]
+
+
+def spread(values: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """Values (B, C, *nodes) at the places of the weights: (B, C, *places)."""
+    values = weights[1] @ (values @ weights[2].T)
+    return (weights[0] @ values.flatten(3)).unflatten(3, values.shape[3:])
+
+
+def gather(values: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """The adjoint of `spread`: sums of values (B, C, *places) over the places that each node reaches."""
+    values = (weights[0].T @ values.flatten(3)).unflatten(3, values.shape[3:])
+    return (weights[1].T @ values) @ weights[2]
+
+
+def _linear_weights(positions: Tensor, extent: int) -> Tensor:
+    """(places, extent): linear interpolation at positions counted in elements, clamped to the ends."""
+    positions = positions.clamp(0, extent - 1)
+    lower = positions.floor().clamp(max=max(extent - 2, 0))
+    weights = torch.zeros(len(positions), extent, device=positions.device)
+    rows = torch.arange(len(positions), device=positions.device)
+    weights[rows, lower.long()] = 1 - (positions - lower)
+    if extent > 1:
+        weights[rows, lower.long() + 1] = positions - lower
+    return weights
