@@ -57,8 +57,8 @@ def measure(
     before, after = initial.resample(moving, grid).array, _at(moved, grid)
     points = grid.points()
     mapped = forward.apply_to_points(points)
-    reached = (moving.geometry.world_to_voxel(at) for at in (initial.apply_to_points(points), mapped))
-    places = compared_places(*(in_grid(voxels, moving.geometry) for voxels in reached))
+    places = places_shown(moving.geometry, initial.apply_to_points(points), mapped)
+    correlations, information = similarities(reference, (before, after), places)
     field = deformable_part(forward, grid)
     ratio = volume_ratio(forward, field)
     folds = folding(ratio)
@@ -66,10 +66,10 @@ def measure(
     residual = _round_trip(grid, mapped, inverse)
     length = np.sqrt(np.einsum("...i,...i", field.array, field.array))  # many times faster than numpy's norm
     return Figures(
-        similarity_before=correlation(reference, before, places[0]),
-        similarity_after=correlation(reference, after, places[1]),
-        mutual_information_before=mutual_information(reference, before, mask=places[0]),
-        mutual_information_after=mutual_information(reference, after, mask=places[1]),
+        similarity_before=correlations[0],
+        similarity_after=correlations[1],
+        mutual_information_before=information[0],
+        mutual_information_after=information[1],
         folded_voxels=folds.count,
         folded_percent=folds.percent,
         jacobian_min=folds.minimum,
@@ -103,6 +103,26 @@ def volume_ratio(transform: Transform, field: DisplacementField) -> np.ndarray:
         return transform.to_displacement(field.geometry).jacobian_determinant().array
     scale = np.prod([np.linalg.det(matrix[:3, :3]) for matrix in known])
     return field.jacobian_determinant().array * np.float32(scale)
+
+
+Both = tuple[np.ndarray, np.ndarray]
+
+
+def similarities(reference: np.ndarray, images: Both, places: Both) -> tuple[list[float], list[float]]:
+    """Correlation and mutual information (nats) of one image with two others.
+
+    Args:
+        reference, images: (I, J, K).
+        places: (I, J, K) bool, the voxels that count for each of the two.
+    """
+    pairs = list(zip(images, places))
+    correlations = [correlation(reference, image, place) for image, place in pairs]
+    return correlations, [mutual_information(reference, image, mask=place) for image, place in pairs]
+
+
+def places_shown(moving: Geometry, before: np.ndarray, after: np.ndarray) -> Both:
+    """The `compared_places` of a grid whose voxels lie at (I, J, K, 3) points of the moving space, before and after."""
+    return compared_places(*(in_grid(moving.world_to_voxel(points), moving) for points in (before, after)))
 
 
 def compared_places(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

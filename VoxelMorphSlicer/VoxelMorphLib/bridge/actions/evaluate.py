@@ -16,9 +16,9 @@ from ...core.arrays import bounding_box
 from ...core.errors import ImageError, OutputError
 from ...core.geometry import Geometry
 from ...core.image import Image
-from ...core.metrics import correlation, folding, mutual_information, surface_distances, target_registration_error
+from ...core.metrics import folding, surface_distances, target_registration_error
 from ...core.transform import IDENTITY, Transform
-from ...registration.quality import coarse_grid, compared_places, in_grid
+from ...registration.quality import coarse_grid, places_shown, similarities
 from ..background.steps import Steps
 from ..scene.placement import transform_to_world
 from ..scene.result_nodes import ATTRIBUTE_PREFIX, warnings_of
@@ -293,13 +293,11 @@ def _similarity_rows(seen: _Seen) -> Iterator[Row]:
     reference = IDENTITY.resample(seen.fixed, grid).array
     before = seen.initial.resample(seen.before, grid).array
     after = (IDENTITY if seen.is_moved else seen.forward).resample(seen.after, grid).array
-    reached = (t.apply_to_points(grid.points()) for t in (seen.initial, seen.forward))
-    places = compared_places(
-        *(in_grid(seen.before.geometry.world_to_voxel(at), seen.before.geometry) for at in reached)
-    )
-    pairs = list(zip((before, after), places))
-    yield Row("Correlation", "", *(correlation(reference, image, place) for image, place in pairs), "-1 to 1")
-    information = [mutual_information(reference, image, mask=place) for image, place in pairs]
+    points = grid.points()
+    reached = (transform.apply_to_points(points) for transform in (seen.initial, seen.forward))
+    places = places_shown(seen.before.geometry, *reached)
+    correlations, information = similarities(reference, (before, after), places)
+    yield Row("Correlation", "", *correlations, "-1 to 1")
     yield Row("Mutual information", "", *information, "nat")
 
 
