@@ -84,6 +84,22 @@ def box_sum(image: Tensor, window: Sequence[int], adjoint: bool = False) -> Tens
     return result
 
 
+def box_moments(image: Tensor, window: Sequence[int], count: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and sum of squared deviations from it in the window around each voxel.
+
+    Args:
+        image: (B, C, *shape), 0 at voxels that do not count.
+        window: extent per axis, voxels.
+        count: (B or 1, 1, *shape), voxels of every window that count, at least 1.
+
+    Returns:
+        Twice (B, C, *shape); the second is not negative.
+    """
+    total = box_sum(image, window)
+    mean = total / count
+    return mean, box_sum(image * image, window).addcmul_(total, mean, value=-1).clamp_(min=0)
+
+
 def min_max(tensor: Tensor, dims: Sequence[int] | None = None) -> Tensor:
     """(x - min) / (max - min) over `dims` (all unless given); 0 if all values are equal. A new tensor."""
     tensor = at_least_float32(tensor)

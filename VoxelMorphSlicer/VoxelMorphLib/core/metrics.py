@@ -179,14 +179,18 @@ def mutual_information(
         GeometryError: the shapes differ or the mask has no voxel.
     """
     joint, _, _ = np.histogram2d(*_pair(first, second, mask), bins)
-    separate = entropy(joint.sum(0)) + entropy(joint.sum(1))
-    together = entropy(joint)
-    if normalised:
-        return separate / together if together > 0 else 1.0
-    return separate - together
+    if not normalised:
+        return information(joint)
+    together = _entropy(joint)
+    return (_entropy(joint.sum(0)) + _entropy(joint.sum(1))) / together if together > 0 else 1.0
 
 
-def entropy(counts: np.ndarray) -> float:
+def information(joint: np.ndarray) -> float:
+    """Mutual information, nats, in a joint histogram (bins, bins) of counts."""
+    return _entropy(joint.sum(0)) + _entropy(joint.sum(1)) - _entropy(joint)
+
+
+def _entropy(counts: np.ndarray) -> float:
     """Of a histogram, nats."""
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum())

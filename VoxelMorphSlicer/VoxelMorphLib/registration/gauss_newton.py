@@ -65,9 +65,9 @@ def structure_tensor(image: Tensor, scale: Sequence[float]) -> Tensor:
         scale: voxels of the velocity's unit per voxel of the image, per axis.
     """
     result = torch.zeros(1, 6, *image.shape[2:], device=image.device)
+    pairs = [(i, j) for i in range(3) for j in range(i, 3)]
     for channel in image[0]:
         slopes = [_slope(channel, axis) / scale[axis] for axis in range(3)]
-        pairs = [(i, j) for i in range(3) for j in range(i, 3)]
         for number, (i, j) in enumerate(pairs):
             result[0, number].addcmul_(slopes[i], slopes[j])
     return result

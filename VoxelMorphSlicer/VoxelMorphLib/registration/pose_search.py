@@ -15,6 +15,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates, zoom
 
 from ..core.image import Image
+from ..core.metrics import information
 from ..core.progress import Progress, silent
 
 #: Places of the fixed image at which poses are compared, and how many of them decide which ones are looked at.
@@ -144,8 +145,7 @@ class PoseSearch:
         if count < max(self._least * len(moving) // len(self._fixed_bins), 8):
             return -np.inf
         cells = (self._fixed_bins[:points] + moving)[inside]
-        joint = np.bincount(cells, minlength=self._cells[0] * self._cells[1]).reshape(self._cells) / count
-        return _entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1)) - _entropy(joint)
+        return information(np.bincount(cells, minlength=self._cells[0] * self._cells[1]).reshape(self._cells))
 
     def _set_moving(self, moving: Seen, values: np.ndarray) -> None:
         """Number the intensities of both images; the moving ones on finer voxels, where the nearest is near enough."""
@@ -280,8 +280,3 @@ def _edges(values: np.ndarray) -> np.ndarray:
     counts, edges = np.histogram(np.clip(values, low, high), bins=256, range=(low, high))
     filled = np.cumsum(np.sqrt(counts))
     return np.unique(np.interp(np.arange(1, BINS) / BINS, filled / filled[-1], edges[1:]))
-
-
-def _entropy(shares: np.ndarray) -> float:
-    positive = shares[shares > 0]
-    return float(-(positive * np.log(positive)).sum())

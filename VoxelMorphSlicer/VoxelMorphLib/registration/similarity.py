@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..core.errors import ConfigError
-from ..core.filters import box_sum
+from ..core.filters import box_moments, box_sum
 from ..core.losses.mind import mind_descriptor
 from ..core.losses.mutual_information import mutual_information_loss
 
@@ -164,9 +164,8 @@ def _whole(image: Tensor) -> Tensor:
 def _locally_normalised(image: Tensor) -> Tensor:
     window = (WINDOW,) * 3
     count = box_sum(torch.ones_like(image), window)
-    mean = box_sum(image, window) / count
-    variance = (box_sum(image * image, window) / count).addcmul_(mean, mean, value=-1).clamp_(min=0)
-    return (image - mean) / (variance + NOISE).sqrt_()
+    mean, squares = box_moments(image, window, count)
+    return (image - mean) / (squares / count + NOISE).sqrt_()
 
 
 def _standardised(image: Tensor) -> Tensor:
@@ -184,9 +183,8 @@ def _correlation_with(reference: Tensor) -> Pull:
     whole = box_sum(torch.ones_like(reference), window)
 
     def moments(image: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-        total = box_sum(image, window)
-        mean = total / count
-        return mean, box_sum(image * image, window).addcmul_(total, mean, value=-1).clamp_(min=0).add_(noise)
+        mean, squares = box_moments(image, window, count)
+        return mean, squares.add_(noise)
 
     kept = moments(reference, whole)
 

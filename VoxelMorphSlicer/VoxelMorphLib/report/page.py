@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Table rows as text.
 Rows = list[tuple[str, ...]]
 #: Label -> Dice before and after, of the moved moving labels; then of the fixed labels that the inverse brings back.
-Overlap = dict[int, tuple[float, float, float, float]]
+Overlap = dict[int, tuple[float, ...]]
 #: Displacement errors before and after.
 Errors = tuple[DisplacementError, DisplacementError]
 
@@ -109,13 +109,7 @@ def _overlap(labels: tuple[LabelMap, LabelMap], registration: Registration) -> O
     fixed, moving = labels
     there = [dice_by_label(fixed, t.resample(moving, fixed.geometry)) for t in (IDENTITY, registration.forward)]
     back = [dice_by_label(moving, t.resample(fixed, moving.geometry)) for t in (IDENTITY, registration.inverse)]
-    parts = (*there, *back)
-    return {label: _four(*(part.get(label, float("nan")) for part in parts)) for label in there[0]}
-
-
-def _four(*values: float) -> tuple[float, float, float, float]:
-    there_before, there_after, back_before, back_after = values
-    return there_before, there_after, back_before, back_after
+    return {label: tuple(part.get(label, float("nan")) for part in (*there, *back)) for label in there[0]}
 
 
 def _errors(fixed: Image, forward: Transform, labels: tuple[LabelMap, LabelMap] | None, truth: Transform) -> Errors:
