@@ -64,9 +64,7 @@ def test_the_two_directions_cancel(a_warped_pair) -> None:
     moving, fixed, _truth = a_warped_pair
     pair = VelocityOptimiser(levels=SHORT).fields(moving, fixed)
     round_trip = pair.inverse + warp(pair.displacement, pair.inverse)
-    inner = round_trip[..., 3:-3, 3:-3, 3:-3].norm(dim=1)
-    assert inner.mean() < 0.06
-    assert inner.max() < 0.3  # the pipeline polishes the inverse
+    assert round_trip[..., 3:-3, 3:-3, 3:-3].norm(dim=1).max() < 0.1
 
 
 def test_equal_images_stay_where_they_are() -> None:
@@ -109,13 +107,13 @@ def test_cancelling_is_passed_on(a_warped_pair) -> None:
 def test_large_images_are_optimised_on_a_grid_of_bounded_size() -> None:
     head = a_geometry("RAS", (200, 220, 200), 1.0)
     full = Image(np.random.default_rng(0).random(head.shape, np.float32), head)
-    size = optimiser_space(SPACE, full, "balanced").voxel_size
+    size = optimiser_space(SPACE, full, PRESETS["balanced"]).voxel_size
     assert abs(np.prod(head.with_spacing(size).shape) / PRESETS["balanced"].voxels - 1) < 0.1
     part = np.zeros(head.shape, np.float32)
     part[60:140, 60:140, 60:140] = full.array[60:140, 60:140, 60:140]
-    assert optimiser_space(SPACE, Image(part, head), "balanced").voxel_size == pytest.approx(1.0)
+    assert optimiser_space(SPACE, Image(part, head), PRESETS["balanced"]).voxel_size == pytest.approx(1.0)
     small = a_blob_image(a_geometry("anisotropic", (32, 28, 24), 1.0))
-    assert optimiser_space(SPACE, small, "fast").voxel_size == pytest.approx(small.geometry.spacing.min())
+    assert optimiser_space(SPACE, small, PRESETS["fast"]).voxel_size == pytest.approx(small.geometry.spacing.min())
 
 
 @pytest.mark.slow

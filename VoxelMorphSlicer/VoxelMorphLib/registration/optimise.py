@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..core.config import NetworkSpace
 from ..core.image import Image
 from ..core.progress import Progress, silent
+from ..core.spatial import warp
 from ..networks.fields import FieldPair
 from .gauss_newton import Regularity, solve, structure_tensor
 from .network_space import network_grid
@@ -100,9 +100,8 @@ class VelocityOptimiser:
         levels: tuple[Level, ...] | None = None,
     ):
         self.smoothness, self.budget_s, self.similarity = smoothness, budget_s, similarity
-        self.levels = levels or PRESETS[preset].levels
-        self.refining = levels or PRESETS[preset].refining
-        self.values = PRESETS[preset].values
+        self.preset = PRESETS[preset]
+        self.levels, self.refining = levels or self.preset.levels, levels or self.preset.refining
         #: Why the last pair was compared as it was.
         self.reason = ""
 
@@ -136,23 +135,18 @@ class VelocityOptimiser:
         similarity, self.reason = choose_similarity(self.similarity, fixed, moving, compared)
         pair = _Pair(moving, fixed, moving_mask, fixed_mask, similarity)
         levels = self._affordable(self.levels if start is None else self.refining, pair.features[0])
-        nodes: VelocityNodes | None = None
-        velocity = torch.zeros(1, 1)
-        for number, level in enumerate(levels):
-            finer = VelocityNodes(fixed.shape[2:], level.spacing or 2.0 * level.reduction, fixed.device)
-            if nodes is not None:
-                velocity = finer.from_nodes(nodes, velocity)
-            else:
-                velocity = finer.zero() if start is None else finer.from_displacement(start)
-            nodes = finer
+        grids = [VelocityNodes(fixed.shape[2:], each.spacing or 2.0 * each.reduction, fixed.device) for each in levels]
+        velocity = grids[0].zero() if start is None else grids[0].from_displacement(start)
+        for number, (level, nodes) in enumerate(zip(levels, grids)):
             stage = _Stage(number, levels, deadline, progress)
+            velocity = nodes.resampled(velocity)
             velocity = self._descend(velocity, nodes, pair.at(level.reduction), similarity, stage)
-        assert nodes is not None, "no level"
-        return FieldPair(velocity, *nodes.displacements(velocity))
+        return FieldPair(velocity, *grids[-1].displacements(velocity))
 
     def _affordable(self, levels: Sequence[Level], features: Tensor) -> list[Level]:
         """Without those that are too fine for the preset; the first one stays."""
-        return [level for level in levels if level is levels[0] or features.numel() / level.reduction**3 <= self.values]
+        most = self.preset.values
+        return [level for level in levels if level is levels[0] or features.numel() / level.reduction**3 <= most]
 
     def _descend(
         self, velocity: Tensor, nodes: VelocityNodes, pair: _ReducedPair, similarity: Similarity, stage: _Stage
@@ -184,8 +178,7 @@ class VelocityOptimiser:
                 return best.velocity
             velocity = best.velocity + step
         # Nobody looked at the last step, so it counts only as long as all steps were good.
-        velocity = velocity if masked or stride == STRIDE else best.velocity
-        return velocity
+        return velocity if masked or stride == STRIDE else best.velocity
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,6 +245,7 @@ class _Direction:
         reference = pair.features[1 if back else 0]
         self.similarity: Pull = similarity.against(reference)
         self.weights = nodes.weights(pair.places)
+        self._sides = torch.tensor(pair.scale, device=self.moving.device).view(1, 3, 1, 1, 1)
         # At the goal the moved image has the slopes of the one that it is compared with.
         tensor = structure_tensor(pair.textures[1 if back else 0], pair.scale)
         self.curvature = gather(tensor, self.weights)
@@ -260,31 +254,18 @@ class _Direction:
         """Energy, and its gradient (1, 3, *nodes) for the forward velocity."""
         with torch.enable_grad():
             own = velocity.detach().requires_grad_(True)
-            displacement = spread(self.nodes.exponential(-own if self.back else own), self.weights)
-        grid = self._sampling_grid(displacement.detach()).requires_grad_(True)
-        with torch.enable_grad():
-            moved = functional.grid_sample(self.moving, grid, "bilinear", "border", False)
-        energy, slope = self.similarity(moved.detach(), self._mask(grid.detach()))
-        (at_places,) = torch.autograd.grad(moved, grid, slope)
-        sides = [2 / (n * s) for n, s in zip(self.pair.shape, self.pair.scale)]
-        force = torch.stack([at_places[..., 2 - axis] * side for axis, side in enumerate(sides)], dim=1)
-        (gradient,) = torch.autograd.grad(displacement, own, force)
+            displacement = spread(self.nodes.exponential(-own if self.back else own), self.weights) / self._sides
+            moved = warp(self.moving, displacement)
+        energy, slope = self.similarity(moved.detach(), self._mask(displacement.detach()))
+        (gradient,) = torch.autograd.grad(moved, own, slope)
         return float(energy), gradient
 
-    def _sampling_grid(self, displacement: Tensor) -> Tensor:
-        """(1, *shape, 3) as `grid_sample` takes it, of a displacement in voxels of the full image."""
-        axes = []
-        for axis, (n, s) in enumerate(zip(self.pair.shape, self.pair.scale)):
-            place = (torch.arange(n, dtype=torch.float32, device=displacement.device) - (n - 1) / 2) * (2 / n)
-            axes.append(displacement[:, axis] * (2 / (n * s)) + place.view(-1, *[1] * (2 - axis)))
-        return torch.stack(axes[::-1], dim=-1)
-
-    def _mask(self, grid: Tensor) -> Tensor | None:
+    def _mask(self, displacement: Tensor) -> Tensor | None:
         """Voxels that are compared, 1, and others: inside the mask here, and come from inside the one there."""
         if self.moving_mask is None:
             return self.known_mask
-        there = functional.grid_sample(self.moving_mask, grid, "bilinear", "border", False) > 1 - 1e-3
-        return there.to(grid.dtype) if self.known_mask is None else self.known_mask * there
+        there = warp(self.moving_mask, displacement) > 1 - 1e-3
+        return there.to(displacement.dtype) if self.known_mask is None else self.known_mask * there
 
 
 class _Stage:
@@ -324,12 +305,12 @@ def _reduced_mask(mask: Tensor, blocks: Sequence[int]) -> Tensor:
     return (reduced >= 0.5 * reduced.max()).to(mask.dtype)
 
 
-def optimiser_space(space: NetworkSpace, fixed: Image, preset: str) -> NetworkSpace:
+def optimiser_space(space: NetworkSpace, fixed: Image, preset: Preset) -> NetworkSpace:
     """The space of the catalogue with the voxel size that suits this image: its own finest, or coarser.
 
     Coarser so that the part of the image with contents has about `Preset.voxels` voxels at most.
     """
     own = replace(space, voxel_size=float(fixed.geometry.spacing.min()))
     voxels = np.prod(network_grid(fixed, own).shape)
-    size = float(fixed.geometry.spacing.min()) * max(1.0, float(voxels / PRESETS[preset].voxels) ** (1 / 3))
+    size = float(fixed.geometry.spacing.min()) * max(1.0, float(voxels / preset.voxels) ** (1 / 3))
     return replace(space, voxel_size=size)

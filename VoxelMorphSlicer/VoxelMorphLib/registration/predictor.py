@@ -28,6 +28,7 @@ from .masks import hide_outside
 from .memo import NetworkCache
 from .network_space import decode_affine, encode, encode_mask, field_on_grid, network_grid
 from .optimise import VelocityOptimiser, optimiser_space
+from .quality import coarse_grid, in_grid
 from .request import RegistrationRequest
 from .similarity import FOREGROUND
 
@@ -44,7 +45,6 @@ class Predictor:
         device: that it computes on.
         predict: (moving, fixed) -> fields of a network; tensors (1, 1, I, J, K) on `device`. None without network.
         optimiser: goes on from the network, or from the start; None where nothing is optimised.
-        preset: of the optimiser.
         warnings: sentences about its first use.
     """
 
@@ -52,7 +52,6 @@ class Predictor:
     device: str
     predict: Callable[[torch.Tensor, torch.Tensor], FieldPair] | None = None
     optimiser: VelocityOptimiser | None = None
-    preset: str = "balanced"
     warnings: tuple[str, ...] = ()
 
     @property
@@ -67,7 +66,9 @@ class Predictor:
 
     def space(self, fixed: Image) -> NetworkSpace:
         """The grid and intensities to encode a pair for."""
-        return self.entry.space if self.predict is not None else optimiser_space(self.entry.space, fixed, self.preset)
+        if self.predict is not None or self.optimiser is None:
+            return self.entry.space
+        return optimiser_space(self.entry.space, fixed, self.optimiser.preset)
 
     def fields(
         self,
@@ -137,7 +138,7 @@ def load_predictor(
     if preset != "none":
         optimiser = VelocityOptimiser(options.smoothness, options.budget_s, options.similarity, preset)
     if name == DEFAULT_MODEL:
-        return Predictor(find_entry(name), device, None, optimiser, preset)
+        return Predictor(find_entry(name), device, None, optimiser)
     if listed is not None and listed.architecture == LINEAR:
         return Predictor(listed, "cpu")  # where every start is found
     load = networks.load if networks is not None else load_network
@@ -147,7 +148,7 @@ def load_predictor(
     )
     notice = pin_notice(entry)
     said = (notice,) if notice and notice != told else ()
-    return Predictor(entry, device, network.fields, optimiser, preset, said)
+    return Predictor(entry, device, network.fields, optimiser, said)
 
 
 def _preset(refine: str, name: str, listed: ModelEntry | None) -> str:
@@ -244,13 +245,14 @@ BEYOND = 0.01
 
 
 def _field_of_view(moving: Image, grid: Geometry, start: Transform, fixed: torch.Tensor) -> torch.Tensor | None:
-    """(1, 1, I, J, K), 1 where the moving volume was seen; None where it shows all that the fixed one does."""
-    everywhere = LabelMap(np.ones(moving.array.shape, np.uint8), moving.geometry, moving.name)
-    seen = encode_mask(everywhere, grid, start)
-    assert seen is not None
-    contents = fixed > FOREGROUND
-    beyond = (contents & (seen == 0)).sum() / contents.sum().clamp(min=1)
-    return seen if float(beyond) > BEYOND else None
+    """(1, 1, I, J, K), 1 where the moving volume was seen; None where it shows all of the fixed contents, or none."""
+    places = coarse_grid(grid)
+    step = round(float((places.spacing / grid.spacing).max()))
+    contents = fixed[0, 0, ::step, ::step, ::step].numpy() > FOREGROUND
+    seen = in_grid(moving.geometry.world_to_voxel(start.apply_to_points(places.points()[contents])), moving.geometry)
+    if not seen.any() or 1 - seen.mean() <= BEYOND:
+        return None
+    return encode_mask(LabelMap(np.ones(moving.array.shape, np.uint8), moving.geometry, moving.name), grid, start)
 
 
 def _inverted(field: DisplacementField) -> tuple[DisplacementField, tuple[str, ...]]:

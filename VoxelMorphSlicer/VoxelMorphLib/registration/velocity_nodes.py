@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core.displacement import integrate_velocity
+from ..core.resize import resize
 
 #: Squarings while optimising, and for the result.
 STEPS, FINAL_STEPS = 5, 7
@@ -49,16 +50,13 @@ class VelocityNodes:
         """(places, nodes) for each axis: how much of every node is in the values at these voxel coordinates."""
         return [_linear_weights(p.to(self.device) / s, n) for p, s, n in zip(places, self.spacing, self.shape)]
 
-    def from_nodes(self, other: VelocityNodes, velocity: Tensor) -> Tensor:
-        """The velocity of other nodes over the same image, on these."""
-        if other.shape == self.shape:
-            return velocity
-        return spread(velocity, other.weights(self._places()))
+    def resampled(self, field: Tensor) -> Tensor:
+        """A velocity or displacement (1, 3, *any) over the same image on these nodes."""
+        return resize(field, self.shape)
 
     def from_displacement(self, displacement: Tensor) -> Tensor:
         """The velocity (1, 3, *nodes) whose exponential is nearest to a displacement (1, 3, *shape), by fixed point."""
-        weights = [_linear_weights(p, n) for p, n in zip(self._places(), self.image_shape)]
-        target = spread(displacement, [w.to(self.device) for w in weights])
+        target = self.resampled(displacement)
         velocity = target.clone()
         for _ in range(CORRECTIONS):
             velocity += 0.5 * (target - self.exponential(velocity))
@@ -68,13 +66,9 @@ class VelocityNodes:
         """exp(v) and exp(-v) on the grid of the image, (1, 3, *shape)."""
         spacing = 1.0 if prod(self.image_shape) <= FINAL_VOXELS else FINAL_SPACING
         fine = VelocityNodes(self.image_shape, min(spacing, *self.spacing), self.device)
-        velocity = fine.from_nodes(self, velocity)
-        weights = fine.weights([torch.arange(n, dtype=torch.float32) for n in self.image_shape])
-        both = [spread(fine.exponential(v, FINAL_STEPS), weights) for v in (velocity, -velocity)]
-        return both[0], both[1]
-
-    def _places(self) -> list[Tensor]:
-        return [torch.arange(n, dtype=torch.float32) * s for n, s in zip(self.shape, self.spacing)]
+        velocity = fine.resampled(velocity)
+        there, back = (resize(fine.exponential(v, FINAL_STEPS), self.image_shape) for v in (velocity, -velocity))
+        return there, back
 
 
 def spread(values: Tensor, weights: Sequence[Tensor]) -> Tensor:
