@@ -227,7 +227,7 @@ def test_what_is_not_installed_says_how_to_install_it():
 def test_options_that_this_version_lacks_are_no_error():
     method = Method("VoxelMorph, future", "run_voxelmorph.py", {"model": "optimise", "no_such_option": 1})
     assert "no_such_option" in why_unavailable(method, sys.executable)
-    assert why_unavailable(METHODS["ours-optimise"], sys.executable) == ""
+    assert why_unavailable(METHODS["ours-balanced"], sys.executable) == ""
 
 
 def test_every_method_has_its_script_and_known_groups():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from VoxelMorphLib.core.arrays import bounding_box
 from VoxelMorphLib.core.errors import GeometryError
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import LabelMap
@@ -54,8 +55,7 @@ def agreement(forward: Transform, fixed: LabelMap, moving: LabelMap, labels: Seq
 
 def _hd95(first: np.ndarray, second: np.ndarray, geometry: Geometry) -> float:
     """In the smallest box around both, as most labels are small."""
-    found = np.argwhere(first | second)
-    box = tuple(slice(low, high + 1) for low, high in zip(found.min(0), found.max(0)))
+    box = bounding_box(first | second)
     return surface_distances(first[box], second[box], spacing=geometry.spacing).percentile95
 
 

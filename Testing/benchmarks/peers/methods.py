@@ -68,7 +68,6 @@ START = _ours("affine", "linear", affine="affine", moved=True)
 METHODS = {
     "headers": Method("none, by the headers", ""),
     "ours-affine": _ours("affine", "linear", affine="affine"),
-    "ours-optimise": _ours("optimise", "optimise"),
     "ours-fast": _ours("optimise, fast", "optimise", refine="fast"),
     "ours-balanced": _ours("optimise, balanced", "optimise", refine="balanced"),
     "ours-best": _ours("optimise, best", "optimise", refine="best"),
