@@ -134,6 +134,7 @@ class ChildProcess(Running):
         self.heard, self._hearing = 0, False
         self.fault: Exception | None = None
         self._writer: threading.Thread | None = None
+        self._beginning_to_write = threading.Lock()  # a thread that has not begun cannot be waited for
         try:
             self._popen = _started(list(command), environment or {}, name)
         except WorkerError:
@@ -207,8 +208,9 @@ class ChildProcess(Running):
             make: gives the line, None for nothing, in a thread whose end `gone` waits for; when it raises, the process
                 is ended.
         """
-        self._writer = threading.Thread(target=self._write, args=(make,), daemon=True)
-        self._writer.start()
+        with self._beginning_to_write:
+            self._writer = threading.Thread(target=self._write, args=(make,), daemon=True)
+            self._writer.start()
 
     def _write(self, make: Callable[[], bytes | None]) -> None:
         try:
@@ -281,8 +283,10 @@ class ChildProcess(Running):
             thread.join(DRAINING_S)
         while self._hearing:  # a line that takes long, such as a large result
             readers[0].join(DRAINING_S)
-        if self._writer is not None:
-            self._writer.join()
+        with self._beginning_to_write:
+            writer = self._writer
+        if writer is not None:
+            writer.join()
         with suppress(OSError):
             self._popen.stdin.close()
         self._at_end()

@@ -108,11 +108,12 @@ class Exchange:
         folder = self.folder / str(message["job"])
         try:
             registration = _timed(read_registration(folder), {"start": self._start_s, **message["seconds"]})
-            self.events.put(Event("result", message["job"], registration))
+            event = Event("result", message["job"], registration)
         except OSError as error:
-            self.events.put(Event("error", message["job"], _unusable(folder, error)))
+            event = Event("error", message["job"], _unusable(folder, error))
         self._start_s = 0.0
-        remove_folder(folder)
+        remove_folder(folder)  # first: who has the result may expect that nothing is left
+        self.events.put(event)
 
 
 def _timed(registration: Registration, seconds: Mapping[str, float]) -> Registration:
