@@ -19,6 +19,8 @@ _IMITATIONS = ("i18n", "ScriptedLoadableModule", "parameterNodeWrapper")
 _SLICER_FILES = ("util", *_IMITATIONS)
 #: Classes without stand-in that slicer.parameterNodeWrapper compares widgets with.
 _COMPARED = ("qMRMLRangeWidget", "qMRMLSliderWidget", "qMRMLSpinBox")
+#: The modules below `slicer` that were imported with the stand-ins; in sys.modules only while these are installed.
+_imported: dict[str, types.ModuleType] = {}
 
 
 def slicer_sources() -> Path | None:
@@ -69,16 +71,15 @@ def installed(headless) -> Iterator:
     from .modules import ctk_module, qt_module, widget_class
 
     application = _qt_application(headless)
-    with pytest.MonkeyPatch.context() as patch, _unimported("slicer."):
+    with pytest.MonkeyPatch.context() as patch, _own_imports(slicer):
         patch.setitem(sys.modules, "qt", qt_module())
         patch.setitem(sys.modules, "ctk", ctk_module())
         contents = {"app": application, "modules": _modules(headless), "moduleNames": types.SimpleNamespace()}
         widgets = [name for name in STAND_INS if name.startswith("q")]
         contents.update({name: widget_class(name) for name in (*widgets, *_COMPARED)})
-        for name, value in contents.items():
-            patch.setattr(slicer, name, value, raising=False)
-        patch.setitem(sys.modules, "slicer.modules", slicer.modules)
-        _install_python_files(slicer, patch)
+        vars(slicer).update(contents)
+        sys.modules["slicer.modules"] = slicer.modules
+        _install_python_files(slicer)
         yield application
 
 
@@ -100,26 +101,46 @@ def _modules(headless) -> types.ModuleType:
     return modules
 
 
-def _install_python_files(slicer, patch: pytest.MonkeyPatch) -> None:
+def _install_python_files(slicer) -> None:
     if slicer_sources() is None:
         for name in _IMITATIONS:
             module = importlib.import_module(f".base_python.{name}", __package__)
-            patch.setitem(sys.modules, f"slicer.{name}", module)
-            patch.setattr(slicer, name, module, raising=False)
+            sys.modules[f"slicer.{name}"] = module
+            setattr(slicer, name, module)
         return
-    patch.setattr(slicer, "__path__", [str(slicer_sources() / "slicer"), *slicer.__path__])
+    slicer.__path__ = [str(slicer_sources() / "slicer"), *slicer.__path__]
     for name in _SLICER_FILES:
-        patch.delitem(sys.modules, f"slicer.{name}", raising=False)
-        patch.setattr(slicer, name, importlib.import_module(f"slicer.{name}"), raising=False)
+        if f"slicer.{name}" not in _imported:
+            sys.modules.pop(f"slicer.{name}", None)  # slicer-core has a slicer.util of its own
+        setattr(slicer, name, importlib.import_module(f"slicer.{name}"))
 
 
 @contextlib.contextmanager
-def _unimported(prefix: str) -> Iterator[None]:
-    """Forget modules that were imported meanwhile."""
-    before = set(sys.modules)
+def _own_imports(slicer) -> Iterator[None]:
+    """Leave `slicer` and the modules below it as they were, and bring the same modules back at the next installation.
+
+    Code under test keeps classes of slicer.parameterNodeWrapper, and a second copy of it would not recognise them.
+    """
+    modules, contents = _below_slicer(), dict(vars(slicer))
+    sys.modules.update(_imported)
+    for name, module in _imported.items():
+        parent, _dot, child = name.rpartition(".")
+        setattr(sys.modules[parent], child, module)
     try:
         yield
     finally:
-        for name in set(sys.modules) - before:
-            if name.startswith(prefix):
-                del sys.modules[name]
+        now = _below_slicer()
+        _imported.update({name: module for name, module in now.items() if module is not modules.get(name)})
+        _restore(sys.modules, now, modules)
+        _restore(vars(slicer), dict(vars(slicer)), contents)
+
+
+def _below_slicer() -> dict[str, types.ModuleType]:
+    return {name: module for name, module in list(sys.modules.items()) if name.startswith("slicer.")}
+
+
+def _restore(mapping: dict, now: dict, before: dict) -> None:
+    """Undo the changes of these items; never is one of those missing that were there before."""
+    mapping.update(before)
+    for name in now.keys() - before.keys():
+        del mapping[name]
