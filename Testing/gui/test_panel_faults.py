@@ -206,7 +206,7 @@ def test_memory_that_does_not_suffice_is_told_with_the_remedy_of_the_panel(ready
 
 @pytest.mark.slow
 def test_devices_are_found_in_another_process(panel):
-    panel.ui.settingsSection.collapsed = False
+    panel.ui.advancedSection.collapsed = False
     panel.click("findDevicesButton")
     panel.wait(lambda: not panel.widget.panel.devices.searching, 90)
     names = [panel.ui.deviceComboBox.itemData(index) for index in range(panel.ui.deviceComboBox.count)]

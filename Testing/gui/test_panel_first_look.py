@@ -81,7 +81,7 @@ def test_nothing_is_looked_for_in_tests_of_the_application(panel, searches, monk
 
 
 def test_a_user_can_still_look_again(panel, searches):
-    panel.ui.settingsSection.collapsed = False
+    panel.ui.advancedSection.collapsed = False
     panel.enter()
     panel.wait(lambda: not panel.widget.panel.devices.searching)
     panel.click("findDevicesButton")

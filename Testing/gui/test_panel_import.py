@@ -61,13 +61,13 @@ def test_the_panel_lives_while_a_file_is_copied(panel, cache, weights, gate):
     started(panel, weights, gate)
     assert threading.main_thread() not in gate.threads
     assert panel.ui.statusLabel.text.startswith("Copying large.h5")
-    assert panel.ui.cancelButton.enabled and not panel.ui.modelSection.enabled
+    assert panel.ui.cancelButton.enabled and not panel.ui.inputsSection.enabled
     assert panel.ui.modelComboBox.findData(str(cache / "imported" / "large.h5")) == -1
     gate.opened.set()
     panel.wait(lambda: is_idle(panel))
     assert [(path.name, path.read_bytes()) for path in (cache / "imported").iterdir()] == [("large.h5", CONTENT)]
     assert panel.ui.statusLabel.text == "large.h5 was imported"
-    assert panel.ui.modelSection.enabled
+    assert panel.ui.inputsSection.enabled
 
 
 @pytest.mark.slow
@@ -117,4 +117,4 @@ def test_a_copy_that_fails_leaves_nothing(panel, cache, weights, model_files, mo
 
 def test_without_a_configuration_there_is_nothing_to_import_for(panel):
     panel.widget.panel.connect(None)
-    assert not panel.ui.importModelButton.enabled
+    assert not panel.widget.panel.models.actions["importModelAction"].enabled

@@ -30,7 +30,7 @@ def add_points(panel, role: str, count: int = 2) -> None:
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", f"{role} points")
     for index in range(count):
         node.AddControlPoint(*(CENTRE + [index, 0, 0]))
-    panel.ui.evaluationSection.collapsed = False
+    panel.ui.advancedSection.collapsed = False
     panel.choose(**{f"{role}LandmarksSelector": node})
 
 

@@ -37,7 +37,7 @@ def choose(panel, model: str) -> None:
 
 
 def expand(panel) -> None:
-    panel.ui.modelSection.collapsed = False
+    panel.ui.advancedSection.collapsed = False
 
 
 @pytest.mark.parametrize("file_is_there", [True, False])
@@ -48,7 +48,7 @@ def test_an_own_model_is_removed_with_its_entry(an_own_model, a_module_widget, c
     expand(panel)
     choose(panel, "mine")
     dialogs.answer(True)
-    panel.click("deleteModelButton")
+    panel.trigger("modelMenuButton", "deleteModelAction")
     assert "mine" not in listed(panel) and panel.widget.panel.parameters.model == "optimise"
     assert json.loads((cache / "models.json").read_text())["models"] == []
     assert [path.name for path in cache.iterdir()] == ["models.json"]

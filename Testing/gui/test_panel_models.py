@@ -48,10 +48,20 @@ def activate(box, value: str) -> None:
     box.activated.emit(box.currentIndex)
 
 
-def test_every_model_that_can_run_is_listed(panel, section):
-    listed = [panel.ui.modelComboBox.itemData(index) for index in range(panel.ui.modelComboBox.count)]
-    assert listed == [entry.id for entry in panel.logic.models()]
-    assert listed[0] == OPTIMISE
+def listed(panel) -> list[str]:
+    return [panel.ui.modelComboBox.itemData(index) for index in range(panel.ui.modelComboBox.count)]
+
+
+def test_every_model_that_can_run_is_listed_under_its_task(panel, section):
+    models = {}
+    for task in ("deformable", "affine", "rigid", "shift"):
+        activate(panel.ui.taskComboBox, task)
+        models[task] = listed(panel)
+    assert set().union(*models.values()) == {entry.id for entry in panel.logic.models()}
+    assert models["deformable"][0] == OPTIMISE
+    assert models["affine"] == ["linear", "synthmorph-affine-2"]
+    assert models["rigid"] == ["linear", "synthmorph-rigid-1"]
+    assert models["shift"] == ["linear"]
 
 
 @pytest.mark.parametrize("model", [OPTIMISE, DOWNLOADED, "synthmorph-shapes"])
@@ -68,13 +78,13 @@ def test_a_model_is_described(panel, section, model):
 def test_size_and_state_follow_the_folder(panel, section, a_downloaded_model):
     activate(panel.ui.modelComboBox, DOWNLOADED)
     assert "downloaded (1.3 MB)" in panel.ui.modelFactsLabel.text
-    assert panel.ui.deleteModelButton.enabled
+    assert panel.widget.panel.models.actions["deleteModelAction"].enabled
 
 
 def test_what_is_not_downloaded_cannot_be_deleted(panel):
-    assert not panel.ui.deleteModelButton.enabled
+    assert not panel.widget.panel.models.actions["deleteModelAction"].enabled
     activate(panel.ui.modelComboBox, DOWNLOADED)
-    assert not panel.ui.deleteModelButton.enabled
+    assert not panel.widget.panel.models.actions["deleteModelAction"].enabled
 
 
 def leave_unfinished(cache, entry, count: int) -> None:
@@ -94,10 +104,10 @@ def test_an_unfinished_download_is_told_and_can_be_deleted(panel, section, cache
     assert f"partly downloaded {amount}" in panel.ui.modelFactsLabel.text
     assert panel.ui.modelComboBox.currentText == f"{section.entries[model].title} - partly downloaded"
     dialogs.answer(True)
-    panel.click("deleteModelButton")
+    panel.trigger("modelMenuButton", "deleteModelAction")
     assert list(cache.iterdir()) == []
     assert "to download" in panel.ui.modelFactsLabel.text
-    assert not panel.ui.deleteModelButton.enabled
+    assert not panel.widget.panel.models.actions["deleteModelAction"].enabled
 
 
 def test_a_truncated_file_can_be_deleted(panel, section, a_downloaded_model, dialogs):
@@ -105,17 +115,17 @@ def test_a_truncated_file_can_be_deleted(panel, section, a_downloaded_model, dia
     activate(panel.ui.modelComboBox, DOWNLOADED)
     assert "to download" in panel.ui.modelFactsLabel.text
     dialogs.answer(True)
-    panel.click("deleteModelButton")
+    panel.trigger("modelMenuButton", "deleteModelAction")
     assert not a_downloaded_model.exists()
 
 
 def test_a_downloaded_model_is_deleted_after_a_question(panel, section, a_downloaded_model, dialogs):
     activate(panel.ui.modelComboBox, DOWNLOADED)
     dialogs.answer(False, True)
-    panel.click("deleteModelButton")
+    panel.trigger("modelMenuButton", "deleteModelAction")
     assert a_downloaded_model.exists()
     assert len(dialogs.asked) == 1
-    panel.click("deleteModelButton")
+    panel.trigger("modelMenuButton", "deleteModelAction")
     assert not a_downloaded_model.exists()
     assert "to download" in panel.ui.modelFactsLabel.text
     assert panel.ui.modelComboBox.currentData == DOWNLOADED
@@ -123,7 +133,7 @@ def test_a_downloaded_model_is_deleted_after_a_question(panel, section, a_downlo
 
 def test_own_weights_are_copied_chosen_and_stored(panel, section, own_weights, cache, dialogs):
     dialogs.answer(str(own_weights))
-    panel.click("importModelButton")
+    panel.trigger("modelMenuButton", "importModelAction")
     panel.wait(lambda: is_idle(panel))
     copy = cache / "imported" / "my network.h5"
     assert copy.read_bytes() == b"weights"
@@ -135,7 +145,7 @@ def test_own_weights_are_copied_chosen_and_stored(panel, section, own_weights, c
 
 def test_closing_the_file_dialog_imports_nothing(panel, cache, dialogs):
     dialogs.answer("")
-    panel.click("importModelButton")
+    panel.trigger("modelMenuButton", "importModelAction")
     assert not cache.exists()
     assert panel.ui.modelComboBox.currentData == OPTIMISE
 
@@ -143,7 +153,7 @@ def test_closing_the_file_dialog_imports_nothing(panel, cache, dialogs):
 def test_a_deleted_import_gives_way_to_the_default(panel, section, own_weights, cache, dialogs):
     import_weights(panel, own_weights)
     dialogs.answer(True)
-    panel.click("deleteModelButton")
+    panel.trigger("modelMenuButton", "deleteModelAction")
     assert list((cache / "imported").iterdir()) == []
     assert panel.widget.panel.parameters.model == OPTIMISE
 
@@ -161,7 +171,7 @@ def test_a_folder_that_cannot_be_written_is_reported(panel, section, own_weights
     import_weights(panel, own_weights)
     assert "cannot be read or written" in panel.ui.statusLabel.text
     assert panel.ui.statusIconLabel.isVisibleTo(panel.frame)
-    panel.click("openModelFolderButton")
+    panel.trigger("modelMenuButton", "openModelFolderAction")
     assert "cannot be opened" in panel.ui.statusLabel.text
 
 
@@ -175,7 +185,7 @@ def test_only_imported_files_are_removed(own_weights, cache):
 
 
 def test_the_folder_is_opened_in_the_file_manager(panel, cache, dialogs):
-    panel.click("openModelFolderButton")
+    panel.trigger("modelMenuButton", "openModelFolderAction")
     assert dialogs.opened == [f"file://{cache}"]
     assert cache.is_dir()
 

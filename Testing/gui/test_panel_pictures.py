@@ -165,7 +165,7 @@ def test_the_training_section_while_it_trains(a_module_widget, folder, tmp_path)
     panel = a_module_widget()
     ui, training = panel.ui, panel.widget.panel.training
     training.command = fake_trainer.command("quarter")
-    for section in ("inputsSection", "modelSection", "outputsSection", "evaluationSection", "resultSection"):
+    for section in ("inputsSection", "advancedSection", "resultSection"):
         getattr(ui, section).collapsed = True
     ui.trainingSection.collapsed = False
     options = {"recipe": "semisupervised", "image_loss": "ncc", "ncc_form": "signed", "smoothness": 0.5, "lr": 7e-4}
@@ -194,8 +194,6 @@ def test_the_panel_and_the_views_with_a_result(panel, worker, views, blue_to_red
     register(panel, worker)
     for name in ("fixed", "moving", "moved"):
         getattr(chosen, f"{name}Segmentation").SetDisplayVisibility(False)
-    for section in ("modelSection", "outputsSection"):
-        getattr(panel.ui, section).collapsed = True
     assert panel.ui.statusLabel.text == "Done: Patient moved"
     done = picture_of(panel, tmp_path)
     keep(folder, "panel-done", done)

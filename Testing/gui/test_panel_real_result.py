@@ -111,7 +111,7 @@ def test_the_moved_volume_is_what_simpleitk_makes_of_the_transform(ready, volume
 
 
 def test_landmark_errors_are_in_the_table_that_is_shown(ready, volumes, landmarks, aligning):
-    ready.ui.evaluationSection.collapsed = False
+    ready.ui.advancedSection.collapsed = False
     ready.choose(fixedLandmarksSelector=landmarks[0], movingLandmarksSelector=landmarks[1])
     ready.widget.panel.parameters.affine = "centre"  # a ball can be turned by any angle
     assert registers(ready)

@@ -117,7 +117,7 @@ def test_warnings_are_told_also_where_the_measuring_fails(ready, scripted, scene
 
 
 def test_what_could_not_be_measured_is_refused_at_the_click(ready, scripted, scene):
-    ready.ui.evaluationSection.collapsed = False
+    ready.ui.advancedSection.collapsed = False
     points = [scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", f"points {count}") for count in (1, 2)]
     for count, node in enumerate(points, 1):
         for index in range(count):

@@ -164,9 +164,9 @@ def test_a_failed_download_is_told_and_the_next_one_registers(downloading, scene
 def test_an_own_model_leaves_no_piece_behind(downloading, cache, dialogs):
     (cache / f"{FILE}.part").write_bytes(b"piece")
     downloading.widget.panel.models.refresh()
-    downloading.ui.modelSection.collapsed = False
+    downloading.ui.advancedSection.collapsed = False
     dialogs.answer(True)
-    downloading.click("deleteModelButton")
+    downloading.trigger("modelMenuButton", "deleteModelAction")
     assert [path.name for path in cache.iterdir()] == ["models.json"]
 
 

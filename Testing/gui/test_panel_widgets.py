@@ -19,7 +19,7 @@ UI_FILE = REPOSITORY / "VoxelMorphSlicer" / "Resources" / "UI" / "VoxelMorphSlic
 #: Classes of widgets that a person uses; sections are opened in passing.
 INTERACTIVE = (
     *("QPushButton", "QCheckBox", "QComboBox", "QSpinBox", "QLineEdit", "QPlainTextEdit"),
-    *("ctkSliderWidget", "ctkPathLineEdit", "ctkCollapsibleButton"),
+    *("ctkSliderWidget", "ctkPathLineEdit", "ctkCollapsibleButton", "QToolButton"),
     *("qMRMLNodeComboBox", "qMRMLSubjectHierarchyComboBox", "qMRMLTableView"),
 )
 #: They show what they were named for, and say nothing more on a tooltip.
@@ -42,7 +42,7 @@ def panel(sequences, a_module_widget):
 
 
 def test_every_class_of_widgets_was_thought_of():
-    passive = {"QLabel", "QProgressBar", "qMRMLWidget"}
+    passive = {"QLabel", "QProgressBar", "qMRMLWidget", "QGroupBox"}
     assert {item.get("class") for item in ui_widgets().values()} == {*INTERACTIVE, *passive}
 
 
@@ -54,7 +54,7 @@ def test_every_widget_has_a_tooltip(panel):
 
 def test_every_label_says_something(panel):
     """Labels of widgets have their text from the start; those of news are named for what they show."""
-    news = ("Description", "Facts", "Status", "status", "Problem", "Icon")
+    news = ("Description", "Facts", "Status", "status", "Problem", "Icon", "Fit")
     labels = [name for name, item in ui_widgets().items() if item.get("class") == "QLabel"]
     texts = {name: getattr(panel.ui, name).text for name in labels}
     assert [name for name, text in texts.items() if not text and not any(part in name for part in news)] == []

@@ -51,6 +51,15 @@ class Panel:
         assert button.isEnabledTo(self.frame), f"{name} is disabled: {button.toolTip}"
         button.click()
 
+    def trigger(self, button_name: str, name: str) -> None:
+        """Click an item of the menu of a button: AssertionError where either is disabled, or the button hidden."""
+        button = getattr(self.ui, button_name)
+        action = next(item for item in button.menu().actions() if item.name == name)
+        assert button.isVisibleTo(self.frame), f"{button.name} is hidden"
+        assert button.isEnabledTo(self.frame), f"{button.name} is disabled: {button.toolTip}"
+        assert action.enabled, f"{name} is disabled"
+        action.trigger()
+
     def choose(self, **nodes) -> None:
         """Choose nodes in selectors: `choose(fixedSelector=node)`; AssertionError where a node is not listed."""
         for name, node in nodes.items():

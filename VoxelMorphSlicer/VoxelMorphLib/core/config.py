@@ -112,10 +112,10 @@ class RegistrationOptions(Settings):
         "how thoroughly the deformation is optimised on the pair itself. auto: balanced for the model optimise, none "
         "for networks. none: a network's result as it is. fast, balanced, best: go on from the network's result, or "
         "from the start, up to half or to the full resolution",
-        title="Refinement",
+        title="Quality",
         choices={
             "auto": "Automatic: what the model needs",
-            "none": "None",
+            "none": "Network alone",
             "fast": "Fast",
             "balanced": "Balanced",
             "best": "Best",

@@ -22,6 +22,8 @@ LINEAR = "linear"
 WITHOUT_WEIGHTS = (OPTIMISE, LINEAR)
 #: SynthMorph's networks: affine, and deformable with or without an affine part.
 DETECTOR, JOINT = "VxmAffineFeatureDetector", "HyperVxmJoint"
+#: Affine registration before SynthMorph.
+AFFINE = "VxmAffine"
 #: Dense registration whose weights follow from hyperparameters.
 HYPER_DENSE = "HyperVxmDense"
 
@@ -40,7 +42,7 @@ ARCHITECTURES = {
     "ProbAtlasSegmentation": "atlas_segmentation",
     DETECTOR: "affine_detector",
     JOINT: "joint",
-    "VxmAffine": "legacy_affine",
+    AFFINE: "legacy_affine",
 }
 
 #: No extent, feature count or level of a real network is larger; a file that claims so is not believed.

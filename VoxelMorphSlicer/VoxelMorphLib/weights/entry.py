@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.config import NetworkSpace
 from ..core.errors import ConfigError
-from .architectures import ARCHITECTURES, DETECTOR, HYPER_DENSE, JOINT, WITHOUT_WEIGHTS
+from .architectures import AFFINE, ARCHITECTURES, DETECTOR, HYPER_DENSE, JOINT, LINEAR, WITHOUT_WEIGHTS
 
 FORMATS = ("keras", "safetensors", "torch")
 #: Keys of one measurement: the data set, what was measured, the number, and the command that measures it again.
@@ -122,6 +122,21 @@ class ModelEntry:
 def supports_regularisation(entry: ModelEntry | None) -> bool:
     """Whether `RegistrationOptions.hyper`, the weight of the regularisation, means anything to a model."""
     return entry is not None and (entry.architecture == HYPER_DENSE or has_hypernetwork(entry))
+
+
+#: Start by which the model without deformation does each of its tasks.
+STARTS = {"affine": "affine", "rigid": "rigid", "shift": "centre"}
+#: What a registration may do to the moving image.
+TASKS = ("deformable", *STARTS)
+
+
+def tasks_of(entry: ModelEntry | None) -> tuple[str, ...]:
+    """Those of `TASKS` that a model does; of a file that was not read yet nobody knows, so it deforms."""
+    if entry is not None and entry.architecture == LINEAR:
+        return tuple(STARTS)
+    if entry is not None and entry.architecture in (DETECTOR, AFFINE):
+        return ("rigid",) if entry.arguments.get("rigid") else ("affine",)
+    return ("deformable",)
 
 
 def has_hypernetwork(entry: ModelEntry | None) -> bool:

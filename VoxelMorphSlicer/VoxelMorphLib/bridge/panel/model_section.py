@@ -10,9 +10,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...core.errors import OutputError, VoxelMorphError
-from ...weights.architectures import OPTIMISE
+from ...weights.architectures import LINEAR, OPTIMISE
 from ...weights.catalogue import CATALOGUE_NAME, load_catalogue
-from ...weights.entry import ModelEntry, supports_regularisation
+from ...weights.entry import STARTS, ModelEntry, supports_regularisation, tasks_of
 from ...weights.folders import BUNDLED_FOLDER, default_cache_folder
 from ...weights.own_models import is_own, remove_from_catalogue
 from ...weights.store import delete_downloaded, downloaded_files, state, unfinished_bytes
@@ -42,10 +42,10 @@ class ModelSection:
     ):
         self.ui, self._onChosen, self._progress, self._work = ui, onChosen, progress, work
         self.entries: dict[str, ModelEntry] = {}
+        self._task, self._titles = "deformable", {}
         self._box = ChoiceBox(ui.modelComboBox, {}, self._choose)
-        ui.importModelButton.connect("clicked(bool)", self.onImport)
-        ui.deleteModelButton.connect("clicked(bool)", self.onDelete)
-        ui.openModelFolderButton.connect("clicked(bool)", self.onOpenFolder)
+        self.actions: dict[str, qt.QAction] = {}
+        self._makeMenu()
         self.refresh()
 
     @property
@@ -53,11 +53,35 @@ class ModelSection:
         """The chosen id or path."""
         return self._box.value
 
-    def show(self, model: str) -> bool:
-        """Show a model as chosen; False where this installation does not have it."""
+    def show(self, model: str, start: str) -> bool:
+        """Show a model as chosen, among those of its task; False where this installation does not have it.
+
+        Args:
+            model: id, or path of an imported file.
+            start: the alignment before it.
+        """
+        if model not in self._titles:
+            return False
+        self._task = self.task(model, start)
+        self._list()
         known = self._box.show(model)
         self._describe()
         return known
+
+    def task(self, model: str, start: str) -> str:
+        """What a model does with a start, one of `TASKS`."""
+        tasks = tasks_of(self.entries.get(model))
+        return next((task for task in tasks if len(tasks) > 1 and STARTS[task] == start), tasks[0])
+
+    def modelFor(self, task: str, model: str) -> str:
+        """The model to begin with for a task: the one that is chosen where it does it, else one without weights."""
+        if task in tasks_of(self.entries.get(model)):
+            return model
+        return OPTIMISE if task == "deformable" else LINEAR
+
+    def startFor(self, task: str, model: str) -> str:
+        """The start with which a model does a task."""
+        return STARTS[task] if model == LINEAR else "auto"
 
     def refresh(self) -> None:
         """Read the catalogue and the folder of models again."""
@@ -67,17 +91,20 @@ class ModelSection:
             self._progress.say(str(error), error=True)
             entries = self.entries or load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME)
         self.entries = {name: entry for name, entry in entries.items() if entry.available}
-        choices = {name: title_of(entry, self._state(entry)) for name, entry in self.entries.items()}
+        self._titles = {name: title_of(entry, self._state(entry)) for name, entry in self.entries.items()}
         try:
-            choices.update((str(path), _("{name} (imported)").format(name=path.name)) for path in imported_files())
+            imported = imported_files()
+            self._titles.update((str(path), _("{name} (imported)").format(name=path.name)) for path in imported)
         except VoxelMorphError as error:  # a folder that cannot be used does not take the other models away
             self._progress.say(str(error), error=True)
-        self._box.setChoices(choices)
+        self._list()
         self._describe()
 
-    def supportsSmoothness(self, model: str) -> bool:
-        """Whether smoothness and time limit mean anything to a model."""
-        return model in self.entries and self.entries[model].architecture == OPTIMISE
+    def supportsSmoothness(self, model: str, refine: str) -> bool:
+        """Whether smoothness and time limit mean anything to a model: where something is optimised."""
+        if model in self.entries and self.entries[model].architecture == OPTIMISE:
+            return True
+        return refine not in ("auto", "none") and "deformable" in tasks_of(self.entries.get(model))
 
     def supportsHyper(self, model: str) -> bool:
         """Whether regularity means anything to a model; of imported files nobody knows before they are read."""
@@ -154,13 +181,33 @@ class ModelSection:
         elif not delete_downloaded(self.entries[model]):
             raise OutputError(_("There is no downloaded file of this model."))
 
+    def _makeMenu(self) -> None:
+        """Import, delete and show files, behind one button."""
+        button = self.ui.modelMenuButton
+        menu = qt.QMenu(button)
+        for name, text, work in (
+            ("importModelAction", _("Import weights..."), self.onImport),
+            ("deleteModelAction", _("Delete the model's file"), self.onDelete),
+            ("openModelFolderAction", _("Open the folder of models"), self.onOpenFolder),
+        ):
+            action = menu.addAction(text)
+            action.objectName = name
+            action.connect("triggered(bool)", work)
+            self.actions[name] = action
+        button.setMenu(menu)
+
+    def _list(self) -> None:
+        """Offer the models that do the task."""
+        names = [name for name in self._titles if self._task in tasks_of(self.entries.get(name))]
+        self._box.setChoices({name: self._titles[name] for name in names})
+
     def _choose(self, model: str) -> None:
         self._describe()
         self._onChosen(model)
 
     def _describe(self) -> None:
         entry = self.entries.get(self.value)
-        self.ui.deleteModelButton.enabled = self._isDeletable(entry)
+        self.actions["deleteModelAction"].enabled = self._isDeletable(entry)
         if entry is None:
             known = bool(self.value)
             self.ui.modelDescriptionLabel.text = (

@@ -8,7 +8,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...core.errors import Cancelled, DeviceError, VoxelMorphError
-from ...weights.architectures import OPTIMISE
+from ...weights.architectures import LINEAR, OPTIMISE
+from ...weights.entry import tasks_of
 from ..background.runner import Runner
 from ..background.steps import Steps, Task
 from ..scene.result_nodes import worse_of
@@ -45,7 +46,8 @@ class Panel:
         self.progress = ProgressSection(ui)
         self.preparation = Preparation(self.update, self._complain)
         self.runner = Runner(makeWorker)
-        self.models = ModelSection(ui, lambda model: self._store("model", model), self.progress, self._work)
+        self.models = ModelSection(ui, self._chooseModel, self.progress, self._work)
+        self.task = ChoiceBox(ui.taskComboBox, _tasks(), self._chooseTask)
         self.devices = DeviceSection(
             ui,
             self.runner,
@@ -209,6 +211,25 @@ class Panel:
             return
         self._work(_("Jacobian map"), jacobian_map(chosen, self.logic))
 
+    def _chooseModel(self, model: str) -> None:
+        """Take a model, with the start by which it does what is wanted."""
+        if self.parameters is None:
+            return
+        if LINEAR in (model, self.parameters.model):
+            self._take(model, self.models.startFor(self.task.value, model))
+        else:
+            self.parameters.model = model
+
+    def _chooseTask(self, task: str) -> None:
+        """Take a model that does a task."""
+        if self.parameters is not None:
+            model = self.models.modelFor(task, self.parameters.model)
+            self._take(model, self.models.startFor(task, model))
+
+    def _take(self, model: str, start: str) -> None:
+        with slicer.util.NodeModify(self.parameters.parameterNode):  # what is shown follows both at once
+            self.parameters.model, self.parameters.affine = model, start
+
     def _showChoices(self) -> None:
         chosen = self.parameters
         for name, box in self._boxes.items():
@@ -216,17 +237,23 @@ class Panel:
                 self._fallBack(name, box.first)
         if not self.devices.show(chosen.device):
             self._fallBack("device", AUTOMATIC)
-        if not self.models.show(chosen.model):
+        if not self.models.show(chosen.model, chosen.affine):
             self._fallBack("model", OPTIMISE)
-        self.settings.enable("hyper", self.models.supportsHyper(chosen.model))
-        for name in ("smoothness", "budget"):
-            self.settings.enable(name, self.models.supportsSmoothness(chosen.model))
+        self.task.show(self.models.task(chosen.model, chosen.affine))
+        self.settings.offer("hyper", self.models.supportsHyper(chosen.model))
+        optimises = self.models.supportsSmoothness(chosen.model, chosen.refine)
+        self.settings.offer("smoothness", optimises)
+        self.settings.enable("budget", optimises)
+        self.settings.enable("refine", "deformable" in tasks_of(self.models.entries.get(chosen.model)))
 
     def _fallBack(self, name: str, value: str) -> None:
         text = _("{missing}, chosen in this scene, does not exist here; {value} is used instead")
         self.progress.say(text.format(missing=getattr(self.parameters, name) or name, value=value), error=True)
         setattr(self.parameters, name, value)
-        {**self._boxes, "device": self.devices, "model": self.models}[name].show(value)
+        if name == "model":
+            self.models.show(value, self.parameters.affine)
+        else:
+            {**self._boxes, "device": self.devices}[name].show(value)
 
     @property
     def busy(self) -> bool:
@@ -242,15 +269,23 @@ class Panel:
         busy = self.busy
         missing = missing_while(busy) or missing_for_register(self.parameters)
         offer(self.ui.registerButton, missing, _("Align the moving volume with the fixed one"))
-        self.ui.importModelButton.enabled = self.parameters is not None
+        self.models.actions["importModelAction"].enabled = self.parameters is not None
         self.ui.cancelButton.enabled = self.working
-        for name in ("parameterNodeSelector", "inputsSection", "modelSection", "settingsSection", "outputsSection"):
+        for name in ("inputsSection", "advancedSection"):
             getattr(self.ui, name).enabled = not busy
-        self.ui.evaluationSection.enabled = not busy
         missing = missing_while(busy) or missing_for_measure(self.parameters)
         offer(self.ui.measureButton, missing, _("Fill the table anew, with what was drawn or chosen since"))
         self.sequence.update(self.parameters, busy)
         self.apply.update(self.parameters, busy)
+
+
+def _tasks() -> dict[str, str]:
+    return {
+        "deformable": _("Deformable: bend it where it differs"),
+        "affine": _("Affine: shift, turn, scale and shear"),
+        "rigid": _("Rigid: shift and turn"),
+        "shift": _("Shift: middle onto middle"),
+    }
 
 
 def _askToInstall(question: str) -> bool:

@@ -15,8 +15,13 @@ from ...core.options import Option
 from .choices import ChoiceBox
 from .parameters import panel_options
 
-#: Sections of options that do not stand among the settings.
-_SECTIONS = {"hyper": "modelSection"}
+#: Section, and row or None for the last, of options that do not stand among the settings.
+_PLACES = {
+    "refine": ("inputsSection", 3),
+    "smoothness": ("inputsSection", None),
+    "hyper": ("inputsSection", None),
+    "affine": ("startSection", None),
+}
 #: Rows of the settings that stand above the options.
 _ROWS_ABOVE = 1
 
@@ -40,12 +45,10 @@ class SettingsForm:
             if any(hasattr(ui, option.name + suffix) for suffix in _SUFFIXES):
                 continue
             row = self._row(option)
-            layout = getattr(ui, _SECTIONS.get(option.name, "settingsSection")).layout()
-            if option.name in _SECTIONS:
-                layout.addRow(*row)
-            else:
-                layout.insertRow(count, *row)
-                count += 1
+            section, index = _PLACES.get(option.name, ("settingsSection", count))
+            layout = getattr(ui, section).layout()
+            layout.insertRow(layout.rowCount() if index is None else index, *row)
+            count += section == "settingsSection"
             for widget in row:
                 widget.toolTip = _(option.sentence)
                 setattr(ui, widget.objectName, widget)
@@ -55,6 +58,12 @@ class SettingsForm:
         """Let a person change an option, where it means something."""
         for widget in self._rows[name]:
             widget.enabled = enabled
+
+    def offer(self, name: str, offered: bool) -> None:
+        """Show the row of an option only where it means something."""
+        self.enable(name, offered)
+        for widget in self._rows[name]:
+            widget.visible = offered
 
     def _row(self, option: Option) -> tuple[Any, ...]:
         """The label and the widget of an option; a check box has its own text."""
