@@ -15,6 +15,7 @@ from support.volumes import CENTRE, a_blob_image, a_geometry
 from VoxelMorphLib.bridge.scene.result_nodes import pair_of, set_pair
 
 SMALL = (14, 14, 14)
+LONG = "Dice overlap of the fixed segmentation, moved back"
 
 
 @pytest.fixture
@@ -189,6 +190,25 @@ def test_the_table_of_the_configuration_is_shown(shown, scene):
     scene.RemoveNode(table)
     shown.widget.panel.parameters.resultsTable = None
     assert shown.ui.resultsTableView.mrmlTableNode() is None
+
+
+def a_results_table(scene, measures):
+    """A table node with one column of text."""
+    table = scene.AddNewNodeByClass("vtkMRMLTableNode", "results")
+    table.AddColumn().SetName("Measure")
+    for row, measure in enumerate(measures):
+        table.AddEmptyRow()
+        table.SetCellText(row, 0, measure)
+    return table
+
+
+def test_rows_are_as_high_as_the_longest_text_needs(shown, scene):
+    view, table = shown.ui.resultsTableView, a_results_table(scene, ["Correlation", LONG])
+    shown.widget.panel.parameters.resultsTable = table
+    assert view.rowHeight(1) > 1.6 * view.rowHeight(0)
+    table.SetCellText(0, 0, LONG)
+    table.Modified()
+    assert view.rowHeight(0) == view.rowHeight(1)
 
 
 def test_apply_says_what_is_missing(shown, forward, volumes):

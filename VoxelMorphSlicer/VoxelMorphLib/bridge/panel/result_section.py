@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import qt
 import slicer
 
 from .follow_up import holds_other_pair
@@ -28,6 +29,8 @@ class ResultSection:
         self.ui = ui
         self._shown = None
         self._bent = None  # transform whose grid is drawn
+        # A column is narrower than its longest texts, which take several lines.
+        ui.resultsTableView.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
 
     def open(self) -> None:
         """Unfold the section, after a result arrived."""
@@ -51,6 +54,7 @@ class ResultSection:
         view.resizeColumnsToContents()
         for column in range(table.GetNumberOfColumns() if table is not None else 0):
             view.setColumnWidth(column, min(view.columnWidth(column), WIDEST_COLUMN))
+        view.resizeRowsToContents()
 
     def _show_layers(self, parameters) -> None:
         if _is_of_another_pair(parameters):
