@@ -19,7 +19,7 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 import slicer
 from support import fake_trainer
 from support.mrml_nodes import add_volume
-from support.pictures import LARGEST_BYTES, beside, from_pixmap, is_drawn, stacked, write_png
+from support.pictures import LARGEST_BYTES, beside, from_image, from_pixmap, is_drawn, stacked, write_png
 from support.scripted_worker import ScriptedWorker
 from support.segmentations import add_segmentation
 from support.shared_data import REPOSITORY
@@ -131,6 +131,18 @@ def register(panel, worker) -> None:
     panel.click("registerButton")
     worker.finish()
     panel.wait(lambda: not panel.widget.panel.working, 300)
+
+
+def test_a_picture_is_written_in_few_colours_that_look_the_same(tmp_path):
+    from PySide6 import QtGui
+
+    rows, columns = np.mgrid[0:60, 0:101]
+    picture = np.stack([rows * 4, columns * 2, 255 - columns], axis=-1).astype(np.uint8)
+    write_png(picture, tmp_path / "shades.png")
+    read = QtGui.QImage(str(tmp_path / "shades.png"))
+    assert 1 < read.colorCount() <= 256
+    error = np.abs(from_image(read).astype(int) - picture)
+    assert error.mean() < 4 and error.max() < 24
 
 
 @pytest.mark.slow
