@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from ...cli.common import BAD_INPUT, DONE, INTERRUPTED
 from ...core.errors import Cancelled, VoxelMorphError, WorkerError
 from ...core.progress import Progress, silent
+from ...core.python_process import LIBRARY_FOLDER, python_command, python_environment
 from ...weights.folders import default_cache_folder
 from ...worker.protocol import LONGEST_LINE
 from .steps import Running
-
-LIBRARY_FOLDER = Path(__file__).resolve().parents[3]
 
 #: How many printed lines are kept, and how many bytes of the standard error.
 LINES, STDERR_BYTES = 200, 16384
@@ -33,21 +29,13 @@ _PROGRESS = re.compile(r"<filter-progress>([0-9.]+)</filter-progress>")
 _STAGE = re.compile(r"VoxelMorphTrain: (.*)")
 
 
-def python_command() -> list[str]:
-    """The Python to start: Slicer's PythonSlicer only launches python-real, which is what must be ended."""
-    return [shutil.which("python-real") or sys.executable]
-
-
 def child_options(environment: Mapping[str, str]) -> dict[str, Any]:
     """Options of Popen for a process that finds the library, is ended with its children, and hears no Ctrl-C.
 
     Args:
         environment: variables that replace or extend this process's.
     """
-    paths = [str(LIBRARY_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]
-    python = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"}
-    # Slicer names a plug-in there that reads images from its own scene; other processes would load MRML and VTK by it.
-    python["ITK_AUTOLOAD_PATH"] = ""
+    python = python_environment()
     if os.environ.get("VXM_CACHE"):  # may be relative to this process's folder
         python["VXM_CACHE"] = str(default_cache_folder().absolute())
     # The working folder comes first on sys.path of `python -m`: it must hold nothing but the library.

@@ -33,7 +33,7 @@ def check_readable(path: Path | str, error: type[VoxelMorphError]) -> Path:
     Raises:
         VoxelMorphError: of class `error`; the file is missing, a folder, empty or not readable.
     """
-    path = Path(path)
+    path = _spelled(path, error)
     try:
         if path.is_dir():
             raise error(f"{path} is a folder. Choose a file in it.")
@@ -68,7 +68,7 @@ def check_writable(path: Path | str, bytes_needed: int = 0) -> Path:
     Raises:
         OutputError: the folder is missing, read-only or full, or `path` is itself a folder.
     """
-    path = Path(path)
+    path = _spelled(path, OutputError)
     if path.is_dir():
         raise OutputError(f"{path} is a folder. Give the name of a file in it.")
     if not path.parent.is_dir():
@@ -116,6 +116,16 @@ def _scratch_folder(path: Path) -> Iterator[Path]:
         ) from cause
     with folder as name:
         yield Path(name)
+
+
+def _spelled(path: Path | str, error: type[VoxelMorphError]) -> Path:
+    """The path; ITK aborts the whole process on names whose bytes are not UTF-8."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        shown = str(path).encode("ascii", "backslashreplace").decode("ascii")
+        raise error(f"{shown} has a name that is not UTF-8. Rename it, or the folder that is.") from None
+    return Path(path)
 
 
 def _reason(cause: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from ..errors import GeometryError, OutputError
 from ..transform import AffineTransform, CompositeTransform, DisplacementField, Transform
 from .files import check_readable, extension, naming
 from .itk import LPS, array_of, geometry_of, itk_image, quiet, swap_ras_lps
+from .itk_apart import read_apart
+from .matlab_transforms import matlab_as_text
 
 ITK_EXTENSIONS = (".h5", ".tfm", ".txt")
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -24,11 +27,25 @@ def read_itk_transform(path: Path | str) -> Transform:
         GeometryError: missing or damaged file, or of another kind; not 3-D, or an unsupported kind of transform.
     """
     path = check_readable(path, GeometryError)
-    if extension(path) == ".h5":
+    if extension(path) == ".h5":  # ITK and HDF5 crash on some damaged files
         _check_hdf5(path)
+        return read_apart(path)
+    if extension(path) == ".mat":
+        return _read_matlab(path)
+    return read_here(path)
+
+
+def read_here(path: Path | str, named: Path | None = None) -> Transform:
+    """What `read_itk_transform` says, in this process, whose end a damaged HDF5 or MATLAB file may be.
+
+    Args:
+        path: of an existing file.
+        named: what messages call it; None for `path`.
+    """
+    source, path = path, named or Path(path)
     try:
         with quiet(), naming(path):
-            return _from_itk(sitk.ReadTransform(str(path)), path)
+            return _from_itk(sitk.ReadTransform(str(source)), path)
     except (RuntimeError, MemoryError, UnicodeError) as cause:
         if "InverseDisplacementField" in str(cause):
             raise GeometryError(
@@ -65,6 +82,14 @@ def to_itk(transform: Transform) -> sitk.Transform:
     assert ras is not None
     matrix = LPS @ ras @ LPS
     return sitk.AffineTransform(matrix[:3, :3].ravel().tolist(), matrix[:3, 3].tolist())
+
+
+def _read_matlab(path: Path) -> Transform:
+    text = matlab_as_text(path)
+    with tempfile.TemporaryDirectory() as folder:
+        readable = Path(folder) / "transform.tfm"
+        readable.write_text(text, encoding="latin-1", errors="replace")
+        return read_here(readable, path)
 
 
 def _check_hdf5(path: Path) -> None:

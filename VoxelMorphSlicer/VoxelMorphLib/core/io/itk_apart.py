@@ -1,0 +1,111 @@
+"""ITK's reader of HDF5 transforms in a process of its own: a damaged file may end that process, but not this one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ..errors import GeometryError
+from ..geometry import Geometry
+from ..python_process import LIBRARY_FOLDER, python_command, python_environment
+from ..transform import AffineTransform, CompositeTransform, DisplacementField, Transform
+
+#: Module that the child runs.
+CHILD = "VoxelMorphLib.core.io.itk_child"
+#: Seconds for the start of the process, and bytes of the file that even a slow disk gives in one more.
+STARTING_S, BYTES_PER_S = 60.0, 5e6
+
+
+def read_apart(path: Path, command: Sequence[str] = ()) -> Transform:
+    """What `itk_transforms` reads from a file, in a child process.
+
+    Args:
+        path: of an existing file.
+        command: that starts the child, without the path; empty for this module's own.
+
+    Raises:
+        GeometryError: as `read_itk_transform`, or the child crashed or did not end.
+    """
+    command = [*(command or (*python_command(), "-m", CHILD)), str(path.absolute())]
+    limit_s = STARTING_S + path.stat().st_size / BYTES_PER_S
+    with tempfile.TemporaryFile() as answer:
+        _run(command, answer, limit_s, path)
+        answer.seek(0)
+        return _understood(answer, path)
+
+
+def write_answer(transform: Transform, stream: IO[bytes]) -> None:
+    """One line that describes the parts of a transform, then the arrays of its fields."""
+    parts = transform.transforms if isinstance(transform, CompositeTransform) else (transform,)
+    stream.write(json.dumps([_described(part) for part in parts]).encode("ascii") + b"\n")
+    for part in parts:
+        if isinstance(part, DisplacementField):
+            np.save(stream, part.array, allow_pickle=False)
+
+
+def _run(command: Sequence[str], answer: IO[bytes], limit_s: float, path: Path) -> None:
+    environment = {**os.environ, **python_environment()}
+    try:
+        code = subprocess.run(
+            command,
+            cwd=LIBRARY_FOLDER,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=answer,
+            stderr=subprocess.DEVNULL,
+            timeout=limit_s,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        ).returncode
+    except subprocess.TimeoutExpired as cause:
+        raise GeometryError(
+            f"{path} was not read within {limit_s:.0f} s; it is probably damaged. Export it again."
+        ) from cause
+    except OSError as cause:
+        raise GeometryError(
+            f"{path} cannot be read, because no process for it can be started ({cause.strerror}). "
+            "Close other programs, or convert it to .tfm."
+        ) from cause
+    if code:
+        raise _damaged(path)
+
+
+def _understood(answer: IO[bytes], path: Path) -> Transform:
+    """The transform, or the child's sentence raised."""
+    try:
+        parts = json.loads(answer.readline())
+        error = parts[0].get("error")
+        transform = None if error else _joined([_part(values, answer) for values in parts])
+    except (ValueError, LookupError, TypeError, AttributeError) as cause:
+        raise _damaged(path) from cause
+    if transform is None:
+        raise GeometryError(error.replace(str(path.absolute()), str(path)))
+    return transform
+
+
+def _damaged(path: Path) -> GeometryError:
+    return GeometryError(f"{path} is damaged: reading it ends in a crash. Export the transform again.")
+
+
+def _described(part: Transform) -> dict[str, Any]:
+    if isinstance(part, DisplacementField):
+        return {"shape": list(part.geometry.shape), "affine": part.geometry.affine.tolist()}
+    assert isinstance(part, AffineTransform)
+    return {"matrix": part.matrix.tolist()}
+
+
+def _part(values: dict[str, Any], stream: IO[bytes]) -> Transform:
+    if "matrix" in values:
+        return AffineTransform(np.array(values["matrix"]))
+    geometry = Geometry(tuple(values["shape"]), np.array(values["affine"]))
+    return DisplacementField(np.load(stream, allow_pickle=False), geometry)
+
+
+def _joined(parts: Sequence[Transform]) -> Transform:
+    return parts[0] if len(parts) == 1 else CompositeTransform(tuple(parts))
