@@ -90,10 +90,15 @@ def _register(arguments: argparse.Namespace) -> None:
     from ..core.io.files import replacing
     from ..core.io.images import read_label_map, write_image
     from ..core.io.transforms import write_transform
+    from ..registration.fitness import unfitness
+    from ..registration.predictor import known_entry
     from ..registration.register import register
     from ..registration.request import RegistrationRequest
 
     request = RegistrationRequest.read(**fields)
+    doubt = unfitness(request, known_entry(request.model))
+    if doubt:  # before the work, so that it can be stopped
+        print(f"Warning: {doubt}", flush=True)
     labels = read_label_map(arguments.movingLabels) if arguments.movingLabels else None
     result = register(request, ConsoleProgress("VoxelMorphRegister"))
     with ExitStack() as stack:  # a failure leaves none of the files

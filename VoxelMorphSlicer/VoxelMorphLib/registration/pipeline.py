@@ -17,6 +17,7 @@ from ..core.transform import IDENTITY, Transform
 from ..weights.architectures import LINEAR
 from ..weights.entry import ModelEntry
 from .cache import RegistrationCache
+from .fitness import unfitness
 from .initialisation import MAX_VOXELS, ReducedImage, Start, affine_start, overlaps
 from .masks import described, fitted_mask, mask_through
 from .memo import Memo, fingerprint, model_identity
@@ -166,7 +167,8 @@ class _Job:
         self, predictor: Predictor, figures: Figures, verdict: Verdict, alignment: Alignment
     ) -> RegistrationReport:
         entry = predictor.entry
-        warnings = ((verdict.sentence,) if verdict.sentence else ()) + self.warnings
+        said = (verdict.sentence, unfitness(self.request, entry))
+        warnings = tuple(sentence for sentence in said if sentence) + self.warnings
         warnings += predictor.warnings + alignment.warnings
         if figures.folded_voxels:
             warnings += (

@@ -19,6 +19,7 @@ from ...weights.store import delete_downloaded, downloaded_files, state, unfinis
 from ..background.steps import Steps
 from .choices import ChoiceBox
 from .model_files import SUFFIXES, facts_of, import_steps, imported_files, licence_question, remove_imported, title_of
+from .model_fit import ModelFit
 from .progress_section import ProgressSection
 
 #: Setting under which the licences that a person agreed to are kept, as ids of models.
@@ -42,7 +43,8 @@ class ModelSection:
     ):
         self.ui, self._onChosen, self._progress, self._work = ui, onChosen, progress, work
         self.entries: dict[str, ModelEntry] = {}
-        self._task, self._titles = "deformable", {}
+        self.fit = ModelFit()
+        self._task, self._titles, self._listed = "deformable", {}, {}
         self._box = ChoiceBox(ui.modelComboBox, {}, self._choose)
         self.actions: dict[str, qt.QAction] = {}
         self._makeMenu()
@@ -198,8 +200,16 @@ class ModelSection:
 
     def _list(self) -> None:
         """Offer the models that do the task."""
-        names = [name for name in self._titles if self._task in tasks_of(self.entries.get(name))]
-        self._box.setChoices({name: self._titles[name] for name in names})
+        names = [*self.fit.order(self.entries), *(name for name in self._titles if name not in self.entries)]
+        names = [name for name in names if self._task in tasks_of(self.entries.get(name))]
+        choices = {name: self._text(name) for name in names}
+        if choices != self._listed:
+            self._listed = choices
+            self._box.setChoices(choices)
+
+    def _text(self, name: str) -> str:
+        mark = self.fit.mark(self.entries.get(name))
+        return f"{self._titles[name]} - {mark}" if mark else self._titles[name]
 
     def _choose(self, model: str) -> None:
         self._describe()
@@ -213,8 +223,10 @@ class ModelSection:
             self.ui.modelDescriptionLabel.text = (
                 _("Your own weights; the network is found from the file.") if known else ""
             )
+            self.ui.modelFitLabel.text = self.ui.modelDescriptionLabel.text
             self.ui.modelFactsLabel.text = self.value
             return
+        self.ui.modelFitLabel.text = self.fit.line(entry, self.entries)
         self.ui.modelDescriptionLabel.text = entry.description
         facts = facts_of(entry, self._state(entry), self._ask(unfinished_bytes, entry, 0))
         self.ui.modelFactsLabel.text = " \u00b7 ".join(facts)

@@ -237,6 +237,8 @@ class Panel:
                 self._fallBack(name, box.first)
         if not self.devices.show(chosen.device):
             self._fallBack("device", AUTOMATIC)
+        masks = (chosen.fixedMask is not None, chosen.movingMask is not None)
+        self.models.fit.look(chosen.fixedVolume, chosen.movingVolume, masks)
         if not self.models.show(chosen.model, chosen.affine):
             self._fallBack("model", OPTIMISE)
         self.task.show(self.models.task(chosen.model, chosen.affine))

@@ -1,0 +1,44 @@
+"""A model that was not made for the volumes is told before the work and in the report, whoever asks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from VoxelMorphLib.core.config import RegistrationOptions
+from VoxelMorphLib.core.geometry import Geometry
+from VoxelMorphLib.core.image import Image, LabelMap
+from VoxelMorphLib.registration.fitness import unfitness
+from VoxelMorphLib.registration.predictor import known_entry
+from VoxelMorphLib.registration.register import register
+from VoxelMorphLib.registration.request import RegistrationRequest
+
+
+def a_ball(extent: float, radius: float = 8.5) -> Image:
+    """A ball on 20 voxels along each axis; 17 of them have that extent, mm."""
+    distance = np.linalg.norm(np.indices((20, 20, 20)).T - 9.5, axis=-1)
+    array = (np.clip(radius - distance, 0, 1) * (2 + np.sin(distance))).astype(np.float32)
+    return Image(array, Geometry((20,) * 3, np.diag([extent / 17] * 3 + [1.0])), "ball")
+
+
+@pytest.mark.parametrize(("extent", "told"), [(40.0, False), (150.0, True), (4.0, True)])
+def test_a_network_is_told_when_the_volumes_are_not_its_own(extent, told):
+    request = RegistrationRequest(a_ball(extent), a_ball(extent), "hippocampus-T1")
+    assert bool(unfitness(request, known_entry("hippocampus-T1"))) is told
+    assert unfitness(request, known_entry("optimise")) == "" == unfitness(request, None)
+
+
+def test_the_report_says_it_too():
+    options = RegistrationOptions(device="cpu")
+    wrong, right = (
+        register(RegistrationRequest(a_ball(extent), a_ball(extent), "hippocampus-T1", options))
+        for extent in (4.0, 40.0)
+    )
+    assert any(text.startswith("The model does not fit: the fixed volume shows") for text in wrong.report.warnings)
+    assert not any("does not fit" in text for text in right.report.warnings)
+
+
+def test_what_a_mask_hides_does_not_count():
+    large = a_ball(150.0)
+    inside = LabelMap((a_ball(150.0, 2.5).array > 0).astype(np.uint8), large.geometry, "mask")
+    request = RegistrationRequest(large, large, "hippocampus-T1", fixed_mask=inside, moving_mask=inside)
+    assert unfitness(request, known_entry("hippocampus-T1")) == ""
