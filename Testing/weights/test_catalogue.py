@@ -11,7 +11,7 @@ import pytest
 from VoxelMorphLib.core.config import NetworkSpace
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.weights.architectures import ARCHITECTURES
-from VoxelMorphLib.weights.catalogue import find_entry, load_catalogue
+from VoxelMorphLib.weights.catalogue import catalogue_problems, find_entry, load_catalogue
 from VoxelMorphLib.weights.download import check_url
 from VoxelMorphLib.weights.entry import ModelEntry
 from VoxelMorphLib.weights.folders import BUNDLED_FOLDER, default_cache_folder
@@ -136,13 +136,35 @@ def test_the_users_own_models_come_after_the_shipped_ones(a_row, a_cache_folder)
 
 def test_the_users_model_cannot_take_a_shipped_id(a_row, a_cache_folder):
     write_catalogue(a_cache_folder, {**a_row, "id": "optimise"})
-    with pytest.raises(ConfigError, match=r"models\.json has a model 'optimise', which the extension has too"):
-        load_catalogue()
+    assert load_catalogue()["optimise"].title != a_row["title"]
+    (problem,) = catalogue_problems()
+    assert "models.json has a model 'optimise', which the extension has too" in problem
+
+
+def test_one_wrong_entry_of_the_user_stops_no_other_model(a_row, a_cache_folder):
+    write_catalogue(a_cache_folder, {**a_row, "id": "a b"}, None, a_row, {**a_row, "bytes": -1})
+    assert {"optimise", "mine"} <= set(load_catalogue())
+    assert len(catalogue_problems()) == 3
+    with pytest.raises(ConfigError, match=r"no model 'mind'\..*needs an id of letters"):
+        find_entry("mind")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"models": 5}', "[" * 100000])
+def test_a_damaged_catalogue_of_the_user_stops_no_model(a_cache_folder, text):
+    a_cache_folder.mkdir(exist_ok=True)
+    (a_cache_folder / "models.json").write_text(text)
+    assert "optimise" in load_catalogue()
+    assert "models.json" in catalogue_problems()[0]
 
 
 def test_ids_are_unique(a_row, tmp_path):
     with pytest.raises(ConfigError, match="two models 'mine'"):
         load_catalogue(write_catalogue(tmp_path, a_row, a_row))
+
+
+def nested(depth: int) -> list:
+    """A list in a list, and so on."""
+    return [nested(depth - 1)] if depth else []
 
 
 WRONG_ROWS = [
@@ -165,6 +187,17 @@ WRONG_ROWS = [
     ({"space": {"spacing": 1}}, "NetworkSpace has no option spacing"),
     ({"space": {"orientation": "XYZ"}}, "orientation is 'XYZ'"),
     ({"space": {"orientation": 5}}, "space"),
+    ({"space": {"shape": [10**9] * 3}}, "give three whole numbers from 1 to 4096"),
+    ({"space": {"shape": [16, 16]}}, "give three whole numbers"),
+    ({"space": {"shape": ["16", "16", "16"]}}, "give three whole numbers"),
+    ({"space": {"shape": [16.0, 16.0, 16.0]}}, "give three whole numbers"),
+    ({"space": {"shape": [0, 16, 16]}}, "give three whole numbers"),
+    ({"space": {"shape": 16}}, "give three whole numbers"),
+    ({"space": {"multiple": 1.5}}, "multiple is 1.5; give a whole number"),
+    ({"space": {"voxel_size": "1"}}, "voxel_size is '1'"),
+    ({"architecture": {"class": "VxmDense", "arguments": {"levels": 10**400}}}, "numbers beyond 4096"),
+    ({"architecture": {"class": "VxmDense", "arguments": {"features": nested(100)}}}, "foreign values as arguments"),
+    ({"architecture": {"class": "VxmDense", "arguments": {"features": [1] * 5000}}}, "foreign values as arguments"),
     ({"space": [1]}, "needs an object as space and a list as measured"),
     ({"measured": {"dice": 1}}, "needs an object as space and a list as measured"),
     ({"measured": [{"dice": 1}]}, "measurement whose keys are not command, data, metric, value"),

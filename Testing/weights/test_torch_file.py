@@ -224,3 +224,21 @@ FOREIGN_STATES = [
 def test_foreign_states_are_refused(tmp_path, state, message):
     with pytest.raises(WeightsError, match=message):
         network_from_torch(save(tmp_path / "a.pt", state))
+
+
+def test_tensors_that_grow_when_they_are_read_are_refused(tmp_path):
+    big = torch.zeros(1).expand(40_000, 40_000)  # 6.4 GB by strides of 0, 4 bytes in the file
+    path = save(tmp_path / "inflated.pt", {"unet_model.encoder.0.0.main.weight": big})
+    assert path.stat().st_size < 10_000
+    with pytest.raises(WeightsError, match="would unpack to 6400 MB, far more than its size"):
+        network_from_torch(path)
+
+
+@pytest.mark.parametrize(
+    "tensor", [torch.zeros(4, 4).to_sparse(), torch.zeros(4, 4, device="meta")], ids=["sparse", "meta"]
+)
+def test_tensors_without_plain_numbers_are_refused(tmp_path, tensor):
+    with pytest.raises(
+        WeightsError, match=r"odd\.pt (holds a sparse, quantised or empty tensor|was not opened|is damaged)"
+    ):
+        network_from_torch(save(tmp_path / "odd.pt", {"deep": [[tensor]]}))

@@ -87,3 +87,11 @@ def test_an_array_that_claims_more_than_is_stored(tmp_path):
         archive.writestr("vol.npy", member.getvalue() + VOLUME.tobytes())
     with pytest.raises(ImageError, match=r"announces 480000000000000 bytes for 'vol' but holds"):
         read_image(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("affine", [np.zeros((3000, 3000), np.int8), np.zeros(16), np.array(["a"] * 16).reshape(4, 4)])
+def test_an_affine_of_another_kind_is_never_read(tmp_path, affine, monkeypatch):
+    np.savez_compressed(tmp_path / "x.npz", vol=VOLUME, affine=affine)
+    monkeypatch.setattr(np, "asarray", lambda value, *_kind: value if value.shape != affine.shape else pytest.fail())
+    with pytest.raises(ImageError, match=r"x\.npz holds an affine of .* with the shape .* instead of \(4, 4\)"):
+        read_image(tmp_path / "x.npz")

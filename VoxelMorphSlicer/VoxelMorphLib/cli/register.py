@@ -69,12 +69,14 @@ def _command(argv: Sequence[str]) -> None:
 
 
 def _list_models(weights_dir: Path | None) -> None:
-    from ..weights.catalogue import load_catalogue
+    from ..weights.catalogue import catalogue_problems, load_catalogue
     from ..weights.store import state
 
     for entry in load_catalogue().values():
         usable = state(entry, weights_dir) if entry.available else "not supported by this version"
         print(f"{entry.id:24} {usable:30} {entry.description}")
+    for problem in catalogue_problems():
+        print(f"Warning: left out: {problem}", file=sys.stderr, flush=True)
 
 
 def _list_devices() -> None:

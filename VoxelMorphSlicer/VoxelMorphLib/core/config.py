@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .errors import ConfigError
-from .options import check_choice, check_range, option, options_of
+from .options import check_choice, check_range, check_whole, option, options_of
 
 Self = TypeVar("Self", bound="Settings")
 
@@ -16,6 +16,8 @@ CENTRINGS = ("image", "foreground")
 INTENSITY_RULES = ("minmax", "percentile", "freesurfer")
 #: Everything that draws numbers takes a seed of 31 bits.
 LARGEST_SEED = 2**31 - 1
+#: Voxels along an axis of a network's grid; no real one is near it.
+LARGEST_EXTENT = 4096
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,18 @@ class NetworkSpace(Settings):
             check_range("voxel_size", self.voxel_size, 0.01, 50)
         if sorted("RLAPSI".find(c) // 2 for c in self.orientation) != [0, 1, 2]:
             raise ConfigError(f"orientation is {self.orientation!r}; use one letter each of R/L, A/P and S/I.")
+        if self.shape is not None:
+            _check_shape(self.shape)
         check_range("multiple", self.multiple, 1, 256)
+        check_whole("multiple", self.multiple)
         check_choice("centring", self.centring, CENTRINGS)
         check_choice("intensity", self.intensity, INTENSITY_RULES)
+
+
+def _check_shape(shape: Any) -> None:
+    fits = isinstance(shape, tuple) and len(shape) == 3
+    if not fits or not all(type(n) is int and 1 <= n <= LARGEST_EXTENT for n in shape):
+        raise ConfigError(f"shape is {shape!r}; give three whole numbers from 1 to {LARGEST_EXTENT}.")
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,8 @@ ARCHITECTURES = {
 }
 
 #: No extent, feature count or level of a real network is larger; a file that claims so is not believed.
-_LARGEST_ARGUMENT = 4096
+LARGEST_ARGUMENT = 4096
+_DEEPEST_ARGUMENT = 8
 _REFUSALS = (VoxelMorphError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
@@ -63,8 +64,8 @@ def build_network(name: str, arguments: dict[str, Any], device: str = "cpu") -> 
     """
     if name not in ARCHITECTURES:
         raise WeightsError(f"There is no network {name!r}. This version has {', '.join(sorted(ARCHITECTURES))}.")
-    if not _plausible(arguments):
-        raise WeightsError(f"The network {name} has numbers beyond {_LARGEST_ARGUMENT} or foreign values in its file.")
+    if not plausible(arguments):
+        raise WeightsError(f"The network {name} has numbers beyond {LARGEST_ARGUMENT} or foreign values in its file.")
     # Imported before the device changes: constants that a module keeps as tensors must have values.
     network_class = getattr(importlib.import_module(f"..networks.{ARCHITECTURES[name]}", __package__), name)
     try:
@@ -91,13 +92,14 @@ def _shapes_only() -> Iterator[None]:
         yield
 
 
-def _plausible(value: Any) -> bool:
+def plausible(value: Any, depth: int = _DEEPEST_ARGUMENT) -> bool:
+    """Whether a network may have such arguments: plain values, none of them huge, few within each other."""
     if isinstance(value, dict):
-        return all(isinstance(key, str) and _plausible(item) for key, item in value.items())
+        return depth > 0 and all(isinstance(key, str) and plausible(item, depth - 1) for key, item in value.items())
     if isinstance(value, (list, tuple)):
-        return len(value) <= _LARGEST_ARGUMENT and all(map(_plausible, value))
+        return depth > 0 and len(value) <= LARGEST_ARGUMENT and all(plausible(item, depth - 1) for item in value)
     if isinstance(value, (int, float)):
-        return abs(value) <= _LARGEST_ARGUMENT
+        return abs(value) <= LARGEST_ARGUMENT
     return value is None or isinstance(value, str)
 
 

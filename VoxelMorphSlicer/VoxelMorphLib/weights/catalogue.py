@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..core.errors import ConfigError
@@ -18,20 +19,23 @@ def load_catalogue(path: str | Path | None = None) -> dict[str, ModelEntry]:
     """Read the models by id, in the order of the file.
 
     Args:
-        path: one catalogue file; None takes the extension's, then the user's in the cache folder if there is one.
+        path: one catalogue file; None takes the extension's, then what can be used of the user's in the cache folder.
 
     Raises:
-        ConfigError: a file cannot be read, or an entry is wrong or occurs twice.
+        ConfigError: a file cannot be read, or an entry is wrong or occurs twice; of the user's own catalogue only where
+            it is the one asked for.
     """
-    if path is not None:
-        return _read(Path(path))
-    catalogue = _read(BUNDLED_FOLDER / CATALOGUE_NAME)
-    own = default_cache_folder() / CATALOGUE_NAME
-    for name, entry in (_read(own) if own.is_file() else {}).items():
-        if name in catalogue:
-            raise ConfigError(f"{own} has a model {name!r}, which the extension has too. Give yours another id.")
-        catalogue[name] = entry
+    if path is None:
+        return _read_all()[0]
+    catalogue, problems = _read(Path(path), {})
+    if problems:
+        raise ConfigError(problems[0])
     return catalogue
+
+
+def catalogue_problems() -> list[str]:
+    """What cannot be used of the user's own catalogue, one sentence each."""
+    return _read_all()[1]
 
 
 def find_entry(name: str, catalogue: dict[str, ModelEntry] | None = None) -> ModelEntry:
@@ -45,20 +49,38 @@ def find_entry(name: str, catalogue: dict[str, ModelEntry] | None = None) -> Mod
         return catalogue[name]
     near = difflib.get_close_matches(name, catalogue, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
+    hint += "".join(f" {problem}" for problem in catalogue_problems()[:1])
     raise ConfigError(f"There is no model {name!r}.{hint} Give a weights file or one of: {', '.join(catalogue)}.")
 
 
-def _read(path: Path) -> dict[str, ModelEntry]:
+def _read_all() -> tuple[dict[str, ModelEntry], list[str]]:
+    """All models that can be used, and what cannot be used of the user's own."""
+    bundled = load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME)
+    path = default_cache_folder() / CATALOGUE_NAME
+    try:
+        own, problems = _read(path, bundled) if path.is_file() else ({}, [])
+    except ConfigError as error:
+        own, problems = {}, [str(error)]
+    return {**bundled, **own}, problems
+
+
+def _read(path: Path, taken: Mapping[str, ModelEntry]) -> tuple[dict[str, ModelEntry], list[str]]:
+    """The entries of a file that can be used, and why the others cannot."""
     entries: dict[str, ModelEntry] = {}
+    problems = []
     for values in _rows(path):
         try:
             entry = ModelEntry.from_dict(values)
         except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from error
-        if entry.id in entries:
-            raise ConfigError(f"{path} has two models {entry.id!r}. Give one of them another id.")
-        entries[entry.id] = entry
-    return entries
+            problems.append(f"{path}: {error}")
+            continue
+        if entry.id in taken:
+            problems.append(f"{path} has a model {entry.id!r}, which the extension has too. Give yours another id.")
+        elif entry.id in entries:
+            problems.append(f"{path} has two models {entry.id!r}. Give one of them another id.")
+        else:
+            entries[entry.id] = entry
+    return entries, problems
 
 
 def _rows(path: Path) -> list:

@@ -10,7 +10,17 @@ from typing import Any
 
 from ..core.config import NetworkSpace
 from ..core.errors import ConfigError
-from .architectures import AFFINE, ARCHITECTURES, DETECTOR, HYPER_DENSE, JOINT, LINEAR, WITHOUT_WEIGHTS
+from .architectures import (
+    AFFINE,
+    ARCHITECTURES,
+    DETECTOR,
+    HYPER_DENSE,
+    JOINT,
+    LARGEST_ARGUMENT,
+    LINEAR,
+    WITHOUT_WEIGHTS,
+    plausible,
+)
 
 FORMATS = ("keras", "safetensors", "torch")
 #: Keys of one measurement: the data set, what was measured, the number, and the command that measures it again.
@@ -186,6 +196,8 @@ def _value_problem(entry: ModelEntry) -> str | None:
         return "needs a title and a description of one line"
     if (entry.file is None) != (entry.architecture in WITHOUT_WEIGHTS):
         return f"needs a file, unless its architecture is {' or '.join(WITHOUT_WEIGHTS)}"
+    if not plausible(entry.arguments):
+        return f"has numbers beyond {LARGEST_ARGUMENT} or foreign values as arguments of its architecture"
     if entry.file in ("", "..") or (entry.file and PureWindowsPath(entry.file).name != entry.file):
         return f"has the file {entry.file!r}; give a plain name without folders"
     if entry.format not in FORMATS and entry.file is not None:

@@ -68,7 +68,9 @@ def read_torch_file(path: Path, remedy: str) -> Any:
     """
     try:
         _refuse_programs(path, remedy)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        _refuse_inflated(content, path, remedy)
+        return content
     except WeightsError:
         raise
     except pickle.UnpicklingError as error:
@@ -94,6 +96,23 @@ def _refuse_programs(path: Path, remedy: str) -> None:
     unpacked = sum(item.file_size for item in items)
     if unpacked > _LARGEST_EXPANSION * path.stat().st_size:
         raise WeightsError(f"{path} would unpack to {unpacked / 1e6:.0f} MB, far more than its size. {remedy}")
+
+
+def _refuse_inflated(content: Any, path: Path, remedy: str) -> None:
+    """Refuse tensors without plain numbers, and such as claim more memory than the file has: strides of 0 do."""
+    total, waiting = 0, [content]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Tensor):
+            if item.layout != torch.strided or item.is_quantized or item.device.type != "cpu":
+                raise WeightsError(f"{path} holds a sparse, quantised or empty tensor. {remedy}")
+            total += item.numel() * item.element_size()
+        elif isinstance(item, dict):
+            waiting += item.values()
+        elif isinstance(item, (list, tuple)):
+            waiting += item
+    if total > _LARGEST_EXPANSION * path.stat().st_size:
+        raise WeightsError(f"{path} would unpack to {total / 1e6:.0f} MB, far more than its size. {remedy}")
 
 
 def _arguments(path: Path, config: Any) -> dict[str, Any]:

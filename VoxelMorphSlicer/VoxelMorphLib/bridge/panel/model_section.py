@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from ...core.errors import OutputError, VoxelMorphError
 from ...weights.architectures import LINEAR, OPTIMISE
-from ...weights.catalogue import CATALOGUE_NAME, load_catalogue
+from ...weights.catalogue import CATALOGUE_NAME, catalogue_problems, load_catalogue
 from ...weights.entry import STARTS, ModelEntry, supports_regularisation, tasks_of
 from ...weights.folders import BUNDLED_FOLDER, default_cache_folder
 from ...weights.own_models import is_own, remove_from_catalogue
@@ -89,7 +89,9 @@ class ModelSection:
         """Read the catalogue and the folder of models again."""
         try:
             entries = load_catalogue()
-        except VoxelMorphError as error:  # of the user's own catalogue, or no place for one
+            for problem in catalogue_problems():
+                self._progress.say(problem, error=True)
+        except VoxelMorphError as error:  # no place for a catalogue of the user
             self._progress.say(str(error), error=True)
             entries = self.entries or load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME)
         self.entries = {name: entry for name, entry in entries.items() if entry.available}

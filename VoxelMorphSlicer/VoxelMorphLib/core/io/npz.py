@@ -47,7 +47,7 @@ def read_npz(path: Path | str, keys: tuple[str, ...] = IMAGE_KEYS) -> tuple[np.n
                 raise ImageError(f"{path} holds the arrays {names}. Store the volume under {keys[0]!r}.")
             _check_member(path, found[0])
             array = np.asarray(archive[found[0]])
-            affine = np.asarray(archive["affine"], float) if "affine" in archive.files else None
+            affine = _affine(path, archive) if "affine" in archive.files else None
     except ImageError:
         raise
     except Exception as cause:  # zipfile, zlib, struct and tokenize errors of a damaged archive, pickled objects
@@ -57,7 +57,15 @@ def read_npz(path: Path | str, keys: tuple[str, ...] = IMAGE_KEYS) -> tuple[np.n
     return _squeezed(array), affine
 
 
-def _check_member(path: Path, name: str) -> None:
+def _affine(path: Path, archive: Any) -> np.ndarray:
+    """The (4, 4) matrix; anything else is refused before it is read."""
+    shape, dtype = _check_member(path, "affine")
+    if shape != (4, 4) or dtype.kind not in "iuf":
+        raise ImageError(f"{path} holds an affine of {dtype} with the shape {shape} instead of (4, 4). Save it again.")
+    return np.asarray(archive["affine"], float)
+
+
+def _check_member(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
     """Compare the shape in the array's header with its stored length before anything is allocated."""
     with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as member:
         version = np.lib.format.read_magic(member)
@@ -67,6 +75,7 @@ def _check_member(path: Path, name: str) -> None:
         stored = min(archive.getinfo(f"{name}.npy").file_size, path.stat().st_size * LARGEST_COMPRESSION)
     if declared > stored:
         raise ImageError(f"{path} announces {declared} bytes for {name!r} but holds {stored}. Save it again.")
+    return shape, dtype
 
 
 def _squeezed(array: np.ndarray) -> np.ndarray:
