@@ -209,10 +209,36 @@ _REGISTER_GROUPS = (
                 "image",
                 "movingLabels",
                 "Moving label map",
-                "Optional label map or segmentation drawn on the moving volume. It is warped with it and does not "
-                "influence the registration.",
+                "Optional label map or segmentation drawn on the moving volume. It is warped with it, and influences "
+                "the registration only where there is a fixed label map.",
                 channel="input",
                 attributes=' type="label"',
+            ),
+            _parameter(
+                "image",
+                "fixedLabels",
+                "Fixed label map",
+                "Optional label map or segmentation drawn on the fixed volume. An optimisation or refinement pulls the "
+                "same label numbers of the moving label map onto it.",
+                channel="input",
+                attributes=' type="label"',
+            ),
+            _parameter(
+                "pointfile",
+                "fixedPoints",
+                "Fixed landmarks",
+                "Optional points marked on the fixed volume. They pull an optimisation or refinement, and are the "
+                "start where that says so. Pairs are found by label, else by order.",
+                channel="input",
+                attributes=' fileExtensions=".fcsv" multiple="false"',
+            ),
+            _parameter(
+                "pointfile",
+                "movingPoints",
+                "Moving landmarks",
+                "The same points marked on the moving volume.",
+                channel="input",
+                attributes=' fileExtensions=".fcsv" multiple="false"',
             ),
             _parameter(
                 "transform",

@@ -16,6 +16,7 @@ import SimpleITK as sitk  # noqa: N813
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.refusal import refused
 from support.shared_data import weights_folder
 from support.volumes import a_blob_image, a_geometry
 from VoxelMorphLib.cli.register import main
@@ -35,26 +36,6 @@ def a_good_volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(tmp_path: Path, a_good_volume: Path) -> Path:
     shutil.copy(a_good_volume, tmp_path / "good.nii.gz")
     return tmp_path
-
-
-def listing(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def refused(folder: Path, capsys: pytest.CaptureFixture[str], *extra: str, **files: object) -> str:
-    """Run the command; it must fail with one sentence and leave `folder` alone. Returns the sentence."""
-    good = folder / "good.nii.gz"
-    named = {"fixed": good, "moving": good, "moved": folder / "moved.nii.gz", "budget": 1, **files}
-    before = listing(folder)
-    argv = [part for name, value in named.items() if value is not None for part in (f"--{name}", str(value))]
-    code = main([*argv, *extra])
-    printed = capsys.readouterr().err
-    assert code == 2, printed
-    assert printed.startswith("Error: ")
-    assert printed.count("\n") == 1
-    assert printed.rstrip().endswith((".", "?"))
-    assert listing(folder) == before
-    return printed
 
 
 def nifti(path: Path, array: np.ndarray, affine: np.ndarray | None = None) -> Path:
@@ -186,7 +167,8 @@ OPTIONS = {
     "infinite smoothness": ({"smoothness": "inf"}, "smoothness"),
     "NaN background": ({"background": "nan"}, "background"),
     "fraction as seed": ({"seed": "0.5"}, "seed"),
-    "labels without output": ({"movingLabels": "good.nii.gz"}, "belong together"),
+    "labels without output": ({"movingLabels": "good.nii.gz"}, "--movingLabels belongs to --movedLabels"),
+    "output without labels": ({"movedLabels": "moved-labels.nii.gz"}, "need --movingLabels"),
     "no output": ({"moved": None}, "Nothing would be written"),
     "no moving": ({"moving": None}, "--moving is missing"),
     "picture as volume": ({"moved": "moved.png"}, "moved.png"),

@@ -5,7 +5,7 @@ An optimisation that may take a minute or longer is left as it is: a test means 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from unittest.mock import patch
 
@@ -27,8 +27,8 @@ def _library(self, loaded=worker.Worker._library):
     register = loaded(self)
     from VoxelMorphLib.registration import initialisation, optimise, pose_search, predictor
     few = tuple(optimise.Level(reduction, 2) for reduction in (4, 2, 1))
-    def optimiser(smoothness, budget_s, *rest):
-        return optimise.VelocityOptimiser(smoothness, budget_s, *rest, levels=few if budget_s < 60 else None)
+    def optimiser(smoothness, budget_s, *rest, **more):
+        return optimise.VelocityOptimiser(smoothness, budget_s, *rest, levels=few if budget_s < 60 else None, **more)
     predictor.VelocityOptimiser = optimiser
     initialisation.ITERATIONS, pose_search.ROTATIONS, pose_search.TRIAL_ANGLES_DEG = 3, 1, (0.0,)
     initialisation.MIRROR_GAIN = float("inf")
@@ -49,5 +49,5 @@ def few_steps() -> Iterator[None]:
         yield
 
 
-def _optimiser(smoothness: float, budget_s: float, *rest: str) -> VelocityOptimiser:
-    return VelocityOptimiser(smoothness, budget_s, *rest, levels=FEW if budget_s < LONG_S else None)
+def _optimiser(smoothness: float, budget_s: float, *rest: str, **more: Sequence[str]) -> VelocityOptimiser:
+    return VelocityOptimiser(smoothness, budget_s, *rest, levels=FEW if budget_s < LONG_S else None, **more)

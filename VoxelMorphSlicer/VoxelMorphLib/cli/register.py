@@ -45,6 +45,19 @@ def _parser() -> Parser:
         type=Path,
         help="label map in the space of the moving volume: only its inside is looked at",
     )
+    add(
+        "--fixedPoints",
+        dest="fixed_landmarks",
+        type=Path,
+        help="landmarks of the fixed volume that pull the registration or start it (.mrk.json, .fcsv, .csv)",
+    )
+    add("--movingPoints", dest="moving_landmarks", type=Path, help="the same landmarks in the moving volume")
+    add(
+        "--fixedLabels",
+        dest="fixed_labels",
+        type=Path,
+        help="label map in the space of the fixed volume, which the same numbers of --movingLabels are pulled to",
+    )
     add("--movingLabels", type=Path, help="label map in the space of the moving volume")
     add("--movedLabels", type=Path, help="output: the label map on the fixed grid, nearest neighbour")
     add("--initialTransform", dest="initial", type=Path, help="rough alignment fixed to moving that comes first")
@@ -97,11 +110,13 @@ def _register(arguments: argparse.Namespace) -> None:
     from ..registration.register import register
     from ..registration.request import RegistrationRequest
 
+    labels = read_label_map(arguments.movingLabels) if arguments.movingLabels else None
+    if arguments.fixed_labels:
+        fields["moving_labels"] = labels
     request = RegistrationRequest.read(**fields)
     doubt = unfitness(request, known_entry(request.model))
     if doubt:  # before the work, so that it can be stopped
         print(f"Warning: {doubt}", flush=True)
-    labels = read_label_map(arguments.movingLabels) if arguments.movingLabels else None
     result = register(request, ConsoleProgress("VoxelMorphRegister"))
     with ExitStack() as stack:  # a failure leaves none of the files
         if arguments.moved:
@@ -128,8 +143,7 @@ def _check_files(arguments: argparse.Namespace) -> None:
     for name in ("fixed", "moving"):
         if getattr(arguments, name) is None:
             raise ConfigError(f"--{name} is missing. Name the {name} volume's file.")
-    if (arguments.movedLabels is None) != (arguments.movingLabels is None):
-        raise ConfigError("--movingLabels and --movedLabels belong together. Give both or neither.")
+    _check_labels(arguments)
     for name in ("moved", "movedLabels"):
         if getattr(arguments, name):
             check_image_extension(getattr(arguments, name))
@@ -143,6 +157,16 @@ def _check_files(arguments: argparse.Namespace) -> None:
         )
     for path in filter(None, outputs):
         check_writable(path)
+
+
+def _check_labels(arguments: argparse.Namespace) -> None:
+    if (arguments.movedLabels or arguments.fixed_labels) and not arguments.movingLabels:
+        raise ConfigError("--movedLabels and --fixedLabels need --movingLabels. Name the moving volume's label map.")
+    if arguments.movingLabels and not (arguments.movedLabels or arguments.fixed_labels):
+        raise ConfigError(
+            "--movingLabels belongs to --movedLabels, which receives it moved, or to --fixedLabels, which it is pulled "
+            "to. Give one of them, or none of the three."
+        )
 
 
 def _say(report: object) -> None:

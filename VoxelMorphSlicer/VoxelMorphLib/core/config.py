@@ -107,7 +107,7 @@ class RegistrationOptions(Settings):
         "auto",
         "alignment without deformation that comes first. auto: what the model needs; none: the volumes are already "
         "aligned; centre: shift the volume centres onto each other; rigid: shift and turn; affine: shift, turn, scale "
-        "and shear",
+        "and shear; landmarks-rigid and landmarks-affine: the same from pairs of landmarks instead of the images",
         title="Start",
         choices={
             "auto": "Automatic: what the model needs",
@@ -115,6 +115,8 @@ class RegistrationOptions(Settings):
             "centre": "Centre of the volumes",
             "rigid": "Rigid",
             "affine": "Affine",
+            "landmarks-rigid": "Landmarks, rigid",
+            "landmarks-affine": "Landmarks, affine",
         },
         group="Stages",
     )
@@ -167,6 +169,24 @@ class RegistrationOptions(Settings):
         high=86400,
         step=5,
         panel_limits=(1, 600),
+        group="Stages",
+    )
+    landmark_weight: float = option(
+        1.0,
+        "how strongly pairs of landmarks pull in an optimisation or refinement: at 1 each as hard as 100 voxels that "
+        "are off by as much; 0 leaves them to the start",
+        low=0,
+        high=1000,
+        in_panel=False,
+        group="Stages",
+    )
+    label_weight: float = option(
+        1.0,
+        "how strongly labels of both images pull in an optimisation or refinement: at 1 a voxel where they differ "
+        "counts as ten of the image; 0 ignores them",
+        low=0,
+        high=1000,
+        in_panel=False,
         group="Stages",
     )
     hyper: float = option(

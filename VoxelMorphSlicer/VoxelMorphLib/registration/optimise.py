@@ -20,6 +20,7 @@ from ..core.progress import Progress, silent
 from ..core.spatial import warp
 from ..networks.fields import FieldPair
 from .gauss_newton import Regularity, solve, structure_tensor
+from .guides import Guides
 from .network_space import network_grid
 from .similarity import Pull, Similarity, choose_similarity, reduce_features
 from .velocity_nodes import VelocityNodes, gather, spread
@@ -82,6 +83,7 @@ class VelocityOptimiser:
         similarity: "auto" or a name; see `similarity`.
         preset: see `PRESETS`.
         levels: resolutions instead of those of the preset.
+        binary: roles of images with two values, see `similarity.binary_roles`; interpolation hides it.
 
     Source: velocity parametrisation: Dalca et al., MICCAI 2018, doi:10.1007/978-3-030-00928-1_82; both directions:
     Vercauteren et al., MICCAI 2008, doi:10.1007/978-3-540-85988-8_90; steps: Ashburner, NeuroImage 2007,
@@ -98,12 +100,15 @@ class VelocityOptimiser:
         similarity: str = "auto",
         preset: str = "balanced",
         levels: tuple[Level, ...] | None = None,
+        binary: Sequence[str] = (),
     ):
         self.smoothness, self.budget_s, self.similarity = smoothness, budget_s, similarity
-        self.preset = PRESETS[preset]
+        self.preset, self.binary = PRESETS[preset], binary
         self.levels, self.refining = levels or self.preset.levels, levels or self.preset.refining
         #: Why the last pair was compared as it was.
         self.reason = ""
+        #: Whether the search of the last pair ended before it was done.
+        self.out_of_time = False
 
     def fields(
         self,
@@ -113,6 +118,7 @@ class VelocityOptimiser:
         fixed_mask: Tensor | None = None,
         moving_mask: Tensor | None = None,
         start: Tensor | None = None,
+        guides: Guides | None = None,
     ) -> FieldPair:
         """Optimise one pair.
 
@@ -123,6 +129,7 @@ class VelocityOptimiser:
             fixed_mask, moving_mask: (1, 1, *shape), voxels of that image where it is 0 are compared with nothing;
                 None compares all.
             start: (1, 3, *shape), voxels, displacement that a network found, to go on from.
+            guides: landmarks and labels on the same grid that pull too.
 
         Returns:
             Velocity on its own coarser grid, displacement and inverse on the grid of the images, voxels.
@@ -132,7 +139,7 @@ class VelocityOptimiser:
         """
         deadline = time.monotonic() + self.budget_s
         compared = _both(fixed_mask, moving_mask)
-        similarity, self.reason = choose_similarity(self.similarity, fixed, moving, compared)
+        similarity, self.reason = choose_similarity(self.similarity, fixed, moving, compared, self.binary)
         pair = _Pair(moving, fixed, moving_mask, fixed_mask, similarity)
         levels = self._affordable(self.levels if start is None else self.refining, pair.features[0])
         grids = [VelocityNodes(fixed.shape[2:], each.spacing or 2.0 * each.reduction, fixed.device) for each in levels]
@@ -140,7 +147,10 @@ class VelocityOptimiser:
         for number, (level, nodes) in enumerate(zip(levels, grids)):
             stage = _Stage(number, levels, deadline, progress)
             velocity = nodes.resampled(velocity)
-            velocity = self._descend(velocity, nodes, pair.at(level.reduction), similarity, stage)
+            velocity = self._descend(velocity, nodes, pair.at(level.reduction), similarity, stage, guides)
+            if stage.out_of_time:
+                break
+        self.out_of_time = stage.out_of_time
         return FieldPair(velocity, *grids[-1].displacements(velocity))
 
     def _affordable(self, levels: Sequence[Level], features: Tensor) -> list[Level]:
@@ -149,9 +159,15 @@ class VelocityOptimiser:
         return [level for level in levels if level is levels[0] or features.numel() / level.reduction**3 <= most]
 
     def _descend(
-        self, velocity: Tensor, nodes: VelocityNodes, pair: _ReducedPair, similarity: Similarity, stage: _Stage
+        self,
+        velocity: Tensor,
+        nodes: VelocityNodes,
+        pair: _ReducedPair,
+        similarity: Similarity,
+        stage: _Stage,
+        guides: Guides | None,
     ) -> Tensor:
-        ways = [_Direction(pair, nodes, similarity, back) for back in (False, True)]
+        ways = [_Direction(pair, nodes, similarity, back, guides) for back in (False, True)]
         curvature = (ways[0].curvature + ways[1].curvature) / 2
         # A node's part of the energy grows with the voxels that it moves, so its regularity does.
         part = 2 * self.smoothness * np.prod(pair.shape) / np.prod(nodes.shape) * pair.contrast
@@ -174,7 +190,7 @@ class VelocityOptimiser:
             else:  # the step was too long: go a shorter one from where it began
                 stride /= 2
                 step = stride * best.direction
-            if stage.finished(iteration, energy / pair.contents):
+            if stage.finished(iteration, energy / pair.contents + sum(way.guide_loss for way in ways) / 2):
                 return best.velocity
             velocity = best.velocity + step
         # Nobody looked at the last step, so it counts only as long as all steps were good.
@@ -236,9 +252,17 @@ class _Direction:
 
     Args:
         back: move the fixed image by the negative velocity instead.
+        guides: pull too.
     """
 
-    def __init__(self, pair: _ReducedPair, nodes: VelocityNodes, similarity: Similarity, back: bool):
+    def __init__(
+        self,
+        pair: _ReducedPair,
+        nodes: VelocityNodes,
+        similarity: Similarity,
+        back: bool,
+        guides: Guides | None = None,
+    ):
         self.pair, self.nodes, self.back = pair, nodes, back
         self.moving = pair.features[0 if back else 1]
         self.known_mask, self.moving_mask = pair.masks[::-1] if back else pair.masks
@@ -249,16 +273,27 @@ class _Direction:
         # At the goal the moved image has the slopes of the one that it is compared with.
         tensor = structure_tensor(pair.textures[1 if back else 0], pair.scale)
         self.curvature = gather(tensor, self.weights)
+        self.guide = None if guides is None else guides.towards(nodes, pair.scale, pair.contrast, back)
+        if self.guide is not None:
+            self.curvature = self.curvature + self.guide.curvature
+
+    @property
+    def guide_loss(self) -> float:
+        """Of the guides at the last pull, to tell whether they have settled."""
+        return 0.0 if self.guide is None else self.guide.loss
 
     def pull(self, velocity: Tensor) -> tuple[float, Tensor]:
         """Energy, and its gradient (1, 3, *nodes) for the forward velocity."""
         with torch.enable_grad():
             own = velocity.detach().requires_grad_(True)
-            displacement = spread(self.nodes.exponential(-own if self.back else own), self.weights) / self._sides
+            field = self.nodes.exponential(-own if self.back else own)
+            displacement = spread(field, self.weights) / self._sides
             moved = warp(self.moving, displacement)
+            guided = [] if self.guide is None else [self.guide.energy(field)]
         energy, slope = self.similarity(moved.detach(), self._mask(displacement.detach()))
-        (gradient,) = torch.autograd.grad(moved, own, slope)
-        return float(energy), gradient
+        slopes = [slope, *(torch.ones_like(part) for part in guided)]
+        (gradient,) = torch.autograd.grad([moved, *guided], own, slopes)
+        return float(energy) + sum(float(part.detach()) for part in guided), gradient
 
     def _mask(self, displacement: Tensor) -> Tensor | None:
         """Voxels that are compared, 1, and others: inside the mask here, and come from inside the one there."""
@@ -279,6 +314,8 @@ class _Stage:
         costs = [level.iterations / level.reduction**3 for level in levels]
         self.begin, self.share = sum(costs[:number]) / sum(costs), costs[number] / sum(costs)
         self.losses: list[float] = []
+        self.is_last = number + 1 == len(levels)
+        self.out_of_time = False
 
     @property
     def iterations(self) -> int:
@@ -290,7 +327,9 @@ class _Stage:
         self.progress(fraction, f"Optimising at 1/{self.level.reduction} resolution, loss {loss:.3f}")
         self.losses.append(loss)
         settled = len(self.losses) > self.MEMORY and self.losses[-self.MEMORY - 1] - loss < self.GAIN
-        return settled or time.monotonic() > self.deadline
+        done = self.is_last and (settled or iteration + 1 == self.iterations)
+        self.out_of_time = time.monotonic() > self.deadline and not done
+        return settled or self.out_of_time
 
 
 def _both(one: Tensor | None, other: Tensor | None) -> Tensor | None:

@@ -12,16 +12,18 @@ from ..core.devices import resolve_device
 from ..core.errors import ConfigError, GeometryError
 from ..core.geometry import Geometry
 from ..core.image import LabelMap, check_registrable
+from ..core.landmarks import check_inside, check_pairs, fit_landmarks
 from ..core.progress import Progress, silent, span
 from ..core.transform import IDENTITY, Transform
 from ..weights.architectures import LINEAR
 from ..weights.entry import ModelEntry
 from .cache import RegistrationCache
 from .fitness import unfitness
+from .guides import Guidance, common_labels
 from .initialisation import MAX_VOXELS, ReducedImage, Start, affine_start, overlaps
 from .masks import described, fitted_mask, mask_through
 from .memo import Memo, fingerprint, model_identity
-from .predictor import DEFAULT_MODEL, Alignment, Predictor, align, known_entry, load_predictor
+from .predictor import DEFAULT_MODEL, Alignment, Predictor, align, known_entry, load_predictor, optimises
 from .quality import Figures, measure
 from .request import RegistrationRequest
 from .result import Registration, RegistrationReport
@@ -31,6 +33,10 @@ from .verdict import Verdict, judge
 LARGEST_REMEMBERED = 32_000_000
 #: Of the moving image, seen through an initial transform, that an affine start is searched for.
 SURROUNDINGS_VOXELS = 8 * MAX_VOXELS
+
+
+#: Starts from landmarks, and the maps that they fit.
+LANDMARK_STARTS = {"landmarks-rigid": "rigid", "landmarks-affine": "affine"}
 
 
 def register_once(
@@ -47,7 +53,8 @@ def register_once(
         The moved image, the transforms in both directions, and a report.
 
     Raises:
-        ImageError: a volume cannot be registered (constant, NaN, one slice), or a mask is empty.
+        ImageError: a volume cannot be registered (constant, NaN, one slice), a mask is empty, or landmarks or labels
+            are unfit.
         GeometryError: the volumes do not overlap, or a mask does not overlap its volume.
         ConfigError: unknown model or option.
         WeightsError: the weights cannot be had or read.
@@ -85,6 +92,7 @@ class _Job:
         self.progress, self._progress = progress, progress
         self.fixed_mask: LabelMap | None = None
         self.moving_mask: LabelMap | None = None
+        self.guidance: Guidance | None = None
         self.affine = "none"
         self.warnings: tuple[str, ...] = ()  # of the start
         self.seconds: dict[str, float] = {}
@@ -99,6 +107,21 @@ class _Job:
         resolve_device(self.options.device)
         self.fixed_mask = fitted_mask(self.request.fixed_mask, self.fixed, "fixed")
         self.moving_mask = fitted_mask(self.request.moving_mask, self.moving, "moving")
+        self.guidance = self._checked_guidance()
+
+    def _checked_guidance(self) -> Guidance:
+        request, options = self.request, self.options
+        landmarks = check_pairs(request.fixed_landmarks, request.moving_landmarks)
+        if landmarks is not None:
+            check_inside(landmarks[0], self.fixed.geometry, "fixed")
+            check_inside(landmarks[1], self.moving.geometry, "moving")
+        labels = None
+        if request.fixed_labels is not None and request.moving_labels is not None:
+            labels = request.fixed_labels, request.moving_labels
+            common_labels(*labels)
+        elif request.fixed_labels is not None or request.moving_labels is not None:
+            raise ConfigError("Labels of only one image cannot pull. Give those of the fixed and of the moving image.")
+        return Guidance(landmarks, labels, options.landmark_weight, options.label_weight)
 
     def choose_start(self, entry: ModelEntry | None) -> None:
         """Decide what comes before the model, and refuse volumes apart that nothing was asked to bring together."""
@@ -114,6 +137,7 @@ class _Job:
                 f"The model {entry.id} does nothing without a start, and the start is none. Choose centre, rigid or "
                 "affine, or another model."
             )
+        self._check_use(entry)
         chosen = wanted not in ("auto", "none") or self.affine in ("grid", "centre")
         if not chosen and not overlaps(self.fixed.geometry, self.moving.geometry, self.initial):
             raise GeometryError(
@@ -121,6 +145,33 @@ class _Job:
                 f"{_point(self.moving.geometry)}) do not overlap in the patient. Choose the start centre, rigid or "
                 "affine, or give an initial transform."
             )
+
+    def _check_use(self, entry: ModelEntry | None) -> None:
+        """Refuse landmarks and labels that nothing would look at, and a start from landmarks without any."""
+        assert self.guidance is not None
+        landmarks, labels = self.guidance.landmarks, self.guidance.labels
+        if self.affine in LANDMARK_STARTS:
+            if landmarks is None:
+                raise ConfigError(
+                    f"The start {self.affine} needs landmarks in both images, and there are none. Give them, or choose "
+                    "another start."
+                )
+            self._landmark_start()  # before anything is downloaded
+            landmarks = None  # they are of use
+        if entry is None or optimises(entry, self.options.refine):
+            return
+        for given, what in ((landmarks, "landmarks"), (labels, "labels")):
+            if given is not None:
+                raise ConfigError(
+                    f"The {what} would not be used, because the model {entry.id} optimises nothing on the pair. Choose "
+                    f"refine fast, balanced or best, the model {DEFAULT_MODEL}, or give no {what}."
+                )
+
+    def _landmark_start(self) -> Transform:
+        assert self.guidance is not None and self.guidance.landmarks is not None
+        fixed, moving = self.guidance.landmarks
+        moving = self.initial.inverse().apply_to_points(moving)
+        return fit_landmarks(fixed, moving, LANDMARK_STARTS[self.affine]).compose(self.initial)
 
     @cached_property
     def _pair(self) -> bytes:
@@ -131,6 +182,8 @@ class _Job:
         """Fixed -> moving before the deformable stage."""
         if self.affine == "none":
             return self.initial
+        if self.affine in LANDMARK_STARTS:
+            return self._landmark_start()
         found = starts.recall(self._find_start, self._pair, self.initial, self.affine, self.options.seed)
         self.warnings = found.warnings
         return found.transform.compose(self.initial)
@@ -150,13 +203,15 @@ class _Job:
             return self._find_alignment(predictor, start)
         decisive = replace(self.options, interpolation="linear", background=None)
         model = model_identity(self.request.model or DEFAULT_MODEL, self.request.weights_dir)
-        inputs = (self._pair, start, predictor.entry, predictor.device, model, decisive)
+        inputs = (self._pair, start, predictor.entry, predictor.device, model, decisive, self.guidance)
         return alignments.recall(lambda: self._find_alignment(predictor, start), *inputs)
 
     def _find_alignment(self, predictor: Predictor, start: Transform) -> Alignment:
         if not predictor.deforms:
             return Alignment(start, start.inverse())
-        return align(self.fixed, self.moving, start, predictor, self._progress, self.fixed_mask, self.moving_mask)
+        guidance = self.guidance if self.guidance is not None and self.guidance.pulls else None
+        masks = self.fixed_mask, self.moving_mask
+        return align(self.fixed, self.moving, start, predictor, self._progress, *masks, guidance)
 
     def judge(self, entry: ModelEntry, start: Transform, forward: Transform, figures: Figures) -> Verdict:
         """Whether the result is worse than its start."""

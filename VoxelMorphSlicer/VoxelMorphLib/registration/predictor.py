@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,18 +20,19 @@ from ..core.image import Image, LabelMap
 from ..core.progress import Progress, span
 from ..core.transform import AffineTransform, DisplacementField, Transform
 from ..networks.fields import FieldPair
-from ..weights.architectures import LINEAR
+from ..weights.architectures import LINEAR, MATRIX_ONLY
 from ..weights.catalogue import find_entry, load_catalogue
 from ..weights.entry import ModelEntry
 from ..weights.load import load_network
 from ..weights.store import pin_notice
+from .guides import Guidance, Guides
 from .masks import hide_outside
 from .memo import NetworkCache
 from .network_space import decode_affine, encode, encode_mask, field_on_grid, network_grid
 from .optimise import VelocityOptimiser, optimiser_space
 from .quality import coarse_grid, in_grid
 from .request import RegistrationRequest
-from .similarity import FOREGROUND
+from .similarity import FOREGROUND, binary_roles, check_similarity
 
 #: Chosen when the user names no model: it needs no weights and no network connection.
 DEFAULT_MODEL = "optimise"
@@ -77,10 +79,11 @@ class Predictor:
         progress: Progress,
         fixed_mask: torch.Tensor | None = None,
         moving_mask: torch.Tensor | None = None,
+        guides: Guides | None = None,
     ) -> FieldPair:
         """Displacements in voxels of the grid of both images, without gradients.
 
-        Networks ignore the masks: outside them their images are background already.
+        Networks ignore the masks, because outside them their images are background already, and the guides.
         """
         assert self.deforms, f"{self.entry.id} predicts no field"
         progress(0.0, f"Aligning on {self.device}")
@@ -92,13 +95,10 @@ class Predictor:
                 assert pair is not None
                 return pair
             if pair is None:
-                return self.optimiser.fields(moving, fixed, progress, masks[0], masks[1])
-            if pair.matrix is not None:
-                raise ConfigError(
-                    f"The model {self.entry.id} gives a matrix, which has no deformation to refine. Choose refine none."
-                )
+                return self.optimiser.fields(moving, fixed, progress, masks[0], masks[1], None, guides)
             images = _full_range(moving), _full_range(fixed)
-            return self.optimiser.fields(*images, span(progress, 0.2, 1.0), masks[0], masks[1], pair.displacement)
+            refining = span(progress, 0.2, 1.0)
+            return self.optimiser.fields(*images, refining, masks[0], masks[1], pair.displacement, guides)
 
 
 def _full_range(image: torch.Tensor) -> torch.Tensor:
@@ -126,17 +126,21 @@ def load_predictor(
         networks: keeps what is loaded for the next call; None loads anew.
 
     Raises:
-        ConfigError: unknown model.
+        ConfigError: unknown model, or a refinement or similarity that it or the pair cannot have.
         WeightsError: the weights cannot be had or read.
         DeviceError: no such device.
     """
     options, name = request.options, str(request.model or DEFAULT_MODEL)
     device = resolve_device(options.device)
     listed = known_entry(name)
+    if listed is not None and options.refine not in ("auto", "none"):
+        _check_refinable(listed)  # before it is downloaded
     preset = _preset(options.refine, name, listed)
     optimiser = None
     if preset != "none":
-        optimiser = VelocityOptimiser(options.smoothness, options.budget_s, options.similarity, preset)
+        binary = binary_roles(request.fixed.array, request.moving.array)
+        check_similarity(options.similarity, binary)
+        optimiser = VelocityOptimiser(options.smoothness, options.budget_s, options.similarity, preset, binary=binary)
     if name == DEFAULT_MODEL:
         return Predictor(find_entry(name), device, None, optimiser)
     if listed is not None and listed.architecture == LINEAR:
@@ -146,9 +150,24 @@ def load_predictor(
     network, entry = load(
         request.model or name, request.weights_dir, device, options.precision, progress, options.hyper
     )
+    if optimiser is not None:
+        _check_refinable(entry)
     notice = pin_notice(entry)
     said = (notice,) if notice and notice != told else ()
     return Predictor(entry, device, network.fields, optimiser, said)
+
+
+def optimises(entry: ModelEntry, refine: str) -> bool:
+    """Whether a registration with this model and this refinement optimises anything on the pair itself."""
+    bends = entry.architecture not in (LINEAR, *MATRIX_ONLY)
+    return entry.id == DEFAULT_MODEL or (bends and refine not in ("auto", "none"))
+
+
+def _check_refinable(entry: ModelEntry) -> None:
+    if entry.architecture in MATRIX_ONLY:
+        raise ConfigError(
+            f"The model {entry.id} gives a matrix, which has no deformation to refine. Choose refine none."
+        )
 
 
 def _preset(refine: str, name: str, listed: ModelEntry | None) -> str:
@@ -193,6 +212,7 @@ def align(
     progress: Progress,
     fixed_mask: LabelMap | None = None,
     moving_mask: LabelMap | None = None,
+    guidance: Guidance | None = None,
 ) -> Alignment:
     """Run a model on a pair.
 
@@ -202,9 +222,11 @@ def align(
         predictor: the model.
         progress: called with the finished fraction and a text; may raise `Cancelled`.
         fixed_mask, moving_mask: 0 and 1 on the grids of their images.
+        guidance: landmarks and labels that an optimisation is pulled by; networks ignore it.
 
     Raises:
         DeviceError: the memory of the device does not suffice.
+        ImageError: no label of the guidance is left where the images are compared.
     """
     space = predictor.entry.space
     grid = network_grid(hide_outside(fixed, fixed_mask), predictor.space(hide_outside(fixed, fixed_mask)))
@@ -212,7 +234,10 @@ def align(
     masks = encode_mask(fixed_mask, grid), encode_mask(moving_mask, grid, start)
     if predictor.optimiser is not None and moving_mask is None:
         masks = masks[0], _field_of_view(moving, grid, start, images[1])
-    pair = _guarded(predictor, *images, progress, *masks)
+    guides = None
+    if guidance is not None and predictor.optimiser is not None:
+        guides = guidance.on_grid(grid, start, predictor.device)
+    pair = _guarded(predictor, *images, progress, *masks, guides)
     del images, masks
     if pair.matrix is not None:
         forward = decode_affine(pair.matrix, grid).compose(start)
@@ -225,14 +250,23 @@ def align(
     else:
         back, said = _inverted(field)
     field = replace(field, inverse_field=back)
-    return Alignment(_after(start, field), _before(start.inverse(), back), said, predictor.compared)
+    return Alignment(_after(start, field), _before(start.inverse(), back), said + _late(predictor), predictor.compared)
+
+
+def _late(predictor: Predictor) -> tuple[str, ...]:
+    if predictor.optimiser is None or not predictor.optimiser.out_of_time:
+        return ()
+    return (
+        f"The optimisation stopped at its time limit of {predictor.optimiser.budget_s:g} s before it was done; this is "
+        "the best that it had found. Allow more time, or choose a faster refinement.",
+    )
 
 
 def _guarded(
-    predictor: Predictor, moving: torch.Tensor, fixed: torch.Tensor, progress: Progress, *masks: torch.Tensor | None
+    predictor: Predictor, moving: torch.Tensor, fixed: torch.Tensor, progress: Progress, *others: Any
 ) -> FieldPair:
     try:
-        return predictor.fields(moving, fixed, progress, *masks)
+        return predictor.fields(moving, fixed, progress, *others)
     except torch.cuda.OutOfMemoryError as error:
         raise DeviceError(
             f"{predictor.device} has too little free memory for a grid of {'x'.join(map(str, fixed.shape[2:]))} "

@@ -7,10 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..core.config import RegistrationOptions
 from ..core.image import Image, LabelMap
 from ..core.transform import Transform
 from ..weights.catalogue import load_catalogue
+
+#: Fields of landmarks.
+LANDMARKS = ("fixed_landmarks", "moving_landmarks")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +34,10 @@ class RegistrationRequest:
             labels is looked at. The moved image still comes from the whole moving volume.
         weights_dir: folder that is searched for weight files before anything is downloaded.
         allow_fallback: where the memory does not suffice, try again at half resolution, then on the processor.
+        fixed_landmarks, moving_landmarks: (P, 3), RAS mm, of the same P points in both images, in the same order. They
+            are the start where `options.affine` says so, and pull at an optimisation or refinement.
+        fixed_labels, moving_labels: label maps of the same structures, in the space of their volume; where numbers
+            are the same they pull each other together in an optimisation or refinement.
     """
 
     fixed: Image
@@ -40,13 +49,19 @@ class RegistrationRequest:
     moving_mask: LabelMap | None = None
     weights_dir: Path | None = None
     allow_fallback: bool = False
+    fixed_landmarks: np.ndarray | None = None
+    moving_landmarks: np.ndarray | None = None
+    fixed_labels: LabelMap | None = None
+    moving_labels: LabelMap | None = None
 
     @classmethod
     def read(cls, **values: Any) -> RegistrationRequest:
-        """A request from the fields by name, where volumes, masks and transform may be paths of files.
+        """A request from the fields by name; volumes, masks, landmarks, labels and transform may be paths of files.
+
+        Landmarks of two files are paired by their labels where these are the same in both, else by their order.
 
         Raises:
-            ImageError: a volume or mask cannot be read.
+            ImageError: a volume, mask or list of landmarks cannot be read.
             GeometryError: a transform cannot be read.
         """
         named = {name for name, value in values.items() if isinstance(value, (str, Path))} - {"model", "weights_dir"}
@@ -57,15 +72,27 @@ class RegistrationRequest:
 
         readers: dict[str, Callable[[Any], Any]] = {
             **dict.fromkeys(("fixed", "moving"), read_image),
-            **dict.fromkeys(("fixed_mask", "moving_mask"), read_label_map),
+            **dict.fromkeys(("fixed_mask", "moving_mask", "fixed_labels", "moving_labels"), read_label_map),
             "initial": read_transform,
         }
-        return cls(**{**values, **{name: read(values[name]) for name, read in readers.items() if name in named}})
+        points = _read_landmarks({name: Path(values[name]) for name in LANDMARKS if name in named})
+        return cls(
+            **{**values, **points, **{name: read(values[name]) for name, read in readers.items() if name in named}}
+        )
 
     def portable(self) -> RegistrationRequest:
         """The same request for a process in another working folder: model files and folders by absolute paths."""
         folder = None if self.weights_dir is None else Path(self.weights_dir).absolute()
         return replace(self, model=_portable(self.model), weights_dir=folder)
+
+
+def _read_landmarks(paths: dict[str, Path]) -> dict[str, np.ndarray]:
+    from ..core.io.points import read_landmark_pairs, read_points
+
+    if len(paths) == len(LANDMARKS):
+        pairs = read_landmark_pairs(*(paths[name] for name in LANDMARKS))
+        return dict(zip(LANDMARKS, (pairs.fixed, pairs.moving)))
+    return {name: read_points(path).positions for name, path in paths.items()}
 
 
 def _portable(model: str | Path | None) -> str | None:

@@ -99,24 +99,45 @@ def histogram_distance(fixed: Tensor, moving: Tensor, mask: Tensor | None = None
     return float(min(np.abs(one - other).mean(), np.abs(one - inverted).mean()))
 
 
-def choose_similarity(wanted: str, fixed: Tensor, moving: Tensor, mask: Tensor | None = None) -> tuple[Similarity, str]:
+def binary_roles(fixed: Tensor | np.ndarray, moving: Tensor | np.ndarray) -> tuple[str, ...]:
+    """Which of "fixed" and "moving" has only two values; images of any shape that were not interpolated yet."""
+    return tuple(role for role, image in (("fixed", fixed), ("moving", moving)) if _is_binary(image))
+
+
+def check_similarity(wanted: str, binary: Sequence[str]) -> None:
+    """Refuse a similarity that a pair cannot have.
+
+    Args:
+        wanted: "auto" or a name.
+        binary: see `binary_roles`.
+
+    Raises:
+        ConfigError: an unknown name, or one that needs grey values for a binary image.
+    """
+    if wanted not in ("auto", *SIMILARITIES):
+        raise ConfigError(f"The similarity {wanted!r} does not exist; choose auto or one of {', '.join(SIMILARITIES)}.")
+    if binary and wanted not in ("auto", "mse"):
+        raise ConfigError(
+            f"The similarity {wanted} needs grey values, and the {binary[0]} image has only two. Choose mse or auto."
+        )
+
+
+def choose_similarity(
+    wanted: str, fixed: Tensor, moving: Tensor, mask: Tensor | None = None, binary: Sequence[str] = ()
+) -> tuple[Similarity, str]:
     """The similarity for a pair and a sentence why.
 
     Args:
         wanted: "auto" or a name.
         fixed, moving: (1, 1, *shape), about 0..1, aligned roughly.
         mask: (1, 1, *shape), where it is 0 nothing is looked at.
+        binary: roles of images that had two values before they were interpolated.
 
     Raises:
         ConfigError: a similarity that needs grey values was named for a binary image.
     """
-    if wanted not in ("auto", *SIMILARITIES):
-        raise ConfigError(f"The similarity {wanted!r} does not exist; choose auto or one of {', '.join(SIMILARITIES)}.")
-    binary = [role for role, image in (("fixed", fixed), ("moving", moving)) if _is_binary(image)]
-    if binary and wanted not in ("auto", "mse"):
-        raise ConfigError(
-            f"The similarity {wanted} needs grey values, and the {binary[0]} image has only two. Choose mse or auto."
-        )
+    binary = binary or binary_roles(fixed, moving)
+    check_similarity(wanted, binary)
     if wanted != "auto":
         return SIMILARITIES[wanted], f"{SIMILARITIES[wanted].title}, as asked for"
     if binary:
@@ -130,8 +151,9 @@ def choose_similarity(wanted: str, fixed: Tensor, moving: Tensor, mask: Tensor |
     )
 
 
-def _is_binary(image: Tensor) -> bool:
-    return len(torch.unique(image.flatten()[:: max(1, image.numel() // CHOICE_VOXELS)])) < FEWEST_VALUES
+def _is_binary(image: Tensor | np.ndarray) -> bool:
+    values = image.reshape(-1)[:: max(1, math.prod(image.shape) // CHOICE_VOXELS)]
+    return len(torch.unique(values) if isinstance(values, Tensor) else np.unique(values)) < FEWEST_VALUES
 
 
 def _shown_by_both(fixed: Tensor, moving: Tensor, mask: Tensor | None, voxels: int) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,8 @@ WITHOUT_WEIGHTS = (OPTIMISE, LINEAR)
 DETECTOR, JOINT = "VxmAffineFeatureDetector", "HyperVxmJoint"
 #: Affine registration before SynthMorph.
 AFFINE = "VxmAffine"
+#: Their result is a matrix, which has no deformation to go on from.
+MATRIX_ONLY = (DETECTOR, AFFINE)
 #: Dense registration whose weights follow from hyperparameters.
 HYPER_DENSE = "HyperVxmDense"
 

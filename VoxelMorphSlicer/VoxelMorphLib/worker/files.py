@@ -107,6 +107,8 @@ class _Writer:
             return self.transform(value)
         if isinstance(value, RegistrationOptions):
             return {"kind": "options", "values": value.to_dict()}
+        if isinstance(value, np.ndarray):
+            return {"kind": "array", "array": self.array(value)}
         return {"kind": "path", "path": str(value)} if isinstance(value, Path) else value
 
     def image(self, image: Image | None) -> dict[str, Any] | None:
@@ -148,6 +150,8 @@ class _Reader:
             return self.image(value)
         if kind == "options":
             return RegistrationOptions.from_dict(value["values"])
+        if kind == "array":
+            return self.array(value["array"])
         if kind == "path":
             return Path(value["path"])
         return value if kind is None else self.transform(value)
