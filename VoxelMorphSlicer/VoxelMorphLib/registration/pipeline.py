@@ -27,7 +27,7 @@ from .predictor import DEFAULT_MODEL, Alignment, Predictor, align, known_entry, 
 from .quality import Figures, measure
 from .request import RegistrationRequest
 from .result import Registration, RegistrationReport
-from .verdict import Verdict, judge
+from .verdict import Verdict, judge, strained
 
 #: Voxels of the largest fixed grid whose alignment is remembered: its fields take 0.8 GB.
 LARGEST_REMEMBERED = 32_000_000
@@ -225,11 +225,8 @@ class _Job:
         said = (verdict.sentence, unfitness(self.request, entry))
         warnings = tuple(sentence for sentence in said if sentence) + self.warnings
         warnings += predictor.warnings + alignment.warnings
-        if figures.folded_voxels:
-            warnings += (
-                f"{figures.folded_voxels} of the fixed voxels are folded (Jacobian determinant not positive); the "
-                "inverse is not exact there. Use a diffeomorphic model or more smoothness.",
-            )
+        strain = strained(figures, entry, predictor.optimiser is not None)
+        warnings += (strain,) if strain else ()
         return RegistrationReport(
             model=entry.id,
             model_title=entry.title,

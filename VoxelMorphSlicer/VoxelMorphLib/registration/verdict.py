@@ -38,6 +38,10 @@ LEAST_OVERLAP = 0.5
 CONTENTS = 0.1
 #: Share of these that may be displaced by more than half their extent, and percentage that may be folded.
 MOST_FAR, MOST_FOLDED = 0.1, 0.1
+#: Percentage of the fixed voxels that may be folded without a word: one or two of 5 million tell nothing.
+FEW_FOLDED = 0.001
+#: Volume ratios between which a change of anatomy is usual.
+LEAST_RATIO, LARGEST_RATIO = 0.2, 5.0
 #: Standard deviation of the logarithm of the volume ratio.
 MOST_IRREGULAR = 0.8
 
@@ -164,6 +168,31 @@ def judge(
     sentence = sentence or _implausible(pair.far(begun, after), figures, entry)
     local = (0.0, 0.0) if whole is None else (whole.before.local, whole.after.local)
     return Verdict(sentence, *local, before.overlap, after.overlap)
+
+
+def strained(figures: Figures, entry: ModelEntry, optimises: bool = False) -> str:
+    """Where the deformation folds, or changes the volume by a large factor, and what to change; "" for nowhere.
+
+    Args:
+        figures: of the field.
+        entry: the model.
+        optimises: whether an optimisation went on from its result.
+    """
+    faults = []
+    if figures.folded_percent > FEW_FOLDED:
+        faults.append(
+            f"folds {figures.folded_voxels} of the fixed voxels ({figures.folded_percent:.2g} %), where the inverse is "
+            "not exact"
+        )
+    elif figures.jacobian_min < LEAST_RATIO:
+        faults.append(f"shrinks the volume to {max(figures.jacobian_min, 0):.2f} of what it was")
+    if figures.jacobian_max > LARGEST_RATIO:
+        faults.append(f"enlarges the volume {figures.jacobian_max:.1f} times")
+    if not faults:
+        return ""
+    smoother = "Choose a larger smoothness, if the anatomy should not change so much."
+    remedy = smoother if optimises else _other_way(entry)
+    return f"Somewhere the deformation {' and '.join(faults)}. {remedy}"
 
 
 def _implausible(far: float, figures: Figures, entry: ModelEntry) -> str:
