@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -39,14 +41,22 @@ def evaluate(logic, volumes, registered):
 
 
 def read(table):
-    rows = [[table.GetCellText(row, column) for column in range(5)] for row in range(table.GetNumberOfRows())]
-    found = {(measure, structure, unit): (before, after) for measure, structure, before, after, unit in rows}
+    rows = [[table.GetCellText(row, column) for column in range(4)] for row in range(table.GetNumberOfRows())]
+    found = {_key(measure, structure, after): (before, after) for measure, structure, before, after in rows}
     assert len(found) == len(rows)
     return found
 
 
+def _key(measure: str, structure: str, after: str) -> tuple[str, str, str]:
+    """Measure, name of the structure, and the unit of the values or what the measure says of them."""
+    name, _space, told = measure.partition(" (")
+    value = re.fullmatch(r"[-\d.]+ (\S+)", after)
+    unit = "mm" if "distance" in name else value[1] if value else told.rstrip(")")
+    return name, re.sub(r"^label \d+ \((.*)\)$", r"\1", structure), unit
+
+
 def numbers(cells):
-    return [float(cell) if cell else None for cell in cells]
+    return [float(cell.split()[0]) if cell else None for cell in cells]
 
 
 def add_landmarks(points, labels, name):
@@ -66,7 +76,7 @@ def test_the_table_has_named_columns_and_lies_beside_the_fixed_volume(logic, vol
     finally:
         hierarchy.RemoveAllItems(False)
     names = [table.GetColumnName(column) for column in range(table.GetNumberOfColumns())]
-    assert names == ["Measure", "Structure", "Before", "After", "Unit"]
+    assert names == ["Measure", "Structure", "Before", "After"]
     assert table.GetName() == "moving to fixed results"
 
 
@@ -81,7 +91,7 @@ def test_similarity_is_that_of_the_images_before_and_after(evaluate, volumes, re
     shown = is_shown(points, moving) & is_shown(mapped, moving)
     for key, measure in measures.items():
         expected = [measure(fixed.array, image, mask=shown) for image in (before, after)]
-        np.testing.assert_allclose(numbers(found[key]), expected, rtol=1e-4)
+        np.testing.assert_allclose(numbers(found[key]), expected, atol=6e-4)
 
 
 def is_shown(points: np.ndarray, image: Image) -> np.ndarray:
@@ -149,7 +159,7 @@ def segmentations(volumes):
 
 def test_structures_are_compared_by_name_and_the_rest_is_listed(evaluate, segmentations):
     found = evaluate(fixedSegmentation=segmentations[0], movingSegmentation=segmentations[1])
-    for name in ("Liver", "Kidney "):
+    for name in ("Liver", "Kidney"):
         before, after = numbers(found["Dice overlap", name, "0 to 1"])
         assert before < 0.8 < 0.85 < after
         before, after = numbers(found["Mean surface distance", name, "mm"])
@@ -177,7 +187,7 @@ def test_overlap_and_distances_agree_with_their_definitions(evaluate, segmentati
         ("Mean surface distance", "mm", both.mean()),
         ("95 % Hausdorff distance", "mm", np.percentile(both, 95)),
     ):
-        assert numbers(found[measure, "Liver", unit])[1] == pytest.approx(expected, rel=1e-4)
+        assert numbers(found[measure, "Liver", unit])[1] == pytest.approx(expected, abs=6e-3)
 
 
 def test_fixed_structures_come_to_the_moving_ones_by_the_inverse(evaluate, segmentations, volumes, registered):
@@ -195,7 +205,7 @@ def test_fixed_structures_come_to_the_moving_ones_by_the_inverse(evaluate, segme
         brought = way.resample(fixed, grid).array > 0
         expected.append(2 * (own & brought).sum() / (own.sum() + brought.sum()))
     key = ("Dice overlap, fixed to moving", "Liver", "0 to 1")
-    assert numbers(found[key]) == pytest.approx(expected, rel=1e-3)
+    assert numbers(found[key]) == pytest.approx(expected, abs=1e-3)
     assert expected[1] > 0.8 > expected[0]
     assert not any(measure == key[0] for measure, *_rest in evaluate())
     slicer.mrmlScene.RemoveNode(registered["inverse"])
@@ -292,16 +302,16 @@ def test_folds_and_extremes_of_the_jacobian_are_counted(logic, scene, volumes):
     node = transform_to_node(DisplacementField(displacement, grid), name="folded")
     found = read(logic.evaluate(fixed, moving, None, node))
     plane = grid.shape[1] * grid.shape[2]
-    assert found["Folded voxels", "", "voxels"] == ("", str(plane))
-    assert numbers(found["Folded voxels", "", "%"])[1] == pytest.approx(100 / grid.shape[0], rel=1e-4)
-    assert numbers(found["Jacobian determinant", "minimum", "1 keeps the volume"])[1] == pytest.approx(-1, abs=1e-3)
-    assert numbers(found["Jacobian determinant", "maximum", "1 keeps the volume"])[1] == pytest.approx(3, abs=1e-3)
+    assert found["Folded voxels", "", "voxels"] == ("", f"{plane} voxels")
+    assert numbers(found["Folded voxels", "", "%"])[1] == pytest.approx(100 / grid.shape[0], rel=0.05)
+    assert numbers(found["Jacobian determinant", "minimum", "1 keeps the volume"])[1] == pytest.approx(-1, abs=6e-3)
+    assert numbers(found["Jacobian determinant", "maximum", "1 keeps the volume"])[1] == pytest.approx(3, abs=6e-3)
     assert not any(measure in ("Time", "Device", "Model") for measure, _structure, _unit in found)
 
 
 def test_time_device_and_model_come_from_the_transform(evaluate):
     found = evaluate()
-    assert found["Time", "", "s"] == ("", "12.5")
+    assert found["Time", "", "s"] == ("", "12.5 s")
     assert found["Device", "", ""] == ("", "cpu") and found["Model", "", ""] == ("", "Optimise this pair")
 
 
@@ -309,7 +319,7 @@ def test_an_existing_table_is_replaced(scene, logic, volumes, registered):
     table = scene.AddNewNodeByClass("vtkMRMLTableNode", "mine")
     for _run in range(2):
         assert logic.evaluate(*volumes, registered["moved"], registered["forward"], table=table) is table
-    assert table.GetName() == "mine" and table.GetNumberOfColumns() == 5
+    assert table.GetName() == "mine" and table.GetNumberOfColumns() == 4
     assert ("Time", "", "s") in read(table)
 
 

@@ -91,10 +91,10 @@ def test_the_table_compares_with_the_initial_alignment(logic, a_registered_pair)
             table.GetCellText(row, 0): [table.GetCellText(row, c) for c in (2, 3)]
             for row in range(table.GetNumberOfRows())
         }
-        for measure in ("Dice overlap", "Dice overlap, fixed to moving"):
+        for measure in ("Dice overlap (0 to 1)", "Dice overlap, fixed to moving (0 to 1)"):
             before, after = map(float, rows[measure])
             assert 0.5 < before < 0.9 and after > 0.97
-        before, after = map(float, rows["Landmark error"])
+        before, after = (float(text.removesuffix(" mm")) for text in rows["Landmark error"])
         assert before == pytest.approx(3.0, abs=1e-6) and after < 0.5
-        before, after = map(float, rows["Correlation"])
+        before, after = map(float, rows["Correlation (-1 to 1)"])
         assert 0.5 < before < 0.99 and after > 0.99

@@ -38,7 +38,7 @@ COMBO_BOXES = {
     "similarity": ("auto", "ncc", "mind", "mse", "mi"),
     "precision": ("float32", "bfloat16"),
     "interpolation": ("linear", "cubic", "nearest"),
-    "overlay": ("moved", "moving", "jacobian"),
+    "overlay": ("moved", "checkerboard", "moving", "jacobian"),
     "sequenceReference": ("frame", "volume"),
 }
 

@@ -118,14 +118,16 @@ def test_landmark_errors_are_in_the_table_that_is_shown(ready, volumes, landmark
     chosen = ready.widget.panel.parameters
     table = ready.ui.resultsTableView.mrmlTableNode()
     assert table is chosen.resultsTable
-    rows = [[table.GetCellText(row, column) for column in range(5)] for row in range(table.GetNumberOfRows())]
-    found = {name: (float(before), float(after)) for kind, name, before, after, _unit in rows if "Landmark" in kind}
+    rows = [[table.GetCellText(row, column) for column in range(4)] for row in range(table.GetNumberOfRows())]
+    rows = [row for row in rows if "Landmark" in row[0]]
+    found = {name: tuple(float(text.split()[0]) for text in values) for _kind, name, *values in rows}
     expected = {name: errors(landmarks, name, chosen.forwardTransform) for name in LANDMARKS}
     expected["mean"] = tuple(np.mean(list(expected.values()), axis=0))
     assert found.keys() == expected.keys()
     for name, values in expected.items():
-        assert found[name] == pytest.approx(values, abs=1e-3)
-    assert {row[4] for row in rows if "Landmark" in row[0]} == {"mm"}
+        assert found[name] == pytest.approx(values, abs=6e-3)
+    assert all(text.endswith(" mm") for row in rows for text in row[2:])
+    assert "landmarks" in ready.ui.resultSummaryLabel.text.lower()
     assert found["mean"][1] < found["mean"][0]
 
 

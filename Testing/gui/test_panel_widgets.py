@@ -54,7 +54,7 @@ def test_every_widget_has_a_tooltip(panel):
 
 def test_every_label_says_something(panel):
     """Labels of widgets have their text from the start; those of news are named for what they show."""
-    news = ("Description", "Facts", "Status", "status", "Problem", "Icon", "Fit")
+    news = ("Description", "Facts", "Status", "status", "Problem", "Icon", "Fit", "Summary")
     labels = [name for name, item in ui_widgets().items() if item.get("class") == "QLabel"]
     texts = {name: getattr(panel.ui, name).text for name in labels}
     assert [name for name, text in texts.items() if not text and not any(part in name for part in news)] == []

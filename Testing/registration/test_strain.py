@@ -35,7 +35,10 @@ def test_what_is_usual_is_not_told(figures):
         ({"jacobian_max": 6.04}, "enlarges the volume 6.0 times. "),
         ({"jacobian_min": 0.03}, "shrinks the volume to 0.03 of what it was. "),
         ({"jacobian_min": 0.03, "jacobian_max": 7}, "to 0.03 of what it was and enlarges the volume 7.0 times. "),
-        ({"folded_voxels": 312, "folded_percent": 0.0214, "jacobian_min": -1}, "folds 312 of the fixed voxels (0.021 %)"),
+        (
+            {"folded_voxels": 312, "folded_percent": 0.0214, "jacobian_min": -1},
+            "folds 312 of the fixed voxels (0.021 %)",
+        ),
     ],
     ids=["large", "small", "both", "folded"],
 )

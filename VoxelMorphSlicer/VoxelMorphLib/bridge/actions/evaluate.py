@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
 import numpy as np
 import slicer
-import vtk
 
 from ...core.arrays import bounding_box
 from ...core.errors import ImageError, OutputError
@@ -27,13 +25,19 @@ from ..scene.scene_path import ScenePath
 from ..scene.transform_nodes import VtkTransform
 from ..scene.volume_nodes import image_from_node, volume_geometry
 from .jacobian import jacobian_image
+from .results_table import CORRELATION, DICE, FOLDED, LANDMARKS, MEAN, TIME, Row, check_table, fill_table
 from .structures import Sampler, Structure, matched, structures_from_node
 
 #: Attributes of a forward transform that hold what the registration measured.
 FOLDING_FIGURES = ("FoldedVoxels", "FoldedPercent", "JacobianMin", "JacobianMax")
 INTENSITY_FIGURES = ("SimilarityBefore", "SimilarityAfter", "MutualInformationBefore", "MutualInformationAfter")
 FIGURES = (*INTENSITY_FIGURES, *FOLDING_FIGURES)
-COLUMNS = ("Measure", "Structure", "Before", "After", "Unit")
+#: Of the deformable part, mm.
+DISPLACEMENT_FIGURES = ("DisplacementMeanMm", "DisplacementMaxMm")
+
+
+BACK = "Dice overlap, fixed to moving (0 to 1)"
+WARNING, DISPLACEMENT = "Warning", "Displacement by the deformation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +82,9 @@ def evaluation_steps(nodes: Evaluated, table: slicer.vtkMRMLTableNode | None = N
     landmarks = list(_landmarks(nodes))
     provenance = list(_provenance(nodes.forward))
     measured = yield lambda: (list(_similarity_rows(seen)), list(_folding_rows(seen)))
-    rows = [*measured[0], *(yield lambda: list(_overlap(seen))), *landmarks, *measured[1], *provenance]
+    rows = _important_first(
+        [*(yield lambda: list(_overlap(seen))), *landmarks, *measured[1], *measured[0], *provenance]
+    )
     _check(nodes)  # time has passed
     check_table(table)
     scene = nodes.fixed.GetScene()
@@ -89,54 +95,6 @@ def evaluation_steps(nodes: Evaluated, table: slicer.vtkMRMLTableNode | None = N
             place_beside(table, nodes.fixed)
         fill_table(rows, table)
     return table
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of the table.
-
-    Args:
-        measure: what was measured.
-        structure: of which structure or landmark; empty for the whole image.
-        before, after: value before and after the registration: a number, a text, or None for an empty cell.
-        unit: of both values.
-    """
-
-    measure: str
-    structure: str = ""
-    before: float | str | None = None
-    after: float | str | None = None
-    unit: str = ""
-
-
-def check_table(table: slicer.vtkMRMLNode | None) -> None:
-    """Refuse a node that cannot receive a table.
-
-    Raises:
-        OutputError: it is of another class, or left the scene.
-    """
-    if table is not None and not isinstance(table, slicer.vtkMRMLTableNode):
-        raise OutputError(f"{table.GetName()} is a {table.GetClassName()} and cannot hold results. Choose a table.")
-    if table is not None and table.GetScene() is None:
-        raise OutputError(f"{table.GetName()} is no longer in the scene. Choose another table.")
-
-
-def fill_table(rows: Iterable[Row], table: slicer.vtkMRMLTableNode) -> None:
-    """Replace the content of a table node; all columns hold text, so that missing values show as empty cells."""
-    rows = list(rows)
-    content = vtk.vtkTable()
-    for name in COLUMNS:
-        column = vtk.vtkStringArray()
-        column.SetName(name)
-        for row in rows:
-            column.InsertNextValue(_text(getattr(row, name.lower())))
-        content.AddColumn(column)
-    with slicer.util.NodeModify(table):
-        if hasattr(table, "SetUseColumnTitleAsColumnHeader"):  # Slicer 5.12 and later
-            table.SetUseColumnTitleAsColumnHeader(True)
-        else:
-            table.SetUseColumnNameAsColumnHeader(True)
-        table.SetAndObserveTable(content)
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,7 +244,7 @@ def _similarity_rows(seen: _Seen) -> Iterator[Row]:
     """On a subset of the fixed voxels, as the registration reports it."""
     if seen.known is not None:
         known = seen.known
-        yield Row("Correlation", "", known["SimilarityBefore"], known["SimilarityAfter"], "-1 to 1")
+        yield Row(CORRELATION, "", known["SimilarityBefore"], known["SimilarityAfter"])
         yield Row("Mutual information", "", known["MutualInformationBefore"], known["MutualInformationAfter"], "nat")
         return
     grid = coarse_grid(seen.fixed.geometry)
@@ -297,7 +255,7 @@ def _similarity_rows(seen: _Seen) -> Iterator[Row]:
     reached = (transform.apply_to_points(points) for transform in (seen.initial, seen.forward))
     places = places_shown(seen.before.geometry, *reached)
     correlations, information = similarities(reference, (before, after), places)
-    yield Row("Correlation", "", *correlations, "-1 to 1")
+    yield Row(CORRELATION, "", *correlations)
     yield Row("Mutual information", "", *information, "nat")
 
 
@@ -314,15 +272,15 @@ def _overlap(seen: _Seen) -> Iterator[Row]:
             for sampler, structure in zip(samplers, (fixed_structure, moving_structure, moving_structure))
         )
         columns = zip(*(_compare(truth, mask, grid.spacing) for mask in (before, after)))
-        names = (("Dice overlap", "0 to 1"), ("95 % Hausdorff distance", "mm"), ("Mean surface distance", "mm"))
-        for (measure, unit), (value_before, value_after) in zip(names, columns):
-            yield Row(measure, fixed_structure.name, value_before, value_after, unit)
+        names = ((DICE, "", 3), ("95 % Hausdorff distance", "mm", 2), ("Mean surface distance", "mm", 2))
+        for (measure, unit, decimals), (value_before, value_after) in zip(names, columns):
+            yield Row(measure, fixed_structure.title, value_before, value_after, unit, decimals)
         own, *brought = (
             sampler.mask(structure)
             for sampler, structure in zip(back, (moving_structure, fixed_structure, fixed_structure))
         )
         values = [_dice(own, mask) for mask in brought]
-        yield Row("Dice overlap, fixed to moving", fixed_structure.name, *values, "0 to 1")
+        yield Row(BACK, fixed_structure.title, *values)
     yield from seen.alone
 
 
@@ -347,7 +305,7 @@ def _dice(truth: np.ndarray, mask: np.ndarray) -> float | None:
 
 
 def _unmatched(structure: Structure, missing_in: slicer.vtkMRMLNode) -> Row:
-    return Row("Not compared", structure.name, after=f"not in {missing_in.GetName()}")
+    return Row("Not compared", structure.title, after=f"not in {missing_in.GetName()}")
 
 
 def _landmarks(nodes: Evaluated) -> Iterator[Row]:
@@ -360,8 +318,8 @@ def _landmarks(nodes: Evaluated) -> Iterator[Row]:
     transforms = (IDENTITY if initial is None else initial.through_vtk(), path.through_vtk())
     before, after = (target_registration_error(pairs.fixed, pairs.moving, transform) for transform in transforms)
     for name, *errors in zip(pairs.names, before.tolist(), after.tolist()):
-        yield Row("Landmark error", name, *errors, "mm")
-    yield Row("Landmark error", "mean", float(before.mean()), float(after.mean()), "mm")
+        yield Row(LANDMARKS, name, *errors, "mm", 2)
+    yield Row(LANDMARKS, MEAN, float(before.mean()), float(after.mean()), "mm", 2)
 
 
 def _folds(seen: _Seen) -> dict[str, float]:
@@ -372,27 +330,40 @@ def _folds(seen: _Seen) -> dict[str, float]:
 def _folding_rows(seen: _Seen) -> Iterator[Row]:
     figures = seen.known or _folds(seen)
     count, percent, minimum, maximum = (figures[name] for name in FOLDING_FIGURES)
-    yield Row("Folded voxels", "", None, count, "voxels")
-    yield Row("Folded voxels", "", None, percent, "%")
-    yield Row("Jacobian determinant", "minimum", None, minimum, "1 keeps the volume")
-    yield Row("Jacobian determinant", "maximum", None, maximum, "1 keeps the volume")
+    yield Row(FOLDED, "", None, count, "voxels")
+    yield Row(FOLDED, "", None, percent, "%")
+    yield Row("Jacobian determinant (1 keeps the volume)", "minimum", None, minimum, decimals=2)
+    yield Row("Jacobian determinant (1 keeps the volume)", "maximum", None, maximum, decimals=2)
+
+
+def _important_first(rows: list[Row]) -> list[Row]:
+    """Warnings, means, displacements, folds and time before the rest, which keeps its order."""
+    overlap = [row for row in rows if row.measure == DICE and None not in (row.before, row.after)]
+    means = []
+    if len(overlap) > 1:
+        values = (float(np.mean([getattr(row, when) for row in overlap])) for when in ("before", "after"))
+        means.append(Row(DICE, MEAN, *values))
+    first = (WARNING, DICE, LANDMARKS, DISPLACEMENT, FOLDED, TIME)
+
+    def place(row: Row) -> int:
+        is_part = row.structure != MEAN and row.measure in (DICE, LANDMARKS)
+        return len(first) if is_part or row.measure not in first else first.index(row.measure)
+
+    return sorted([*means, *rows], key=place)
 
 
 def _provenance(forward: slicer.vtkMRMLTransformNode) -> Iterator[Row]:
     """What the registration wrote onto its transform; other transforms have no provenance."""
+    displaced = [forward.GetAttribute(f"{ATTRIBUTE_PREFIX}{name}") for name in DISPLACEMENT_FIGURES]
+    for part, text in zip((MEAN, "largest"), displaced):
+        yield from (Row(DISPLACEMENT, part, None, float(value), "mm", 2) for value in [text] if value is not None)
     seconds = forward.GetAttribute(f"{ATTRIBUTE_PREFIX}Seconds")
     if seconds is not None:
-        yield Row("Time", "", None, float(json.loads(seconds).get("total", 0.0)), "s")
+        yield Row(TIME, "", None, float(json.loads(seconds).get("total", 0.0)), "s", 1)
     for measure, attributes in (("Device", ("Device",)), ("Model", ("ModelTitle", "Model"))):
         values = [forward.GetAttribute(f"{ATTRIBUTE_PREFIX}{attribute}") for attribute in attributes]
         yield from (Row(measure, after=value) for value in [v for v in values if v][:1])
-    yield from (Row("Warning", after=text) for text in warnings_of(forward))
-
-
-def _text(value: float | str | None) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    return str(value) if isinstance(value, (str, int)) else f"{value:.4g}"
+    yield from (Row(WARNING, after=text) for text in warnings_of(forward))
 
 
 def _placed(

@@ -26,11 +26,19 @@ class Structure:
         name: of the segment or of the label's colour.
         label: its number in `labels`.
         labels: label map that holds it, in world coordinates; None for a segment without voxels.
+        is_numbered: whether no other structure of its node has its number.
     """
 
     name: str
     label: int
     labels: LabelMap | None
+    is_numbered: bool = True
+
+    @property
+    def title(self) -> str:
+        """What people read: number and name, such as "label 17 (left hippocampus)"."""
+        number = f"label {self.label}"
+        return f"{number} ({self.name.strip()})" if self.is_numbered and self.name != number else self.name.strip()
 
 
 def structures_from_node(node: slicer.vtkMRMLNode, *ignored: slicer.vtkMRMLTransformNode | None) -> list[Structure]:
@@ -104,9 +112,10 @@ def _segments(node: slicer.vtkMRMLSegmentationNode, to_world: np.ndarray) -> lis
     for layer in segment_layers(segmentation, to_world, node.GetName()):
         layer_of.update(dict.fromkeys(layer.segment_ids, layer.labels))
     segments = [(segment_id, segmentation.GetSegment(segment_id)) for segment_id in segmentation.GetSegmentIDs()]
+    used = Counter(segment.GetLabelValue() for _segment_id, segment in segments)  # drawn ones have 1 each
     return [
-        Structure(segment.GetName(), segment.GetLabelValue(), layer_of.get(segment_id))
-        for segment_id, segment in segments
+        Structure(segment.GetName(), label, layer_of.get(segment_id), used[label] == 1)
+        for segment_id, segment, label in ((*item, item[1].GetLabelValue()) for item in segments)
     ]
 
 

@@ -83,6 +83,7 @@ class Panel:
     def close(self) -> None:
         """End everything that runs."""
         self.onCancel()
+        self.results.close()
         self.runner.close()
 
     def update(self, *_event) -> None:
@@ -189,12 +190,9 @@ class Panel:
         self.update()
 
     def _makeBoxes(self) -> dict[str, ChoiceBox]:
-        overlays = {
-            "moved": _("Moved volume"),
-            "moving": _("Moving volume, as it was"),
-            "jacobian": _("Jacobian map"),
-        }
-        overlay = ChoiceBox(self.ui.overlayComboBox, overlays, lambda value: self._choose("overlay", value))
+        overlay = ChoiceBox(
+            self.ui.overlayComboBox, self.results.overlays(), lambda value: self._choose("overlay", value)
+        )
         return {**self.settings.boxes, "overlay": overlay, "sequenceReference": self.sequence.box}
 
     def _store(self, name: str, value: str) -> None:

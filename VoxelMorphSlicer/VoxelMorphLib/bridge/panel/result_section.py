@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
+from ...core.errors import VoxelMorphError
+from ..actions.results_table import summary_of
+from ..scene.checkerboard import show_checkerboard
 from .follow_up import holds_other_pair
 
 #: Distance of the drawn grid lines.
@@ -15,7 +19,14 @@ JACOBIAN_RANGE = (0.5, 1.5)
 WIDEST_COLUMN = 160
 GREY, BLUE_TO_RED = "vtkMRMLColorTableNodeGrey", "vtkMRMLColorTableNodeFileDivergingBlueRed.txt"
 #: Parameter of each overlay.
-_OVERLAYS = {"moved": "movedVolume", "moving": "movingVolume", "jacobian": "jacobianVolume"}
+_OVERLAYS = {
+    "moved": "movedVolume",
+    "checkerboard": "movedVolume",
+    "moving": "movingVolume",
+    "jacobian": "jacobianVolume",
+}
+#: Milliseconds for which each volume is seen while both flicker.
+FLICKER_MS = 500
 
 
 class ResultSection:
@@ -28,9 +39,29 @@ class ResultSection:
     def __init__(self, ui):
         self.ui = ui
         self._shown = None
+        self._overlay = ""  # ID of what lies over the fixed volume
         self._bent = None  # transform whose grid is drawn
+        self._timer = qt.QTimer()
+        self._timer.setInterval(FLICKER_MS)
+        self._timer.connect("timeout()", self._flicker)
+        self._is_front = True
+        ui.flickerCheckBox.connect("toggled(bool)", self._on_flicker)
         # A column is narrower than its longest texts, which take several lines.
         ui.resultsTableView.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+
+    @staticmethod
+    def overlays() -> dict[str, str]:
+        """What can be laid over the fixed volume, with its text."""
+        return {
+            "moved": _("Moved volume"),
+            "checkerboard": _("Checkerboard of fixed and moved"),
+            "moving": _("Moving volume, as it was"),
+            "jacobian": _("Jacobian map"),
+        }
+
+    def close(self) -> None:
+        """Let the views rest."""
+        self.ui.flickerCheckBox.checked = False
 
     def open(self) -> None:
         """Unfold the section, after a result arrived."""
@@ -39,6 +70,7 @@ class ResultSection:
     def connect(self, parameters) -> None:
         """Take a configuration as it is: the slice views stay until something is chosen."""
         self._shown = _view(parameters) if parameters.overlay in _OVERLAYS else None
+        self._overlay = self._shown[1] if self._shown else ""
 
     def update(self, parameters) -> None:
         """Follow the configuration; the slice views change only when their part of it did."""
@@ -46,7 +78,22 @@ class ResultSection:
         self._show_layers(parameters)
         self._show_grid(parameters)
 
+    def _on_flicker(self, flickers: bool) -> None:
+        if flickers:
+            self._timer.start()
+            return
+        self._timer.stop()
+        self._is_front = True
+        if self._shown is not None:
+            slicer.util.setSliceViewerLayers(foregroundOpacity=self._shown[2])
+
+    def _flicker(self) -> None:
+        if self._shown is not None:
+            self._is_front = not self._is_front
+            slicer.util.setSliceViewerLayers(foregroundOpacity=1.0 if self._is_front else 0.0)
+
     def _show_table(self, table) -> None:
+        self.ui.resultSummaryLabel.text = summary_of(table)
         view = self.ui.resultsTableView
         if view.mrmlTableNode() is table:
             return
@@ -63,13 +110,15 @@ class ResultSection:
         if self._shown == before:
             return
         if self._shown is None:
-            _take_away(before[1])
+            _take_away(self._overlay)
             return
-        fixed, overlay, fade = self._shown
-        is_new = before is None or before[:2] != (fixed, overlay)
+        fixed, overlay, fade, state = self._shown
+        is_new = before is None or before[:2] != self._shown[:2] or before[3] != state
+        if is_new:
+            self._overlay = overlay if state is None else _checkerboard(parameters)
         if is_new and parameters.overlay == "jacobian":
             _colour(parameters.jacobianVolume)
-        slicer.util.setSliceViewerLayers(background=fixed, foreground=overlay, foregroundOpacity=fade, fit=is_new)
+        slicer.util.setSliceViewerLayers(background=fixed, foreground=self._overlay, foregroundOpacity=fade, fit=is_new)
 
     def _show_grid(self, parameters) -> None:
         """Draw the grid of the current transform; what a person made visible elsewhere stays as it is."""
@@ -97,12 +146,29 @@ def _take_away(overlay: str) -> None:
             view.SetForegroundVolumeID(None)
 
 
-def _view(parameters) -> tuple[str, str, float] | None:
-    """IDs of background and foreground and the opacity; None when nothing is to be shown."""
+def _view(parameters) -> tuple[str, str, float, tuple | None] | None:
+    """IDs of background and foreground, the opacity, and the state of what a checkerboard is made of.
+
+    None when nothing is to be shown.
+    """
     overlay = getattr(parameters, _OVERLAYS[parameters.overlay])
-    if not parameters.showResult or parameters.fixedVolume is None or overlay is None:
+    fixed = parameters.fixedVolume
+    if not parameters.showResult or fixed is None or overlay is None:
         return None
-    return parameters.fixedVolume.GetID(), overlay.GetID(), parameters.fade
+    if parameters.overlay != "checkerboard":
+        return fixed.GetID(), overlay.GetID(), parameters.fade, None
+    images = [node.GetImageData() for node in (fixed, overlay)]
+    return fixed.GetID(), overlay.GetID(), 1.0, tuple(image.GetMTime() if image else 0 for image in images)
+
+
+def _checkerboard(parameters) -> str:
+    """ID of the checkerboard; of the moved volume where none can be made."""
+    moved = parameters.movedVolume
+    try:
+        mixed = show_checkerboard(parameters.fixedVolume, moved)
+    except VoxelMorphError:  # under a transform by now
+        mixed = None
+    return (mixed or moved).GetID()
 
 
 def _colour(jacobian) -> None:
