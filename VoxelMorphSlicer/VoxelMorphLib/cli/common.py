@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from .. import __version__
-from ..core.errors import Cancelled, ConfigError, VoxelMorphError
+from ..core.errors import Cancelled, ConfigError, OutputError, VoxelMorphError
+from .interrupts import Interrupts, current, listening
 
 #: Exit codes: all went well; the program failed; the user's input cannot be used; stopped by the user.
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
+#: What moves the cursor, deletes or colours; line ends and tabs do not.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?(,.*)?$")
 
 
@@ -54,17 +60,37 @@ class ConsoleProgress:
         self.name, self._last = name, ("", -1.0)
 
     def __call__(self, fraction: float, text: str) -> None:
+        current().check()
         stage = text.split(",")[0]
         last_stage, last_fraction = self._last
         if stage == last_stage and fraction - last_fraction < 0.01:
             return
         self._last = (stage, fraction)
-        try:
-            if stage != last_stage:
-                print(f"{self.name}: {stage}", flush=True)
-            print(f"<filter-progress>{fraction:.3f}</filter-progress>", flush=True)
-        except OSError as error:
-            raise Cancelled("Stopped, because the program that started this command has ended.") from error
+        lines = [f"{self.name}: {stage}"] * (stage != last_stage)
+        if not say(*lines, f"<filter-progress>{fraction:.3f}</filter-progress>"):
+            raise Cancelled("Stopped, because the program that started this command has ended.")
+
+
+def say(*lines: str) -> bool:
+    """Print lines on the standard output at once.
+
+    Returns:
+        False where nobody reads them any more, as behind `| head`.
+
+    Raises:
+        OutputError: they cannot be written, to a full disk for example.
+    """
+    try:
+        for line in lines:
+            print(_printable(line), flush=True)
+    except OSError as error:
+        _mute()
+        if isinstance(error, BrokenPipeError) or error.errno in (errno.EPIPE, errno.EINVAL, errno.EIO):
+            return False
+        raise OutputError(
+            f"What this command prints cannot be written ({error.strerror}). Free some space, or print elsewhere."
+        ) from error
+    return True
 
 
 def run(command: Callable[[Sequence[str]], None], argv: Sequence[str] | None) -> int:
@@ -79,18 +105,68 @@ def run(command: Callable[[Sequence[str]], None], argv: Sequence[str] | None) ->
     """
     _print_anything()
     try:
-        command(sys.argv[1:] if argv is None else argv)
+        with listening() as interrupts:
+            return _outcome(command, sys.argv[1:] if argv is None else argv, interrupts)
+    finally:
+        _flush()
+
+
+def _outcome(command: Callable[[Sequence[str]], None], argv: Sequence[str], interrupts: Interrupts) -> int:
+    try:
+        command(argv)
     except (KeyboardInterrupt, Cancelled) as stop:
-        print(str(stop) or "Stopped. Nothing was written.", file=sys.stderr, flush=True)
-        return INTERRUPTED
-    except VoxelMorphError as error:
-        print(f"Error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        interrupts.settle()
+        return _stopped(str(stop))
+    except Exception as error:
+        interrupts.settle()
+        if interrupts.asked:  # whatever became of the exception on its way
+            return _stopped("")
+        return _refused(error)
+    interrupts.settle()
+    return _stopped("Stopped, but everything was already done.") if interrupts.asked else DONE
+
+
+def _stopped(text: str) -> int:
+    complain(text or "Stopped. Nothing was written.")
+    return INTERRUPTED
+
+
+def _refused(error: Exception) -> int:
+    if isinstance(error, VoxelMorphError):
+        complain(f"Error: {' '.join(str(error).split())}")
         return BAD_INPUT
-    except Exception:
-        traceback.print_exc()
-        print("Error: this is a fault of VoxelMorph; please report the lines above.", file=sys.stderr, flush=True)
-        return FAILED
-    return DONE
+    with suppress(OSError):
+        traceback.print_exception(type(error), error, error.__traceback__)
+    complain("Error: this is a fault of VoxelMorph; please report the lines above.")
+    return FAILED
+
+
+def complain(text: str) -> None:
+    """Print a line on the standard error, if anybody reads it."""
+    with suppress(OSError):
+        print(_printable(text), file=sys.stderr, flush=True)
+
+
+def _printable(text: str) -> str:
+    """The text with control characters escaped: file names may hold some that reprogram a terminal."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def _flush() -> None:
+    """Write what is left to write, or Python does so at its end, with a traceback where that fails."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        _mute()
+
+
+def _mute() -> None:
+    """Let nothing come of further output, which Python keeps and would try to write at its end."""
+    with suppress(OSError, ValueError, AttributeError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
 
 
 def _print_anything() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..core.config import RegistrationOptions
 from ..core.errors import ConfigError, OutputError
 from ..core.options import options_of
-from .common import Parser, run
+from .common import Parser, run, say
 from .options import add_options, request_fields
 
 if TYPE_CHECKING:
@@ -51,15 +51,15 @@ def _command(argv: Sequence[str]) -> None:
     _make_folder(arguments.out)
     pair = _Pair.own(arguments) if arguments.fixed else _Pair.sample()
     for role, image in (("fixed", pair.fixed), ("moving", pair.moving)):
-        print(f"{role:7}{image.name}, {image.geometry}", flush=True)
+        say(f"{role:7}{image.name}, {image.geometry}")
     from ..registration.register import register
     from ..registration.request import RegistrationRequest
 
     progress = TerminalProgress()
     result = register(RegistrationRequest(**{**fields, "fixed": pair.fixed, "moving": pair.moving}), progress)
     progress.end()
-    print("\n".join(_figures(pair, result)), flush=True)
-    print("\n".join(_write(arguments.out, pair, result)), flush=True)
+    say(*_figures(pair, result))
+    say(*_write(arguments.out, pair, result))
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class _Pair:
     def sample(cls) -> _Pair:
         from .demo_pair import make_sample_pair
 
-        print("Making the sample pair: the MNI152 brain, and a copy deformed by a known flow", flush=True)
+        say("Making the sample pair: the MNI152 brain, and a copy deformed by a known flow")
         sample_pair = make_sample_pair()
         return cls(sample_pair.fixed, sample_pair.moving, sample_pair)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +10,8 @@ from pathlib import Path
 from ..core.config import RegistrationOptions
 from ..core.errors import ConfigError
 from ..core.options import options_of
-from .common import ConsoleProgress, Parser, run
+from .common import ConsoleProgress, Parser, complain, run, say
+from .interrupts import current
 from .options import add_options, request_fields
 
 #: How to register, by field name.
@@ -87,16 +87,16 @@ def _list_models(weights_dir: Path | None) -> None:
 
     for entry in load_catalogue().values():
         usable = state(entry, weights_dir) if entry.available else "not supported by this version"
-        print(f"{entry.id:24} {usable:30} {entry.description}")
+        say(f"{entry.id:24} {usable:30} {entry.description}")
     for problem in catalogue_problems():
-        print(f"Warning: left out: {problem}", file=sys.stderr, flush=True)
+        complain(f"Warning: left out: {problem}")
 
 
 def _list_devices() -> None:
     from ..core.devices import available_devices
 
     for device in available_devices():
-        print(device)
+        say(device)
 
 
 def _register(arguments: argparse.Namespace) -> None:
@@ -106,6 +106,7 @@ def _register(arguments: argparse.Namespace) -> None:
     from ..core.io.images import read_label_map, write_image
     from ..core.io.transforms import write_transform
     from ..registration.fitness import unfitness
+    from ..registration.masks import check_labels_meet
     from ..registration.predictor import known_entry
     from ..registration.register import register
     from ..registration.request import RegistrationRequest
@@ -114,9 +115,11 @@ def _register(arguments: argparse.Namespace) -> None:
     if arguments.fixed_labels:
         fields["moving_labels"] = labels
     request = RegistrationRequest.read(**fields)
+    if labels is not None:
+        check_labels_meet(labels, request.moving, "moving")
     doubt = unfitness(request, known_entry(request.model))
     if doubt:  # before the work, so that it can be stopped
-        print(f"Warning: {doubt}", flush=True)
+        say(f"Warning: {doubt}")
     result = register(request, ConsoleProgress("VoxelMorphRegister"))
     with ExitStack() as stack:  # a failure leaves none of the files
         if arguments.moved:
@@ -131,6 +134,7 @@ def _register(arguments: argparse.Namespace) -> None:
             from ..report.page import write_report
 
             write_report(stack.enter_context(replacing(arguments.report)), request.fixed, request.moving, result)
+        current().finish()
     _say(result.report)
 
 
@@ -170,13 +174,12 @@ def _check_labels(arguments: argparse.Namespace) -> None:
 
 
 def _say(report: object) -> None:
-    print(
+    say(
         f"Correlation {report.similarity_before:.3f} before, {report.similarity_after:.3f} after; "
         f"{report.folded_percent:.3f} % folded voxels; {report.seconds['total']:.1f} s on {report.device}.",
-        flush=True,
     )
     for warning in report.warnings:
         if warning != report.worse:
-            print(f"Warning: {warning}", flush=True)
+            say(f"Warning: {warning}")
     if report.worse:  # last, where it is seen; the files are written, so that the command has not failed
-        print(f"Warning: {report.worse}", file=sys.stderr, flush=True)
+        complain(f"Warning: {report.worse}")

@@ -36,7 +36,7 @@ from ..training.recipes import (
     make_config,
     unreadable,
 )
-from .common import ConsoleProgress, Parser, run
+from .common import ConsoleProgress, Parser, run, say
 from .options import add_options, given_options
 
 
@@ -131,7 +131,7 @@ def _command(argv: Sequence[str]) -> None:
     else:
         config = read_config(arguments)
         if arguments.printConfig:
-            print(config_json(config))
+            say(config_json(config))
         elif arguments.dryRun:
             _plan(config)
         else:
@@ -147,14 +147,14 @@ def _recipe_for_help(argv: Sequence[str]) -> str:
 
 def _list_recipes() -> None:
     for recipe in RECIPES.values():
-        print(f"{recipe.name:24} {recipe.description}")
+        say(f"{recipe.name:24} {recipe.description}")
 
 
 def _plan(config: TrainingConfig) -> None:
     from ..training.plan import make_plan
 
     for line in make_plan(config, _progress()).lines():
-        print(line, flush=True)
+        say(line)
 
 
 def _train(arguments: argparse.Namespace, config: TrainingConfig) -> None:
@@ -166,9 +166,9 @@ def _train(arguments: argparse.Namespace, config: TrainingConfig) -> None:
 
     result = train(config, arguments.resume, silent if _has_bar() else _progress())
     if result.rank == 0:
-        print(f"{result.step} steps done; best after step {result.best_step}: {result.best}", flush=True)
+        say(f"{result.step} steps done; best after step {result.best_step}: {result.best}")
         for path in export_images(result.best, folder):
-            print(f"Image: {path}", flush=True)
+            say(f"Image: {path}")
         if _wants_model(arguments):
             _make_model(arguments, result.best, folder, command_of(config))
 
@@ -297,10 +297,10 @@ def _make_model(arguments: argparse.Namespace, checkpoint: Path, folder: Path, c
         path = arguments.model or Path(temporary) / f"{facts.id}.safetensors"
         entry = export(checkpoint, path, facts)
         if arguments.model:
-            print(f"Model: {path}; use it with --model {path}", flush=True)
+            say(f"Model: {path}; use it with --model {path}")
         if arguments.addToModels:
             add_to_catalogue(entry, path, arguments.replaceModel)
-            print(f"Added to the model list; use it with --model {entry.id}", flush=True)
+            say(f"Added to the model list; use it with --model {entry.id}")
 
 
 def _model_id(arguments: argparse.Namespace, folder: Path) -> str:
@@ -326,7 +326,7 @@ def _interrupt_at_the_end(stream: int) -> None:
 
 
 def _say(message: Warning | str, *_where: object) -> None:
-    print(f"Warning: {message}", flush=True)
+    say(f"Warning: {message}")
 
 
 def _has_bar() -> bool:

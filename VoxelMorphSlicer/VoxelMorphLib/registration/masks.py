@@ -46,6 +46,24 @@ def fitted_mask(mask: LabelMap | None, image: Image, role: str) -> LabelMap | No
     return inside
 
 
+def check_labels_meet(labels: LabelMap, image: Image, role: str) -> None:
+    """Refuse label maps that would only give zeros, because they lie elsewhere than their volume.
+
+    Args:
+        labels: on any grid; without any label it meets every volume.
+        image: the volume.
+        role: "fixed" or "moving", for the message.
+
+    Raises:
+        GeometryError: no voxel of the volume has a label.
+    """
+    if labels.array.any() and not mask_through(labels, image).array.any():
+        raise GeometryError(
+            f"The {role} labels {labels.name} ({labels.geometry}) meet no voxel of the {role} volume {image.name} "
+            f"({image.geometry}). Give the label map of that volume, or check that both lie at the same place."
+        )
+
+
 def described(mask: LabelMap | None) -> str:
     """A fitted mask in words: its name and the share of the volume inside; "" without mask."""
     return "" if mask is None else f"{mask.name}, {100 * float((mask.array > 0).mean()):.1f} % of the volume"

@@ -120,7 +120,10 @@ def network_from_state(name: str, arguments: dict[str, Any], state: dict[str, Te
     Raises:
         WeightsError: tensors are missing, unexpected, of another shape or type, or hold NaN or infinity.
     """
-    shapes = build_network(name, arguments, device="meta").state_dict()
+    try:
+        shapes = build_network(name, arguments, device="meta").state_dict()
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
     expected = {key: tuple(value.shape) for key, value in shapes.items()}
     problem = _problem(expected, state)
     if problem:

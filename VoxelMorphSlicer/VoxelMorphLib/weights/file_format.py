@@ -23,6 +23,8 @@ def file_format(path: Path) -> str:
             head = file.read(16)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror}). Check the path and its permissions.") from error
+    if not head:
+        raise WeightsError(f"{path} is empty (0 bytes). Copy or download it again.")
     if head.startswith(_HDF5):
         return "keras"
     # A safetensors file begins with the length of its JSON header, 8 bytes, least significant first.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import shutil
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import OutputError, VoxelMorphError, WorkerError
+from ...core.io.scratch import make_scratch_folder
 from ...registration.request import RegistrationRequest
 from ...registration.result import Registration
 from ...worker.files import bytes_needed, read_registration, remove_folder, write_request
@@ -48,7 +48,7 @@ class Exchange:
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._began, self._start_s = time.perf_counter(), 0.0
         try:
-            self.folder = Path(tempfile.mkdtemp(prefix="voxelmorph-", dir=parent))
+            self.folder = make_scratch_folder(parent, "voxelmorph-")
         except OSError as error:
             raise _unusable(parent or "of the system", error) from error
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import GeometryError, OutputError, VoxelMorphError
+from .scratch import make_scratch_folder
 
 #: Deflate cannot compress by more than 1032 (zlib technical notes); a file that claims more is damaged.
 LARGEST_COMPRESSION = 1100
@@ -108,14 +108,16 @@ def replacing(path: Path | str, bytes_needed: int = 0) -> Iterator[Path]:
 @contextmanager
 def _scratch_folder(path: Path) -> Iterator[Path]:
     try:
-        folder = tempfile.TemporaryDirectory(prefix=".voxelmorph-", dir=path.parent)
+        folder = make_scratch_folder(path.parent, ".voxelmorph-")
     except OSError as cause:
         raise OutputError(
             f"{path} cannot be written: the folder {path.parent} does not accept files ({_reason(cause)}). "
             "Choose another folder."
         ) from cause
-    with folder as name:
-        yield Path(name)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _spelled(path: Path | str, error: type[VoxelMorphError]) -> Path:

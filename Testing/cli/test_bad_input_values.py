@@ -1,0 +1,153 @@
+"""A matrix of values that cannot be used: each ends the command with exit code 2, one sentence, and no file."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.refusal import refused
+from support.volumes import a_blob_image, a_geometry
+from VoxelMorphLib.core.image import LabelMap
+from VoxelMorphLib.core.io.images import write_image
+
+GRID = a_geometry("RAS", (14, 12, 10), 2.0)
+Make = Callable[[Path], Path]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with a good volume in it."""
+    write_image(a_blob_image(GRID), tmp_path / "good.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VXM_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def wrote(name: str, data: bytes | str) -> Make:
+    def make(folder: Path) -> Path:
+        (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
+        return folder / name
+
+    return make
+
+
+def hdf5(end: int) -> bytes:
+    """The superblock of an HDF5 file that claims to end at a byte, and nothing behind it."""
+    return b"\x89HDF\r\n\x1a\n" + bytes(32) + struct.pack("<Q", end) + bytes(80)
+
+
+def matlab(name: str, rows: int, numbers: int) -> bytes:
+    return struct.pack("<5i", 0, rows, 1, 0, len(name) + 1) + name.encode() + b"\0" + np.ones(numbers).tobytes()
+
+
+AFFINE = "AffineTransform_double_3_3"
+TFM = "#Insight Transform File V1.0\n#Transform 0\nTransform: {}\nParameters: {}\nFixedParameters: {}\n"
+LTA = "type = {}\nnxforms = {}\nmean = 0 0 0\nsigma = 1\n1 4 4\n{}\n"
+ROWS = "1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1"
+
+#: Files for --initialTransform by what they are, and what the sentence says.
+TRANSFORMS: dict[str, tuple[Make, str]] = {
+    "hdf5: text": (wrote("t.h5", "1 0 0 0\n" * 20), "t.h5 is not an HDF5 file"),
+    "hdf5: a few bytes": (wrote("t.h5", b"\x89HDF"), "t.h5 is not an HDF5 file"),
+    "hdf5: cut off": (wrote("t.h5", hdf5(10**6)), "t.h5 is truncated: 128 of 1000000 bytes"),
+    "hdf5: nothing inside": (wrote("t.h5", hdf5(128)), "t.h5 is damaged"),
+    "hdf5: random bytes inside": (
+        wrote("t.h5", hdf5(128)[:48] + np.random.default_rng(0).bytes(80)),
+        "t.h5 is damaged",
+    ),
+    "mat: text": (wrote("t.mat", ROWS), "t.mat is damaged or not an ITK transform file"),
+    "mat: a byte": (wrote("t.mat", b"\0"), "t.mat is damaged or not an ITK transform file"),
+    "mat: no fixed part": (wrote("t.mat", matlab(AFFINE, 12, 12)), "t.mat is damaged"),
+    "mat: 10^9 rows": (wrote("t.mat", matlab(AFFINE, 10**9, 12) + matlab("fixed", 3, 3)), "t.mat is damaged"),
+    "mat: negative rows": (wrote("t.mat", matlab(AFFINE, -1, 12) + matlab("fixed", 3, 3)), "t.mat"),
+    "mat: three numbers": (wrote("t.mat", matlab(AFFINE, 3, 3) + matlab("fixed", 3, 3)), "t.mat is damaged"),
+    "mat: 100 numbers": (wrote("t.mat", matlab(AFFINE, 100, 100) + matlab("fixed", 3, 3)), "no linear transforms"),
+    "mat: unknown transform": (wrote("t.mat", matlab("Bent_double_3_3", 12, 12) + matlab("fixed", 3, 3)), "t.mat"),
+    "mat: foreign variables": (wrote("t.mat", matlab("a", 3, 3) + matlab("b", 3, 3)), "no linear transforms"),
+    "mat: version 5": (wrote("t.mat", b"MATLAB 5.0".ljust(124) + b"\0\1IM" + bytes(64)), "none that ITK wrote"),
+    "tfm: empty": (wrote("t.tfm", ""), "t.tfm is empty (0 bytes)"),
+    "tfm: words": (wrote("t.tfm", "these are words\n" * 5), "t.tfm"),
+    "tfm: binary": (wrote("t.tfm", bytes(range(256)) * 4), "t.tfm"),
+    "tfm: few numbers": (wrote("t.tfm", TFM.format(AFFINE, "1 0 0", "0 0 0")), "t.tfm is damaged"),
+    "tfm: no numbers": (wrote("t.tfm", TFM.format(AFFINE, "a b c", "0 0 0")), "t.tfm is damaged"),
+    "tfm: unknown transform": (wrote("t.tfm", TFM.format("Bent_double_3_3", "1", "0")), "t.tfm is damaged"),
+    "tfm: two dimensions": (wrote("t.tfm", TFM.format("AffineTransform_double_2_2", "1 0 0 1 0 0", "0 0")), "t.tfm"),
+    "lta: words": (wrote("t.lta", "these are words\n"), "t.lta is not an LTA file"),
+    "lta: two transforms": (wrote("t.lta", LTA.format(1, 2, ROWS)), "t.lta holds 2 transforms"),
+    "lta: unknown type": (wrote("t.lta", LTA.format(14, 1, ROWS)), "t.lta has the LTA type 14"),
+    "lta: type in words": (wrote("t.lta", LTA.format("one", 1, ROWS)), "t.lta is not an LTA file"),
+    "lta: short matrix": (wrote("t.lta", LTA.format(1, 1, "1 0 0 0")), "t.lta is damaged"),
+    "lta: matrix of words": (wrote("t.lta", LTA.format(1, 1, "a b c d\n" * 4)), "t.lta is damaged"),
+    "lta: voxels without volumes": (wrote("t.lta", LTA.format(0, 1, ROWS)), "src volume info is missing"),
+    "npz": (wrote("t.npz", b"PK"), "t.npz holds voxel displacements without a position"),
+    "no extension": (wrote("transform", ROWS), "no transform format has the extension ''"),
+    "picture": (wrote("t.png", b"\x89PNG"), "no transform format has the extension '.png'"),
+}
+
+
+@pytest.mark.parametrize("kind", TRANSFORMS)
+def test_a_transform_that_cannot_be_used(folder: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    make, words = TRANSFORMS[kind]
+    make(folder)
+    assert words in refused(folder, capsys, initialTransform=make(folder).name)
+
+
+def labels(offset_mm: float) -> Make:
+    def make(folder: Path) -> Path:
+        affine = GRID.affine.copy()
+        affine[:3, 3] += offset_mm
+        grid = type(GRID)(GRID.shape, affine)
+        write_image(LabelMap(np.ones(GRID.shape, np.uint8), grid), folder / "labels.nii.gz")
+        return folder / "labels.nii.gz"
+
+    return make
+
+
+@pytest.mark.parametrize("offset_mm", [300.0, -1e4])
+def test_labels_that_do_not_meet_the_moving_volume(folder, capsys, offset_mm):
+    labels(offset_mm)(folder)
+    said = refused(folder, capsys, movingLabels="labels.nii.gz", movedLabels="moved_labels.nii.gz")
+    assert "The moving labels labels" in said
+    assert "meet no voxel of the moving volume good" in said
+
+
+def tensors(**content: object) -> Make:
+    def make(folder: Path) -> Path:
+        torch.save(content, folder / "w.pt")
+        return folder / "w.pt"
+
+    return make
+
+
+CONFIG = {"inshape": (16, 16, 16), "nb_unet_features": [[4], [4]]}
+WEIGHTS: dict[str, tuple[Make, str]] = {
+    "strides of zero": (
+        tensors(config=CONFIG, model_state={"a": torch.zeros(1).expand(10**5, 10**5)}),
+        "would unpack to 40000 MB",
+    ),
+    "sparse": (tensors(config=CONFIG, model_state={"a": torch.zeros(4, 4).to_sparse()}), "w.pt"),
+    "no tensors": (tensors(config=CONFIG, model_state={"a": 5}), "something else than named tensors"),
+    "a list": (tensors(config=CONFIG, model_state=[1, 2]), "something else than named tensors"),
+    "no configuration": (tensors(model_state={}), "is no VoxelMorph file"),
+    "unknown configuration": (tensors(config={"x": 1}, model_state={}), "does not know (x)"),
+    "features of words": (tensors(config={**CONFIG, "nb_unet_features": "many"}, model_state={}), "cannot be built"),
+    "10^9 features": (tensors(config={**CONFIG, "nb_unet_features": [[10**9]]}, model_state={}), "numbers beyond 4096"),
+    "400 digits": (tensors(config={**CONFIG, "int_steps": 10**400}, model_state={}), "numbers beyond 4096"),
+    "negative steps": (tensors(config={**CONFIG, "int_steps": -3}, model_state={}), "w.pt"),
+    "not a zip": (wrote("w.pt", b"PK\3\4 but not more"), "w.pt is damaged or no torch file"),
+    "text": (wrote("w.pt", "weights\n"), "w.pt"),
+    "empty": (wrote("w.pt", ""), "w.pt is empty"),
+    "safetensors: text": (wrote("w.safetensors", "weights\n"), "w.safetensors"),
+    "safetensors: a huge header": (wrote("w.safetensors", struct.pack("<Q", 2**60) + b"{}"), "w.safetensors"),
+    "keras: nothing inside": (wrote("w.h5", hdf5(128)), "w.h5"),
+}
+
+
+@pytest.mark.parametrize("kind", WEIGHTS)
+def test_weights_that_cannot_be_used(folder: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    make, words = WEIGHTS[kind]
+    assert words in refused(folder, capsys, model=make(folder))
