@@ -12,6 +12,7 @@ from .actions.action import action
 from .actions.apply import Application, node_steps
 from .actions.apply_folders import folder_steps
 from .actions.evaluate import Evaluated, evaluation_steps
+from .actions.guides import Marked
 from .actions.jacobian import jacobian_steps
 from .actions.register import ScenePair, Side
 from .actions.sequences import Reference, SequenceJob, sequence_steps
@@ -119,6 +120,10 @@ class VoxelMorphLogic:
         allowFallback: bool = False,
         fixedMaskNode: slicer.vtkMRMLNode | None = None,
         movingMaskNode: slicer.vtkMRMLNode | None = None,
+        fixedLandmarks: slicer.vtkMRMLMarkupsNode | None = None,
+        movingLandmarks: slicer.vtkMRMLMarkupsNode | None = None,
+        fixedSegmentation: slicer.vtkMRMLNode | None = None,
+        movingSegmentation: slicer.vtkMRMLNode | None = None,
     ) -> Steps:
         """Register two volume nodes and add the results to their scene. An action.
 
@@ -129,6 +134,10 @@ class VoxelMorphLogic:
             options: None takes the defaults.
             initialNode: transform under which the moving volume lies roughly on the fixed one.
             fixedMaskNode, movingMaskNode: segmentation or label map on that volume; only what lies inside is looked at.
+            fixedLandmarks, movingLandmarks: markups of the same points, by label, else by order, which pull an
+                optimisation or refinement and are the start where `options.affine` says so.
+            fixedSegmentation, movingSegmentation: segmentations or label maps; structures of the same name, else of
+                the same label number, pull each other in an optimisation or refinement.
             targets: node for each wanted output among "moved", "forward", "inverse" and "jacobian", None to create
                 one; None creates the first three.
             progress: called with a fraction from 0 to 1 and a text; may raise `Cancelled`.
@@ -141,7 +150,8 @@ class VoxelMorphLogic:
         """
         fixed, moving = Side("fixed", fixedNode, fixedMaskNode), Side("moving", movingNode, movingMaskNode)
         settings = _settings(model, options, weightsDir, allowFallback)
-        return ScenePair(fixed, moving, initialNode, targets, **settings).steps(progress or silent)
+        marked = Marked(fixedLandmarks, movingLandmarks, fixedSegmentation, movingSegmentation)
+        return ScenePair(fixed, moving, initialNode, targets, marked, **settings).steps(progress or silent)
 
     @action
     def registerSequence(

@@ -11,18 +11,17 @@ import numpy as np
 import slicer
 
 from ...core.arrays import bounding_box
-from ...core.errors import ImageError, OutputError
+from ...core.errors import OutputError
 from ...core.geometry import Geometry
 from ...core.image import Image
 from ...core.metrics import folding, surface_distances, target_registration_error
 from ...core.transform import IDENTITY, Transform
 from ...registration.quality import coarse_grid, places_shown, similarities
 from ..background.steps import Steps
-from ..scene.placement import transform_to_world
+from ..scene.landmarks import landmark_pairs
 from ..scene.result_nodes import ATTRIBUTE_PREFIX, warnings_of
 from ..scene.rollback import place_beside, unchanged_on_failure
 from ..scene.scene_path import ScenePath
-from ..scene.transform_nodes import VtkTransform
 from ..scene.volume_nodes import image_from_node, volume_geometry
 from .jacobian import jacobian_image
 from .results_table import CORRELATION, DICE, FOLDED, LANDMARKS, MEAN, TIME, Row, check_table, fill_table
@@ -95,50 +94,6 @@ def evaluation_steps(nodes: Evaluated, table: slicer.vtkMRMLTableNode | None = N
             place_beside(table, nodes.fixed)
         fill_table(rows, table)
     return table
-
-
-@dataclass(frozen=True, eq=False)
-class LandmarkPairs:
-    """Landmarks that were marked in both images.
-
-    Args:
-        names: of the pairs.
-        fixed, moving: (P, 3), RAS mm of the world of each image.
-    """
-
-    names: tuple[str, ...]
-    fixed: np.ndarray
-    moving: np.ndarray
-
-
-def landmark_pairs(
-    fixed: slicer.vtkMRMLMarkupsNode,
-    moving: slicer.vtkMRMLMarkupsNode,
-    *ignored: slicer.vtkMRMLTransformNode | None,
-) -> LandmarkPairs:
-    """Pair the placed points of two markups nodes by their labels where these agree, else by their order.
-
-    Args:
-        fixed, moving: markups drawn on the fixed and on the moving image.
-        ignored: transforms that do not count where `moving` lies under them.
-
-    Raises:
-        ImageError: no points, or lists that cannot be paired.
-    """
-    first, second = _placed(fixed), _placed(moving, *ignored)
-    names = [name for name, _position in first]
-    others = dict(second)
-    if len(others) == len(second) == len(first) and set(names) == set(others):
-        second = [(name, others[name]) for name in names]
-    elif len(first) != len(second):
-        raise ImageError(
-            f"{fixed.GetName()} has {len(first)} placed points and {moving.GetName()} {len(second)}. "
-            "Mark the same landmarks in both, with the same labels or in the same order."
-        )
-    if not first:
-        raise ImageError(f"{fixed.GetName()} and {moving.GetName()} have no placed points. Mark landmarks first.")
-    positions = [np.array([position for _name, position in points]) for points in (first, second)]
-    return LandmarkPairs(tuple(names), *positions)
 
 
 def _check(nodes: Evaluated) -> None:
@@ -313,7 +268,7 @@ def _landmarks(nodes: Evaluated) -> Iterator[Row]:
     if nodes.fixed_landmarks is None or nodes.moving_landmarks is None:
         return
     path = ScenePath(nodes.forward)
-    pairs = landmark_pairs(nodes.fixed_landmarks, nodes.moving_landmarks, *path.own_nodes())
+    pairs = landmark_pairs(nodes.fixed_landmarks, nodes.moving_landmarks, path.own_nodes())
     initial = path.initial()
     transforms = (IDENTITY if initial is None else initial.through_vtk(), path.through_vtk())
     before, after = (target_registration_error(pairs.fixed, pairs.moving, transform) for transform in transforms)
@@ -364,17 +319,3 @@ def _provenance(forward: slicer.vtkMRMLTransformNode) -> Iterator[Row]:
         values = [forward.GetAttribute(f"{ATTRIBUTE_PREFIX}{attribute}") for attribute in attributes]
         yield from (Row(measure, after=value) for value in [v for v in values if v][:1])
     yield from (Row(WARNING, after=text) for text in warnings_of(forward))
-
-
-def _placed(
-    node: slicer.vtkMRMLMarkupsNode, *ignored: slicer.vtkMRMLTransformNode | None
-) -> list[tuple[str, np.ndarray]]:
-    """Label and world position of each point that has one."""
-    indices = [
-        index
-        for index in range(node.GetNumberOfControlPoints())
-        if node.GetNthControlPointPositionStatus(index) == node.PositionDefined
-    ]
-    own = np.array([node.GetNthControlPointPosition(index) for index in indices]).reshape(-1, 3)
-    world = VtkTransform(transform_to_world(node, *ignored)).apply_to_points(own)
-    return [(node.GetNthControlPointLabel(index), position) for index, position in zip(indices, world)]

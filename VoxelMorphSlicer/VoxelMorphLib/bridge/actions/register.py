@@ -18,6 +18,7 @@ from ..scene.rollback import unchanged_on_failure
 from ..scene.scene_path import ScenePath, set_initial
 from ..scene.segment_layers import mask_from_node
 from ..scene.volume_nodes import image_from_node
+from .guides import Marked
 from .jacobian import write_jacobian
 
 if TYPE_CHECKING:
@@ -73,10 +74,12 @@ class ScenePair:
         initial: transform node fixed -> moving that comes before all others.
         targets: node for each wanted output among "moved", "forward", "inverse" and "jacobian", None to create one;
             None for the first three.
+        marked: what starts or pulls the registration.
         settings: the other fields of a `RegistrationRequest` by name.
 
     Raises:
-        ImageError: no volume, the same volume twice, one that cannot be registered, or an empty mask.
+        ImageError: no volume, the same volume twice, one that cannot be registered, an empty mask, or landmarks or
+            structures that do not belong together.
         GeometryError: a volume under a non-linear parent, a sheared grid, or a mask outside its volume.
         OutputError: an output that is an input, used twice, or no longer in the scene.
     """
@@ -87,6 +90,7 @@ class ScenePair:
         moving: Side,
         initial: slicer.vtkMRMLTransformNode | None = None,
         targets: Mapping[str, Optional[slicer.vtkMRMLNode]] | None = None,
+        marked: Marked | None = None,
         **settings: Any,
     ):
         self.fixed_node, self.moving_node = fixed.node, moving.node
@@ -96,11 +100,10 @@ class ScenePair:
             side.check()
         self._check(fixed.mask, moving.mask)
         self.scene = fixed.node.GetScene()
-        request = RegistrationRequest(
-            **fixed.read(*self._earlier_nodes("inverse")),
-            **moving.read(initial, *self._earlier_nodes("forward")),
-            **settings,
-        )
+        ignored = self._earlier_nodes("inverse"), (initial, *self._earlier_nodes("forward"))
+        request = RegistrationRequest(**fixed.read(*ignored[0]), **moving.read(*ignored[1]), **settings)
+        if marked is not None:
+            request = replace(request, **marked.read(request.fixed, request.moving, *ignored))
         if initial is not None:
             request = replace(request, initial=ScenePath(initial).captured(request.fixed.geometry))
         self.moving_grid = request.moving.geometry

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import slicer
 from slicer.i18n import tr as _
 
-from ..actions.evaluate import landmark_pairs
 from ..background.steps import Steps
+from ..scene.landmarks import landmark_pairs
 from ..scene.result_nodes import ATTRIBUTE_PREFIX, pair_of, set_pair, warnings_of, worse_of
 from ..scene.segment_layers import check_segments
 from .progress_section import done

@@ -72,8 +72,8 @@ class ModelSection:
 
     def task(self, model: str, start: str) -> str:
         """What a model does with a start, one of `TASKS`."""
-        tasks = tasks_of(self.entries.get(model))
-        return next((task for task in tasks if len(tasks) > 1 and STARTS[task] == start), tasks[0])
+        tasks, map_of_start = tasks_of(self.entries.get(model)), start.removeprefix("landmarks-")
+        return next((task for task in tasks if len(tasks) > 1 and STARTS[task] == map_of_start), tasks[0])
 
     def modelFor(self, task: str, model: str) -> str:
         """The model to begin with for a task: the one that is chosen where it does it, else one without weights."""

@@ -17,6 +17,7 @@ from .apply_section import ApplySection
 from .choices import ChoiceBox
 from .device_section import AUTOMATIC, DeviceSection
 from .follow_up import jacobian_map, measured_again
+from .landmark_errors import LandmarkErrors
 from .model_section import ModelSection
 from .parameters_check import missing_for_measure, missing_for_register, missing_while, offer
 from .preparation import Preparation
@@ -56,6 +57,7 @@ class Panel:
             self.progress.say,
         )
         self.results = ResultSection(ui)
+        self.landmarks = LandmarkErrors(ui.landmarkStatusLabel)
         self.apply = ApplySection(ui, logic, self.onApply)
         self.sequence = SequenceSection(
             ui, self.onRegisterSequence, self.onCancel, lambda value: self._store("sequenceReference", value)
@@ -84,6 +86,7 @@ class Panel:
         """End everything that runs."""
         self.onCancel()
         self.results.close()
+        self.landmarks.close()
         self.runner.close()
 
     def update(self, *_event) -> None:
@@ -92,6 +95,7 @@ class Panel:
             return
         self._updating = True
         try:
+            self.landmarks.follow(self.parameters)
             if self.parameters is not None:
                 self._showChoices()
                 self.results.update(self.parameters)

@@ -71,6 +71,8 @@ class VoxelMorphSlicerParameterNode(parameters_of(RegistrationOptions)):
     movingSegmentation: Labels
     fixedLandmarks: slicer.vtkMRMLMarkupsFiducialNode
     movingLandmarks: slicer.vtkMRMLMarkupsFiducialNode
+    segmentationsGuide: bool = False
+    landmarksGuide: bool = False
     model: str = "optimise"
     allowFallback: bool = False
     movedVolume: slicer.vtkMRMLScalarVolumeNode

@@ -10,7 +10,15 @@ from .follow_up import ARGUMENTS, FOLLOWING, REGISTERED, result_pair
 
 #: Nodes that a registration may write into; a table cannot clash with anything.
 OUTPUTS = (*REGISTERED.values(), *(name for name in FOLLOWING if name != "resultsTable"))
-_INPUTS = (*ARGUMENTS.values(), "fixedSegmentation", "movingSegmentation")
+#: What can pull a registration.
+SEGMENTATIONS = ("fixedSegmentation", "movingSegmentation")
+LANDMARKS = ("fixedLandmarks", "movingLandmarks")
+_INPUTS = (*ARGUMENTS.values(), *SEGMENTATIONS)
+
+
+def starts_from_landmarks(parameters) -> bool:
+    """Whether landmarks are the start of the registration."""
+    return parameters.affine.startswith("landmarks")
 
 
 def offer(button, missing: str, text: str) -> None:
@@ -42,7 +50,7 @@ def missing_for_register(parameters) -> str:
         return _("Choose two different volumes.")
     if not parameters.model:
         return _("Choose a model.")
-    return _clash(parameters)
+    return _missing_guides(parameters) or _clash(parameters)
 
 
 def missing_for_measure(parameters) -> str:
@@ -88,6 +96,18 @@ def missing_for_apply(parameters, has_folder: bool = False) -> str:
         return _("Choose a transform.")
     if parameters.appliedNode is None and not has_folder:
         return _("Choose what the transform is applied to.")
+    return ""
+
+
+def _missing_guides(parameters) -> str:
+    """Why nothing can start or pull as it shall."""
+    landmarks, segmentations = ([getattr(parameters, name) for name in names] for names in (LANDMARKS, SEGMENTATIONS))
+    if None in landmarks and starts_from_landmarks(parameters):
+        return _("Choose fixed and moving landmarks under Advanced, or another start.")
+    if None in landmarks and parameters.landmarksGuide:
+        return _("Choose fixed and moving landmarks under Advanced, or do not let them pull.")
+    if None in segmentations and parameters.segmentationsGuide:
+        return _("Choose a fixed and a moving segmentation under Advanced, or do not let them pull.")
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from slicer.i18n import tr as _
@@ -12,6 +13,7 @@ from ..background.steps import Steps
 from ..scene.result_nodes import warnings_of
 from .follow_up import ARGUMENTS, REGISTERED, check_inputs, follow_up, targets_of
 from .parameters import chosen_options
+from .parameters_check import LANDMARKS, SEGMENTATIONS, starts_from_landmarks
 from .progress_section import done, sentence_of
 from .sequence_section import FRAME
 
@@ -26,6 +28,7 @@ def pair_steps(parameters, logic, progress: Progress) -> Steps:
     targets = targets_of(parameters)
     registration = logic.register.steps(
         **{argument: getattr(parameters, name) for argument, name in ARGUMENTS.items()},
+        **_guides(parameters),
         targets={output: targets[name] for output, name in REGISTERED.items()},
         progress=progress,
         **_settings(parameters),
@@ -70,10 +73,18 @@ def _sequence_steps(parameters, series: Steps) -> Steps:
     return done(result.browser.GetName(), result.warnings)
 
 
+def _guides(parameters) -> dict[str, Any]:
+    """What was marked in both volumes and starts or pulls the registration, by the arguments of `logic.register`."""
+    names = LANDMARKS if parameters.landmarksGuide or starts_from_landmarks(parameters) else ()
+    names += SEGMENTATIONS if parameters.segmentationsGuide else ()
+    return {name: getattr(parameters, name) for name in names}
+
+
 def _settings(parameters) -> dict[str, Any]:
     """How to register, whatever is registered."""
+    options = chosen_options(parameters)
     return {
         "model": parameters.model,
-        "options": chosen_options(parameters),
+        "options": options if parameters.landmarksGuide else replace(options, landmark_weight=0.0),
         "allowFallback": parameters.allowFallback,
     }
