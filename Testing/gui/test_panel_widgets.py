@@ -46,6 +46,13 @@ def test_every_class_of_widgets_was_thought_of():
     assert {item.get("class") for item in ui_widgets().values()} == {*INTERACTIVE, *passive}
 
 
+def test_no_two_widgets_share_a_place():
+    """Qt would draw one of them over something else."""
+    for layout in ElementTree.parse(UI_FILE).iter("layout"):
+        places = [(item.get("row"), item.get("column")) for item in layout.findall("item") if item.get("row")]
+        assert len(set(places)) == len(places), layout.get("name")
+
+
 def test_every_widget_has_a_tooltip(panel):
     sections = {name for name in interactive() if ui_widgets()[name].get("class") == "ctkCollapsibleButton"}
     explained = [name for name in interactive() if name not in sections | SELF_EXPLAINING]
