@@ -140,7 +140,7 @@ def test_a_scene_that_is_closed_with_a_real_worker(ready, scene, real):
     assert slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") == []
 
 
-def test_a_volume_under_a_transform_that_bends(ready, scene, volumes, scripted):
+def test_a_volume_under_a_transform_that_bends(ready, scene, volumes, scripted, dialogs):
     parent = scene.AddNewNodeByClass("vtkMRMLGridTransformNode", "bent")
     grid = slicer.vtkOrientedGridTransform()
     image = vtk.vtkImageData()
@@ -150,7 +150,12 @@ def test_a_volume_under_a_transform_that_bends(ready, scene, volumes, scripted):
     parent.SetAndObserveTransformFromParent(grid)
     volumes[1].SetAndObserveTransformNodeID(parent.GetID())
     before = content(scene)
+    dialogs.answer(False)
     assert "non-linear" in sentence_after_register(ready)
+    assert dialogs.texts == [
+        "volume 2 lies under the transform bent. Start from there? The new transform then contains it: place volume 2 "
+        "under the new one instead."
+    ]
     assert scripted.jobs == []
     assert content(scene) == before
 

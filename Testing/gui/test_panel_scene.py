@@ -138,7 +138,7 @@ def test_the_segmentations_of_an_older_scene_are_found(panel, scene, name):
         ("precision", "int8", "float32"),
         ("interpolation", "sinc", "linear"),
         ("model", "a-model-of-somebody-else", "optimise"),
-        ("overlay", "checkerboard", "moved"),
+        ("overlay", "stereo", "moved"),
     ],
 )
 def test_a_value_that_does_not_exist_here_falls_back_and_says_so(panel, name, value, default):

@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from ..background.steps import Steps
 from ..scene.landmarks import landmark_pairs
-from ..scene.result_nodes import ATTRIBUTE_PREFIX, pair_of, set_pair, warnings_of, worse_of
+from ..scene.result_nodes import is_result, pair_of, set_pair, warnings_of, worse_of
 from ..scene.segment_layers import check_segments
 from .progress_section import done
 
@@ -160,14 +160,10 @@ def forget_earlier(parameters) -> None:
     """Point to nothing that followed an earlier registration, so that nobody takes it for a part of the new one."""
     for name in FOLLOWING:
         node = getattr(parameters, name)
-        if node is not None and _made_here(node):
+        if node is not None and is_result(node):
             setattr(parameters, name, None)
 
 
 def holds_other_pair(node: slicer.vtkMRMLNode, pair: tuple[slicer.vtkMRMLNode | None, ...]) -> bool:
     """Whether a registration of other volumes, or of volumes that are gone, wrote into the node."""
-    return _made_here(node) and pair_of(node) != pair
-
-
-def _made_here(node: slicer.vtkMRMLNode) -> bool:
-    return any(name.startswith(ATTRIBUTE_PREFIX) for name in node.GetAttributeNames())
+    return is_result(node) and pair_of(node) != pair

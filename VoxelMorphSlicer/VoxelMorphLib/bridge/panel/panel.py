@@ -26,6 +26,7 @@ from .registering import pair_steps, sequence_steps
 from .result_section import ResultSection
 from .sequence_section import SequenceSection
 from .settings_form import SettingsForm
+from .start_offer import offer_start
 from .training_section import TrainingSection
 
 
@@ -106,7 +107,8 @@ class Panel:
             self._updating = False
 
     def onRegister(self) -> None:
-        """Start, after the questions about licence and packages."""
+        """Start, after the questions about the start, licence and packages."""
+        offer_start(self.parameters)
         self._start(pair_steps)
         self._showsTable = self.working
 

@@ -42,6 +42,18 @@ def is_under(node: slicer.vtkMRMLTransformableNode, transform: slicer.vtkMRMLTra
     return _first_above(node, (transform,)) is not None
 
 
+def bending_parent(
+    node: slicer.vtkMRMLTransformableNode, *ignored: slicer.vtkMRMLTransformNode | None
+) -> slicer.vtkMRMLTransformNode | None:
+    """The nearest transform above `node` that is not linear; None for none, or where it lies under an ignored one."""
+    if _first_above(node, ignored) is not None:
+        return None
+    parent = node.GetParentTransformNode()
+    while parent is not None and parent.IsTransformToNodeLinear(parent.GetParentTransformNode()):
+        parent = parent.GetParentTransformNode()
+    return parent
+
+
 def set_space(node: slicer.vtkMRMLTransformNode, to_world: np.ndarray) -> None:
     """Keep the parents that the volume moved by `node` had, so that other nodes can be taken into its space.
 

@@ -124,6 +124,11 @@ def pair_of(node: slicer.vtkMRMLNode) -> tuple[slicer.vtkMRMLNode | None, ...]:
     return tuple(node.GetNodeReference(role) for role in PAIR_ROLES)
 
 
+def is_result(node: slicer.vtkMRMLNode) -> bool:
+    """Whether a registration wrote the node, or something that follows one."""
+    return any(name.startswith(ATTRIBUTE_PREFIX) for name in node.GetAttributeNames())
+
+
 def set_provenance(node: slicer.vtkMRMLNode, report: Mapping[str, Any]) -> None:
     """Keep a report as attributes such as VoxelMorph.Model; attributes of an earlier report disappear.
 

@@ -163,7 +163,8 @@ def parent_matrix(node: slicer.vtkMRMLTransformableNode, stop: slicer.vtkMRMLTra
     if parent is not None and not parent.IsTransformToNodeLinear(stop):
         raise GeometryError(
             f"{node.GetName()} is under the non-linear transform {parent.GetName()}. "
-            "Harden the transform (Data module, right click on the node) or remove it, then try again."
+            "Harden the transform (Data module, right click on the node) or remove it, then try again; a moving volume "
+            "may have it as the initial transform instead."
         )
     matrix = vtk.vtkMatrix4x4()
     slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(parent, stop, matrix)
