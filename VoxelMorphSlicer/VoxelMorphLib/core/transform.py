@@ -181,7 +181,7 @@ class DisplacementField(Transform):
             warnings.warn(
                 f"The displacement field has no exact inverse: {folded} voxels are folded and the round trip misses "
                 f"by up to {residual_vox:.2g} voxels ({residual_mm:.2g} mm). "
-                "Use a diffeomorphic model or a smoother field.",
+                "A smoother deformation comes back closer.",
                 UserWarning,
                 stacklevel=2,
             )

@@ -20,7 +20,9 @@ def offer_start(parameters) -> None:
     if moving is None or parameters.initialTransform is not None:
         return
     parent = bending_parent(moving, *_replaced(parameters))
-    if parent is not None and slicer.util.confirmYesNoDisplay(_question(moving, parent), _("Start of the registration")):
+    if parent is None:
+        return
+    if slicer.util.confirmYesNoDisplay(_question(moving, parent), _("Start of the registration")):
         parameters.initialTransform = parent
 
 
