@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,14 @@ def test_a_piece_of_the_right_size_and_wrong_content_is_fetched_again(server, ta
     (target.parent / "model.h5.part").write_bytes(CONTENT[::-1])
     download(server.url("/model.h5"), target, len(CONTENT), SHA256)
     assert target.read_bytes() == CONTENT
+
+
+def test_six_fetches_at_once_all_end_well(server, target):
+    with ThreadPoolExecutor(6) as pool:
+        fetches = [pool.submit(download, server.url("/model.h5"), target, len(CONTENT), SHA256) for _ in range(6)]
+        assert [fetch.result() for fetch in fetches] == [SHA256] * 6
+    assert target.read_bytes() == CONTENT
+    assert left_behind(target) == ["model.h5"]
 
 
 def test_two_processes_may_fetch_the_same_file(server, target):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -125,3 +126,16 @@ def test_only_own_models_are_removed(tmp_path, cache):
     add_to_catalogue(an_entry("one"), a_model(tmp_path))
     with pytest.raises(ConfigError, match=r"'optimise' is no model of yours. Choose one of one"):
         remove_from_catalogue("optimise")
+
+
+def test_models_added_and_removed_at_once_are_all_kept_and_gone(tmp_path, cache):
+    for number in range(3):
+        add_to_catalogue(an_entry(f"old-{number}"), a_model(tmp_path))
+    file = a_model(tmp_path)
+    jobs = [lambda n=n: add_to_catalogue(an_entry(f"new-{n}"), file) for n in range(9)]
+    jobs += [lambda n=n: remove_from_catalogue(f"old-{n}") for n in range(3)]
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        for job in [pool.submit(job) for job in jobs]:
+            job.result()
+    assert {name for name in load_catalogue() if name.startswith(("old", "new"))} == {f"new-{n}" for n in range(9)}
+    assert not list(cache.glob("*.lock"))

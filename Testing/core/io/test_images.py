@@ -171,7 +171,7 @@ def test_a_single_last_frame_is_dropped(tmp_path):
 def test_label_maps_come_back_as_label_maps(tmp_path):
     labels = a_label_map(a_geometry("LPS"))
     for extension in IMAGE_EXTENSIONS:
-        again = read_label_map(write_image(labels, tmp_path / f"seg{extension}"))
+        again = read_label_map(write_image(labels, tmp_path / f"seg-{extension[1:]}{extension}"))
         assert isinstance(again, LabelMap)
         assert again.array.dtype == np.int16
         assert (again.array == labels.array).all()

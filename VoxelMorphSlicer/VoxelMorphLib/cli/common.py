@@ -147,9 +147,9 @@ def complain(text: str) -> None:
         print(_printable(text), file=sys.stderr, flush=True)
 
 
-def _printable(text: str) -> str:
+def _printable(text: object) -> str:
     """The text with control characters escaped: file names may hold some that reprogram a terminal."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", str(text))
 
 
 def _flush() -> None:

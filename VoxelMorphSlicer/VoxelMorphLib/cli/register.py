@@ -9,11 +9,19 @@ from pathlib import Path
 
 from ..core.config import RegistrationOptions
 from ..core.errors import ConfigError
+from ..core.image import Image
 from ..core.options import options_of
 from .common import ConsoleProgress, Parser, complain, run, say
 from .interrupts import current
 from .options import add_options, request_fields
 
+#: Options of files that are written, and of files that are read.
+OUTPUTS = ("moved", "movedLabels", "forward", "inverse", "report")
+INPUTS = {
+    **{"fixed": "fixed", "moving": "moving", "fixedMask": "fixed_mask", "movingMask": "moving_mask"},
+    **{"fixedPoints": "fixed_landmarks", "movingPoints": "moving_landmarks", "fixedLabels": "fixed_labels"},
+    **{"movingLabels": "movingLabels", "initialTransform": "initial", "model": "model"},
+}
 #: How to register, by field name.
 OPTIONS = options_of(RegistrationOptions)
 
@@ -115,6 +123,7 @@ def _register(arguments: argparse.Namespace) -> None:
     if arguments.fixed_labels:
         fields["moving_labels"] = labels
     request = RegistrationRequest.read(**fields)
+    _check_types(arguments, request.moving, labels)
     if labels is not None:
         check_labels_meet(labels, request.moving, "moving")
     doubt = unfitness(request, known_entry(request.model))
@@ -140,6 +149,7 @@ def _register(arguments: argparse.Namespace) -> None:
 
 def _check_files(arguments: argparse.Namespace) -> None:
     """Refuse before the work what would fail after it."""
+    from ..core.io.collisions import check_apart
     from ..core.io.files import check_writable
     from ..core.io.images import check_image_extension
     from ..core.io.transforms import check_transform_extension
@@ -154,13 +164,23 @@ def _check_files(arguments: argparse.Namespace) -> None:
     for name in ("forward", "inverse"):
         if getattr(arguments, name):
             check_transform_extension(getattr(arguments, name), "composite")
-    outputs = [getattr(arguments, name) for name in ("moved", "movedLabels", "forward", "inverse", "report")]
-    if not any(outputs):
+    outputs = {name: getattr(arguments, name) for name in OUTPUTS}
+    if not any(outputs.values()):
         raise ConfigError(
             "Nothing would be written. Give at least one of --moved, --movedLabels, --forward, --inverse, --report."
         )
-    for path in filter(None, outputs):
+    for path in filter(None, outputs.values()):
         check_writable(path)
+    check_apart({option: getattr(arguments, field) or None for option, field in INPUTS.items()}, outputs)
+
+
+def _check_types(arguments: argparse.Namespace, moving: Image, labels: Image | None) -> None:
+    """Refuse before the work a format that cannot hold the voxels of the result."""
+    from ..core.io.images import check_voxel_type
+
+    for path, image in ((arguments.moved, moving), (arguments.movedLabels, labels)):
+        if path and image is not None:
+            check_voxel_type(path, image.array.dtype)
 
 
 def _check_labels(arguments: argparse.Namespace) -> None:

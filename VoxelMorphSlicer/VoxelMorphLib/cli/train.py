@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError
+from ..core.io.collisions import check_apart
 from ..core.io.files import check_writable
 from ..core.options import changed_options, options_of
 from ..core.progress import Progress, silent
@@ -161,6 +162,7 @@ def _train(arguments: argparse.Namespace, config: TrainingConfig) -> None:
     folder = Path(config.output_dir)
     if _wants_model(arguments):
         _check_model(arguments, folder)
+        _check_inputs_stay(arguments, config)
     from ..training.export import export_images
     from ..training.trainer import train
 
@@ -181,6 +183,7 @@ def _export(arguments: argparse.Namespace) -> None:
     checkpoint = load_checkpoint(arguments.export)
     folder = arguments.export.absolute().parent.parent
     _check_model(arguments, folder)
+    check_apart({"export": arguments.export}, {"model": arguments.model})
     config = make_config(checkpoint["recipe"], checkpoint["config"])
     _make_model(arguments, arguments.export, folder, command_of(config))
 
@@ -257,7 +260,7 @@ def _check_model(arguments: argparse.Namespace, folder: Path) -> None:
         ConfigError: the file does not end in .safetensors, or the id cannot be used or is taken.
         OutputError: the file cannot be written.
     """
-    from ..weights.own_models import check_id
+    from ..weights.own_models import check_addition
 
     if arguments.model:
         if arguments.model.suffix != ".safetensors":
@@ -266,7 +269,14 @@ def _check_model(arguments: argparse.Namespace, folder: Path) -> None:
             )
         check_writable(arguments.model)
     if arguments.addToModels:
-        check_id(_model_id(arguments, folder), arguments.replaceModel)
+        check_addition(_model_id(arguments, folder), arguments.replaceModel)
+
+
+def _check_inputs_stay(arguments: argparse.Namespace, config: TrainingConfig) -> None:
+    """Refuse a model file that would replace a file that the training reads."""
+    options = options_of(type(config)).values()
+    read = {option.name: getattr(config, option.field) for option in options if option.path in ("file", "files")}
+    check_apart({**read, "config": arguments.config}, {"model": arguments.model})
 
 
 def _make_model(arguments: argparse.Namespace, checkpoint: Path, folder: Path, command: str) -> None:

@@ -18,6 +18,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from ..core.errors import OutputError, WeightsError
+from ..core.io.locks import locked
 from ..core.progress import Progress, silent
 
 _CHUNK = 1 << 18
@@ -56,6 +57,32 @@ def download(
         OutputError: the folder cannot be written or the disk is full.
     """
     check_url(url)
+    waited = False
+
+    def waiting() -> None:
+        nonlocal waited
+        waited = True
+        progress(0.0, f"Waiting for another program that downloads {path.name}")
+
+    with contextlib.suppress(OSError):  # PartialFile tells what is wrong with the folder
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.with_name(f"{path.name}.part.lock"), float("inf"), waiting):
+        fetched = _fetched_by_others(path, size, sha256) if waited else ""
+        return fetched or _download(url, path, size, sha256, progress, timeout_s)
+
+
+def _fetched_by_others(path: Path, size: int | None, sha256: str | None) -> str:
+    """The checksum of the file that another program has downloaded meanwhile; "" if it is not there."""
+    if not path.is_file() or (size is not None and path.stat().st_size != size):
+        return ""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_REREAD_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest() if sha256 in (None, digest.hexdigest()) else ""
+
+
+def _download(url: str, path: Path, size: int | None, sha256: str | None, progress: Progress, timeout_s: float) -> str:
     with PartialFile(path) as part:
         complete = part.size == size if sha256 is None else part.sha256 == sha256
         if not complete:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..core.errors import ConfigError, OutputError
-from ..core.io.files import replacing
+from ..core.io.files import check_writable, replacing
+from ..core.io.locks import locked
 from .architectures import OPTIMISE
 from .catalogue import CATALOGUE_NAME, load_catalogue
 from .entry import ModelEntry
 from .folders import BUNDLED_FOLDER, default_cache_folder
 from .store import sha256_of
+
+#: How long to wait for others that change the list.
+_TURN_S = 60.0
 
 
 def add_to_catalogue(entry: ModelEntry, path: str | Path, replace: bool = False) -> ModelEntry:
@@ -34,18 +40,20 @@ def add_to_catalogue(entry: ModelEntry, path: str | Path, replace: bool = False)
     """
     path, folder = Path(path), default_cache_folder()
     check_id(entry.id, replace)
-    own = _own_models(folder)
     checksum = sha256_of(path)
     # The name follows the contents: an older file of the same id stays intact until nothing names it.
     name = f"{entry.id}-{checksum[:8]}{path.suffix}"
     entry = dataclasses.replace(entry, file=name, url=None, bytes=path.stat().st_size, sha256=checksum)
     _make(folder)
-    with replacing(folder / name, path.stat().st_size) as file:
-        shutil.copyfile(path, file)
-    older = own.get(entry.id)
-    _write(folder, {**own, entry.id: entry})
-    if older is not None and older.file != name:
-        (folder / str(older.file)).unlink(missing_ok=True)
+    with _alone(folder):
+        check_id(entry.id, replace)  # again: others may have added one meanwhile
+        own = _own_models(folder)
+        with replacing(folder / name, path.stat().st_size) as file:
+            shutil.copyfile(path, file)
+        older = own.get(entry.id)
+        _write(folder, {**own, entry.id: entry})
+        if older is not None and older.file != name:
+            (folder / str(older.file)).unlink(missing_ok=True)
     return entry
 
 
@@ -57,15 +65,16 @@ def remove_from_catalogue(name: str) -> None:
         OutputError: the file cannot be removed, or the catalogue cannot be written; the model stays listed then.
     """
     folder = default_cache_folder()
-    own = _own_models(folder)
-    if name not in own:
-        raise ConfigError(f"{name!r} is no model of yours. Choose one of {', '.join(own) or 'none'}.")
-    path = folder / str(own.pop(name).file)
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be removed ({error.strerror}). Close what uses it.") from error
-    _write(folder, own)
+    with _alone(folder):
+        own = _own_models(folder)
+        if name not in own:
+            raise ConfigError(f"{name!r} is no model of yours. Choose one of {', '.join(own) or 'none'}.")
+        path = folder / str(own.pop(name).file)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{path} cannot be removed ({error.strerror}). Close what uses it.") from error
+        _write(folder, own)
 
 
 def is_own(name: str) -> bool:
@@ -90,9 +99,31 @@ def check_id(name: str, replace: bool = False) -> None:
         raise ConfigError(f"You already have a model {name!r}. Give this one another id, or ask to replace it.")
 
 
+def check_addition(name: str, replace: bool = False) -> None:
+    """Make sure, before a long training, that its model can be added under an id; makes the folder of models.
+
+    Raises:
+        ConfigError: as `check_id`.
+        OutputError: the folder of models cannot be written.
+    """
+    check_id(name, replace)
+    folder = default_cache_folder()
+    _make(folder)
+    check_writable(folder / CATALOGUE_NAME)
+
+
 def _own_models(folder: Path) -> dict[str, ModelEntry]:
     path = folder / CATALOGUE_NAME
     return load_catalogue(path) if path.is_file() else {}
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let no other process change the list between reading and writing it."""
+    with locked(folder / f"{CATALOGUE_NAME}.lock", _TURN_S) as is_alone:
+        if not is_alone:
+            raise OutputError(f"Another program has been changing the models in {folder} for long. Try again later.")
+        yield
 
 
 def _make(folder: Path) -> None:

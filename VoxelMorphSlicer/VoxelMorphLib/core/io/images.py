@@ -127,20 +127,32 @@ def _check_volume(shape: tuple[int, ...], path: Path) -> None:
         raise ImageError(f"{path} has {len(shape)} dimensions, {'x'.join(map(str, shape))}. {remedy}.")
 
 
-def _storable(image: Image, path: Path) -> np.ndarray:
-    """The voxels in a type of the format, without changing a value; booleans become 0 and 1."""
-    array = image.array.astype(np.uint8) if image.array.dtype == bool else image.array
+def check_voxel_type(path: Path | str, dtype: np.dtype) -> None:
+    """Make sure that a format can hold voxels of a type; call it before long computations.
+
+    Args:
+        path: file to be written.
+        dtype: of the voxels; booleans are written as 0 and 1.
+
+    Raises:
+        OutputError: it cannot.
+    """
     kind = extension(path)
     if kind in MGH_EXTENSIONS:
         allowed = [np.dtype(each).name for each in MGH_TYPES.values()]
     else:
         allowed = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)] + ["float32", "float64"]
-    if kind != ".npz" and array.dtype.name not in allowed:
+    if kind != ".npz" and dtype.kind != "b" and dtype.name not in allowed:
         raise OutputError(
-            f"{path}: {kind} cannot hold voxels of type {array.dtype.name}, only {', '.join(allowed)}. "
+            f"{path}: {kind} cannot hold voxels of type {dtype.name}, only {', '.join(allowed)}. "
             "Convert the voxels or choose another format."
         )
-    return array
+
+
+def _storable(image: Image, path: Path) -> np.ndarray:
+    """The voxels in a type of the format, without changing a value; booleans become 0 and 1."""
+    check_voxel_type(path, image.array.dtype)
+    return image.array.astype(np.uint8) if image.array.dtype == bool else image.array
 
 
 def _write_itk(image: sitk.Image, scratch: Path, path: Path) -> None:

@@ -12,6 +12,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from ..errors import GeometryError, ImageError
 from ..geometry import Geometry
+from .detached import data_file
 from .files import LARGEST_COMPRESSION, check_readable, extension, naming
 from .metaimage import check_meta_length, read_meta_header
 
@@ -39,8 +40,7 @@ def read_itk(path: Path | str) -> sitk.Image:
         GeometryError: impossible spacing or axes.
     """
     path = check_readable(path, ImageError)
-    header = read_meta_header(path) if extension(path) in META_EXTENSIONS else None
-    data = _data_file(path, header.fields["ElementDataFile"] if header else _nrrd_data_file(path))
+    header, data = (read_meta_header(path) if extension(path) in META_EXTENSIONS else None), data_file(path)
     with quiet(), _explained(path):
         reader = _information(path)
         _check_size(reader, path, data)
@@ -51,6 +51,7 @@ def read_itk(path: Path | str) -> sitk.Image:
 
 def read_geometry(path: Path) -> Geometry:
     """Grid of the first three axes of a file that ITK knows; its voxels are not read."""
+    data_file(path)  # which ITK opens
     with quiet(), _explained(path):
         return geometry_of(_information(path), path)
 
@@ -144,20 +145,3 @@ def _check_size(reader: sitk.ImageFileReader, path: Path, data: Path) -> None:
 def _check_spacing(spacing: tuple[float, ...], path: Path) -> None:
     if not np.isfinite(spacing).all() or min(spacing) <= 0:
         raise GeometryError(f"{path} has the voxel spacing {list(spacing)} mm. Correct the file header.")
-
-
-def _nrrd_data_file(path: Path) -> str:
-    """The data file that a NRRD header names; "LOCAL" if the voxels follow the header."""
-    with path.open("rb") as stream:
-        head = stream.read(1 << 16)
-    named = re.search(rb"(?m)^data ?file:\s*(.*?)\s*$", head.split(b"\n\n")[0])
-    return named.group(1).decode("utf-8", "replace") if named else "LOCAL"
-
-
-def _data_file(path: Path, named: str) -> Path:
-    """The file with the voxels, in the folder of its header."""
-    if named == "LOCAL":
-        return path
-    if named.startswith("LIST") or "%" in named:
-        raise ImageError(f"{path} spreads its voxels over several files ({named}). Save it as one .nrrd file.")
-    return check_readable(path.parent / named, ImageError)

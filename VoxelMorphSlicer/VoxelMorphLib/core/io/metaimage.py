@@ -18,7 +18,8 @@ from ..errors import ImageError
 PER_AXIS = ("DimSize", "ElementSpacing", "ElementSize", "Offset", "Position", "Origin", "CenterOfRotation")
 PER_PAIR = ("TransformMatrix", "Rotation", "Orientation")
 WHOLE = ("DimSize", "CompressedDataSize")
-REQUIRED = ("NDims", "DimSize", "ElementType", "ElementDataFile")
+_DATA = "ElementDataFile"
+REQUIRED = ("NDims", "DimSize", "ElementType", _DATA)
 
 
 @dataclass(frozen=True)
@@ -83,18 +84,27 @@ def check_meta_length(header: MetaHeader, path: Path, data: Path, declared: int)
 
 
 def _parse(path: Path) -> MetaHeader:
-    fields, end = {}, 0
+    fields, text = {}, b""
     with path.open("rb") as stream:
-        while end < 1 << 16:
+        while len(text) < 1 << 16:
             line = stream.readline(1 << 14)
-            end += len(line)
-            key, equals, value = line.decode("latin-1").partition("=")
+            text += line
+            key, equals, value = _decoded(line).partition("=")
             if not equals:
                 break
             fields[key.strip()] = value.strip()
-            if key.strip() == "ElementDataFile":
+            if key.strip() == _DATA:
                 break
-    return MetaHeader(fields, end)
+    if text.count(_DATA.encode()) > 1:  # ITK would take the first, in whatever spelling, which was not looked at
+        fields.pop(_DATA, None)
+    return MetaHeader(fields, len(text))
+
+
+def _decoded(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
 
 
 def _wrong_fields(fields: dict[str, str]) -> list[str]:
