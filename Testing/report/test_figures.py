@@ -10,12 +10,12 @@ import pytest
 from support.volumes import a_blob_image, a_geometry
 from VoxelMorphLib.core.errors import DependencyError
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
-from VoxelMorphLib.report.figures import agreement_figure, deformation_figure, grid_step, images_figure
+from VoxelMorphLib.report.figures import agreement_figure, deformation_figure, grid_step, images_figure, overview_figure
 from VoxelMorphLib.report.views import make_views
 
 pytest.importorskip("matplotlib", reason="figures need matplotlib")
 GREEN = np.array([0x22, 0xDD, 0x55]) / 255
-FIGURES = (images_figure, agreement_figure, deformation_figure)
+FIGURES = (overview_figure, images_figure, agreement_figure, deformation_figure)
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -68,6 +68,18 @@ def test_thin_and_thick_voxels_give_the_same_picture_size():
     identity = AffineTransform(np.eye(4))
     shapes = [pixels(images_figure(make_views(image, image, image, identity))).shape for image in (coarse, fine)]
     assert np.abs(np.subtract(*shapes)).max() <= 2
+
+
+def test_what_is_aligned_is_grey_in_the_overview(fixed):
+    shifted = type(fixed)(np.roll(fixed.array, 4, axis=0), fixed.geometry)
+    coloured = []
+    for moved in (fixed, shifted):
+        picture = pixels(overview_figure(make_views(fixed, shifted, moved, AffineTransform(np.eye(4)))))
+        difference = np.abs(picture[..., 0] - picture[..., 1])
+        half = len(difference) // 2
+        coloured += [float(part.mean()) for part in (difference[:half], difference[half:])]
+    assert coloured[0] > 10 * coloured[1]
+    assert coloured[3] > 10 * coloured[1]
 
 
 def test_figures_open_no_windows(fixed, moving, a_registration):

@@ -62,12 +62,12 @@ def page(tmp_path_factory, fixed, moving, a_registration) -> Reader:
 @pytest.fixture
 def without_pictures(monkeypatch):
     """Pages that are read for their text: drawing would take most of the time."""
-    for name in ("images_figure", "agreement_figure", "deformation_figure"):
+    for name in ("overview_figure", "images_figure", "agreement_figure", "deformation_figure"):
         monkeypatch.setattr(f"VoxelMorphLib.report.page.figures.{name}", lambda _views: b"\x89PNG")
 
 
 def test_everything_is_inside_the_page(page):
-    assert len(page.links) == 3
+    assert len(page.links) == 4
     for link in page.links:
         assert base64.b64decode(link.removeprefix("data:image/png;base64,"), validate=True)[1:4] == b"PNG"
     assert all(image["alt"] for image in page.images)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.ndimage import binary_fill_holes, gaussian_filter
 
-from .sheet import Sheet, new_figure, png_of
+from .sheet import TEXT, Sheet, new_figure, png_of
 from .views import View
 
 if TYPE_CHECKING:
@@ -22,7 +22,25 @@ Series = Mapping[str, Sequence[tuple[float, float]]]
 _FOLDED, _OUTLINE_ON_GREY, _OUTLINE_ON_WHITE, _OUTLINE_ON_DARK = "#22dd55", "#4cc9f0", "#202020", "#e0e0e0"
 _OUTLINE_LEVEL = 0.25
 _TILE_MM = 20.0
+_OVERVIEW_WIDTH, _OVERVIEW_TITLE = 10.5, 0.35  # inches
 _CURVES_WIDTH, _CURVES_HEIGHT, _MOST_CURVES = 5.2, 3.3, 12  # inches; more curves have no legend
+
+
+def overview_figure(views: Sequence[View]) -> bytes:
+    """Three slices before the registration over the same after it, as PNG: fixed green, moving magenta, equal grey."""
+    widths, heights = zip(*(view.slice.size for view in views))
+    inches = _OVERVIEW_WIDTH / sum(widths)
+    figure = new_figure(_OVERVIEW_WIDTH, 2 * (max(heights) * inches + _OVERVIEW_TITLE))
+    rows = figure.subplots(2, len(views), squeeze=False, gridspec_kw={"width_ratios": widths})
+    for axes, title, name in zip(rows, ("before", "after"), ("moving", "moved")):
+        for panel, view in zip(axes, views):
+            other = getattr(view, name)
+            picture = np.stack([other, view.fixed, other], axis=-1)
+            panel.imshow(picture, extent=_extent(view), aspect="equal", interpolation="bilinear")
+            panel.set_axis_off()
+            panel.set_title(f"{view.slice.name}, {title}", color=TEXT, fontsize=11)
+    figure.tight_layout(pad=0.4)
+    return png_of(figure)
 
 
 def images_figure(views: Sequence[View]) -> bytes:

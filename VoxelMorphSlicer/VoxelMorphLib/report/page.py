@@ -94,9 +94,10 @@ def write_report(
 
 
 def _pictures(fixed: Image, moving: Image, registration: Registration, truth: Transform | None) -> dict[str, Any]:
-    """The three figures as PNG, and the spacing in mm of the lines of the deformed grid."""
+    """The figures as PNG, and the spacing in mm of the lines of the deformed grid."""
     views = make_views(fixed, moving, registration.moved, registration.forward, truth)
     return {
+        "overview": figures.overview_figure(views),
         "images": figures.images_figure(views),
         "agreement": figures.agreement_figure(views),
         "deformation": figures.deformation_figure(views),
