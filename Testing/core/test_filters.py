@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.core.filters import gaussian, gaussian_kernel, min_max
+from VoxelMorphLib.core.filters import gaussian, gaussian_kernel, min_max, robust_range
 
 SHAPES = [(15,), (11, 12), (9, 10, 8)]
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=["1d", "2d", "3d"])
@@ -73,3 +73,23 @@ def test_a_constant_becomes_zero_and_the_input_stays():
     tensor = torch.full((1, 1, 4), 7, dtype=torch.int16)
     assert min_max(tensor).tolist() == [[[0.0] * 4]]
     assert tensor.unique().tolist() == [7]
+
+
+def test_ranges_leave_out_hot_voxels_and_padding_but_no_usual_intensities() -> None:
+    usual = torch.linspace(-1000, 1500, 5000)
+    hot, padded = usual.clone(), torch.cat([torch.full((2000,), -32768.0), usual])
+    hot[7] = 1e7
+    for values, tolerated in ((hot, 1.0), (hot, 0.25), (padded, 1.0), (padded, 0.25)):
+        low, high = robust_range(values[None], tolerated)
+        assert -1650 < float(low) <= -1000 and 1500 <= float(high) < 2150
+    for values in (usual, torch.tensor([0.0, 1.0, 1.0, 0.0]), torch.zeros(9), torch.cat([torch.zeros(9000), usual])):
+        low, high = robust_range(values[None])
+        assert (float(low), float(high)) == (float(values.min()), float(values.max()))
+
+
+def test_ranges_are_those_of_each_row() -> None:
+    rows = torch.stack([torch.linspace(0, 1, 1000), torch.linspace(0, 1000, 1000)])
+    rows[0, 3] = 500
+    low, high = robust_range(rows, 1.0)
+    assert float(high[0]) < 1.3 and float(high[1]) == 1000
+    assert low.tolist() == [0, 0]

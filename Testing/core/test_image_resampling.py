@@ -127,6 +127,16 @@ def test_the_background_is_the_minimum_of_images_and_zero_of_labels():
     assert (AffineTransform(far).resample(labels, geometry).array == 0).all()
 
 
+def test_an_even_border_goes_on_whether_it_is_dark_or_bright():
+    geometry = a_geometry()
+    away = Geometry(geometry.shape, geometry.affine @ np.array([[1, 0, 0, 99], *np.eye(4)[1:]]))
+    ramp = np.linspace(20, 200, np.prod(geometry.shape)).reshape(geometry.shape).astype(np.uint8)
+    for border in (0, 255):
+        image = Image(np.pad(ramp[1:-1, 1:-1, 1:-1], 1, constant_values=border), geometry, "slide")
+        assert (IDENTITY.resample(image, away).array == border).all()
+    assert (IDENTITY.resample(Image(ramp, geometry, "crop"), away).array == ramp.min()).all()
+
+
 def test_voxels_reach_half_a_spacing_beyond_their_centres():
     geometry = a_geometry("RAS", (6, 6, 6), 2.0)
     image = Image(np.ones(geometry.shape), geometry)

@@ -217,3 +217,14 @@ def test_impossible_options_are_refused():
             make_loss(name, **options)
     with pytest.raises(ConfigError, match="reduction is 'max'"):
         mutual_information_loss(an_image(), an_image(), reduction="max")
+
+
+def test_one_hot_voxel_leaves_mutual_information_as_it_is():
+    fixed, moved = (
+        gaussian(torch.rand(1, 1, 16, 14, 12, generator=torch.Generator().manual_seed(3)), 1.0) for _ in "ab"
+    )
+    clean = float(mutual_information_loss(fixed, moved))
+    hot = moved.clone()
+    hot[0, 0, 3, 4, 5] = 1e4
+    assert float(mutual_information_loss(fixed, hot)) == pytest.approx(clean, abs=0.1)
+    assert clean < -0.3

@@ -10,7 +10,7 @@ from VoxelMorphLib.core.errors import GeometryError
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.transform import IDENTITY, AffineTransform, DisplacementField
-from VoxelMorphLib.registration.initialisation import overlap_share, overlaps
+from VoxelMorphLib.registration.overlap import overlap_share, overlaps
 from VoxelMorphLib.registration.register import register_pair
 
 

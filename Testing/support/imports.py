@@ -29,7 +29,7 @@ EXTERNAL = {
     "numpy": ("*",),
     "scipy": ("*",),
     "torch": ("core.*", "networks.*", "weights.*", "registration.*", "report.*", "training.*", "worker.*", "cli.*"),
-    "SimpleITK": ("core.io.*", "registration.initialisation"),
+    "SimpleITK": ("core.io.*", "registration.initialisation", "registration.reduced_image"),
     "nibabel": ("core.io.*",),
     "h5py": ("weights.keras*",),
     "safetensors": ("weights.*",),

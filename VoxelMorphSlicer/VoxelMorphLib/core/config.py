@@ -214,7 +214,8 @@ class RegistrationOptions(Settings):
     )
     background: float | None = option(
         None,
-        "value of moved voxels that lie outside the moving volume; by default the least value of the moving volume",
+        "value of moved voxels that lie outside the moving volume; by default that of its border, or its least value "
+        "where the border is uneven",
         low=-1e9,
         high=1e9,
         in_form=False,  # Slicer passes a number always, and there is none by default

@@ -1,4 +1,4 @@
-"""Filters on tensor images: Gaussian smoothing, sums over boxes, and scaling of intensities to 0..1."""
+"""Filters on tensor images: Gaussian smoothing, sums over boxes, and ranges of intensities."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ from torch.nn import functional
 
 from .errors import ConfigError
 from .full_precision import at_least_float32, in_float32
+
+#: Share of the intensities at either end that may be outliers.
+OUTLYING = 0.005
+#: Outliers keep this distance from the others, in ranges of the others, so that they can still be told from them.
+MARGIN = 0.25
+#: Intensities that suffice to see a range.
+RANGE_SAMPLES = 200_000
 
 
 def gaussian_kernel(sigma: float, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -107,6 +114,37 @@ def min_max(tensor: Tensor, dims: Sequence[int] | None = None) -> Tensor:
     low, high = tensor.amin(dims, keepdim=True), tensor.amax(dims, keepdim=True)
     extent = high - low
     return (tensor - low) / torch.where(extent == 0, torch.ones_like(extent), extent)
+
+
+def robust_range(values: Tensor, tolerated: float = MARGIN) -> tuple[Tensor, Tensor]:
+    """Lowest and highest intensity of each row, without hot voxels, metal or the number that pads a scan.
+
+    An end moves to `MARGIN` ranges beyond the percentiles of the others where it lies more than `tolerated` ranges
+    beyond. Voxels that have the very lowest or highest value are not among the others, however many they are: they
+    may be a padding or the background of a scan that is mostly empty.
+
+    Args:
+        values: (P, N).
+        tolerated: 1 or more leaves what is not clearly an outlier as it is.
+
+    Returns:
+        (P,) and (P,), without gradients.
+    """
+    values = at_least_float32(values.detach())
+    low, high = values.aminmax(dim=1)
+    sample = values[:, :: max(1, values.shape[1] // RANGE_SAMPLES)].sort(dim=1).values
+    first = (sample <= low[:, None]).sum(1)
+    count = (sample < high[:, None]).sum(1) - first
+
+    def at(share: float) -> Tensor:
+        index = (first + share * (count - 1)).round().long().clamp(0, sample.shape[1] - 1)
+        return sample.gather(1, index[:, None])[:, 0]
+
+    below, above = at(OUTLYING), at(1 - OUTLYING)
+    spread = above - below
+    known = (count > 1) & (spread > 0)
+    low = torch.where(known & (low < below - tolerated * spread), below - MARGIN * spread, low)
+    return low, torch.where(known & (high > above + tolerated * spread), above + MARGIN * spread, high)
 
 
 def _along(image: Tensor, axis: int, kernel: Tensor, padding: str) -> Tensor:

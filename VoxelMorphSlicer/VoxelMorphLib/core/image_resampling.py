@@ -20,6 +20,11 @@ ORDERS = {"nearest": 0, "linear": 1, "cubic": 3}
 SLAB_VOXELS = 1 << 19
 #: Slabs that are mapped in parallel; each needs about 60 MB.
 MOST_THREADS = 8
+#: Voxels of a face, and of an image, that suffice to tell what the background is.
+BORDER_SAMPLES, RANGE_SAMPLES = 2000, 100_000
+#: A border is even where more than this share of it differs by less than this share of the range from its median.
+MOST_OF_BORDER, EVEN = 0.75, 0.05
+_FACES = tuple((slice(None),) * axis + (end,) for axis in range(3) for end in (0, -1))
 #: Largest distance, in voxels, at which voxels of two grids coincide.
 ALIGNED_VOX = 1e-4
 
@@ -59,7 +64,7 @@ def resample_mapped(
         geometry: grid of the result.
         map_slab: returns for a slab along I the points (slab, J, K, 3), RAS mm, at which `image` is sampled.
         interpolation: "linear", "cubic" or "nearest".
-        background: value outside the image; default its minimum, 0 for label maps.
+        background: value outside the image; default `background_of` it, 0 for label maps.
         matrix: (4, 4), RAS mm of `geometry` -> RAS mm of `image`, if the map is linear: voxels that coincide are
             then copied.
 
@@ -72,7 +77,7 @@ def resample_mapped(
     """
     order = _order(image, interpolation)
     if background is None:
-        outside = 0 if isinstance(image, LabelMap) else image.array.min()
+        outside = 0 if isinstance(image, LabelMap) else background_of(image.array)
     else:
         outside = _as_type(float(background), image.array.dtype).item()
     if matrix is not None:
@@ -89,6 +94,20 @@ def resample_mapped(
 
     each_slab(geometry, fill)
     return type(image)(moved, geometry, image.name)
+
+
+def background_of(array: np.ndarray) -> float:
+    """What continues an image (I, J, K) beyond its border: the value of the border where most of it has one.
+
+    That of scans with a dark, a bright or a padded background. Crops out of the contents have none; their minimum is
+    taken, as models are trained with dark surroundings.
+    """
+    border = np.concatenate([array[at].ravel()[:: max(1, array[at].size // BORDER_SAMPLES)] for at in _FACES])
+    middle = np.sort(border)[border.size // 2]
+    sample = array.ravel()[:: max(1, array.size // RANGE_SAMPLES)].astype(np.float64)
+    low, high = np.quantile(sample, (0.005, 0.995))
+    near = np.abs(border.astype(np.float64) - float(middle)) <= EVEN * (high - low)
+    return middle if near.mean() > MOST_OF_BORDER else array.min()
 
 
 def copy_if_aligned(

@@ -49,7 +49,7 @@ class Transform(ABC):
             image: in the moving space; a `LabelMap` is always sampled by nearest neighbour.
             geometry: grid in the fixed space.
             interpolation: "linear", "cubic" (B-spline) or "nearest".
-            background: value outside `image`; default its minimum, 0 for label maps.
+            background: value outside `image`; default `background_of` it, 0 for label maps.
 
         Returns:
             An image of the same kind and voxel type on `geometry`.

@@ -1,12 +1,11 @@
-"""The affine initialisation: where two volumes lie, whether they overlap, and the linear transform that aligns them."""
+"""The affine initialisation: the linear transform that aligns two volumes wherever they lie."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
@@ -14,12 +13,17 @@ import SimpleITK as sitk  # noqa: N813
 from ..core.errors import GeometryError
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
-from ..core.io.itk import LPS, array_of, itk_image
+from ..core.io.itk import LPS
 from ..core.progress import Progress, silent
-from ..core.transform import AffineTransform, Transform
+from ..core.transform import AffineTransform
+from .header_check import HeaderCheck
 from .masks import cropped
-from .pose_search import Pose, PoseSearch, Seen
+from .overlap import overlap_share
+from .pose_search import Pose, PoseSearch
+from .reduced_image import ReducedImage, reduced_contents
 
+#: The fixed and the moving field of view are scaled to this extent, mm, for which the steps of the ascent are made.
+USUAL_EXTENT = 180.0
 #: The two images are reduced to at most this many voxels: a start needs no detail.
 MAX_VOXELS = 250_000
 #: Positions are compared on this many voxels, all of which are sampled.
@@ -37,10 +41,6 @@ SHRINKS = tuple(LEVELS)
 TRIAL_GAIN = 1.1
 #: A map that leaves less than this share of the overlap is not believed: thin volumes would be turned out of sight.
 LEAST_OVERLAP = 0.5
-#: Empty space around the contents is left out but for this share of their extent, or it would take the voxels.
-MARGIN = 0.1
-#: Share of the range of intensities that is empty.
-EMPTY = 0.1
 #: A turn from the headers that is told.
 TOLD_TURN_DEG = 40.0
 #: Mirrored contents that raise the mutual information of the coarse images by this factor are told. Brains of different
@@ -59,6 +59,12 @@ class Start:
 
     transform: AffineTransform
     warnings: tuple[str, ...] = ()
+
+    def scaled(self, factor: float) -> Start:
+        """The same in millimetres that are `factor` times as many."""
+        matrix = self.transform.matrix.copy()
+        matrix[:3, 3] *= factor
+        return Start(AffineTransform(matrix), self.warnings)
 
 
 def affine_start(
@@ -84,8 +90,9 @@ def affine_start(
         fixed_mask, moving_mask: 0 and 1 on the grids of the images; only what lies inside is compared.
 
     Returns:
-        The transform, apart from "grid" never worse in mutual information than the headers, as far as they overlap;
-        and a sentence where it turns far or the contents look mirrored.
+        The transform, which inverts when the images are swapped, and a sentence where it turns far or the contents
+        look mirrored. Apart from "grid" it is the identity where nothing better was found: near the headers in the
+        sense of `HeaderCheck`, farther away in mutual information.
 
     Raises:
         GeometryError: no position was found in which the images overlap, or a mask is empty.
@@ -98,38 +105,74 @@ def affine_start(
         matrix = np.eye(4)
         matrix[:3, 3] = moving.geometry.centre - fixed.geometry.centre
         return Start(AffineTransform(matrix))
-    reduced_fixed = _reduced_contents(*cropped(fixed, fixed_mask))
-    reduced_moving = _reduced_contents(*cropped(moving, moving_mask))
+    scale = USUAL_EXTENT / np.sqrt(_extent(fixed.geometry) * _extent(moving.geometry))
+    sides = (fixed, fixed_mask), (moving, moving_mask)
+    seen = [cropped(_scaled(image, scale), None if mask is None else _scaled(mask, scale)) for image, mask in sides]
     with _one_thread():
-        return _aligned(reduced_fixed, reduced_moving, kind, seed, progress)
+        here, there = (_Side(reduced_contents(*each, MAX_VOXELS), *each) for each in seen)
+        if not there.precedes(here):
+            return _aligned(here, there, kind, seed, progress).scaled(1 / scale)
+        found = _aligned(there, here, kind, seed, progress).scaled(1 / scale)
+        return Start(found.transform.inverse(), found.warnings)
 
 
-def _aligned(fixed: ReducedImage, moving: ReducedImage, kind: str, seed: int, progress: Progress) -> Start:
+def _extent(geometry: Geometry) -> float:
+    """Side of a cube of the same volume, mm."""
+    return float(np.prod(geometry.spacing * geometry.shape)) ** (1 / 3)
+
+
+Voxels = TypeVar("Voxels", bound=Image)
+
+
+def _scaled(image: Voxels, scale: float) -> Voxels:
+    """The image with larger or smaller millimetres."""
+    geometry = Geometry(image.geometry.shape, np.diag([scale, scale, scale, 1.0]) @ image.geometry.affine)
+    return type(image)(image.array, geometry, image.name)
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """One of the two images: its contents on few voxels, and all of what may be looked at."""
+
+    contents: ReducedImage
+    image: Image
+    mask: LabelMap | None
+
+    def precedes(self, other: _Side) -> bool:
+        """Whether to look from here into the other, whichever of the two is called fixed.
+
+        From the smaller field of view, as most of the larger one has no counterpart; of equal ones any rule will do.
+        """
+        one, two = self.contents, other.contents
+        mine, others = one.volume(), two.volume()
+        if not np.isclose(mine, others, rtol=1e-6):
+            return mine < others
+        return one.mean() < two.mean()
+
+
+def _aligned(here: _Side, there: _Side, kind: str, seed: int, progress: Progress) -> Start:
+    fixed, moving = here.contents, there.contents
     coarse_fixed, coarse_moving = fixed.reduced(TRIAL_VOXELS), moving.reduced(TRIAL_VOXELS)
+    check = HeaderCheck(here.image, there.image, here.mask)
     if kind == "centre":
-        return Start(_to_ras(_Search(coarse_fixed, coarse_moving, seed, progress).best_position()))
+        found = _to_ras(_Search(coarse_fixed, coarse_moving, seed, progress).best_position())
+        return Start(check.best([found]))
     pose, mirrored, matrix = _pose(coarse_fixed, coarse_moving, kind == "affine", seed, progress)
-    transform = _Search(fixed, moving, seed, progress).aligned(matrix, kind)
-    return Start(transform, _warnings(pose, mirrored))
+    found = _Search(fixed, moving, seed, progress).aligned(matrix, kind)
+    return Start(check.best(found), _warnings(pose, mirrored))
 
 
 def _pose(
-    fixed: ReducedImage, moving: ReducedImage, with_scale: bool, seed: int, progress: Progress
+    here: ReducedImage, there: ReducedImage, with_scale: bool, seed: int, progress: Progress
 ) -> tuple[Pose, Pose, np.ndarray]:
-    """The best pose, the best mirrored one, and the first as (4, 4), fixed -> moving in RAS mm.
-
-    It is looked from the smaller field of view into the larger one, as most of the larger one has no counterpart.
-    """
-    is_swapped = moving.volume() < fixed.volume()
-    here, there = (moving, fixed) if is_swapped else (fixed, moving)
+    """The best pose, the best mirrored one, and the first as (4, 4), here -> there in RAS mm."""
     ras = LPS[:3, :3]
     centre = ras @ here.centre_of_mass()
     ends = (there.centre_of_grid(), here.centre_of_grid()), (there.centre_of_mass(), here.centre_of_mass())
     shifts = [np.zeros(3), *(ras @ (there_end - here_end) for there_end, here_end in ends)]
     poses = PoseSearch(here.seen(), there.seen(), centre, shifts, seed, progress)
     pose = poses.best(with_scale)
-    matrix = poses.matrix(pose)
-    return pose, poses.mirrored(pose, with_scale), np.linalg.inv(matrix) if is_swapped else matrix
+    return pose, poses.mirrored(pose, with_scale), poses.matrix(pose)
 
 
 def _warnings(pose: Pose, mirrored: Pose) -> tuple[str, ...]:
@@ -145,27 +188,6 @@ def _warnings(pose: Pose, mirrored: Pose) -> tuple[str, ...]:
             "contents are mirrored can look turned as well."
         )
     return tuple(found)
-
-
-def _reduced_contents(image: Image, mask: LabelMap | None) -> ReducedImage:
-    """The image on few voxels, which lie where something is if that is less than half of the volume."""
-    whole = ReducedImage.of(image, mask, MAX_VOXELS)
-    if mask is not None:
-        return whole
-    coarse = whole.reduced(TRIAL_VOXELS).as_image(image.name)
-    level = coarse.array.min() + EMPTY * (np.percentile(coarse.array, 99.9) - coarse.array.min())
-    filled = np.argwhere(coarse.array > level)
-    if len(filled) == 0:
-        return whole
-    corners = [filled.min(axis=0) - 1, filled.max(axis=0) + 1]
-    low, high = image.geometry.world_to_voxel(coarse.geometry.voxel_to_world(np.array(corners)))
-    low, high = low - MARGIN * (high - low), high + MARGIN * (high - low)
-    first = np.maximum(np.floor(low), 0).astype(int)
-    last = np.minimum(np.ceil(high) + 1, image.array.shape).astype(int)
-    if 2 * np.prod(last - first) > image.array.size:
-        return whole
-    part = image.array[tuple(slice(a, b) for a, b in zip(first, last))]
-    return ReducedImage.of(Image(part, image.geometry.shifted(first, last - first), image.name), None, MAX_VOXELS)
 
 
 @contextmanager
@@ -199,15 +221,19 @@ class _Search:
         best, score = self._best(centred)
         return headers if TRIAL_GAIN * self._score(headers) >= score else best
 
-    def aligned(self, matrix: np.ndarray, kind: str) -> AffineTransform:
-        """Ascent from a similarity (RAS mm), or from the headers where these are better than what that leads to."""
+    def aligned(self, matrix: np.ndarray, kind: str) -> list[AffineTransform]:
+        """Ascent from a similarity (RAS mm), or from the headers where these are better than what that leads to.
+
+        Returns:
+            What was found, for "affine" behind the similarity on the way there.
+        """
         found, score = self._ascended(matrix, kind)
         headers = sitk.Euler3DTransform()
-        if self._overlap(headers) >= LEAST_OVERLAP * self._overlap(found) and self._score(headers) > score:
+        if self._overlap(headers) >= LEAST_OVERLAP * self._overlap(found[-1]) and self._score(headers) > score:
             found, _ = self._ascended(np.eye(4), kind)
-        return _to_ras(found)
+        return [_to_ras(each) for each in found]
 
-    def _ascended(self, matrix: np.ndarray, kind: str) -> tuple[Any, float]:
+    def _ascended(self, matrix: np.ndarray, kind: str) -> tuple[list[Any], float]:
         linear = LPS[:3, :3] @ matrix[:3, :3] @ LPS[:3, :3]
         shift = LPS[:3, :3] @ matrix[:3, 3] + linear @ self.centre - self.centre
         start = sitk.Euler3DTransform() if kind == "rigid" else sitk.Similarity3DTransform()
@@ -216,12 +242,13 @@ class _Search:
         start.SetTranslation(shift.tolist())
         found, score = self.refine(start, SHRINKS if kind == "rigid" else SHRINKS[:-1], 0.3, 0.5)
         if kind == "rigid":
-            return found, score
+            return [found], score
         free = sitk.AffineTransform(3)
         free.SetMatrix(found.GetMatrix())
         free.SetTranslation(found.GetTranslation())
         free.SetCenter(found.GetCenter())
-        return self.refine(free, SHRINKS, 0.5, 1.0, score)
+        freest, score = self.refine(free, SHRINKS, 0.5, 1.0, score)
+        return [found, freest], score
 
     def refine(
         self, start: sitk.Transform, shrinks: Sequence[int], begin: float, end: float, score: float | None = None
@@ -315,138 +342,3 @@ def _to_ras(transform: Any) -> AffineTransform:
     matrix[:3, :3] = linear
     matrix[:3, 3] = centre + translation - linear @ centre
     return AffineTransform(LPS @ matrix @ LPS)
-
-
-#: Places along each axis at which it is looked.
-PLACES = 16
-
-
-def overlaps(fixed: Geometry, moving: Geometry, transform: Transform) -> bool:
-    """True when some place of the fixed field of view lies in the moving one; exact for linear transforms.
-
-    Source: two convex bodies are apart when a plane separates them, and for two boxes it is parallel to a face of one
-    or to an edge of each (Gottschalk et al., SIGGRAPH 1996, doi:10.1145/237170.237244).
-    """
-    matrix = transform.as_matrix()
-    if matrix is None:
-        return overlap_share(fixed, moving, transform) > 0
-    to_moving = moving.world_to_voxel_affine @ matrix @ fixed.affine
-    corners = _corners(fixed) @ to_moving[:3, :3].T + to_moving[:3, 3], _corners(moving)
-    return not any(_separates(axis, *corners) for axis in _directions(to_moving[:3, :3]))
-
-
-def overlap_share(fixed: Geometry, moving: Geometry, transform: Transform) -> float:
-    """Share, 0 to 1, of the fixed grid that `transform` (fixed -> moving) leads to places inside the moving one."""
-    steps = np.stack(np.meshgrid(*[np.linspace(0, n - 1, PLACES) for n in fixed.shape], indexing="ij"), axis=-1)
-    voxels = moving.world_to_voxel(transform.apply_to_points(fixed.voxel_to_world(steps)))
-    inside = (voxels >= -0.5) & (voxels <= np.array(moving.shape) - 0.5)
-    return float(inside.all(axis=-1).mean())
-
-
-def _corners(geometry: Geometry) -> np.ndarray:
-    """(8, 3), voxel coordinates of the outer corners."""
-    return np.array(list(product(*[(-0.5, n - 0.5) for n in geometry.shape])))
-
-
-def _directions(edges: np.ndarray) -> np.ndarray:
-    """(15, 3), normals of the planes that can separate a box with these edges (columns) from one along the axes."""
-    own, others = edges.T, np.eye(3)
-    pairs = [(own[1], own[2]), (own[2], own[0]), (own[0], own[1]), *product(own, others)]
-    return np.concatenate([others, [np.cross(one, other) for one, other in pairs]])
-
-
-def _separates(direction: np.ndarray, one: np.ndarray, other: np.ndarray) -> bool:
-    here, there = one @ direction, other @ direction
-    gap = 1e-9 * max(np.abs(here).max(), np.abs(there).max())
-    return bool(here.max() < there.min() - gap or there.max() < here.min() - gap)
-
-
-#: Voxels along an axis that ITK's metrics and filters need at least.
-FEWEST = 4
-
-
-@dataclass(frozen=True, eq=False)
-class ReducedImage:
-    """An image as SimpleITK's (float32, LPS mm).
-
-    Args:
-        image: its voxels.
-        mask: 0 and 1 (uint8) on the same grid, or None.
-        geometry: that grid in RAS.
-        low: value beyond the image.
-    """
-
-    image: sitk.Image
-    mask: sitk.Image | None
-    geometry: Geometry
-    low: float
-
-    @classmethod
-    def of(cls, image: Image, mask: LabelMap | None, voxels: int) -> ReducedImage:
-        """The image on about `voxels` voxels at most; `mask` is on its grid."""
-        whole = itk_image(image.array.astype(np.float32, copy=False), image.geometry)
-        whole_mask = None if mask is None else itk_image(mask.array.astype(np.uint8, copy=False), mask.geometry)
-        return cls(whole, whole_mask, image.geometry, float(image.array.min())).reduced(voxels)
-
-    def reduced(self, voxels: int) -> ReducedImage:
-        """The same on about `voxels` voxels at most, isotropic ones unless the volume is too thin for that."""
-        extent = np.array(self.geometry.shape) * self.geometry.spacing
-        spacing = max(self.geometry.spacing.min(), float(np.prod(extent) / voxels) ** (1 / 3))
-        grid = self.geometry.with_spacing(np.minimum(spacing, extent / FEWEST))
-        image = _resampled(self.image, grid, self.low)
-        return ReducedImage(image, None if self.mask is None else _resampled_mask(self.mask, grid), grid, self.low)
-
-    def as_image(self, name: str) -> Image:
-        """The voxels as an image of ours."""
-        return Image(array_of(self.image), self.geometry, name)
-
-    def volume(self) -> float:
-        """mm3 of the field of view, or of the mask."""
-        share = 1.0 if self.mask is None else float((sitk.GetArrayViewFromImage(self.mask) > 0).mean())
-        return share * float(np.prod(np.array(self.geometry.shape) * self.geometry.spacing))
-
-    def seen(self) -> Seen:
-        """The same for a search over poses."""
-        inside = None if self.mask is None else array_of(self.mask) > 0
-        return Seen(self.as_image("coarse"), inside)
-
-    def centre_of_grid(self) -> np.ndarray:
-        """(3,), LPS mm."""
-        return self._point([(n - 1) / 2 for n in self.image.GetSize()])
-
-    def centre_of_mass(self) -> np.ndarray:
-        """(3,), LPS mm, of the intensities above the minimum, single bright specks held down."""
-        weights = self._weights()
-        total = weights.sum()
-        if total <= 0:
-            return self.centre_of_grid()
-        profiles = [weights.sum(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
-        return self._point([float((profile * np.arange(profile.size)).sum() / total) for profile in profiles])
-
-    def _point(self, index: list[float]) -> np.ndarray:
-        return np.array(self.image.TransformContinuousIndexToPhysicalPoint(index))
-
-    def _weights(self) -> np.ndarray:
-        array = sitk.GetArrayViewFromImage(self.image).T
-        inside = slice(None) if self.mask is None else sitk.GetArrayViewFromImage(self.mask).T > 0
-        seen = array[inside]
-        low, high = seen.min(), np.percentile(seen, 99)
-        weights = np.zeros_like(array)
-        weights[inside] = np.minimum(seen, high) - low
-        return weights
-
-
-def _resampled(image: sitk.Image, grid: Geometry, outside: float) -> sitk.Image:
-    """Smoothed and sampled on a coarser grid; means of whole blocks come first, as they cost little."""
-    blocks = [max(1, int(coarse / fine + 1e-6)) for coarse, fine in zip(grid.spacing, image.GetSpacing())]
-    # Not the recursive filter, which refuses volumes of fewer than four slices.
-    smooth = sitk.DiscreteGaussian(sitk.BinShrink(image, blocks), ((grid.spacing / 2) ** 2).tolist())
-    reference = itk_image(np.empty(grid.shape, np.uint8), grid)
-    return sitk.Resample(smooth, reference, sitk.Transform(), sitk.sitkLinear, outside, sitk.sitkFloat32)
-
-
-def _resampled_mask(mask: sitk.Image, grid: Geometry) -> sitk.Image:
-    """Voxels of which half is inside; a mask too thin for that keeps its fullest voxels."""
-    share = _resampled(sitk.Cast(mask, sitk.sitkFloat32), grid, 0.0)
-    fullest = float(sitk.GetArrayViewFromImage(share).max())
-    return sitk.Cast(share >= 0.5 * min(fullest, 1.0), sitk.sitkUInt8)

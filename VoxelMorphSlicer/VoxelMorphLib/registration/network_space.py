@@ -13,10 +13,13 @@ from ..core.image import Image, LabelMap
 from ..core.image_resampling import copy_if_aligned, slabs
 from ..core.spatial import sample_at
 from ..core.transform import IDENTITY, AffineTransform, DisplacementField, Transform
+from .intensities import CLEARLY, without_outliers
 from .masks import hide_outside
 
 #: mm kept around the contents of an image when the grid is fitted to them; the displacement fades out there.
 MARGIN_MM = 16.0
+#: Voxels kept at least, where these are large.
+MARGIN_VOX = 8.0
 #: Contents are what rises this far from the minimum towards the 99.5th percentile.
 FOREGROUND_FRACTION = 0.1
 
@@ -39,7 +42,7 @@ def network_grid(fixed: Image, space: NetworkSpace) -> Geometry:
     low, high = _foreground_box(fixed, whole)
     wanted = space.shape or (1, 1, 1)
     axes = [
-        _place(n, target, space, (low[a], high[a]), MARGIN_MM / whole.spacing[a])
+        _place(n, target, space, (low[a], high[a]), max(MARGIN_MM / whole.spacing[a], MARGIN_VOX))
         for a, (n, target) in enumerate(zip(whole.shape, wanted))
     ]
     return whole.shifted([start for start, _extent in axes], [extent for _start, extent in axes])
@@ -48,7 +51,7 @@ def network_grid(fixed: Image, space: NetworkSpace) -> Geometry:
 def whole_grid(geometry: Geometry, space: NetworkSpace) -> Geometry:
     """All of an image's field of view with the axes and the voxel size of the space."""
     whole = reoriented(geometry, space.orientation)
-    if space.voxel_size is None or np.allclose(whole.spacing, space.voxel_size, atol=1e-3):
+    if space.voxel_size is None or np.allclose(whole.spacing, space.voxel_size, rtol=1e-3, atol=0):
         return whole
     return whole.with_spacing(space.voxel_size)
 
@@ -160,7 +163,8 @@ def _place(extent: int, target: int, space: NetworkSpace, box: tuple[float, floa
 
 def _foreground_box(image: Image, grid: Geometry) -> tuple[np.ndarray, np.ndarray]:
     """First and last voxel of `grid` along each axis that holds contents of `image`, single specks left out."""
-    array = image.array.astype(np.uint8) if image.array.dtype == bool else image.array
+    array = without_outliers(image, CLEARLY).array
+    array = array.astype(np.uint8) if array.dtype == bool else array
     low, high = float(array.min()), float(np.percentile(array, 99.5))
     mask = array > low + FOREGROUND_FRACTION * (high - low)
     if not mask.any():
@@ -223,14 +227,14 @@ def normalise(image: Image, rule: str, inside: np.ndarray | None = None) -> Imag
     """Scale an image to about 0..1, float32.
 
     Args:
-        image: any real intensities.
+        image: any real intensities; outliers are cut off first.
         rule: "minmax": (x - min) / (max - min). "percentile": the same between the 0.5th and the 99.5th percentile,
             clipped. "freesurfer": divided by 255 when the image already has FreeSurfer's scale (from 0, brightest
             tissue at 95 to 140), else scaled so that its brightest tissue (99th percentile of the contents) lies where
             FreeSurfer puts it.
         inside: (I, J, K), bool, voxels that percentiles are taken of; None takes all. The others are background.
     """
-    array = image.array.astype(np.float32)
+    array = without_outliers(image, CLEARLY).array.astype(np.float32)
     masked = inside is not None and rule == "percentile"
     low, high = _RULES[rule](array[inside] if masked else array)
     scaled = (array - np.float32(low)) / np.float32(max(high - low, 1e-12))

@@ -20,11 +20,13 @@ from ..weights.entry import ModelEntry
 from .cache import RegistrationCache
 from .fitness import unfitness
 from .guides import Guidance, common_labels
-from .initialisation import MAX_VOXELS, ReducedImage, Start, affine_start, overlaps
+from .initialisation import MAX_VOXELS, Start, affine_start
 from .masks import described, fitted_mask, mask_through
 from .memo import Memo, fingerprint, model_identity
+from .overlap import overlaps
 from .predictor import DEFAULT_MODEL, Alignment, Predictor, align, known_entry, load_predictor, optimises
 from .quality import Figures, measure
+from .reduced_image import ReducedImage
 from .request import RegistrationRequest
 from .result import Registration, RegistrationReport
 from .verdict import Verdict, judge, strained

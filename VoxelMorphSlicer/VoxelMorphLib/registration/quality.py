@@ -11,6 +11,7 @@ from ..core.geometry import Geometry
 from ..core.image import Image
 from ..core.metrics import correlation, folding, mutual_information
 from ..core.transform import IDENTITY, CompositeTransform, DisplacementField, Transform
+from .intensities import bounds
 
 #: Places at which images are compared and round trips are made.
 SAMPLES = 200_000
@@ -53,8 +54,9 @@ def measure(
         forward, inverse: the result.
     """
     grid = coarse_grid(fixed.geometry)
-    reference = _at(fixed, grid)
-    before, after = initial.resample(moving, grid).array, _at(moved, grid)
+    limits = bounds(moving)
+    reference = np.clip(_at(fixed, grid), *bounds(fixed))
+    before, after = (np.clip(array, *limits) for array in (initial.resample(moving, grid).array, _at(moved, grid)))
     points = grid.points()
     mapped = forward.apply_to_points(points)
     places = places_shown(moving.geometry, initial.apply_to_points(points), mapped)

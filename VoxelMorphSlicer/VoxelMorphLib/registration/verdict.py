@@ -20,6 +20,7 @@ from ..core.metrics import correlation, information
 from ..core.transform import Transform
 from ..weights.architectures import LINEAR, OPTIMISE
 from ..weights.entry import ModelEntry
+from .intensities import CLEARLY, without_outliers
 from .quality import FEWEST, Figures, compared_places, in_grid
 
 #: Voxels on which two images are compared, at most.
@@ -261,7 +262,7 @@ class _Pair:
     """
 
     def __init__(self, fixed: Image, moving: Image, fixed_mask: LabelMap | None, moving_mask: LabelMap | None):
-        coarse, coarse_moving = _coarse(fixed), _coarse(moving)
+        coarse, coarse_moving = (_coarse(without_outliers(image, CLEARLY)) for image in (fixed, moving))
         self.fixed, self.grid, self.moving = _to_unit(coarse.array), coarse.geometry, moving.geometry
         self.inside: np.ndarray | bool = True
         self._mask: np.ndarray | None = None

@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..config import Settings
 from ..errors import ConfigError
+from ..filters import robust_range
 from ..full_precision import in_float32
 from ..options import check_choice, check_range
 from .reduction import check_same_shape
@@ -22,6 +23,9 @@ CHUNK = 1 << 15
 
 RANGES = ("pair", "batch")
 
+#: Intensities this far beyond the others, in ranges of the others, do not stretch the bins.
+OUTLIER = 1.0
+
 
 @dataclass(frozen=True)
 class MutualInformation(Settings):
@@ -32,9 +36,9 @@ class MutualInformation(Settings):
         bin_alpha: a voxel of intensity x counts exp(-bin_alpha (x - centre)^2) in a bin; None takes a Gaussian whose
             standard deviation is half the spacing of the bins.
         clip: range to which intensities are clipped first.
-        ranges: "pair" takes the range of each image, so that brightness and contrast do not matter. "batch" is the
-            original: the range of all images of a batch before clipping, `bin_alpha` for a range of 0 to 1, and a
-            gradient through the extreme voxels that set the range.
+        ranges: "pair" takes the range of each image without outliers, so that brightness, contrast and a hot voxel do
+            not matter. "batch" is the original: the range of all images of a batch before clipping, `bin_alpha` for a
+            range of 0 to 1, and a gradient through the extreme voxels that set the range.
         normalised: (H(fixed) + H(moved)) / H(fixed, moved), 1 for unrelated images and 2 for equal ones.
     """
 
@@ -129,7 +133,8 @@ def _bins(image: Tensor, options: MutualInformation) -> tuple[Tensor, tuple[Tens
         low, high = image.min().view(1, 1), image.max().view(1, 1)
         spacing = torch.full_like(low, 1 / (options.bins - 1))
     else:
-        low, high = clipped.detach().amin(1, keepdim=True), clipped.detach().amax(1, keepdim=True)
+        low, high = (end[:, None].to(image.dtype) for end in robust_range(clipped, OUTLIER))
+        clipped = torch.minimum(torch.maximum(clipped, low), high)
         spacing = (high - low).clamp(min=1e-9) / (options.bins - 1)
     alpha = 2 / spacing.square() if options.bin_alpha is None else torch.full_like(spacing, options.bin_alpha)
     steps = torch.linspace(0, 1, options.bins, dtype=image.dtype, device=image.device)
