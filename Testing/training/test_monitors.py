@@ -231,3 +231,39 @@ def test_what_takes_long_is_done_rarely():
     often, rarely = Throttle(0.0), Throttle(60.0)
     assert [often(), often()] == [True, True]
     assert [rarely(), rarely()] == [True, False]
+
+
+HEADER = b"epoch,step,seconds,lr,loss\n"
+DAMAGE = {
+    "other columns": (b"a,b\n1,2\n", 0),
+    "words": (b"these are words, and more of them\n", 0),
+    "binary": (bytes(range(256)) * 8, 0),
+    "nothing": (b"", 0),
+    "a header alone": (HEADER, 0),
+    "Latin-1": (HEADER + b"1,4,0.5,0.001,1.0\n2,8,\xe9,0.001,0.5\n", 1),
+    "more cells than columns": (HEADER + b"1,4,0.5,0.001,1.0\n2,8,0.5,0.001,0.5,7,8\n", 1),
+    "NUL": (HEADER + b"1,4,0.5,0.001,1.0\n\0\0\0\n", 1),
+    "an epoch in words": (HEADER + b"one,4,0.5,0.001,1.0\n2,8,0.5,0.001,0.5\n", 1),
+    "a negative epoch": (HEADER + b"-1,4,0.5,0.001,1.0\n2,8,0.5,0.001,0.5\n", 1),
+    "a cell without end": (HEADER + b'1,4,0.5,0.001,1.0\n"' + b"x" * 140_000, 1),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_table_ends_no_training(tmp_path, kind):
+    content, kept = DAMAGE[kind]
+    (tmp_path / "curves.csv").write_bytes(content)
+    monitor = Curves(tmp_path / "curves.csv")
+    with pytest.warns(UserWarning, match=r"of .*curves\.csv cannot be read and is left out; the training goes on"):
+        monitor.begin(2, 5)
+    assert len(monitor.rows) == kept
+    monitor.epoch(a_row(3), Pictures())
+    assert [row["epoch"] for row in read_curves(monitor.path)][-1] == 3
+
+
+def test_a_sound_table_is_kept_without_a_word(tmp_path, recwarn):
+    write_curves(tmp_path / "curves.csv", [a_row(1), a_row(2, val_variant="best of all", val_dice=0.5), a_row(3)])
+    monitor = Curves(tmp_path / "curves.csv")
+    monitor.begin(2, 5)
+    assert [row["epoch"] for row in monitor.rows] == [1, 2]
+    assert not recwarn.list

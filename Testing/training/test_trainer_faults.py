@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -175,6 +176,37 @@ def test_a_damaged_checkpoint_is_refused(a_config, damage):
     with pytest.raises(WeightsError, match=reason[damage].replace(" ", r"\s")) as raised:
         load_checkpoint(trainer.last)
     assert isinstance(raised.value, NoCheckpointError) == (damage == "foreign")
+
+
+CHANGES = {
+    "a negative step": ({"step": -1}, "its step is -1 of 4"),
+    "a step beyond the end": ({"step": 10**9}, "its step is 1000000000 of 4"),
+    "a step in words": ({"step": "four"}, "its step is of the type str"),
+    "a step of yes": ({"step": True}, "its step is True"),
+    "no configuration": ({"config": None}, "its config is of the type NoneType"),
+    "no facts": ({"facts": None}, "its facts is of the type NoneType"),
+    "empty facts": ({"facts": {}}, "its facts lacks shape, channels, labels, attributes"),
+    "no best": ({"best": None}, "its best is of the type NoneType"),
+    "half a best": ({"best": {"value": 0.5}}, "its best lacks variant, step, waited"),
+    "weights in words": ({"network": {"flow.weight": "words"}}, "its network holds something else than named tensors"),
+    "averages in words": ({"ema": {"flow.weight": 5}}, "its ema holds something else than named tensors"),
+    "no optimiser": ({"optimiser": []}, "its optimiser is of the type list"),
+    "an empty optimiser": ({"optimiser": {}}, "its state of the optimisation cannot be restored"),
+    "an optimiser of nothing": ({"optimiser": {"state": {}, "param_groups": []}}, "cannot be restored"),
+    "an empty epoch": ({"epoch": {}}, "cannot be restored"),
+    "an epoch in words": ({"epoch": {"count": 1, "sums": {"loss": "words"}}}, "cannot be restored"),
+    "a recipe of numbers": ({"recipe": 5}, "its recipe is of the type int"),
+}
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_checkpoint_that_no_training_wrote_is_one_sentence(a_config, kind):
+    config, (values, words) = a_config(epochs=1), CHANGES[kind]
+    trainer = tiny_trainer(config)
+    trainer.run()
+    changed_checkpoint(trainer, **values)
+    with pytest.raises(WeightsError, match=re.escape(words)):
+        tiny_trainer(config, resume=True)
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):

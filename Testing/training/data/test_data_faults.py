@@ -111,8 +111,10 @@ def test_images_with_nan_are_left_out(tmp_path):
     array = np.full(geometry.shape, np.nan, np.float32)
     write_image(Image(array, geometry), tmp_path / "images" / "case1.nii.gz")
     data = TrainingData(a_data_config(tmp_path), 16)
-    assert names(list(data.batches(0, 5))) == {"case0", "case2"}
+    with pytest.warns(UserWarning, match=r"^case1 is left out\. .* NaN or infinite voxels") as told:
+        assert names(list(data.batches(0, 5))) == {"case0", "case2"}
     assert "NaN" in data.skipped["case1"]
+    assert len(told) == 1
 
 
 def test_label_sets_that_do_not_match_are_told(tmp_path):

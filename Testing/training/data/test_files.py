@@ -116,7 +116,7 @@ def test_an_empty_list_is_refused(tmp_path):
 
 def test_a_binary_list_is_refused(tmp_path):
     path = tmp_path / "list.txt"
-    path.write_bytes(b"\xff\xfe\x00\x81")
+    path.write_bytes(b"\x89PNG\x81")
     with pytest.raises(ConfigError, match="cannot be read as text"):
         list_paths(str(path), "image_list")
     path.write_bytes(b"ab\0")
@@ -191,3 +191,57 @@ def test_the_subject_is_found_in_name_and_folders():
     assert bids_subject(Path("sub-01/anat/sub-01_T1w.nii.gz")) == "sub-01"
     assert bids_subject(Path("sub-01/image.nii.gz")) == "sub-01"
     assert bids_subject(Path("image.nii.gz")) is None
+
+
+def test_a_table_without_header_loses_no_image(a_folder):
+    source = write_list(a_folder / "list.csv", ["b.nii.gz", "a.nii.gz"])
+    with pytest.warns(UserWarning, match="has no header, so its first row counts too; its columns are taken for image"):
+        assert names(list_paths(source, "image_list")) == ["b.nii.gz", "a.nii.gz"]
+    assert label_column(source) is None
+
+
+@pytest.mark.filterwarnings("ignore:image_list .* has no header")
+def test_the_second_column_of_a_table_without_header_holds_labels(tmp_path):
+    source = write_list(tmp_path / "list.csv", ["a.nii,a_seg.nii", "b.nii,b_seg.nii"])
+    assert names(list_paths(source, "image_list")) == ["a.nii", "b.nii"]
+    assert names(label_column(source)) == ["a_seg.nii", "b_seg.nii"]
+    assert len(list_paths(write_list(tmp_path / "one.csv", ["a.nii"]), "image_list")) == 1
+
+
+def test_pairs_without_header_lose_no_pair(tmp_path):
+    source = write_list(tmp_path / "pairs.csv", ["m.nii,f.nii", "n.nii,g.nii"])
+    with pytest.warns(UserWarning, match="taken for moving and fixed"):
+        pairs = list_pairs(source, "pair_list")
+    assert [names(pair) for pair in pairs] == [["m.nii", "f.nii"], ["n.nii", "g.nii"]]
+
+
+@pytest.mark.parametrize("mark", ['"', "'"])
+def test_quoted_lines_are_paths(a_folder, mark):
+    source = write_list(a_folder / "list.txt", [f"{mark}b.nii.gz{mark}", "a.nii.gz"])
+    assert names(list_paths(source, "image_list")) == ["b.nii.gz", "a.nii.gz"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sp é/sub 0 é.nii.gz sp é/sub 1.nii.gz",
+        "'sp é/sub 0 é.nii.gz' 'sp é/sub 1.nii.gz'",
+        '"sp é/sub 0 é.nii.gz","sp é/sub 1.nii.gz"',
+        "sp é/sub 0 é.nii.gz\tsp é/sub 1.nii.gz",
+    ],
+)
+def test_pairs_may_have_spaces(tmp_path, line):
+    ((moving, fixed),) = list_pairs(write_list(tmp_path / "pairs.txt", [line]), "pair_list")
+    assert (moving, fixed) == (tmp_path / "sp é" / "sub 0 é.nii.gz", tmp_path / "sp é" / "sub 1.nii.gz")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lists_of_windows_programs_are_read(tmp_path, encoding):
+    (tmp_path / "list.txt").write_bytes("ä.nii.gz\r\nb.nii.gz\r\n".encode(encoding))
+    assert names(list_paths(str(tmp_path / "list.txt"), "image_list")) == ["ä.nii.gz", "b.nii.gz"]
+
+
+def test_a_cell_without_end_is_no_traceback(tmp_path):
+    source = write_list(tmp_path / "list.csv", ["image", '"' + "x" * 140_000])
+    with pytest.raises(ConfigError, match="is no table of paths"):
+        list_paths(source, "image_list")

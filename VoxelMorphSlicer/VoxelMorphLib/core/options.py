@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
 import re
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType, UnionType
@@ -31,8 +31,9 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise ConfigError unless `value` is a number from `low` to `high`, both included."""
-    if not isinstance(value, (int, float)) or math.isnan(value) or not low <= value <= high:
-        raise ConfigError(f"{name} is {value!r}; choose a number from {low:.10g} to {high:.10g}.")
+    if not isinstance(value, (int, float)) or not low <= value <= high:  # NaN lies nowhere
+        shown = reprlib.repr(value)  # integers may have any number of digits
+        raise ConfigError(f"{name} is {shown}; choose a number from {low:.10g} to {high:.10g}.")
 
 
 def check_whole(name: str, value: int) -> None:

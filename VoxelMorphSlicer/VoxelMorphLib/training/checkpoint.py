@@ -19,6 +19,23 @@ from .options import FREE_ON_RESUME, TrainingConfig
 
 FORMAT = 1
 KEYS = ("format", "recipe", "config", "step", "network", "optimiser", "schedule", "ema", "best", "facts", "epoch")
+#: Types of their values, and keys that some have.
+_TYPES: dict[str, Any] = {
+    "recipe": str,
+    "config": dict,
+    "step": int,
+    "network": dict,
+    "optimiser": dict,
+    "schedule": dict,
+    "ema": (dict, type(None)),
+    "best": dict,
+    "facts": dict,
+    "epoch": dict,
+}
+_INNER = {
+    "best": ("value", "variant", "step", "waited"),
+    "facts": ("shape", "channels", "labels", "attributes"),
+}
 FOLDER, LAST, BEST = "checkpoints", "last.pt", "best.pt"
 _REMEDY = "Choose a last.pt or best.pt that a training wrote, or train anew in another folder."
 
@@ -66,7 +83,30 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             f"{path} has the checkpoint format {checkpoint['format']!r}; this version reads {FORMAT}. "
             "Use the version of VoxelMorph that wrote it."
         )
+    problem = _problem(checkpoint)
+    if problem:
+        raise WeightsError(f"{path} is damaged: {problem}. {_REMEDY}")
     return checkpoint
+
+
+def _problem(checkpoint: Mapping[str, Any]) -> str:
+    """What no training writes into a checkpoint, in words; "" for a sound one."""
+    for name, kind in _TYPES.items():
+        if not isinstance(checkpoint[name], kind):
+            return f"its {name} is of the type {type(checkpoint[name]).__name__}"
+    for name, keys in _INNER.items():
+        missing = [key for key in keys if key not in checkpoint[name]]
+        if missing:
+            return f"its {name} lacks {', '.join(missing)}"
+    for name in ("network", "ema"):
+        if not all(isinstance(key, str) and isinstance(t, Tensor) for key, t in (checkpoint[name] or {}).items()):
+            return f"its {name} holds something else than named tensors"
+    steps = [checkpoint["config"].get(name) for name in ("epochs", "steps_per_epoch")]
+    last = steps[0] * steps[1] if all(type(n) is int for n in steps) else None
+    step = checkpoint["step"]
+    if isinstance(step, bool) or step < 0 or (last is not None and step > last):
+        return f"its step is {step}" + (f" of {last}" if last is not None else "")
+    return ""
 
 
 def trained_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 _PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+#: By these a machine finds the first one where neither torchrun nor SLURM started the training.
+_JOINING = ("MASTER_ADDR", "NODE_RANK")
+#: Time in which the other machines must come, or answer later; then torch says which did not.
+JOINING_MINUTES = 30
 #: Seconds that the other processes get to end after the one that started them has failed.
 GRACE_S = 10.0
 _ELSEWHERE = "Another process of this training has failed, and this one cannot go on alone. Read the other message."
@@ -76,6 +81,11 @@ def requested_processes(config: TrainingConfig) -> tuple[int, int]:
     """
     launcher, started, nodes = _started()
     asked = config.devices * config.nodes
+    if config.nodes > 1 and started == 1 and not all(name in os.environ for name in _JOINING):
+        raise ConfigError(
+            f"nodes is {config.nodes}, but nothing joins this machine with the others: the training would wait for "
+            "ever. Start it on each machine with torchrun or srun, or set nodes to 1."
+        )
     if started == asked or started == 1:
         return config.devices, config.nodes
     if asked > 1:
@@ -155,7 +165,11 @@ def _averaging(kind: str) -> Any:
     from lightning_fabric.strategies import DDPStrategy
 
     # A recipe may leave parameters out of a step, so DDP has to find those.
-    return DDPStrategy(find_unused_parameters=True, process_group_backend="gloo" if kind == "cpu" else None)
+    return DDPStrategy(
+        find_unused_parameters=True,
+        process_group_backend="gloo" if kind == "cpu" else None,
+        timeout=timedelta(minutes=JOINING_MINUTES),
+    )
 
 
 def _started() -> tuple[str, int, int]:

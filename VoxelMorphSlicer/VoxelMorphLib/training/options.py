@@ -28,6 +28,9 @@ FREE_ON_RESUME = (
     "pictures",
 )
 
+#: Convolutions on one way of the U-net, and features of one of them, beyond which no network is built.
+MOST_CONVOLUTIONS, MOST_FEATURES = 64, 4096
+
 _data = partial(option, group="Data")
 _space = partial(option, group="Training space")
 _network = partial(option, group="Network")
@@ -259,6 +262,10 @@ class TrainingConfig(Settings):
         super().__post_init__()
         if len(self.shape) not in (0, 3):
             raise ConfigError(f"shape is {self.shape}; give three extents, or none to fit the images.")
+        for name in ("encoder", "decoder"):
+            _check_features(name, getattr(self, name))
+        if not all(-(2**63) <= label < 2**63 for label in self.labels):
+            raise ConfigError("labels has a value that no label map can hold. Name labels of your label maps.")
         self.space(self.shape or None)
 
     @property
@@ -290,3 +297,11 @@ class TrainingConfig(Settings):
         paths = {o.field: getattr(self, o.field) for o in options_of(type(self)).values() if o.path}
         absolute = {name: str(Path(path).expanduser().absolute()) for name, path in paths.items() if path}
         return replace(self, **absolute)
+
+
+def _check_features(name: str, features: tuple[int, ...]) -> None:
+    """Refuse networks that no memory holds, before one is built."""
+    if len(features) > MOST_CONVOLUTIONS:
+        raise ConfigError(f"{name} has {len(features)} convolutions; give at most {MOST_CONVOLUTIONS}.")
+    if not all(1 <= number <= MOST_FEATURES for number in features):
+        raise ConfigError(f"{name} has a convolution whose features are not from 1 to {MOST_FEATURES}. Change it.")

@@ -15,7 +15,16 @@ from typing import Any
 
 import torch
 
-from ..core.errors import Cancelled, ConfigError, DeviceError, OutputError, TrainingError, TrainingStopped
+from ..core.errors import (
+    Cancelled,
+    ConfigError,
+    DeviceError,
+    OutputError,
+    TrainingError,
+    TrainingStopped,
+    VoxelMorphError,
+    WeightsError,
+)
 from ..core.progress import Progress, silent
 from .build import build_training
 from .checkpoint import (
@@ -94,6 +103,17 @@ class Trainer:
         checkpoint = load_checkpoint(self.last)
         check_same_training(self.last, checkpoint, self.config, self.task.info)
         fill(self.task.network, checkpoint["network"], self.last)
+        try:
+            self._restore(checkpoint)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+            if isinstance(error, VoxelMorphError):
+                raise
+            raise WeightsError(
+                f"{self.last} is damaged: its state of the optimisation cannot be restored ({error}). Train anew in "
+                "another folder."
+            ) from error
+
+    def _restore(self, checkpoint: dict[str, Any]) -> None:
         self.optimisation.load(checkpoint)
         self.optimisation.losses.load(checkpoint["epoch"], self.fabric.device)
         self.best.load(checkpoint["best"])

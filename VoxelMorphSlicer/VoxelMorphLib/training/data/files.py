@@ -6,9 +6,11 @@ Names in BIDS folders: Brain Imaging Data Structure 1.9, "Magnetic Resonance Ima
 
 from __future__ import annotations
 
+import codecs
 import csv
 import glob
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,7 +97,7 @@ def list_pairs(source: str, option: str, prefix: str = "", suffix: str = "") -> 
     else:
         pairs = []
         for number, line in _numbered_lines(path, option):
-            words = [word for word in re.split(r"\s*[\t,]\s*" if re.search(r"[\t,]", line) else r"\s+", line) if word]
+            words = _words(line)
             if len(words) != 2:
                 raise ConfigError(
                     f"Line {number} of {option} {source!r} holds {len(words)} paths. "
@@ -110,16 +112,36 @@ def list_pairs(source: str, option: str, prefix: str = "", suffix: str = "") -> 
 def read_table(path: Path, option: str) -> tuple[list[str], list[list[str]]]:
     """Header and rows of a .csv or .tsv file; blank rows are dropped.
 
+    A first row that names an image is no header: it counts among the rows, and a warning says so.
+
     Raises:
         ConfigError: unreadable, or without rows.
     """
     text = _text(path, option)
     delimiter = "\t" if extension(path) == ".tsv" else ";" if ";" in text.split("\n")[0] else ","
-    rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(), delimiter=delimiter)]
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(), delimiter=delimiter)]
+    except csv.Error as cause:  # a cell of more than 128 kB
+        raise ConfigError(f"{option} {str(path)!r} is no table of paths ({cause}). Write one image a row.") from cause
     rows = [row for row in rows if any(row)]
+    if rows and extension(rows[0][0]) in IMAGE_EXTENSIONS:
+        return _made_header(rows, path, option), rows
     if len(rows) < 2:
         raise ConfigError(f"{option} {str(path)!r} has no rows below its header. Write a header and one image a row.")
     return rows[0], rows[1:]
+
+
+def _made_header(rows: list[list[str]], path: Path, option: str) -> list[str]:
+    """Names for the columns of a table that begins with an image."""
+    second = len(rows[0]) > 1 and extension(rows[0][1]) in IMAGE_EXTENSIONS
+    names = [MOVING_COLUMNS[0], FIXED_COLUMNS[0]] if "pair" in option or "validation" in option else []
+    names = names or [IMAGE_COLUMNS[0], *[LABEL_COLUMNS[0]] * second]
+    warnings.warn(
+        f"{option} {str(path)!r} has no header, so its first row counts too; its columns are taken for "
+        f"{' and '.join(names)}.",
+        stacklevel=4,
+    )
+    return [*names, *[""] * (len(rows[0]) - len(names))]
 
 
 def is_bids(folder: Path) -> bool:
@@ -192,17 +214,38 @@ def _images_in(folder: Path) -> list[Path]:
 
 
 def _lines(path: Path, option: str, prefix: str, suffix: str) -> list[Path]:
-    return [path.parent / (prefix + line + suffix) for _number, line in _numbered_lines(path, option)]
+    return [path.parent / (prefix + _unquoted(line) + suffix) for _number, line in _numbered_lines(path, option)]
 
 
 def _numbered_lines(path: Path, option: str) -> list[tuple[int, str]]:
     lines = enumerate(_text(path, option).splitlines(), start=1)
-    return [(number, line.strip()) for number, line in lines if line.strip() and not line.startswith("#")]
+    stripped = [(number, line.strip()) for number, line in lines]
+    return [(number, line) for number, line in stripped if line and not line.startswith("#")]
+
+
+def _words(line: str) -> list[str]:
+    """The paths of a line: whole in quotes, or up to a tab or comma, the end of an image's name, or else a space."""
+    quoted = re.fullmatch(r"""(["'])(.+?)\1[\s,]+(["'])(.+?)\3""", line)
+    if quoted:
+        return [quoted[2], quoted[4]]
+    ends = "|".join(map(re.escape, sorted(IMAGE_EXTENSIONS, key=len, reverse=True)))
+    spaced = re.fullmatch(rf"(\S.*?(?:{ends}))\s+(\S.*(?:{ends}))", line, re.IGNORECASE)
+    if spaced and not re.search(r"[\t,]", line):
+        return [spaced[1], spaced[2]]
+    between = r"\s*[\t,]\s*" if re.search(r"[\t,]", line) else r"\s+"
+    return [word for word in re.split(between, line) if word]
+
+
+def _unquoted(text: str) -> str:
+    """A path as the file browsers of Windows copy it, in quotes, without them."""
+    return text[1:-1] if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
 def _text(path: Path, option: str) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+        is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as Excel and Notepad write it
+        text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as cause:
         raise ConfigError(f"{option} {str(path)!r} cannot be read as text ({cause}). Give a list of paths.") from cause
     if "\0" in text:

@@ -49,6 +49,7 @@ class TrainingData:
         self.atlas = read_atlas(config, listed)
         split = Split(listed, read_pairs(config, listed), read_validation(config, listed))
         space, self.skipped = scan_files(split, self.atlas, config, multiple)
+        self._told = set(self.skipped)
         fixed = self.atlas if samples == "pair" else None
         split = hold_back(split.without(set(self.skipped)), config, fixed)
         self._size = 2 if samples == "pair" and fixed is None else 1
@@ -130,7 +131,8 @@ class TrainingData:
         )
         places = range(first_step * config.accumulate, (first_step + steps) * config.accumulate)
         for batch, reasons in load_in_order(source, places, workers):
-            self.skipped.update(reasons)
+            for name, reason in reasons.items():
+                self._skip(name, reason)
             yield batch
 
     def validation(self) -> Iterator[Batch]:
@@ -157,12 +159,14 @@ class TrainingData:
         except VoxelMorphError as error:
             if self.config.strict:
                 raise
-            self._skip(case, str(error))
+            self._skip(case.name, str(error))
             return None
 
-    def _skip(self, case: Case, reason: str) -> None:
-        self.skipped[case.name] = reason
-        warnings.warn(f"{case.name} is left out. {reason}", stacklevel=2)
+    def _skip(self, name: str, reason: str) -> None:
+        self.skipped[name] = reason
+        if name not in self._told:
+            self._told.add(name)
+            warnings.warn(f"{name} is left out. {reason}", stacklevel=2)
 
     def _fill_memory(self) -> None:
         """Prepare in workers all cases that are not in memory yet."""
@@ -176,7 +180,7 @@ class TrainingData:
             elif self.config.strict:
                 raise ImageError(reason)
             else:
-                self._skip(case, reason)
+                self._skip(case.name, reason)
 
     def _means(self) -> Means:
         """Of up to `MEAN_OF` cases."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from ..validation import Pictures
 
 FILE = "curves.csv"
+#: The column that holds words.
+VARIANT = "val_variant"
 
 
 class Monitor:
@@ -50,7 +54,10 @@ class Curves(Monitor):
 
     def begin(self, epoch: int, epochs: int) -> None:
         """Keep the rows of the finished epochs."""
-        self.rows = [row for row in read_curves(self.path) if row.get("epoch", 0) <= epoch] if epoch else []
+        rows, lost = _read(self.path) if epoch else ([], "")
+        if lost:
+            warnings.warn(f"{lost} of {self.path} cannot be read and is left out; the training goes on.", stacklevel=2)
+        self.rows = [row for row in rows if row["epoch"] <= epoch]
 
     def epoch(self, row: Mapping[str, Any], pictures: Pictures) -> None:
         """Add the row."""
@@ -76,11 +83,36 @@ def write_curves(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_curves(path: Path) -> list[dict[str, Any]]:
-    """The rows of a table, numbers as int or float, empty cells left out; none where there is no table."""
+    """The rows of a table, numbers as int or float, empty cells left out; none where there is no table.
+
+    Rows that no training wrote are left out too.
+
+    Raises:
+        OSError: the table cannot be opened.
+    """
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        return [{name: _number(text) for name, text in row.items() if text} for row in csv.DictReader(stream)]
+    with path.open(newline="", encoding="utf-8", errors="replace") as stream:
+        return list(filter(_is_row, _rows(stream)))
+
+
+def _read(path: Path) -> tuple[list[dict[str, Any]], str]:
+    """The rows of a table, and what of it cannot be read, in words."""
+    try:
+        rows = read_curves(path)
+        with path.open("rb") as stream:
+            lost = max(sum(1 for line in stream if line.strip()) - 1, 1) - len(rows)
+    except FileNotFoundError:
+        return [], ""
+    except OSError as error:
+        return [], f"The table ({error.strerror})"
+    return rows, f"A part ({lost} rows)" if lost else ""
+
+
+def _rows(stream: Iterable[str]) -> Iterator[dict[str, Any]]:
+    with suppress(csv.Error):  # NUL, or a cell that never ends
+        for row in csv.DictReader(stream):
+            yield {name: _number(text) for name, text in row.items() if text}
 
 
 def columns_of(rows: Iterable[Mapping[str, Any]], prefix: str) -> list[str]:
@@ -88,10 +120,16 @@ def columns_of(rows: Iterable[Mapping[str, Any]], prefix: str) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row if name.startswith(prefix)))
 
 
-def _number(text: str) -> Any:
+def _is_row(row: Mapping[str | None, Any]) -> bool:
+    """Whether a training wrote the row: numbers, but for the name of the best variant, and no cell without column."""
+    counted = all(type(number) is int and number > 0 for number in (row.get("epoch"), row.get("step", 1)))
+    return counted and all(isinstance(value, (int, float)) or name == VARIANT for name, value in row.items())
+
+
+def _number(text: Any) -> Any:
     for kind in (int, float):
         try:
             return kind(text)
-        except ValueError:
+        except (ValueError, TypeError):
             pass
     return text
