@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.refusal import refused
-from support.volumes import a_blob_image, a_geometry, a_label_map, rotation
+from support.volumes import a_blob_image, a_geometry, a_label_map, rotation, transformed
 from VoxelMorphLib.cli.register import main
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.io.images import write_image
@@ -38,6 +38,13 @@ def folder(tmp_path: Path) -> Path:
 def other_labels(folder: Path) -> Path:
     write_image(LabelMap(np.where(a_label_map(GRID).array > 0, 99, 0), GRID), folder / "others.nii.gz")
     return folder / "others.nii.gz"
+
+
+def far_labels(folder: Path) -> Path:
+    shift = np.eye(4)
+    shift[0, 3] = 500
+    write_image(LabelMap(a_label_map(GRID).array, transformed(GRID, shift)), folder / "far.nii.gz")
+    return folder / "far.nii.gz"
 
 
 def binary(folder: Path) -> Path:
@@ -85,6 +92,10 @@ CASES = {
         "(labels 2, 17, 53) and others.nii.gz (labels 99) have no label in common",
     ),
     "fixed labels alone": (lambda f: {"fixedLabels": f / "labels.nii.gz"}, "need --movingLabels"),
+    "labels elsewhere": (
+        lambda f: {"fixedLabels": far_labels(f), "movingLabels": f / "labels.nii.gz"},
+        "fixed labels far.nii.gz",
+    ),
     "labels with nothing to pull": (
         lambda f: {"fixedLabels": f / "labels.nii.gz", "movingLabels": f / "labels.nii.gz", "model": "linear"},
         "labels would not be used",
@@ -154,6 +165,7 @@ def test_landmarks_and_labels_pull_in_the_command(folder: Path, capsys) -> None:
         "labelWeight": 0,
         "affine": "none",
         "forward": folder / "forward.h5",
+        "report": folder / "report.html",
     }
     text = (folder / "m.csv").read_text().splitlines()
     names = [f"p{len(PLACES) - 1 - n}" for n in range(len(PLACES))]  # another order, the same labels
@@ -161,3 +173,6 @@ def test_landmarks_and_labels_pull_in_the_command(folder: Path, capsys) -> None:
     assert main([part for name, value in arguments.items() for part in (f"--{name}", str(value))]) == 0
     errors = np.linalg.norm(read_transform(folder / "forward.h5").apply_to_points(PLACES) - moving, axis=1)
     assert errors.mean() < 1.5
+    assert f"5 pairs of landmarks: 3.00 mm apart before, {errors.mean():.2f} mm after" in capsys.readouterr().out
+    page = (folder / "report.html").read_text()
+    assert "Landmark error, mean of 5 pairs" in page and "5 pairs of landmarks, weight 10" in page

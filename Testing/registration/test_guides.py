@@ -161,4 +161,8 @@ def test_landmarks_of_a_request_pull() -> None:
     errors = np.linalg.norm(result.forward.apply_to_points(own) - other, axis=1)
     back = np.linalg.norm(result.inverse.apply_to_points(other) - own, axis=1)
     assert errors.mean() < 0.25 * 1.5 * SHIFT and back.mean() < 0.25 * 1.5 * SHIFT
-    assert result.report.folded_voxels == 0
+    report = result.report
+    assert report.folded_voxels == 0
+    assert (report.landmarks, report.guides) == (4, "4 pairs of landmarks, weight 1")
+    assert report.landmark_error_before_mm == pytest.approx(1.5 * SHIFT)
+    assert report.landmark_error_after_mm == pytest.approx(errors.mean())

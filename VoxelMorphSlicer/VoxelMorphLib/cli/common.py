@@ -71,7 +71,7 @@ class ConsoleProgress:
             raise Cancelled("Stopped, because the program that started this command has ended.")
 
 
-def say(*lines: str) -> bool:
+def say(*lines: object) -> bool:
     """Print lines on the standard output at once.
 
     Returns:
@@ -82,7 +82,7 @@ def say(*lines: str) -> bool:
     """
     try:
         for line in lines:
-            print(_printable(line), flush=True)
+            print(_printable(str(line)), flush=True)
     except OSError as error:
         _mute()
         if isinstance(error, BrokenPipeError) or error.errno in (errno.EPIPE, errno.EINVAL, errno.EIO):

@@ -198,6 +198,11 @@ def _say(report: object) -> None:
         f"Correlation {report.similarity_before:.3f} before, {report.similarity_after:.3f} after; "
         f"{report.folded_percent:.3f} % folded voxels; {report.seconds['total']:.1f} s on {report.device}.",
     )
+    if report.landmarks:
+        say(
+            f"{report.landmarks} pairs of landmarks: {report.landmark_error_before_mm:.2f} mm apart before, "
+            f"{report.landmark_error_after_mm:.2f} mm after, on average."
+        )
     for warning in report.warnings:
         if warning != report.worse:
             say(f"Warning: {warning}")

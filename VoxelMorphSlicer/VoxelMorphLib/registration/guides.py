@@ -12,6 +12,7 @@ from torch import Tensor
 from ..core.errors import ImageError
 from ..core.geometry import Geometry
 from ..core.image import LabelMap
+from ..core.metrics import target_registration_error
 from ..core.spatial import sample_at, warp
 from ..core.transform import IDENTITY, Transform
 from .gauss_newton import structure_tensor
@@ -49,6 +50,19 @@ class Guidance:
     def pulls(self) -> bool:
         """Whether there is anything."""
         return self.landmarks is not None or self.labels is not None
+
+    def described(self) -> str:
+        """What pulls, in words; empty where nothing does."""
+        parts = []
+        if self.landmarks is not None and self.landmark_weight:
+            parts.append(f"{len(self.landmarks[0])} pairs of landmarks, weight {self.landmark_weight:g}")
+        if self.labels is not None and self.label_weight:
+            parts.append(f"{len(common_labels(*self.labels))} labels, weight {self.label_weight:g}")
+        return "; ".join(parts)
+
+    def landmark_error(self, transform: Transform) -> float:
+        """mm, the mean distance of where the fixed landmarks come to from the moving ones; 0 without landmarks."""
+        return 0.0 if self.landmarks is None else float(target_registration_error(*self.landmarks, transform).mean())
 
     def on_grid(self, grid: Geometry, start: Transform, device: str | torch.device = "cpu") -> Guides:
         """The guides of an optimisation on a grid.

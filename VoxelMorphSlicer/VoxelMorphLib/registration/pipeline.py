@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +23,7 @@ from .cache import RegistrationCache
 from .fitness import unfitness
 from .guides import Guidance, common_labels
 from .initialisation import MAX_VOXELS, Start, affine_start
-from .masks import described, fitted_mask, mask_through
+from .masks import check_labels_meet, described, fitted_mask, mask_through
 from .memo import Memo, fingerprint, model_identity
 from .overlap import overlaps
 from .predictor import DEFAULT_MODEL, Alignment, Predictor, align, known_entry, load_predictor, optimises
@@ -81,8 +83,9 @@ def register_once(
     with job.stage("measure", 0.9, 1.0):
         figures = measure(job.fixed, job.moving, moved, job.initial, forward, inverse)
         verdict = job.judge(predictor.entry, start, forward, figures)
+        guided = job.guided(predictor, forward)
     progress(1.0, "Done")
-    return Registration(moved, forward, inverse, job.report(predictor, figures, verdict, alignment))
+    return Registration(moved, forward, inverse, job.report(predictor, figures, verdict, alignment, guided))
 
 
 class _Job:
@@ -121,6 +124,8 @@ class _Job:
         if request.fixed_labels is not None and request.moving_labels is not None:
             labels = request.fixed_labels, request.moving_labels
             common_labels(*labels)
+            check_labels_meet(labels[0], self.fixed, "fixed")
+            check_labels_meet(labels[1], self.moving, "moving")
         elif request.fixed_labels is not None or request.moving_labels is not None:
             raise ConfigError("Labels of only one image cannot pull. Give those of the fixed and of the moving image.")
         return Guidance(landmarks, labels, options.landmark_weight, options.label_weight)
@@ -220,8 +225,25 @@ class _Job:
         transforms = (self.initial, start, forward)
         return judge(self.fixed, self.moving, transforms, figures, entry, (self.fixed_mask, self.moving_mask))
 
+    def guided(self, predictor: Predictor, forward: Transform) -> dict[str, Any]:
+        """What landmarks and labels did, as fields of the report."""
+        guidance = self.guidance
+        if guidance is None or not guidance.pulls:
+            return {}
+        return {
+            "guides": guidance.described() if predictor.optimiser is not None else "",
+            "landmarks": 0 if guidance.landmarks is None else len(guidance.landmarks[0]),
+            "landmark_error_before_mm": guidance.landmark_error(self.initial),
+            "landmark_error_after_mm": guidance.landmark_error(forward),
+        }
+
     def report(
-        self, predictor: Predictor, figures: Figures, verdict: Verdict, alignment: Alignment
+        self,
+        predictor: Predictor,
+        figures: Figures,
+        verdict: Verdict,
+        alignment: Alignment,
+        guided: Mapping[str, Any],
     ) -> RegistrationReport:
         entry = predictor.entry
         said = (verdict.sentence, unfitness(self.request, entry))
@@ -247,6 +269,7 @@ class _Job:
             moving_mask=described(self.moving_mask),
             **figures.to_dict(),
             **verdict.figures(),
+            **guided,
         )
 
 

@@ -37,6 +37,10 @@ class RegistrationReport(Settings):
         displacement_mean_mm, displacement_max_mm: of the deformable part.
         inverse_residual_mm, inverse_residual_p99_mm: mean and 99th percentile of the distances of fixed voxels from
             where forward and inverse bring them back to.
+        landmarks: number of pairs that were given.
+        landmark_error_before_mm, landmark_error_after_mm: mean distance of where the fixed ones come to from the moving
+            ones; 0 without landmarks.
+        guides: what pulled beside the images, in words; empty where nothing did.
         worse: what is worse than before the registration, or implausible, and what to change; empty where nothing is.
             It is also the first of the warnings.
         warnings: sentences for the user.
@@ -72,6 +76,10 @@ class RegistrationReport(Settings):
     displacement_max_mm: float = 0.0
     inverse_residual_mm: float = 0.0
     inverse_residual_p99_mm: float = 0.0
+    landmarks: int = 0
+    landmark_error_before_mm: float = 0.0
+    landmark_error_after_mm: float = 0.0
+    guides: str = ""
     worse: str = ""
     warnings: tuple[str, ...] = ()
     fixed: str = ""

@@ -153,6 +153,9 @@ def _measurement_rows(report: RegistrationReport, errors: Errors | None) -> Rows
         ("Inverse consistency error, mean", "0 mm", f"{report.inverse_residual_mm:.3f} mm"),
         ("Inverse consistency error, 99th percentile", "0 mm", f"{report.inverse_residual_p99_mm:.3f} mm"),
     ]
+    if report.landmarks:
+        before, after = report.landmark_error_before_mm, report.landmark_error_after_mm
+        rows.append((f"Landmark error, mean of {report.landmarks} pairs", f"{before:.2f} mm", f"{after:.2f} mm"))
     rows += [(f"Time: {stage}", "", f"{seconds:.2f} s") for stage, seconds in report.seconds.items()]
     return rows
 
@@ -179,6 +182,8 @@ def _settings_rows(report: RegistrationReport) -> Rows:
     rows += [("Ran on", f"{report.device}, {report.precision}"), ("Affine initialisation used", report.affine)]
     if report.compared:
         rows.append(("Compared by", report.compared))
+    if report.guides:
+        rows.append(("Guided by", report.guides))
     rows += [
         (f"{role} mask, voxels outside were ignored", mask)
         for role, mask in (("Fixed", report.fixed_mask), ("Moving", report.moving_mask))
