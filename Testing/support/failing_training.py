@@ -1,4 +1,4 @@
-"""Two processes that train together and do not finish: `python failing_training.py table '{"devices": 2}'`."""
+"""Two processes that train together and do not finish: `python failing_training.py checkpoint '{"devices": 2}'`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 from lightning_fabric.strategies.launchers import subprocess_script
 from VoxelMorphLib.cli.common import run
 from VoxelMorphLib.core.errors import Cancelled, ImageError, OutputError
+from VoxelMorphLib.training import trainer as trainer_module
 from VoxelMorphLib.training.launch import launched
 from VoxelMorphLib.training.monitors.curves import Monitor
 from VoxelMorphLib.training.trainer import Trainer
@@ -28,13 +29,6 @@ PAGE_S = 1.5
 PAGE = "page.txt"
 
 
-class FullDisk(Monitor):
-    """Cannot write the row of an epoch."""
-
-    def epoch(self, row: Any, pictures: Any) -> None:
-        raise OutputError("No space left for curves.csv. Free some space.")
-
-
 class SlowPage(Monitor):
     """Takes long to draw its last page."""
 
@@ -44,6 +38,10 @@ class SlowPage(Monitor):
     def end(self) -> None:
         time.sleep(PAGE_S)
         (Path(self.folder) / PAGE).touch()
+
+
+def _full_disk(*_values: object) -> None:
+    raise OutputError("No space left for last.pt. Free some space.")
 
 
 def _unreadable(*_place: int) -> Iterator:
@@ -56,7 +54,7 @@ def _stop(_fraction: float, _text: str) -> None:
 
 
 def command(argv: Sequence[str]) -> None:
-    """Train until one process fails to load ("loading 1"), the first to write ("table"), or all are "stopped"."""
+    """Train until one process fails to load ("loading 1"), the first to save ("checkpoint"), or all are "stopped"."""
     torch.set_num_threads(1)
     subprocess_script._ChildProcessObserver = partial(subprocess_script._ChildProcessObserver, sleep_period=LOOK_S)
     config = TinyConfig.from_dict(json.loads(argv[1]))
@@ -65,7 +63,9 @@ def command(argv: Sequence[str]) -> None:
 
 
 def _trainer(fault: str, config: TinyConfig, fabric: Any) -> Trainer:
-    monitors = {"table": [FullDisk()], "stopped": [SlowPage(config.output_dir)]}.get(fault, [])
+    monitors = [SlowPage(config.output_dir)] if fault == "stopped" else []
+    if fault == "checkpoint":
+        trainer_module.save_checkpoint = _full_disk
     trainer = tiny_trainer(config, fabric=fabric, monitors=monitors, progress=_stop if fault == "stopped" else None)
     if fault == f"loading {fabric.global_rank}":
         trainer.data.batches = _unreadable

@@ -63,7 +63,7 @@ def test_two_processes_train_like_one_with_twice_the_batch(a_config):
     [
         ("loading 0", "b.nii.gz cannot be read. Copy it again."),
         ("loading 1", "b.nii.gz cannot be read. Copy it again."),
-        ("table", "No space left for curves.csv. Free some space."),
+        ("checkpoint", "No space left for last.pt. Free some space."),
     ],
 )
 def test_a_process_that_fails_ends_the_others_and_one_sentence_says_why(a_config, fault, sentence):

@@ -16,10 +16,21 @@ import pytest
 import torch
 from support import tiny_training
 from support.tiny_training import TinyConfig, assert_same_weights, tiny_trainer
-from VoxelMorphLib.core.errors import ConfigError, DeviceError, OutputError, TrainingError, WeightsError
+from VoxelMorphLib.core.errors import (
+    ConfigError,
+    DeviceError,
+    OutputError,
+    TrainingError,
+    VoxelMorphError,
+    WeightsError,
+)
 from VoxelMorphLib.core.io import files
+from VoxelMorphLib.core.io.locks import locked
 from VoxelMorphLib.training.checkpoint import NoCheckpointError, load_checkpoint, save_checkpoint
-from VoxelMorphLib.training.trainer import StopRequest, train
+from VoxelMorphLib.training.monitors.available import make_monitors
+from VoxelMorphLib.training.monitors.curves import Monitor
+from VoxelMorphLib.training.recipes import make_config
+from VoxelMorphLib.training.trainer import LOCK, StopRequest, train
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -109,6 +120,57 @@ def test_a_full_disk_leaves_the_older_checkpoint(a_config, monkeypatch):
         resumed.run()
     assert load_checkpoint(resumed.last)["step"] == 4
     assert [file.name for file in resumed.last.parent.iterdir() if file.name.startswith(".")] == []
+
+
+class Failing(Monitor):
+    """Fails at everything, after the checkpoint of the epoch was looked for."""
+
+    shows = "the page"
+
+    def __init__(self, last: Path):
+        self.last, self.saved = last, []
+
+    def _fail(self, *_values: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    begin = step = end = _fail
+
+    def epoch(self, row, pictures):
+        self.saved.append(self.last.is_file())
+        self._fail()
+
+
+def test_no_page_ends_a_training_and_the_checkpoint_comes_first(a_config):
+    config = a_config(epochs=3)
+    monitor = Failing(Path(config.output_dir) / "checkpoints" / "last.pt")
+    with pytest.warns(UserWarning, match=r"The training goes on, but the page may be incomplete: .*No space") as said:
+        tiny_trainer(config, monitors=[monitor]).run()
+    assert len(said) == 1
+    assert monitor.saved == [True] * 3
+    assert_same_weights(load_checkpoint(monitor.last)["network"], a_whole_run(a_config, 3))
+
+
+@pytest.mark.parametrize("name", ["curves.csv", "summary.html", "tensorboard"])
+def test_whatever_blocks_a_page_the_training_is_saved(a_config, name):
+    config = a_config(epochs=2)
+    folder = Path(config.output_dir)
+    folder.mkdir(parents=True)
+    (folder / name).write_bytes(b"") if name == "tensorboard" else (folder / name).mkdir()
+    with pytest.warns(UserWarning, match=name):
+        tiny_trainer(config, monitors=make_monitors(config, (12, 12, 12), {})).run()
+    assert load_checkpoint(folder / "checkpoints" / "last.pt")["step"] == config.steps
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path):
+    config = make_config("pairwise", {"image_list": "none.txt", "output_dir": str(tmp_path / "out")})
+    with pytest.raises(VoxelMorphError, match=r"none.txt"):
+        train(config)
+    assert not (tmp_path / "out").exists()
+    folder = tmp_path / "out" / "checkpoints"
+    folder.mkdir(parents=True)
+    with locked(folder / LOCK, 0), pytest.raises(ConfigError, match=r"Another training is running in .*out"):
+        train(config)
+    assert list(folder.iterdir()) == []
 
 
 def test_a_nearly_full_disk_is_noticed_before_writing(tmp_path, monkeypatch):

@@ -6,7 +6,9 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,6 +27,7 @@ from ..core.errors import (
     VoxelMorphError,
     WeightsError,
 )
+from ..core.io.locks import locked
 from ..core.progress import Progress, silent
 from .build import build_training
 from .checkpoint import (
@@ -49,6 +52,9 @@ from .options import TrainingConfig
 from .task import Task
 from .validation import Pictures, Validator
 
+#: File by which a running training keeps others out of its folder, and how long one waits for it.
+LOCK = ".running"
+_TURN_S = 2.0
 _SIGNALS = ("SIGINT", "SIGTERM")
 
 
@@ -84,6 +90,7 @@ class Trainer:
         self.best = Best(config.patience)
         self.step = 0
         self._stop = StopRequest()
+        self._complained: list[Monitor] = []
         self._losses: dict[str, float] = {}
         self._rate = self.optimisation.rate
         self._epoch_started = time.perf_counter()
@@ -125,11 +132,11 @@ class Trainer:
 
         Raises:
             DeviceError: the device has too little memory.
-            OutputError: a checkpoint or a table cannot be written; older ones are intact.
+            OutputError: a checkpoint cannot be written; older ones are intact.
             TrainingError: a loss or a gradient became NaN or infinite; older checkpoints are intact.
             TrainingStopped: by Ctrl-C, SIGTERM or `progress`; the last checkpoint holds everything.
         """
-        self._make_folder()
+        make_folder(self.last.parent)
         self._tell("begin", self.epoch, self.config.epochs)
         try:
             with self._stop:
@@ -140,17 +147,8 @@ class Trainer:
                 f"{self.task.info.shape}. Choose a smaller batch_size or shape, or precision bfloat16."
             ) from error
         finally:
-            for monitor in self.monitors:
-                monitor.end()
+            self._watched("end")
         return self._result()
-
-    def _make_folder(self) -> None:
-        try:
-            self.last.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{self.last.parent} cannot be made ({error.strerror}). Choose another output_dir."
-            ) from error
 
     def _train(self) -> None:
         self.task.network.train()
@@ -188,8 +186,7 @@ class Trainer:
         return [augment(batch.to(self.fabric.device), self.config) for batch in found]
 
     def _report(self) -> None:
-        for monitor in self.monitors:
-            monitor.step(self.step, self.config.steps)
+        self._watched("step", self.step, self.config.steps)
         try:
             self.progress(self.step / self.config.steps, f"Training, step {self.step} of {self.config.steps}")
         except Cancelled:
@@ -229,9 +226,9 @@ class Trainer:
         last_epoch, pictures = self.epoch == self.config.epochs, Pictures()
         if last_epoch or self.epoch % self.config.validate_every == 0:
             pictures = self._validate(row)
-        self._tell("epoch", row, pictures)
         if last_epoch or self.best.exhausted or self.epoch % self.config.save_every == 0:
             self._save(self.last)
+        self._tell("epoch", row, pictures)
         self._epoch_started = time.perf_counter()
 
     def _validate(self, row: dict[str, Any]) -> Pictures:
@@ -250,13 +247,19 @@ class Trainer:
         on_rank_zero(self.fabric, lambda: save_checkpoint(path, self._checkpoint()))
 
     def _tell(self, event: str, *values: Any) -> None:
-        """Call a method of the monitors; only the first process has any."""
+        """Call a method of the monitors; only the first process has any, and the others wait for it."""
+        on_rank_zero(self.fabric, lambda: self._watched(event, *values))
 
-        def tell() -> None:
-            for monitor in self.monitors:
+    def _watched(self, event: str, *values: Any) -> None:
+        """Call a method of the monitors; whatever becomes of a page or a curve, the training goes on."""
+        for monitor in self.monitors:
+            try:
                 getattr(monitor, event)(*values)
-
-        on_rank_zero(self.fabric, tell)
+            except Exception as error:
+                if monitor not in self._complained:
+                    self._complained.append(monitor)
+                    text = " ".join(str(error).split()) or type(error).__name__
+                    warnings.warn(f"The training goes on, but {monitor.shows} may be incomplete: {text}", stacklevel=1)
 
     def _checkpoint(self) -> dict[str, Any]:
         return {
@@ -286,6 +289,18 @@ class Trainer:
         )
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder of a training.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made ({error.strerror}). Choose another output_dir.") from error
+
+
 def train(config: TrainingConfig, resume: bool = False, progress: Progress = silent) -> TrainingResult:
     """Train what a configuration asks for.
 
@@ -295,17 +310,39 @@ def train(config: TrainingConfig, resume: bool = False, progress: Progress = sil
         progress: called after every step; raising `Cancelled` stops after saving.
 
     Raises:
-        ConfigError: the configuration does not fit the data, or `output_dir` holds a training that would be lost.
+        ConfigError: the configuration does not fit the data, or `output_dir` holds a training that would be lost or
+            is running.
         DependencyError: a package is missing.
         VoxelMorphError: anything else that `build_training`, `start_fabric` and `Trainer.run` say.
     """
+    _check_unused(config, resume)
+    with launched(config) as fabric, ExitStack() as stack:
+        on_rank_zero(fabric, lambda: _occupy(config, resume, stack))
+        return _trainer(config, fabric, progress).run()
+
+
+def _check_unused(config: TrainingConfig, resume: bool) -> None:
     last = Path(config.output_dir) / FOLDER / LAST
     if last.is_file() and not resume:
         raise ConfigError(
             f"{config.output_dir} already holds a training ({last}). Resume it, or choose another output_dir."
         )
-    with launched(config) as fabric:
-        return _trainer(config, fabric, progress).run()
+
+
+def _occupy(config: TrainingConfig, resume: bool, stack: ExitStack) -> None:
+    """Keep the folder for this training until `stack` is left."""
+    folder = Path(config.output_dir) / FOLDER
+    for new in [path for path in (folder.parent, folder) if not path.exists()]:
+        stack.callback(_remove_empty, new)
+    make_folder(folder)
+    if not stack.enter_context(locked(folder / LOCK, _TURN_S)):
+        raise ConfigError(f"Another training is running in {config.output_dir}. Wait for it, or choose another folder.")
+    _check_unused(config, resume)  # again: one may have ended meanwhile
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ class TensorBoard(Monitor):
 
     def __init__(self, folder: Path, geometry: Geometry, steps_per_epoch: int):
         self.folder, self.geometry, self.steps_per_epoch = folder, geometry, steps_per_epoch
+        self.shows = str(folder)
         self._writer: Any = None
         self._draw = Throttle()
 
@@ -63,6 +64,8 @@ class TensorBoard(Monitor):
 
     def epoch(self, row: Mapping[str, Any], pictures: Pictures) -> None:
         """Add one point to each curve, and the pictures when the last ones are old."""
+        if self._writer is None:  # it could not be opened, which was said
+            return
         step = row["step"]
         for name, value in row.items():
             if name not in _NO_CURVES and isinstance(value, (int, float)):

@@ -21,7 +21,13 @@ VARIANT = "val_variant"
 
 
 class Monitor:
-    """Is told what happens in a training; each method does nothing unless overridden."""
+    """Is told what happens in a training; each method does nothing unless overridden.
+
+    What a method raises does not end the training.
+    """
+
+    #: What it shows, for a message.
+    shows = "what is shown of it"
 
     def begin(self, epoch: int, epochs: int) -> None:
         """A training starts, or resumes after `epoch` finished epochs."""
@@ -50,7 +56,7 @@ class Curves(Monitor):
     """
 
     def __init__(self, path: Path):
-        self.path, self.rows = path, []
+        self.path, self.rows, self.shows = path, [], str(path)
 
     def begin(self, epoch: int, epochs: int) -> None:
         """Keep the rows of the finished epochs."""

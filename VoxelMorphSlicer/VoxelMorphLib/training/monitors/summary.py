@@ -34,7 +34,7 @@ class Summary(Monitor):
     def __init__(
         self, path: Path, curves: Path, config: TrainingConfig, geometry: Geometry, skipped: Mapping[str, str]
     ):
-        self.path, self.curves, self.config = path, curves, config
+        self.path, self.curves, self.config, self.shows = path, curves, config, str(path)
         self.geometry, self.skipped = geometry, skipped
         self._pictures, self._due, self._epochs = Pictures(), Throttle(), 0
 
