@@ -11,7 +11,7 @@ from support.tiny_networks import filled
 from support.volumes import CENTRE, GEOMETRIES, a_geometry, rotation, transformed
 from torch import Tensor
 from VoxelMorphLib.core.config import NetworkSpace, RegistrationOptions
-from VoxelMorphLib.core.errors import GeometryError
+from VoxelMorphLib.core.errors import ConfigError, GeometryError
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
@@ -164,3 +164,12 @@ def test_a_joint_network_gives_a_field():
     error = np.linalg.norm(result.forward.apply_to_points(points) - truth.apply_to_points(points), axis=-1)
     assert error.mean() < 1.0
     assert result.report.inverse_residual_mm < 0.2
+
+
+@pytest.mark.parametrize("model", ["synthmorph-affine-2", "own.h5"])
+def test_a_matrix_is_not_refined(model):
+    """Refused before the network works; one of the catalogue even before it is loaded."""
+    volume, network = seen(a_grid("RAS"), STILL), BallDetector(half_res=False)
+    options = dataclasses.replace(NO_START, refine="fast")
+    with pytest.raises(ConfigError, match=r"synthmorph-affine-2 gives a matrix, which has no deformation to refine"):
+        register_pair(volume, volume, model, options, cache=loaded(network, "synthmorph-affine-2"))

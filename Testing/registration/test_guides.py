@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from support.volumes import a_geometry
+from support.workers import write_tiny_network
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.displacement import jacobian_determinant
 from VoxelMorphLib.core.errors import ImageError
@@ -166,3 +167,21 @@ def test_landmarks_of_a_request_pull() -> None:
     assert (report.landmarks, report.guides) == (4, "4 pairs of landmarks, weight 1")
     assert report.landmark_error_before_mm == pytest.approx(1.5 * SHIFT)
     assert report.landmark_error_after_mm == pytest.approx(errors.mean())
+
+
+def test_landmarks_pull_in_the_refinement_of_a_network(tmp_path) -> None:
+    network = write_tiny_network(tmp_path / "tiny.safetensors")
+    fixed, moving = (Image(stripes(shift)[0, 0].numpy(), GRID, "stripes") for shift in (0, SHIFT))
+    options = RegistrationOptions(affine="none", refine="fast", landmark_weight=3)
+    marked = {"fixed_landmarks": OWN.numpy(), "moving_landmarks": OTHER.numpy()}
+    report = register_pair(fixed, moving, network, options, **marked).report
+    assert report.landmark_error_after_mm < 0.5 * report.landmark_error_before_mm
+
+
+def test_a_registration_says_that_its_time_was_up(monkeypatch) -> None:
+    clock = iter(range(0, 1_000_000, 100))
+    monkeypatch.setattr("VoxelMorphLib.registration.optimise.time.monotonic", lambda: next(clock))
+    fixed, moving = (Image(stripes(shift)[0, 0].numpy(), GRID, "stripes") for shift in (0, 2))
+    result = register_pair(fixed, moving, options=RegistrationOptions(affine="none", budget_s=60))
+    assert any("stopped at its time limit of 60 s before it was done" in text for text in result.report.warnings)
+    assert np.isfinite(result.moved.array).all()
