@@ -19,7 +19,7 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 import slicer
 from support import fake_trainer
 from support.mrml_nodes import add_volume
-from support.pictures import LARGEST_BYTES, beside, from_image, from_pixmap, is_drawn, stacked, write_png
+from support.pictures import LARGEST_BYTES, beside, captioned, from_image, from_pixmap, is_drawn, stacked, write_png
 from support.scripted_worker import ScriptedWorker
 from support.segmentations import add_segmentation
 from support.shared_data import REPOSITORY
@@ -29,6 +29,14 @@ from VoxelMorphLib.core.errors import DeviceError
 
 FOR_THE_RECORD = bool(os.environ.get("VXM_SCREENSHOTS"))
 ORIENTATIONS = ("Axial", "Sagittal", "Coronal")
+#: Rows of the overview and what they are.
+CAPTIONS = {
+    "moving": "Before: both volumes, half of each",
+    "moved": "After",
+    "checkerboard": "After: squares of both in turn",
+    "grid": "How space is bent",
+    "jacobian": "Where volume grows (red) and shrinks (blue)",
+}
 PANEL_WIDTH, VIEW_SIZE, THUMBNAIL_SIZE = 500, (220, 220), (260, 280)
 
 
@@ -206,12 +214,12 @@ def test_the_panel_and_the_views_with_a_result(panel, worker, views, blue_to_red
     register(panel, worker)
     for name in ("fixed", "moving", "moved"):
         getattr(chosen, f"{name}Segmentation").SetDisplayVisibility(False)
-    assert panel.ui.statusLabel.text == "Done: Patient moved"
+    assert panel.ui.statusLabel.text.startswith("Done: Patient moved")
     done = picture_of(panel, tmp_path)
     keep(folder, "panel-done", done)
     fit(views)
     rows = {}
-    for overlay in ("moving", "jacobian", "moved"):
+    for overlay in ("moving", "jacobian", "checkerboard", "moved"):
         chosen.overlay = overlay
         rows[overlay] = slices(views)
     panel.click("showGridCheckBox")
@@ -220,7 +228,7 @@ def test_the_panel_and_the_views_with_a_result(panel, worker, views, blue_to_red
         keep(folder, f"slices-{name}", row)
     assert (rows["moving"] != rows["moved"]).any()
     assert (rows["grid"] != rows["moved"]).any()
-    shown = [rows[name] for name in ("moving", "moved", "grid", "jacobian")]
+    shown = [captioned(rows[name], text) for name, text in CAPTIONS.items()]
     keep(folder, "overview", beside([done, stacked(shown)]))
 
 

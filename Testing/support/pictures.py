@@ -42,6 +42,26 @@ def stacked(pictures: Sequence[np.ndarray], gap: int = 4, colour: int = 40) -> n
     return np.concatenate([part for picture in pictures for part in (picture, space)][:-1])
 
 
+def captioned(picture: np.ndarray, text: str) -> np.ndarray:
+    """A picture with a line of text in its upper left corner."""
+    from PySide6 import QtCore, QtGui
+
+    rows = np.ascontiguousarray(picture)
+    height, width = rows.shape[:2]
+    image = QtGui.QImage(rows.data, width, height, 3 * width, QtGui.QImage.Format_RGB888).copy()
+    painter = QtGui.QPainter(image)
+    font = painter.font()
+    font.setPixelSize(15)
+    font.setBold(True)
+    painter.setFont(font)
+    box = painter.boundingRect(6, 6, width, height, QtCore.Qt.AlignLeft, text)
+    painter.fillRect(box.adjusted(-4, -2, 4, 2), QtGui.QColor(0, 0, 0, 170))
+    painter.setPen(QtGui.QColor("#ffd54a"))
+    painter.drawText(box, QtCore.Qt.AlignLeft, text)
+    painter.end()
+    return from_image(image)
+
+
 def write_png(picture: np.ndarray, path: Path) -> None:
     """Write with 64 shades per colour and a table of 256 colours, which nobody sees and which makes files small."""
     from PySide6 import QtGui
