@@ -155,7 +155,10 @@ def a_bad_job(case: str):
     grid = job.fixed.geometry
     changes = {
         "constant": {"moving": Image(np.zeros(grid.shape), grid, "nothing")},
-        "apart": {"moving": Image(job.fixed.array, grid.shifted((900, 0, 0), grid.shape), "far away")},
+        "apart": {
+            "moving": Image(job.fixed.array, grid.shifted((900, 0, 0), grid.shape), "far away"),
+            "options": RegistrationOptions(affine="none"),
+        },
         "model": {"model": "no-such-model"},
         "file": {"model": "no-such-file.h5"},
         "device": {"options": RegistrationOptions(device="cuda:77")},

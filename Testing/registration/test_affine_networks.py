@@ -148,8 +148,8 @@ def test_a_file_is_centred_as_its_model_is(tmp_path):
     assert register_pair(fixed, moving, path, cache=cache).report.affine == "centre"
     network, entry = cache.networks.found
     cache.networks.found = network, dataclasses.replace(entry, architecture="VxmDense")
-    with pytest.raises(GeometryError, match="do not overlap in the patient"):
-        register_pair(fixed, moving, path, cache=cache)
+    report = register_pair(fixed, moving, path, cache=cache).report
+    assert any("do not overlap in the patient" in sentence for sentence in report.warnings)
 
 
 def test_a_joint_network_gives_a_field():

@@ -150,12 +150,17 @@ def test_a_bent_initial_transform_is_accepted(a_fixed_image: Image) -> None:
 
 
 @pytest.mark.slow
-def test_volumes_apart_are_refused_unless_a_start_was_chosen(a_fixed_image: Image) -> None:
+def test_volumes_apart_start_from_their_middles_unless_they_shall_stay(a_fixed_image: Image) -> None:
     truth = motion((400.0, 0.0, 0.0))
     moving = seen_through(truth, transformed(a_moving_grid("RAS"), truth.matrix))
-    for affine in ("auto", "none"):
-        with pytest.raises(GeometryError, match=r"do not overlap in the patient\. Choose the start centre"):
-            register_pair(a_fixed_image, moving, options=RegistrationOptions(affine=affine))
+    apart = pytest.raises(GeometryError, match=r"do not overlap in the patient\. Choose the start centre")
+    with apart:
+        register_pair(a_fixed_image, moving, options=RegistrationOptions(affine="none"))
+    with apart:
+        register_pair(a_fixed_image, moving, initial=motion((1.0, 0.0, 0.0)))
+    found = register_pair(a_fixed_image, moving, "linear")
+    assert error_mm(found, truth, a_fixed_image) < 0.7
+    assert "do not overlap in the patient, so the registration started from their middles" in found.report.warnings[0]
     result = register_pair(a_fixed_image, moving, options=RegistrationOptions(affine="centre", budget_s=60))
     assert error_mm(result, truth, a_fixed_image) < 0.7
 

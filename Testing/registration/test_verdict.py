@@ -17,7 +17,7 @@ from VoxelMorphLib.registration.predictor import known_entry
 from VoxelMorphLib.registration.register import _completed, register_pair
 from VoxelMorphLib.registration.request import RegistrationRequest
 from VoxelMorphLib.registration.result import Registration, RegistrationReport
-from VoxelMorphLib.registration.verdict import Agreement, Change, judge
+from VoxelMorphLib.registration.verdict import Agreement, Change, improves, judge
 
 SHAPE = (32, 30, 28)
 GRID = Geometry(SHAPE, np.diag([2.0, 2.0, 2.0, 1.0]))
@@ -179,3 +179,23 @@ def test_the_brain_model_on_a_mouse_is_told():
     fixed, moving = (folder / f"fvb{number}_t2.nii.gz" for number in (1, 2))
     told = register_pair(fixed, moving, "vxm-dense-brain-T1-mse", weights_dir=weights).report.worse
     assert told.startswith("The deformation agrees less than the start alone: ") and "optimise" in told
+
+
+def test_nothing_left_of_the_moving_volume_is_told_first():
+    away = squeezed(0.0)  # every place shows the middle of the moving image
+    assert "constant inside the fixed volume" in sentence(IDENTITY, IDENTITY, away)
+    assert "lies outside the fixed one" in sentence(IDENTITY, IDENTITY, shift(900, 0, 0))
+
+
+def test_a_deformation_improves_what_agrees_better_afterwards():
+    near, wrong = shift(1, 0, 0), squeezed(0.8)
+    assert improves(T1, T2, near, IDENTITY) and not improves(T1, T2, IDENTITY, wrong)
+    assert not improves(T1, T1, IDENTITY, near)
+
+
+@pytest.mark.parametrize("model", ["linear", "optimise", "hippocampus-T1"])
+def test_a_volume_stays_where_it_is_on_itself(model):
+    options = RegistrationOptions(affine="affine" if model == "linear" else "none", budget_s=20)
+    result = register_pair(T1, T1, model, options)
+    np.testing.assert_array_equal(result.moved.array, T1.array)
+    assert result.report.displacement_max_mm == 0 and result.report.worse == ""

@@ -22,16 +22,17 @@ from ..weights.entry import ModelEntry
 from .cache import RegistrationCache
 from .fitness import unfitness
 from .guides import Guidance, common_labels
+from .initial import check_initial, initial_warnings
 from .initialisation import MAX_VOXELS, Start, affine_start
 from .masks import check_labels_meet, described, fitted_mask, mask_through
 from .memo import Memo, fingerprint, model_identity
 from .overlap import overlaps
-from .predictor import DEFAULT_MODEL, Alignment, Predictor, align, known_entry, load_predictor, optimises
+from .predictor import DEFAULT_MODEL, Alignment, Predictor, align, inverted, known_entry, load_predictor, optimises
 from .quality import Figures, measure
 from .reduced_image import ReducedImage
 from .request import RegistrationRequest
 from .result import Registration, RegistrationReport
-from .verdict import Verdict, judge, strained
+from .verdict import Verdict, improves, judge, strained
 
 #: Voxels of the largest fixed grid whose alignment is remembered: its fields take 0.8 GB.
 LARGEST_REMEMBERED = 32_000_000
@@ -39,6 +40,10 @@ LARGEST_REMEMBERED = 32_000_000
 SURROUNDINGS_VOXELS = 8 * MAX_VOXELS
 
 
+APART = (
+    "The volumes do not overlap in the patient, so the registration started from their middles on each other. Check "
+    "the position and the orientation in both headers."
+)
 #: Starts from landmarks, and the maps that they fit.
 LANDMARK_STARTS = {"landmarks-rigid": "rigid", "landmarks-affine": "affine"}
 
@@ -59,7 +64,8 @@ def register_once(
     Raises:
         ImageError: a volume cannot be registered (constant, NaN, one slice), a mask is empty, or landmarks or labels
             are unfit.
-        GeometryError: the volumes do not overlap, or a mask does not overlap its volume.
+        GeometryError: the volumes do not overlap although the start is "none" or an initial transform was given, that
+            is damaged, or a mask does not overlap its volume.
         ConfigError: unknown model or option.
         WeightsError: the weights cannot be had or read.
         DeviceError: no such device, or its memory does not suffice.
@@ -76,13 +82,17 @@ def register_once(
     with job.stage("affine", 0.05, 0.2):
         start = job.start(cache.starts)
     with job.stage("network", 0.2, 0.8):
-        alignment = job.align(predictor, start, cache.alignments)
+        found = job.align(predictor, start, cache.alignments)
+        alignment = job.kept(predictor, start, found)
         forward, inverse = alignment.forward, alignment.inverse
     with job.stage("resample", 0.8, 0.9):
         moved = forward.resample(job.moving, job.fixed.geometry, options.interpolation, options.background)
     with job.stage("measure", 0.9, 1.0):
         figures = measure(job.fixed, job.moving, moved, job.initial, forward, inverse)
-        verdict = job.judge(predictor.entry, start, forward, figures)
+        verdict = job.judge(predictor.entry, start, alignment, figures)
+        if alignment is not found and not verdict.sentence:
+            rejected = job.judge(predictor.entry, start, found, figures).sentence
+            verdict = replace(verdict, sentence=f"{rejected} The start was kept." if rejected else "")
         guided = job.guided(predictor, forward)
     progress(1.0, "Done")
     return Registration(moved, forward, inverse, job.report(predictor, figures, verdict, alignment, guided))
@@ -100,6 +110,7 @@ class _Job:
         self.guidance: Guidance | None = None
         self.affine = "none"
         self.warnings: tuple[str, ...] = ()  # of the start
+        self._told: tuple[str, ...] = ()  # of what it begins with
         self.seconds: dict[str, float] = {}
 
     def stage(self, name: str, begin: float, end: float) -> _Stage:
@@ -112,6 +123,8 @@ class _Job:
         resolve_device(self.options.device)
         self.fixed_mask = fitted_mask(self.request.fixed_mask, self.fixed, "fixed")
         self.moving_mask = fitted_mask(self.request.moving_mask, self.moving, "moving")
+        check_initial(self.initial)
+        self._told = initial_warnings(self.initial)
         self.guidance = self._checked_guidance()
 
     def _checked_guidance(self) -> Guidance:
@@ -131,7 +144,7 @@ class _Job:
         return Guidance(landmarks, labels, options.landmark_weight, options.label_weight)
 
     def choose_start(self, entry: ModelEntry | None) -> None:
-        """Decide what comes before the model, and refuse volumes apart that nothing was asked to bring together."""
+        """Decide what comes before the model, and refuse volumes apart that nothing may bring together."""
         wanted = self.options.affine
         if wanted != "auto":
             self.affine = wanted
@@ -146,7 +159,12 @@ class _Job:
             )
         self._check_use(entry)
         chosen = wanted not in ("auto", "none") or self.affine in ("grid", "centre")
-        if not chosen and not overlaps(self.fixed.geometry, self.moving.geometry, self.initial):
+        if chosen or overlaps(self.fixed.geometry, self.moving.geometry, self.initial):
+            return
+        if wanted == "auto" and self.initial is IDENTITY:
+            self.affine = "grid" if self.affine == "none" else self.affine
+            self._told = (APART,)
+        else:
             raise GeometryError(
                 f"The volumes {self.fixed.name} (centre {_point(self.fixed.geometry)}) and {self.moving.name} (centre "
                 f"{_point(self.moving.geometry)}) do not overlap in the patient. Choose the start centre, rigid or "
@@ -177,7 +195,7 @@ class _Job:
     def _landmark_start(self) -> Transform:
         assert self.guidance is not None and self.guidance.landmarks is not None
         fixed, moving = self.guidance.landmarks
-        moving = self.initial.inverse().apply_to_points(moving)
+        moving = inverted(self.initial).apply_to_points(moving)
         return fit_landmarks(fixed, moving, LANDMARK_STARTS[self.affine]).compose(self.initial)
 
     @cached_property
@@ -215,15 +233,30 @@ class _Job:
 
     def _find_alignment(self, predictor: Predictor, start: Transform) -> Alignment:
         if not predictor.deforms:
-            return Alignment(start, start.inverse())
+            return Alignment(start, inverted(start))
         guidance = self.guidance if self.guidance is not None and self.guidance.pulls else None
         masks = self.fixed_mask, self.moving_mask
         return align(self.fixed, self.moving, start, predictor, self._progress, *masks, guidance)
 
-    def judge(self, entry: ModelEntry, start: Transform, forward: Transform, figures: Figures) -> Verdict:
+    def kept(self, predictor: Predictor, start: Transform, found: Alignment) -> Alignment:
+        """The start in place of a deformation that raised no measure of agreement.
+
+        Not where landmarks, labels or a mask on one side say what else counts.
+        """
+        masks = self.fixed_mask, self.moving_mask
+        is_pulled = self.guidance is not None and self.guidance.pulls
+        if not predictor.deforms or is_pulled or (masks[0] is None) != (masks[1] is None):
+            return found
+        if improves(self.fixed, self.moving, start, found.forward, masks):
+            return found
+        said = (*found.warnings, "The deformation raised no measure of agreement, so it was left out.")
+        return replace(found, forward=start, inverse=inverted(start), warnings=said)
+
+    def judge(self, entry: ModelEntry, start: Transform, alignment: Alignment, figures: Figures) -> Verdict:
         """Whether the result is worse than its start."""
-        transforms = (self.initial, start, forward)
-        return judge(self.fixed, self.moving, transforms, figures, entry, (self.fixed_mask, self.moving_mask))
+        transforms = (self.initial, start, alignment.forward)
+        masks = self.fixed_mask, self.moving_mask
+        return judge(self.fixed, self.moving, transforms, figures, entry, masks, alignment.similarity)
 
     def guided(self, predictor: Predictor, forward: Transform) -> dict[str, Any]:
         """What landmarks and labels did, as fields of the report."""
@@ -247,7 +280,7 @@ class _Job:
     ) -> RegistrationReport:
         entry = predictor.entry
         said = (verdict.sentence, unfitness(self.request, entry))
-        warnings = tuple(sentence for sentence in said if sentence) + self.warnings
+        warnings = tuple(sentence for sentence in said if sentence) + self._told + self.warnings
         warnings += predictor.warnings + alignment.warnings
         strain = strained(figures, entry, predictor.optimiser is not None)
         warnings += (strain,) if strain else ()

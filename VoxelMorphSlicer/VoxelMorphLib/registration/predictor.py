@@ -32,7 +32,7 @@ from .network_space import decode_affine, encode, encode_mask, field_on_grid, ne
 from .optimise import VelocityOptimiser, optimiser_space
 from .quality import coarse_grid, in_grid
 from .request import RegistrationRequest
-from .similarity import FOREGROUND, binary_roles, check_similarity
+from .similarity import FOREGROUND, binary_roles, check_similarity, name_of
 
 #: Chosen when the user names no model: it needs no weights and no network connection.
 DEFAULT_MODEL = "optimise"
@@ -203,6 +203,11 @@ class Alignment:
     warnings: tuple[str, ...] = ()
     compared: str = ""
 
+    @property
+    def similarity(self) -> str:
+        """Name of what an optimisation maximised; "auto" where nothing was optimised."""
+        return name_of(self.compared)
+
 
 def align(
     fixed: Image,
@@ -241,7 +246,7 @@ def align(
     del images, masks
     if pair.matrix is not None:
         forward = decode_affine(pair.matrix, grid).compose(start)
-        return Alignment(forward, forward.inverse())
+        return Alignment(forward, inverted(forward))
     field = field_on_grid(pair.displacement, grid, fixed.geometry)
     said: tuple[str, ...] = ()
     if pair.inverse is not None:
@@ -250,7 +255,7 @@ def align(
     else:
         back, said = _inverted(field)
     field = replace(field, inverse_field=back)
-    return Alignment(_after(start, field), _before(start.inverse(), back), said + _late(predictor), predictor.compared)
+    return Alignment(_after(start, field), _before(inverted(start), back), said + _late(predictor), predictor.compared)
 
 
 def _late(predictor: Predictor) -> tuple[str, ...]:
@@ -287,6 +292,13 @@ def _field_of_view(moving: Image, grid: Geometry, start: Transform, fixed: torch
     if not seen.any() or 1 - seen.mean() <= BEYOND:
         return None
     return encode_mask(LabelMap(np.ones(moving.array.shape, np.uint8), moving.geometry, moving.name), grid, start)
+
+
+def inverted(transform: Transform) -> Transform:
+    """The inverse; what an initial transform lacks for an exact one is told by `initial.initial_warnings`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return transform.inverse()
 
 
 def _inverted(field: DisplacementField) -> tuple[DisplacementField, tuple[str, ...]]:

@@ -94,6 +94,8 @@ def deformable_part(transform: Transform, grid: Geometry) -> DisplacementField:
 def volume_ratio(transform: Transform, field: DisplacementField) -> np.ndarray:
     """(I, J, K), Jacobian determinant of the whole map, its affine part included, on the grid of its deformable part.
 
+    Without the sign of a map that mirrors.
+
     Args:
         transform: the map.
         field: its `deformable_part`.
@@ -102,9 +104,14 @@ def volume_ratio(transform: Transform, field: DisplacementField) -> np.ndarray:
     matrices = [part.as_matrix() for part in parts[1:]] if parts and parts[0] is field else []
     known = [matrix for matrix in matrices if matrix is not None]
     if len(known) < len(matrices):
-        return transform.to_displacement(field.geometry).jacobian_determinant().array
+        return _unmirrored(transform.to_displacement(field.geometry).jacobian_determinant().array)
     scale = np.prod([np.linalg.det(matrix[:3, :3]) for matrix in known])
-    return field.jacobian_determinant().array * np.float32(scale)
+    return _unmirrored(field.jacobian_determinant().array * np.float32(scale))
+
+
+def _unmirrored(ratio: np.ndarray) -> np.ndarray:
+    """The ratio of a map that mirrors everything as that of the same map before a mirror: nothing is folded by it."""
+    return -ratio if np.median(ratio.ravel()[:: max(1, ratio.size // SAMPLES)]) < 0 else ratio
 
 
 Both = tuple[np.ndarray, np.ndarray]

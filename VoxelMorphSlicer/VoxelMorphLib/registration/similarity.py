@@ -151,6 +151,11 @@ def choose_similarity(
     )
 
 
+def name_of(reason: str) -> str:
+    """The similarity that a sentence of `choose_similarity` is about; "auto" for none."""
+    return next((each.name for each in SIMILARITIES.values() if reason.startswith(each.title)), "auto")
+
+
 def _is_binary(image: Tensor | np.ndarray) -> bool:
     values = image.reshape(-1)[:: max(1, math.prod(image.shape) // CHOICE_VOXELS)]
     return len(torch.unique(values) if isinstance(values, Tensor) else np.unique(values)) < FEWEST_VALUES

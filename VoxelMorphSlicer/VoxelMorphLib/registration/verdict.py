@@ -64,6 +64,8 @@ class Agreement:
 
 #: Falls that are more than chance, measured on pairs that are registered well.
 MARGINS = Agreement(correlation=0.02, information=0.03, local=0.02)
+#: Less is rounding.
+LEAST_RISE = 1e-4
 NAMES = {"correlation": "correlation", "information": "mutual information", "local": "local correlation"}
 #: The measure that falls when the named similarity does; "auto" and others are judged by all three.
 DECISIVE = {"ncc": "local", "mi": "information", "mse": "correlation"}
@@ -85,6 +87,10 @@ class Change:
         falls = self._falls()
         decisive = DECISIVE.get(similarity)
         return (len(falls) > 1 or decisive in falls) and not self._rises()
+
+    def rose(self) -> bool:
+        """Whether any measure is larger at the later position."""
+        return any(change > LEAST_RISE for _name, change in self._changes())
 
     def text(self) -> str:
         """The measures that fell, with their values."""
@@ -150,17 +156,7 @@ def judge(
     pair = _Pair(fixed, moving, *masks)
     before, begun, after = (pair.at(transform) for transform in transforms)
     whole = pair.change(before, after)
-    sentence = ""
-    if whole is not None and whole.worse(similarity):
-        by_start = pair.change(before, begun)
-        blames_start = by_start is not None and by_start.worse(similarity)
-        remedy = _other_mask(*masks) or _other_way(entry, blames_start)
-        sentence = f"The result agrees less than the volumes did before: {whole.text()}. {remedy}"
-    elif entry.architecture != LINEAR:
-        bent = pair.change(begun, after)
-        if bent is not None and bent.worse(similarity):
-            remedy = _other_mask(*masks) or _other_way(entry)
-            sentence = f"The deformation agrees less than the start alone: {bent.text()}. {remedy}"
+    sentence = _blank(after, entry) or _fall(pair, (before, begun, after), entry, masks, similarity)
     if not sentence and after.overlap < LEAST_OVERLAP * before.overlap:
         sentence = (
             f"The moving volume covers {100 * after.overlap:.0f} % of the fixed one, and {100 * before.overlap:.0f} % "
@@ -169,6 +165,28 @@ def judge(
     sentence = sentence or _implausible(pair.far(begun, after), figures, entry)
     local = (0.0, 0.0) if whole is None else (whole.before.local, whole.after.local)
     return Verdict(sentence, *local, before.overlap, after.overlap)
+
+
+def _fall(
+    pair: _Pair,
+    positions: tuple[_Position, _Position, _Position],
+    entry: ModelEntry,
+    masks: tuple[LabelMap | None, LabelMap | None],
+    similarity: str,
+) -> str:
+    """Which measures fell since the first position, or else since the start; "" where none did."""
+    before, begun, after = positions
+    whole = pair.change(before, after)
+    if whole is not None and whole.worse(similarity):
+        by_start = pair.change(before, begun)
+        blames_start = by_start is not None and by_start.worse(similarity)
+        remedy = _other_mask(*masks) or _other_way(entry, blames_start)
+        return f"The result agrees less than the volumes did before: {whole.text()}. {remedy}"
+    bent = None if entry.architecture == LINEAR else pair.change(begun, after)
+    if bent is not None and bent.worse(similarity):
+        remedy = _other_mask(*masks) or _other_way(entry)
+        return f"The deformation agrees less than the start alone: {bent.text()}. {remedy}"
+    return ""
 
 
 def strained(figures: Figures, entry: ModelEntry, optimises: bool = False) -> str:
@@ -194,6 +212,38 @@ def strained(figures: Figures, entry: ModelEntry, optimises: bool = False) -> st
     smoother = "Choose a larger smoothness, if the anatomy should not change so much."
     remedy = smoother if optimises else _other_way(entry)
     return f"Somewhere the deformation {' and '.join(faults)}. {remedy}"
+
+
+def improves(
+    fixed: Image,
+    moving: Image,
+    begun: Transform,
+    after: Transform,
+    masks: tuple[LabelMap | None, LabelMap | None] = (None, None),
+) -> bool:
+    """Whether a deformation raised any measure of agreement, or what was before shows too little to tell.
+
+    Args:
+        fixed, moving: of the registration.
+        begun, after: fixed -> moving before and after the deformation.
+        masks: of fixed and moving image, 0 and 1 on their grids.
+    """
+    pair = _Pair(fixed, moving, *masks)
+    bent = pair.change(pair.at(begun), pair.at(after))
+    return bent is None or bent.rose()
+
+
+def _blank(after: _Position, entry: ModelEntry) -> str:
+    """That nothing is left to see of the moving volume; "" where something is."""
+    values = after.values[after.compared]
+    if not values.size:
+        return f"The moving volume lies outside the fixed one after the registration. {_other_start(entry)}"
+    if values.min() == values.max():
+        return (
+            "The moved image is constant inside the fixed volume: nothing of the moving contents is left there. "
+            f"{_other_way(entry)}"
+        )
+    return ""
 
 
 def _implausible(far: float, figures: Figures, entry: ModelEntry) -> str:
