@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from support.imports import LIBRARY
 from support.refusal import refused
 from support.volumes import a_blob_image, a_geometry
+from VoxelMorphLib.cli.common import run
+from VoxelMorphLib.core import memory
 from VoxelMorphLib.core.image import LabelMap
 from VoxelMorphLib.core.io.images import write_image
 
@@ -151,3 +159,64 @@ WEIGHTS: dict[str, tuple[Make, str]] = {
 def test_weights_that_cannot_be_used(folder: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     make, words = WEIGHTS[kind]
     assert words in refused(folder, capsys, model=make(folder))
+
+
+@pytest.mark.parametrize("role", ["fixed", "moving"])
+@pytest.mark.parametrize("extension", [".nii", ".nii.gz", ".nrrd", ".mha", ".mgz", ".npz"])
+def test_a_volume_beyond_the_memory_is_refused_before_it_is_read(folder, capsys, monkeypatch, extension, role):
+    write_image(a_blob_image(GRID), folder / f"big{extension}")
+    np.savez(folder / "tiny.npz", vol=np.arange(27, dtype=np.uint8).reshape(3, 3, 3))
+    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
+    other = "moving" if role == "fixed" else "fixed"
+    said = refused(folder, capsys, **{role: f"big{extension}", other: "tiny.npz"})
+    assert re.search(r"big\S+ needs [0-9.e-]+ GiB of memory, but 9.3e-07 GiB are free", said)
+
+
+def array_memory_error() -> BaseException:
+    with pytest.raises(MemoryError) as raised:
+        np.empty((10**6, 10**6, 10**5), np.int8)
+    return raised.value
+
+
+SHORTAGES = {
+    "python": MemoryError(),
+    "numpy": array_memory_error(),
+    "torch": RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried"),
+    "ITK": RuntimeError("Exception thrown in SimpleITK: Failed to allocate memory for image."),
+    "C++": RuntimeError("std::bad_alloc"),
+    "a library": ImportError("libtorch_cpu.so: failed to map segment from shared object: Cannot allocate memory"),
+    "the loader": ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    "threads": RuntimeError("can't start new thread"),
+    "the system": OSError(errno.ENOMEM, "Cannot allocate memory"),
+}
+
+
+@pytest.mark.parametrize("kind", SHORTAGES)
+def test_a_shortage_is_no_fault_of_the_program(kind, capsys):
+    def command(_argv):
+        raise SHORTAGES[kind]
+
+    assert run(command, []) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Error: The memory or the number of threads that this computer allows does not suffice (")
+    assert said.count("\n") == 1 and "fault of VoxelMorph" not in said
+
+
+def test_any_error_of_a_full_memory_is_a_shortage(capsys, monkeypatch):
+    def command(_argv):
+        raise SystemError("error return without exception set")
+
+    assert run(command, []) == 1
+    monkeypatch.setattr(memory, "free_memory", lambda: 10**7)
+    assert run(command, []) == 2
+    assert "does not suffice (error return without exception set)" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names of any bytes")
+def test_a_shell_without_utf8_is_told_what_to_set(folder):
+    script = LIBRARY.parent / "CLI" / "VoxelMorphRegister.py"
+    words = ["--fixed", "f\u00e9.nii", "--moving", "f\u00e9.nii", "--moved", "o.nii"]
+    plain = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    child = subprocess.run([sys.executable, str(script), *words], env=plain, capture_output=True)
+    assert child.returncode == 2
+    assert b"cannot be named where Python reads no UTF-8. Set PYTHONUTF8=1." in child.stderr

@@ -9,6 +9,7 @@ import pytest
 import torch
 from support.made_up_training import a_batch, a_config, losses, some_info
 from torch.utils._python_dispatch import TorchDispatchMode
+from VoxelMorphLib.core import memory
 from VoxelMorphLib.core.errors import DeviceError
 from VoxelMorphLib.training import memory_estimate
 from VoxelMorphLib.training.memory_estimate import check_fits, format_bytes, free_memory, step_memory
@@ -83,10 +84,10 @@ def test_a_device_that_tells_nothing_is_tried(monkeypatch):
 
 
 def test_the_limit_of_a_container_counts(monkeypatch):
-    monkeypatch.setattr(memory_estimate, "_linux_available", lambda: 100)
-    monkeypatch.setattr(memory_estimate, "_group_available", lambda: 70)
+    monkeypatch.setattr(memory, "_linux_available", lambda: 100)
+    monkeypatch.setattr(memory, "_group_available", lambda: 70)
     assert free_memory("cpu") == 70
-    monkeypatch.setattr(memory_estimate, "_group_available", lambda: None)
+    monkeypatch.setattr(memory, "_group_available", lambda: None)
     assert free_memory("cpu") == 100
     assert free_memory("mps") is None
 
@@ -111,5 +112,5 @@ def write_npz(folder, labels):
 def test_files_in_the_page_cache_count_as_free(tmp_path, monkeypatch):
     for name, text in {"max": "1000", "current": "900", "stat": "anon 100\ninactive_file 700\n"}.items():
         (tmp_path / f"memory.{name}").write_text(text)
-    monkeypatch.setattr(memory_estimate, "_GROUP", tmp_path)
+    monkeypatch.setattr(memory, "_GROUP", tmp_path)
     assert free_memory("cpu") == 800

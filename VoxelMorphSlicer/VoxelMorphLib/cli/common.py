@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..core.errors import Cancelled, ConfigError, OutputError, VoxelMorphError
+from ..core.memory import is_memory_full, is_memory_shortage
 from .interrupts import Interrupts, current, listening
 
 #: Exit codes: all went well; the program failed; the user's input cannot be used; stopped by the user.
@@ -135,10 +136,20 @@ def _refused(error: Exception) -> int:
     if isinstance(error, VoxelMorphError):
         complain(f"Error: {' '.join(str(error).split())}")
         return BAD_INPUT
+    if is_memory_shortage(error) or is_memory_full():
+        complain(
+            f"Error: The memory or the number of threads that this computer allows does not suffice "
+            f"({_first_line(error)}). Crop or downsample the volumes, close other programs, or raise the limit."
+        )
+        return BAD_INPUT
     with suppress(OSError):
         traceback.print_exception(type(error), error, error.__traceback__)
     complain("Error: this is a fault of VoxelMorph; please report the lines above.")
     return FAILED
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
 
 
 def complain(text: str) -> None:

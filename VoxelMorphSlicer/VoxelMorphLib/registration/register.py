@@ -14,6 +14,7 @@ from ..core.config import RegistrationOptions
 from ..core.devices import resolve_device
 from ..core.errors import DeviceError, MemoryShortError, VoxelMorphError
 from ..core.image import Image
+from ..core.memory import is_memory_shortage
 from ..core.progress import Progress, silent
 from ..core.transform import IDENTITY
 from .cache import RegistrationCache
@@ -94,20 +95,9 @@ def _attempt(
     try:
         return register_once(request, progress, cache), ""
     except Exception as error:
-        if not _is_out_of_memory(error):
+        if not is_memory_shortage(error):
             raise
         return None, str(error) if isinstance(error, VoxelMorphError) else _sentence(request)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Torch tells it by a class on CUDA and by words elsewhere."""
-    causes = [error, error.__cause__]
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    return any(
-        isinstance(cause, (MemoryError, torch.cuda.OutOfMemoryError))
-        or (isinstance(cause, RuntimeError) and any(word in str(cause) for word in words))
-        for cause in causes
-    )
 
 
 def _sentence(request: RegistrationRequest) -> str:

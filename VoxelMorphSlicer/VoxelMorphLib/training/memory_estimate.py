@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from math import prod
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ..core import memory
 from ..core.errors import DeviceError
 from .data.case import Batch, DatasetInfo
 from .options import TrainingConfig
@@ -22,8 +22,6 @@ _BYTES_PER_PARAMETER = 4 * 4
 _BACKWARD = 0.25
 #: Share of the free memory that a step may take; other programs need some, and the estimate is not exact.
 _USABLE = 0.9
-#: Of the control group that this process belongs to.
-_GROUP = Path("/sys/fs/cgroup")
 _REMEDIES = "a smaller shape or a larger voxel_size, fewer features in encoder and decoder, or a smaller batch_size"
 
 
@@ -74,8 +72,7 @@ def free_memory(device: str) -> int | None:
     """Bytes that are free on "cpu" or "cuda:N"; None where that is unknown."""
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info(device)[0]
-    free = [_linux_available(), _group_available()] if device == "cpu" else []
-    return min((value for value in free if value is not None), default=None)
+    return memory.free_memory() if device == "cpu" else None
 
 
 def without_start_files(
@@ -96,22 +93,6 @@ def without_start_files(
         flat = torch.full((atlas_labels, *info.shape), 1 / atlas_labels)
         info = dataclasses.replace(info, label_mean=flat, atlas_labels=None)
     return dataclasses.replace(config, **dict.fromkeys(names, "")), info
-
-
-def _linux_available() -> int | None:
-    file = Path("/proc/meminfo")
-    lines = file.read_text().splitlines() if file.is_file() else []
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
-
-
-def _group_available() -> int | None:
-    """What a container's limit leaves (Linux control groups, version 2); the page cache counts as free."""
-    limit, used, parts = (_GROUP / name for name in ("memory.max", "memory.current", "memory.stat"))
-    try:
-        lines = dict(line.split() for line in parts.read_text().splitlines())
-        return int(limit.read_text()) - int(used.read_text()) + int(lines.get("inactive_file", 0))
-    except (OSError, ValueError):  # no container, or no limit ("max")
-        return None
 
 
 def _tiny(info: DatasetInfo, multiple: int, times: int) -> DatasetInfo:

@@ -211,8 +211,19 @@ def _spelled(path: Path | str, error: type[VoxelMorphError]) -> Path:
         str(path).encode("utf-8")
     except UnicodeEncodeError:
         shown = str(path).encode("ascii", "backslashreplace").decode("ascii")
+        if _is_utf8(path):
+            raise error(f"{shown} cannot be named where Python reads no UTF-8. Set PYTHONUTF8=1.") from None
         raise error(f"{shown} has a name that is not UTF-8. Rename it, or the folder that is.") from None
     return Path(path)
+
+
+def _is_utf8(path: Path | str) -> bool:
+    """Whether the bytes of a name are UTF-8, whatever the encoding that Python took from the environment."""
+    try:
+        os.fsencode(path).decode("utf-8")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _reason(cause: Exception) -> str:

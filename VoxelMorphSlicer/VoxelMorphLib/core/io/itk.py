@@ -12,6 +12,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from ..errors import GeometryError, ImageError
 from ..geometry import Geometry
+from ..memory import check_memory, is_memory_shortage
 from .detached import data_file
 from .files import LARGEST_COMPRESSION, check_readable, extension, naming
 from .metaimage import check_meta_length, read_meta_header
@@ -114,6 +115,8 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError, OverflowError, UnicodeError) as cause:
+        if is_memory_shortage(cause):
+            raise
         text = str(cause).replace(str(path), "").lower()
         if any(word in text for word in ("orthonormal", "determinant", "spacing")):
             raise GeometryError(
@@ -140,6 +143,7 @@ def _check_size(reader: sitk.ImageFileReader, path: Path, data: Path) -> None:
             f"{path} announces {'x'.join(map(str, reader.GetSize()))} voxels ({declared / 1e9:.3g} GB) "
             f"but its data have {found} bytes. Copy or export it again."
         )
+    check_memory(path, declared)
 
 
 def _check_spacing(spacing: tuple[float, ...], path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from ..errors import GeometryError, OutputError
+from ..memory import is_memory_shortage
 from ..transform import AffineTransform, CompositeTransform, DisplacementField, Transform
 from .files import check_readable, extension, naming
 from .itk import LPS, array_of, geometry_of, itk_image, quiet, swap_ras_lps
@@ -47,6 +48,8 @@ def read_here(path: Path | str, named: Path | None = None) -> Transform:
         with quiet(), naming(path):
             return _from_itk(sitk.ReadTransform(str(source)), path)
     except (RuntimeError, MemoryError, UnicodeError) as cause:
+        if is_memory_shortage(cause):
+            raise
         if "InverseDisplacementField" in str(cause):
             raise GeometryError(
                 f"{path} stores its displacement field for the opposite direction (to parent). "

@@ -14,6 +14,7 @@ from types import ModuleType
 import numpy as np
 
 from ..errors import DependencyError, ImageError
+from ..memory import check_memory
 from .files import LARGEST_COMPRESSION, check_readable
 
 MGH_EXTENSIONS = (".mgz", ".mgh")
@@ -43,6 +44,8 @@ def read_mgh(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
         with np.errstate(all="ignore"):  # a damaged position is found by Geometry
             image = nibabel.MGHImage.from_bytes(bytes(content))
             array, affine = np.asarray(image.dataobj), image.affine
+    except MemoryError:
+        raise
     except Exception as cause:  # nibabel has no common error class
         raise ImageError(f"{path} is damaged: nibabel cannot read it. Copy or export it again.") from cause
     return array.astype(array.dtype.newbyteorder("="), order="C"), affine
@@ -75,6 +78,7 @@ def _content(path: Path) -> bytes:
             needed = _voxel_bytes(header, path)
             if needed > path.stat().st_size * LARGEST_COMPRESSION:
                 raise ImageError(f"{path} announces {needed / 1e9:.3g} GB, which its size rules out. Copy it again.")
+            check_memory(path, needed)
             body = stream.read(needed)
             if len(body) < needed:
                 raise ImageError(f"{path} is truncated: {needed} bytes announced, {len(body)} found. Copy it again.")

@@ -17,7 +17,8 @@ import numpy as np
 
 from ..errors import GeometryError, ImageError
 from ..geometry import Geometry
-from .files import check_readable, naming
+from ..memory import check_memory
+from .files import LARGEST_COMPRESSION, check_readable, naming
 from .itk import read_geometry
 
 #: Field: (type, offset).
@@ -141,6 +142,8 @@ def _voxels(stream: BufferedIOBase, header: np.void, shape: tuple[int, ...], pat
         raise ImageError(f"{path} places its voxels at byte {offset:g}, which is impossible. Export it again.")
     stored = np.dtype(SCALARS[code]).newbyteorder(header.dtype["sizeof_hdr"].byteorder)
     skipped, needed = int(offset) - HEADER.itemsize, stored.itemsize * int(np.prod(shape, dtype=object))
+    if needed <= path.stat().st_size * LARGEST_COMPRESSION:
+        check_memory(path, needed)
     found = _read_at_most(stream, skipped + needed)
     if len(found) < skipped + needed:
         raise ImageError(

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ImageError
+from ..errors import ImageError, MemoryShortError
 from ..geometry import Geometry
+from ..memory import check_memory
 from .files import LARGEST_COMPRESSION, check_readable
 
 #: Keys in order of preference, by kind of content.
@@ -48,7 +49,7 @@ def read_npz(path: Path | str, keys: tuple[str, ...] = IMAGE_KEYS) -> tuple[np.n
             _check_member(path, found[0])
             array = np.asarray(archive[found[0]])
             affine = _affine(path, archive) if "affine" in archive.files else None
-    except ImageError:
+    except (ImageError, MemoryError, MemoryShortError):
         raise
     except Exception as cause:  # zipfile, zlib, struct and tokenize errors of a damaged archive, pickled objects
         raise ImageError(
@@ -75,6 +76,7 @@ def _check_member(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
         stored = min(archive.getinfo(f"{name}.npy").file_size, path.stat().st_size * LARGEST_COMPRESSION)
     if declared > stored:
         raise ImageError(f"{path} announces {declared} bytes for {name!r} but holds {stored}. Save it again.")
+    check_memory(path, declared)
     return shape, dtype
 
 
