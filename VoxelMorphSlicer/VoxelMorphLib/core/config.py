@@ -183,7 +183,7 @@ class RegistrationOptions(Settings):
     label_weight: float = option(
         1.0,
         "how strongly labels of both images pull in an optimisation or refinement: at 1 a voxel where they differ "
-        "counts as ten of the image; 0 ignores them",
+        "counts as five of the image; 0 ignores them",
         low=0,
         high=1000,
         in_panel=False,

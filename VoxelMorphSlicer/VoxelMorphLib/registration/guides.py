@@ -22,7 +22,7 @@ from .velocity_nodes import VelocityNodes, gather, spread
 #: A landmark of weight 1 pulls as hard as so many voxels with contents that are off by as much.
 LANDMARK_VOXELS = 100.0
 #: A voxel where labels differ weighs as much as so many with contents.
-LABEL_VOXELS = 10.0
+LABEL_VOXELS = 5.0
 #: Channels of both images, and the voxels of a block per axis.
 Channels = tuple[Tensor, Tensor, tuple[int, ...]]
 #: More labels than this share the channels.
