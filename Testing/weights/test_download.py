@@ -308,3 +308,10 @@ def test_a_disk_that_fills_up_leaves_nothing(server, target):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, handler)
     assert left_behind(target) == []
+
+
+@pytest.mark.parametrize("announce", [10**300, "\u00b2", "-5", "many"])
+def test_an_impossible_length_is_no_traceback(server, target, announce):
+    server.pages["/model.h5"].announce = announce
+    with pytest.raises(WeightsError):
+        download(server.url("/model.h5"), target)

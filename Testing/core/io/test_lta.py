@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from support.volumes import a_geometry, rotation
@@ -113,3 +115,12 @@ def test_what_is_no_lta_file(tmp_path, content):
     (tmp_path / "x.lta").write_bytes(content)
     with pytest.raises(GeometryError, match=r"is empty|is not an LTA file"):
         read_transform(tmp_path / "x.lta")
+
+
+@pytest.mark.parametrize("filling", ["\n", " ", "\t\n", "1 4 4\n", "type = \n", "-", "1 ", "# \n"])
+def test_long_files_of_nothing_are_refused_in_linear_time(tmp_path, filling):
+    (tmp_path / "long.lta").write_text("type = 1\nnxforms = 1\n" + filling * 200_000)
+    began = time.process_time()
+    with pytest.raises(GeometryError, match=r"long\.lta"):
+        read_transform(tmp_path / "long.lta")
+    assert time.process_time() - began < 5

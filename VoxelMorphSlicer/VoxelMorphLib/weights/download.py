@@ -198,7 +198,7 @@ def _announced(
     if response.headers.get_content_type() == "text/html":
         raise WeightsError(_web_page(url, part))
     length = response.headers.get("Content-Length", "")
-    announced = offset + int(length) if length.isdigit() else None
+    announced = offset + int(length) if re.fullmatch(r"[0-9]{1,15}", length) else None  # any number of digits may come
     if size is not None and announced not in (None, size):
         part.discard()
         raise WeightsError(f"{url} offers a file of {announced} bytes instead of {size}. The model there has changed.")

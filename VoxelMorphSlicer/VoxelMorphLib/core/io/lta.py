@@ -28,7 +28,7 @@ def read_lta(path: Path | str) -> AffineTransform:
         GeometryError: missing or damaged file, several transforms, or a type other than voxel-voxel and RAS-RAS.
     """
     path = check_readable(path, GeometryError)
-    text = re.sub(r"#.*", "", path.read_bytes().decode("latin-1"))
+    text = _plain(path.read_bytes().decode("latin-1"))
     kind, count = _number(text, "type", path), _number(text, "nxforms", path)
     if count != 1:
         raise GeometryError(f"{path} holds {count:g} transforms. Choose a file with a single one.")
@@ -59,12 +59,18 @@ def write_lta(
     scratch.write_text(text, encoding="ascii")
 
 
+def _plain(text: str) -> str:
+    """The lines without comments and needless blanks, so that searching them takes time in proportion to the length."""
+    lines = (" ".join(line.partition("#")[0].split()) for line in text.splitlines())
+    return "\n".join(line for line in lines if line)
+
+
 def _number(text: str, key: str, path: Path) -> float:
     return float(_numbers(text, key, path, 1)[0])
 
 
 def _numbers(text: str, key: str, path: Path, count: int) -> np.ndarray:
-    found = re.search(rf"(?m)^\s*{key}\s*=((?:\s+{NUMBER}){{{count}}})\s*$", text)
+    found = re.search(rf"(?m)^{key} ?=((?: {NUMBER}){{{count}}})$", text)
     try:
         return np.array([float(number) for number in found[1].split()] if found else [], float).reshape(count)
     except ValueError:
@@ -74,7 +80,7 @@ def _numbers(text: str, key: str, path: Path, count: int) -> np.ndarray:
 
 
 def _matrix(text: str, path: Path) -> np.ndarray:
-    found = re.search(rf"(?m)^\s*1\s+4\s+4\s*\n((?:\s*{NUMBER}){{16}})", text)
+    found = re.search(rf"(?m)^1 4 4((?:\s{NUMBER}){{16}})", text)
     try:
         return np.array([float(number) for number in found[1].split()] if found else [], float).reshape(4, 4)
     except ValueError:
@@ -84,7 +90,7 @@ def _matrix(text: str, path: Path) -> np.ndarray:
 def _volume(text: str, which: str, path: Path) -> Geometry:
     """Grid of "src" or "dst": direction columns, spacing, and the RAS of the voxel coordinate extent / 2."""
     block = text.partition(f"{which} volume info")[2].partition("volume info")[0]
-    if not re.search(r"(?m)^\s*valid\s*=\s*1\s*$", block):
+    if not re.search(r"(?m)^valid ?= ?1$", block):
         raise GeometryError(
             f"{path} maps voxels but its {which} volume info is missing or not valid. "
             "Write it again as RAS to RAS, e.g. with `lta_convert`."
