@@ -159,6 +159,10 @@ def test_nothing_is_written_that_could_not_be_read(a_network, an_entry, tmp_path
         a_network.flow.bias[0] = float("inf")
     with pytest.raises(WeightsError, match=r"flow\.bias holds NaN or infinite numbers"):
         write_model(a_network, an_entry, tmp_path / "mine.safetensors")
+    with torch.no_grad():
+        a_network.flow.bias[0] = 1e30
+    with pytest.raises(WeightsError, match=r"flow\.bias holds numbers up to 1e\+30, which no training gives"):
+        write_model(a_network, an_entry, tmp_path / "mine.safetensors")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import DependencyError, TorchLoadError
+from ..core.io.paths import is_file
 from ..weights.catalogue import find_entry, load_catalogue
 from ..weights.file_format import file_format
 
@@ -68,7 +69,7 @@ def packages_for_model(model: str | Path | None) -> tuple[Package, ...]:
         ConfigError: there is no such model.
         WeightsError: the file cannot be read or holds no weights.
     """
-    if model is not None and Path(model).is_file():
+    if model is not None and is_file(model):
         return (TORCH, *_FOR_FORMAT.get(file_format(Path(model)), ()))
     entry = next(iter(load_catalogue().values())) if model is None else find_entry(str(model))
     return (TORCH, *_FOR_FORMAT.get(entry.format or "", ()))

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from .. import __version__
-from ..core.errors import Cancelled, ConfigError, OutputError, VoxelMorphError
+from ..core.errors import AccessError, Cancelled, ConfigError, OutputError, VoxelMorphError
 from ..core.memory import is_memory_full, is_memory_shortage
 from .interrupts import Interrupts, current, listening
 
@@ -22,6 +22,8 @@ DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 #: What moves the cursor, deletes or colours; line ends and tabs do not.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+#: What a system refuses because of the user's files, wherever in the program that shows.
+_OF_THE_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENAMETOOLONG)
 _NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?(,.*)?$")
 
 
@@ -133,6 +135,8 @@ def _stopped(text: str) -> int:
 
 
 def _refused(error: Exception) -> int:
+    if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM and error.filename:
+        error = AccessError(f"{error.filename} cannot be used ({error.strerror}). Check its name and permissions.")
     if isinstance(error, VoxelMorphError):
         complain(f"Error: {' '.join(str(error).split())}")
         return BAD_INPUT

@@ -24,6 +24,7 @@ from typing import Any
 from ..core.errors import ConfigError
 from ..core.io.collisions import check_apart
 from ..core.io.files import check_writable
+from ..core.io.paths import expanded, is_file
 from ..core.options import changed_options, options_of
 from ..core.progress import Progress, silent
 from ..training.options import TrainingConfig
@@ -204,8 +205,8 @@ def _stored(values: dict[str, Any]) -> dict[str, Any]:
     folder = values.get("output_dir")
     if not folder:
         raise ConfigError("--resume needs --outputDir, the folder of the training that shall go on.")
-    path = Path(folder).expanduser() / FOLDER / LAST
-    if path.is_file():
+    path = expanded(folder) / FOLDER / LAST
+    if is_file(path):
         checkpoint = load_checkpoint(path)
         return {**checkpoint["config"], "recipe": checkpoint["recipe"]}
     if len(values) == 1:

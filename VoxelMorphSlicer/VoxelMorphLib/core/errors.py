@@ -19,6 +19,10 @@ class OutputError(VoxelMorphError, OSError):
     """A result cannot be written where the user asked for it."""
 
 
+class AccessError(VoxelMorphError, OSError):
+    """A file or folder may not be looked at, or there is no home folder to find it in."""
+
+
 class WeightsError(VoxelMorphError, OSError):
     """A weights file is missing, damaged, foreign or unsafe."""
 

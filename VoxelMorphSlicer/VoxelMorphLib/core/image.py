@@ -9,6 +9,11 @@ import numpy as np
 from .errors import ImageError
 from .geometry import Geometry
 
+#: Networks compute in single precision (24 bits): greater values overflow in a square, and a smaller range of values,
+#: as part of the greatest one, holds less than 64 grey levels.
+LARGEST_VALUE = 1e18
+SMALLEST_CONTRAST = 64 * 2.0**-24
+
 
 @dataclass(frozen=True, eq=False)
 class Image:
@@ -48,6 +53,9 @@ class LabelMap(Image):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        largest = float(np.abs(self.array).max(initial=0)) if self.array.dtype.kind in "uf" else 0.0
+        if np.isfinite(largest) and largest >= 2.0**63:
+            raise ImageError(f"{self.name} holds the label {largest:.4g}. Give the labels numbers below 2^63.")
         if self.array.dtype.kind == "f":
             object.__setattr__(self, "array", _as_integers(self.array, self.name))
 
@@ -83,3 +91,13 @@ def check_registrable(image: Image, role: str) -> None:
         raise ImageError(f"{name} holds {bad} NaN or infinite voxels. Replace them, e.g. by 0, and try again.")
     if low == high:
         raise ImageError(f"{name} is empty or constant (every voxel is {low}). Choose a volume with content.")
+    low, high = float(low), float(high)
+    if max(-low, high) > LARGEST_VALUE:
+        raise ImageError(
+            f"{name} holds values from {low:g} to {high:g}. Scale them to numbers below {LARGEST_VALUE:g}."
+        )
+    if high - low < SMALLEST_CONTRAST * max(-low, high):
+        raise ImageError(
+            f"{name} holds values between {low:.9g} and {high:.9g}, which single precision hardly tells apart. "
+            f"Subtract {low:.9g} from all of them."
+        )

@@ -6,6 +6,7 @@ import errno
 from pathlib import Path
 
 from .errors import MemoryShortError
+from .io.paths import is_file
 
 #: Of the control group that this process belongs to.
 _GROUP = Path("/sys/fs/cgroup")
@@ -74,7 +75,7 @@ def _says_so(error: BaseException) -> bool:
 
 def _linux_available() -> int | None:
     file = Path("/proc/meminfo")
-    lines = file.read_text().splitlines() if file.is_file() else []
+    lines = file.read_text().splitlines() if is_file(file) else []
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
 
 

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from ..core.io.paths import is_file
 from ..core.progress import Progress, silent
 from ..networks.joint import DEFAULT_REGULARISATION
 from ..networks.registrar import Registrar, choose_regularisation, hyperparameter_count
@@ -153,7 +154,10 @@ def model_identity(model: str | Path, weights_dir: Path | None = None) -> Hashab
 
 
 def _file_state(path: Path) -> Hashable | None:
-    if not path.is_file():
+    try:
+        if not is_file(path):
+            return None
+        state = path.stat()
+    except OSError:  # whoever needs the file says so
         return None
-    state = path.stat()
     return str(path.resolve()), state.st_mtime_ns, state.st_size

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core.config import RegistrationOptions
 from ..core.image import Image, LabelMap
+from ..core.io.paths import exists
 from ..core.transform import Transform
 from ..weights.catalogue import load_catalogue
 
@@ -99,4 +100,4 @@ def _portable(model: str | Path | None) -> str | None:
     """A model name that means the same in another working folder."""
     if model is None or (isinstance(model, str) and model in load_catalogue()):
         return model
-    return str(Path(model).absolute()) if Path(model).exists() else str(model)
+    return str(Path(model).absolute()) if exists(model) else str(model)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from ..core.config import CENTRINGS, INTENSITY_RULES, LARGEST_SEED, PRECISIONS, NetworkSpace, Settings
 from ..core.errors import ConfigError
+from ..core.io.paths import expanded
 from ..core.options import option, options_of
 
 Self = TypeVar("Self", bound="TrainingConfig")
@@ -295,7 +295,7 @@ class TrainingConfig(Settings):
     def with_absolute_paths(self: Self) -> Self:
         """The same configuration for any working folder, so that a training can be resumed from anywhere."""
         paths = {o.field: getattr(self, o.field) for o in options_of(type(self)).values() if o.path}
-        absolute = {name: str(Path(path).expanduser().absolute()) for name, path in paths.items() if path}
+        absolute = {name: str(expanded(path).absolute()) for name, path in paths.items() if path}
         return replace(self, **absolute)
 
 

@@ -28,6 +28,7 @@ from ..core.errors import (
     WeightsError,
 )
 from ..core.io.locks import locked
+from ..core.io.paths import exists, is_file
 from ..core.progress import Progress, silent
 from .build import build_training
 from .checkpoint import (
@@ -209,7 +210,7 @@ class Trainer:
         asked, step, names = self.optimisation.check_finite(self._stop.asked)
         if step is None:
             return asked
-        kept = f"{self.last} holds the training before it" if self.last.is_file() else "No checkpoint was written yet"
+        kept = f"{self.last} holds the training before it" if is_file(self.last) else "No checkpoint was written yet"
         raise TrainingError(
             f"The loss became NaN or infinite in step {step + 1}, with {', '.join(dict.fromkeys(names))}. {kept}. "
             "Look at these files; if they are right, train anew with a smaller lr or with clip."
@@ -277,7 +278,7 @@ class Trainer:
     def _result(self) -> TrainingResult:
         return TrainingResult(
             last=self.last,
-            best=self.best_file if self.best_file.is_file() else self.last,
+            best=self.best_file if is_file(self.best_file) else self.last,
             step=self.step,
             epoch=self.epoch,
             best_value=self.best.value,
@@ -323,7 +324,7 @@ def train(config: TrainingConfig, resume: bool = False, progress: Progress = sil
 
 def _check_unused(config: TrainingConfig, resume: bool) -> None:
     last = Path(config.output_dir) / FOLDER / LAST
-    if last.is_file() and not resume:
+    if is_file(last) and not resume:
         raise ConfigError(
             f"{config.output_dir} already holds a training ({last}). Resume it, or choose another output_dir."
         )
@@ -332,7 +333,7 @@ def _check_unused(config: TrainingConfig, resume: bool) -> None:
 def _occupy(config: TrainingConfig, resume: bool, stack: ExitStack) -> None:
     """Keep the folder for this training until `stack` is left."""
     folder = Path(config.output_dir) / FOLDER
-    for new in [path for path in (folder.parent, folder) if not path.exists()]:
+    for new in [path for path in (folder.parent, folder) if not exists(path)]:
         stack.callback(_remove_empty, new)
     make_folder(folder)
     if not stack.enter_context(locked(folder / LOCK, _TURN_S)):
@@ -449,7 +450,7 @@ class Best:
 def _trainer(config: TrainingConfig, fabric: Any, progress: Progress) -> Trainer:
     """A trainer with everything that the configuration names, at the last checkpoint where there is one."""
     last = Path(config.output_dir) / FOLDER / LAST
-    kept = load_checkpoint(last)["facts"] if last.is_file() else {}
+    kept = load_checkpoint(last)["facts"] if is_file(last) else {}
     task, data = build_training(config, kept.get("intensities"))
     check_fits(config, task.info, str(fabric.device))
     monitors = make_monitors(config, task.info.shape, data.skipped) if fabric.is_global_zero else ()

@@ -28,6 +28,8 @@ AFFINE = "VxmAffine"
 MATRIX_ONLY = (DETECTOR, AFFINE)
 #: Dense registration whose weights follow from hyperparameters.
 HYPER_DENSE = "HyperVxmDense"
+#: Files with greater weights are damaged or foreign.
+LARGEST_WEIGHT = 1e6
 
 #: Module in `networks` of every class; names only, so that listing models does not import torch.
 ARCHITECTURES = {
@@ -144,6 +146,8 @@ def _problem(expected: dict[str, tuple[int, ...]], state: dict[str, Tensor]) -> 
             return f"{key} holds {state[key].dtype} instead of real numbers"
         if not state[key].isfinite().all():
             return f"{key} holds NaN or infinite numbers"
+        if state[key].numel() and float(state[key].abs().max()) > LARGEST_WEIGHT:
+            return f"{key} holds numbers up to {float(state[key].abs().max()):.3g}, which no training gives"
     return None
 
 

@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..core.errors import ConfigError
+from ..core.errors import AccessError, ConfigError
+from ..core.io.paths import is_file
 from .entry import ModelEntry
 from .folders import BUNDLED_FOLDER, default_cache_folder
 
@@ -56,10 +57,10 @@ def find_entry(name: str, catalogue: dict[str, ModelEntry] | None = None) -> Mod
 def _read_all() -> tuple[dict[str, ModelEntry], list[str]]:
     """All models that can be used, and what cannot be used of the user's own."""
     bundled = load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME)
-    path = default_cache_folder() / CATALOGUE_NAME
     try:
-        own, problems = _read(path, bundled) if path.is_file() else ({}, [])
-    except ConfigError as error:
+        path = default_cache_folder() / CATALOGUE_NAME
+        own, problems = _read(path, bundled) if is_file(path) else ({}, [])
+    except (AccessError, ConfigError) as error:  # the bundled models need neither home nor cache
         own, problems = {}, [str(error)]
     return {**bundled, **own}, problems
 

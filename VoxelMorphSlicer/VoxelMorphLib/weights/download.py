@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from ..core.errors import OutputError, WeightsError
 from ..core.io.locks import locked
+from ..core.io.paths import is_file
 from ..core.progress import Progress, silent
 
 _CHUNK = 1 << 18
@@ -73,7 +74,7 @@ def download(
 
 def _fetched_by_others(path: Path, size: int | None, sha256: str | None) -> str:
     """The checksum of the file that another program has downloaded meanwhile; "" if it is not there."""
-    if not path.is_file() or (size is not None and path.stat().st_size != size):
+    if not is_file(path) or (size is not None and path.stat().st_size != size):
         return ""
     digest = hashlib.sha256()
     with path.open("rb") as file:
@@ -336,7 +337,7 @@ class PartialFile:
     @property
     def validator(self) -> str:
         """What the server called this version of the file when the download began (ETag or date), or ""."""
-        return self._validator.read_text(encoding="utf-8", errors="replace") if self._validator.is_file() else ""
+        return self._validator.read_text(encoding="utf-8", errors="replace") if is_file(self._validator) else ""
 
     def restart(self, validator: str = "") -> None:
         """Drop the bytes so far; the next ones belong to the version `validator`."""
@@ -378,7 +379,7 @@ class PartialFile:
         """
         self._file.close()
         try:
-            if self.path.is_file() or not self.target.is_file():
+            if is_file(self.path) or not is_file(self.target):
                 self.path.replace(self.target)
             self._validator.unlink(missing_ok=True)
         except OSError as error:

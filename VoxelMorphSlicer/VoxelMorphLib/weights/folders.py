@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ..core.errors import ConfigError
+from ..core.io.paths import expanded
 
 #: Catalogue and bundled weights; beside the library in the source tree and in the installed extension.
 BUNDLED_FOLDER = Path(__file__).resolve().parents[2] / "Resources" / "Weights"
@@ -19,7 +20,7 @@ def default_cache_folder() -> Path:
     """
     chosen = os.environ.get("VXM_CACHE")
     if chosen:
-        return Path(chosen).expanduser()
+        return expanded(chosen)
     try:
         return Path.home() / ".VoxelMorphSlicer" / "models"
     except RuntimeError as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import DependencyError, WeightsError
+from ..core.io.paths import is_file
 
 if TYPE_CHECKING:
     import h5py
@@ -102,7 +103,7 @@ def _open(path: Path) -> Iterator[h5py.File]:
             "Published Keras weights (.h5) need the Python package h5py. Install it with: pip install h5py"
         ) from error
     try:
-        if not path.is_file():
+        if not is_file(path):
             raise _refusal("does not exist")
         with h5py.File(path, "r") as file:
             yield file

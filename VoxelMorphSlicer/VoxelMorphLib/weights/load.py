@@ -13,7 +13,8 @@ from torch import nn
 
 from ..core.config import NetworkSpace
 from ..core.devices import resolve_device
-from ..core.errors import ConfigError, OutputError, WeightsError
+from ..core.errors import AccessError, ConfigError, OutputError, WeightsError
+from ..core.io.paths import is_file
 from ..core.progress import Progress, silent, span
 from ..networks.joint import DEFAULT_REGULARISATION, HyperVxmJoint
 from ..networks.registrar import Registrar, choose_regularisation
@@ -115,7 +116,7 @@ def _find(
 def _is_path(model: str | os.PathLike[str]) -> bool:
     if isinstance(model, str) and model in load_catalogue():
         return False
-    if Path(model).is_file():
+    if is_file(model):
         return True
     if not isinstance(model, str) or len(Path(model).parts) > 1 or re.search(r"\.(h5|hdf5|pt|safetensors)$", model):
         raise WeightsError(f"There is no weights file {model}. Check the path, or choose a model of the catalogue.")
@@ -200,12 +201,12 @@ def _space(name: str, network: Registrar) -> NetworkSpace:
 
 def read_specialised(entry: ModelEntry, regularisation: float) -> nn.Module | None:
     """The small network of an earlier `keep_specialised`; None where there is none, or it is damaged."""
-    path = _path(entry, regularisation)
-    if not path.is_file():
-        return None
     try:
+        path = _path(entry, regularisation)
+        if not is_file(path):
+            return None
         network, kept = read_model(path)
-    except WeightsError:
+    except (AccessError, WeightsError):
         return None
     return network if kept.arguments == _plain_arguments(entry) else None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..core.errors import ConfigError, OutputError
 from ..core.io.files import check_writable, replacing
 from ..core.io.locks import locked
+from ..core.io.paths import is_file
 from .architectures import OPTIMISE
 from .catalogue import CATALOGUE_NAME, load_catalogue
 from .entry import ModelEntry
@@ -114,7 +115,7 @@ def check_addition(name: str, replace: bool = False) -> None:
 
 def _own_models(folder: Path) -> dict[str, ModelEntry]:
     path = folder / CATALOGUE_NAME
-    return load_catalogue(path) if path.is_file() else {}
+    return load_catalogue(path) if is_file(path) else {}
 
 
 @contextmanager

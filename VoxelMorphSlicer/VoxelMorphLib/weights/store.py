@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
-from ..core.errors import ConfigError, OutputError, WeightsError
+from ..core.errors import AccessError, ConfigError, OutputError, WeightsError
+from ..core.io.paths import entries, is_file, is_folder
 from ..core.progress import Progress, silent
 from .download import download, part_path, tag_path
 from .entry import ModelEntry
@@ -32,7 +34,7 @@ def locate_weights(entry: ModelEntry, weights_dir: str | Path | None = None, pro
     if entry.file is None:
         raise ConfigError(f"The model {entry.id} has no weights to look for. Run it without them.")
     bundled = BUNDLED_FOLDER / entry.file
-    if bundled.is_file():
+    if is_file(bundled):
         if not matches(bundled, entry.bytes, entry.sha256, progress):
             raise WeightsError(f"{bundled} does not match its checksum in the catalogue. Reinstall the extension.")
         return bundled
@@ -52,14 +54,16 @@ def state(entry: ModelEntry, weights_dir: str | Path | None = None) -> str:
     Raises:
         ConfigError: `weights_dir` is not a folder.
     """
-    if entry.file is None or (BUNDLED_FOLDER / entry.file).is_file():
+    if entry.file is None or is_file(BUNDLED_FOLDER / entry.file):
         return "bundled"
     if weights_dir is not None and _is_in_folder(entry, Path(weights_dir)):
         return "in your folder"
-    cached = default_cache_folder() / entry.file
-    if cached.is_file() and matches(cached, entry.bytes, None):
-        return "downloaded"
-    return "partly downloaded" if part_path(cached).is_file() else "to download"
+    with suppress(AccessError, ConfigError):  # no home, or a locked one: told when the model is used
+        cached = default_cache_folder() / entry.file
+        if is_file(cached) and matches(cached, entry.bytes, None):
+            return "downloaded"
+        return "partly downloaded" if is_file(part_path(cached)) else "to download"
+    return "to download"
 
 
 def unfinished_bytes(entry: ModelEntry) -> int:
@@ -67,7 +71,7 @@ def unfinished_bytes(entry: ModelEntry) -> int:
     if entry.file is None:
         return 0
     part = part_path(default_cache_folder() / entry.file)
-    return part.stat().st_size if part.is_file() else 0
+    return part.stat().st_size if is_file(part) else 0
 
 
 def downloaded_files(entry: ModelEntry) -> list[Path]:
@@ -75,7 +79,7 @@ def downloaded_files(entry: ModelEntry) -> list[Path]:
     if entry.file is None:
         return []
     path = default_cache_folder() / entry.file
-    return [file for file in (path, pin_path(path), part_path(path), tag_path(path)) if file.is_file()]
+    return [file for file in (path, pin_path(path), part_path(path), tag_path(path)) if is_file(file)]
 
 
 def pin_notice(entry: ModelEntry | None) -> str | None:
@@ -83,7 +87,7 @@ def pin_notice(entry: ModelEntry | None) -> str | None:
     if entry is None or entry.file is None or entry.sha256 is not None:
         return None
     path = default_cache_folder() / entry.file
-    return _notice(path, read_pin(path)) if pin_path(path).is_file() else None
+    return _notice(path, read_pin(path)) if is_file(pin_path(path)) else None
 
 
 def delete_downloaded(entry: ModelEntry) -> bool:
@@ -105,17 +109,17 @@ def delete_downloaded(entry: ModelEntry) -> bool:
 
 
 def _find_in_folder(entry: ModelEntry, folder: Path, progress: Progress) -> Path | None:
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise ConfigError(f"The weights folder {folder} is no folder. Give an existing one or none.")
     named = folder / str(entry.file)
     if entry.sha256 is None:
-        return named if named.is_file() and matches(named, entry.bytes, None) else None
+        return named if is_file(named) and matches(named, entry.bytes, None) else None
     # The file of the expected name comes first, so that a large folder is not read through without need.
-    others = sorted(path for path in folder.iterdir() if path.is_file() and path != named)
-    for path in [named] * named.is_file() + others:
+    others = sorted(path for path in entries(folder) if is_file(path) and path != named)
+    for path in [named] * is_file(named) + others:
         if path.stat().st_size == (entry.bytes or path.stat().st_size) and sha256_of(path, progress) == entry.sha256:
             return path
-    if named.is_file():
+    if is_file(named):
         raise WeightsError(
             f"{named} does not match its checksum in the catalogue ({entry.bytes} bytes, sha256 {entry.sha256}). "
             "Replace it by a fresh copy, or remove it."
@@ -126,13 +130,13 @@ def _find_in_folder(entry: ModelEntry, folder: Path, progress: Progress) -> Path
 def _is_in_folder(entry: ModelEntry, folder: Path) -> bool:
     try:
         return _find_in_folder(entry, folder, silent) is not None
-    except WeightsError:  # damaged or not readable, which is reported when it is used
+    except (AccessError, WeightsError):  # damaged or not readable, which is reported when it is used
         return False
 
 
 def _find_in_cache(entry: ModelEntry, progress: Progress) -> Path | None:
     path = default_cache_folder() / str(entry.file)
-    if not path.is_file():
+    if not is_file(path):
         return None
     expected = entry.sha256 or read_pin(path)
     if not matches(path, entry.bytes, expected, progress):
@@ -206,7 +210,7 @@ def read_pin(path: Path) -> str | None:
         WeightsError: the pin file is damaged.
     """
     pin = pin_path(path)
-    if not pin.is_file():
+    if not is_file(pin):
         return None
     try:
         return str(json.loads(pin.read_text(encoding="utf-8"))["sha256"])

@@ -13,6 +13,7 @@ import numpy as np
 from ..core.config import RegistrationOptions
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
+from ..core.io.paths import exists
 from ..core.transform import AffineTransform, CompositeTransform, DisplacementField, Transform
 from ..registration.request import RegistrationRequest
 from ..registration.result import Registration, RegistrationReport
@@ -83,7 +84,7 @@ def remove_folder(folder: Path) -> None:
     """Remove a folder even while somebody still writes into it; what cannot be removed stays."""
     for _attempt in range(20):
         shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
+        if not exists(folder):
             return
         time.sleep(0.05)
 

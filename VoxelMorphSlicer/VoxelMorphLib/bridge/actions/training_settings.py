@@ -7,7 +7,8 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import ConfigError
+from ...core.errors import AccessError, ConfigError
+from ...core.io.paths import is_file
 from ...core.options import changed_options, options_of
 from ...training.options import TrainingConfig
 from ...training.recipes import DEFAULT_RECIPE, RECIPES, config_of_json, make_config
@@ -64,8 +65,16 @@ def arguments_of(config: TrainingConfig, resume: bool = False) -> list[str]:
 def checkpoint_of(config: TrainingConfig) -> Path | None:
     """The best checkpoint in the output folder, or the last one where there is no best; None without any."""
     folder = Path(config.output_dir) / CHECKPOINTS
-    found = [folder / name for name in (BEST, LAST) if config.output_dir and (folder / name).is_file()]
+    found = [folder / name for name in (BEST, LAST) if config.output_dir and _has(folder / name)]
     return found[0] if found else None
+
+
+def _has(path: Path) -> bool:
+    """Whether there is a file; a folder that may not be entered is told when the training begins."""
+    try:
+        return is_file(path)
+    except AccessError:
+        return False
 
 
 def missing_for_check(config: TrainingConfig) -> str:
@@ -81,7 +90,7 @@ def missing_for_training(config: TrainingConfig) -> str:
     """Why no training can start; "" when one can."""
     if not config.output_dir:
         return "Choose an output folder."
-    if (Path(config.output_dir) / CHECKPOINTS / LAST).is_file():
+    if _has(Path(config.output_dir) / CHECKPOINTS / LAST):
         return "The output folder holds a training already. Resume it, or choose another folder."
     return missing_for_check(config)
 
@@ -90,7 +99,7 @@ def missing_for_resume(config: TrainingConfig) -> str:
     """Why no training can be resumed; "" when one can."""
     if not config.output_dir:
         return "Choose the output folder of the training."
-    if not (Path(config.output_dir) / CHECKPOINTS / LAST).is_file():
+    if not _has(Path(config.output_dir) / CHECKPOINTS / LAST):
         return "The output folder holds no training that could go on."
     return ""
 

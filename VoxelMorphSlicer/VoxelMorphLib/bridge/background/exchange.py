@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import OutputError, VoxelMorphError, WorkerError
+from ...core.io.paths import exists
 from ...core.io.scratch import make_scratch_folder
 from ...registration.request import RegistrationRequest
 from ...registration.result import Registration
@@ -64,7 +65,7 @@ class Exchange:
             folder.mkdir()
             write_request(job, folder)
         except Exception as error:  # in a thread nobody else would hear of it
-            if not self.folder.exists():
+            if not exists(self.folder):
                 raise
             remove_folder(folder)
             self.events.put(Event("error", number, self._unsent(error)))

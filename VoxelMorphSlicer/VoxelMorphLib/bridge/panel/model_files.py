@@ -11,7 +11,8 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
-from ...core.errors import OutputError, WeightsError
+from ...core.errors import AccessError, OutputError, WeightsError
+from ...core.io.paths import entries, exists, is_file, is_folder
 from ...core.progress import Progress, silent
 from ...weights.entry import ModelEntry
 from ...weights.folders import default_cache_folder
@@ -41,10 +42,11 @@ def imported_files() -> list[Path]:
     """
     folder = imported_folder()
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES) if folder.is_dir() else []
-    except OSError as error:
+        return [path for path in entries(folder) if path.suffix in SUFFIXES] if is_folder(folder) else []
+    except AccessError as error:
+        reason = getattr(error.__cause__, "strerror", None) or error
         raise OutputError(
-            f"The folder of imported models {folder} cannot be read ({error.strerror or error}). Allow reading there."
+            f"The folder of imported models {folder} cannot be read ({reason}). Allow reading there."
         ) from error
 
 
@@ -63,11 +65,11 @@ def import_steps(source: str | Path, progress: Progress = silent) -> Steps:
         OutputError: it cannot be copied.
     """
     source = Path(source)
-    if source.suffix.lower() not in SUFFIXES or not source.is_file():
+    if source.suffix.lower() not in SUFFIXES or not is_file(source):
         raise WeightsError(f"{source} is no weight file. Choose a file that ends in {', '.join(SUFFIXES)}.")
     try:
         target = yield lambda: _place_of(source)
-        if not target.exists():
+        if not exists(target):
             yield from _copying(source, target, progress)
     except OSError as error:
         raise _not_copied(source, error) from error
@@ -79,7 +81,7 @@ def _place_of(source: Path) -> Path:
     folder, suffix = imported_folder(), source.suffix.lower()
     names = chain([source.stem], (f"{source.stem}-{number}" for number in count(2)))
     places = (folder / f"{name}{suffix}" for name in names)
-    return next(place for place in places if not place.exists() or filecmp.cmp(source, place, shallow=False))
+    return next(place for place in places if not exists(place) or filecmp.cmp(source, place, shallow=False))
 
 
 def _copying(source: Path, target: Path, progress: Progress) -> Steps:

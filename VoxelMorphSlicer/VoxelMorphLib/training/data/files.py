@@ -17,6 +17,7 @@ from pathlib import Path
 from ...core.errors import ConfigError
 from ...core.io.files import extension
 from ...core.io.images import IMAGE_EXTENSIONS
+from ...core.io.paths import entries, expanded, is_file, is_folder
 from .case import stem
 
 TABLES = (".csv", ".tsv")
@@ -43,12 +44,12 @@ def list_paths(source: str, option: str, prefix: str = "", suffix: str = "") -> 
     Raises:
         ConfigError: the list is missing, unreadable or names nothing.
     """
-    path = Path(source).expanduser()
-    if path.is_dir():
+    path = expanded(source)
+    if is_folder(path):
         found = bids_images(path) if is_bids(path) else _images_in(path)
-    elif path.is_file() and extension(path) in IMAGE_EXTENSIONS:
+    elif is_file(path) and extension(path) in IMAGE_EXTENSIONS:
         found = [path]
-    elif path.is_file():
+    elif is_file(path):
         columns = IMAGE_COLUMNS if option == "image_list" else LABEL_COLUMNS + IMAGE_COLUMNS
         found = _column(path, option, columns) or _lines(path, option, prefix, suffix)
     elif glob.has_magic(source):
@@ -66,8 +67,8 @@ def label_column(source: str) -> list[Path | None] | None:
     Returns:
         One for each row that has an image, None where its cell is empty; None where the list names no label map.
     """
-    path = Path(source).expanduser()
-    if not path.is_file() or extension(path) not in TABLES:
+    path = expanded(source)
+    if not is_file(path) or extension(path) not in TABLES:
         return None
     header, rows = read_table(path, "image_list")
     column = _find(header, LABEL_COLUMNS)
@@ -86,8 +87,8 @@ def list_pairs(source: str, option: str, prefix: str = "", suffix: str = "") -> 
     Raises:
         ConfigError: the list is missing, unreadable or empty, or a line has not two paths.
     """
-    path = Path(source).expanduser()
-    if not path.is_file():
+    path = expanded(source)
+    if not is_file(path):
         raise ConfigError(f"{option} {source!r} does not exist. Give a text file of two paths a line.")
     if extension(path) in TABLES:
         header, rows = read_table(path, option)
@@ -146,13 +147,13 @@ def _made_header(rows: list[list[str]], path: Path, option: str) -> list[str]:
 
 def is_bids(folder: Path) -> bool:
     """A description of the data set, or a subject's folder with anatomical images."""
-    return (folder / "dataset_description.json").is_file() or any(_anatomical(folder))
+    return is_file(folder / "dataset_description.json") or any(_anatomical(folder))
 
 
 def bids_images(folder: Path) -> list[Path]:
     """The images of the preferred contrast of all subjects and sessions, sorted."""
     files = sorted(
-        file for anat in _anatomical(folder) for file in anat.iterdir() if extension(file) in IMAGE_EXTENSIONS
+        file for anat in _anatomical(folder) for file in entries(anat) if extension(file) in IMAGE_EXTENSIONS
     )
     for contrast in CONTRASTS:
         found = [file for file in files if stem(file).endswith(f"_{contrast}")]
@@ -179,7 +180,7 @@ def bids_label_map(image: Path) -> Path | None:
     below = image.parent.relative_to(root)
     folders = [image.parent, *sorted(root.glob(f"derivatives/*/{below.as_posix()}"))]
     own = _entities(image)
-    files = [file for folder in folders for file in sorted(folder.iterdir()) if _is_segmentation(file)]
+    files = [file for folder in folders for file in sorted(entries(folder)) if _is_segmentation(file)]
     fitting = [file for file in files if _belongs(_entities(file), own)]
     return min(fitting, key=lambda file: _rank(_entities(file), own), default=None)
 
@@ -206,11 +207,11 @@ def _find(header: Sequence[str], names: Sequence[str]) -> int | None:
 def _matching(pattern: Path) -> list[Path]:
     anchor = Path(pattern.anchor or ".")
     parts = pattern.parts[1:] if pattern.anchor else pattern.parts
-    return sorted(file for file in anchor.glob("/".join(parts)) if file.is_file())
+    return sorted(file for file in anchor.glob("/".join(parts)) if is_file(file))
 
 
 def _images_in(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.is_file() and extension(file) in IMAGE_EXTENSIONS)
+    return sorted(file for file in entries(folder) if is_file(file) and extension(file) in IMAGE_EXTENSIONS)
 
 
 def _lines(path: Path, option: str, prefix: str, suffix: str) -> list[Path]:
@@ -255,7 +256,7 @@ def _text(path: Path, option: str) -> str:
 
 def _anatomical(folder: Path) -> list[Path]:
     found = [*folder.glob("sub-*/anat"), *folder.glob("sub-*/ses-*/anat")]
-    return sorted(path for path in found if path.is_dir())
+    return sorted(path for path in found if is_folder(path))
 
 
 def _is_segmentation(file: Path) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...core.errors import ConfigError
 from ...core.io.files import extension
+from ...core.io.paths import expanded
 from ..options import TrainingConfig
 from .case import Case, stem, unique_names
 from .files import bids_label_map, bids_subject, label_column, list_pairs, list_paths, read_table
@@ -99,8 +100,8 @@ def read_atlas(config: TrainingConfig, cases: Sequence[Case]) -> Case | None:
     """The atlas with its label map, under a name that none of the cases has; None without."""
     if not config.atlas:
         return None
-    path = Path(config.atlas).expanduser().absolute()
-    labels = Path(config.atlas_labels).expanduser().absolute() if config.atlas_labels else _own_labels(path)
+    path = expanded(config.atlas).absolute()
+    labels = expanded(config.atlas_labels).absolute() if config.atlas_labels else _own_labels(path)
     name = stem(path) if stem(path) not in {case.name for case in cases} else str(path)
     return Case(name, path, labels)
 
@@ -114,7 +115,7 @@ def read_attributes(path: str) -> dict[str, tuple[float, ...]]:
     Raises:
         ConfigError: missing file, a row without name, twice the same name, or a cell that is no finite number.
     """
-    file = Path(path).expanduser()
+    file = expanded(path)
     header, rows = read_table(file, "attributes")
     table: dict[str, tuple[float, ...]] = {}
     for number, (name, *cells) in enumerate(rows, start=2):

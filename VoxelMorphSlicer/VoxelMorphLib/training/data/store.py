@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ...core.errors import OutputError, WeightsError
 from ...core.io.files import replacing
+from ...core.io.paths import exists, expanded, is_file
 from ...weights.torch_file import read_torch_file
 from ..options import FREE_ON_RESUME, TrainingConfig
 from .case import Case
@@ -42,7 +43,7 @@ class CaseStore:
         self.in_memory = config.cache == "memory"
         self.memory: dict[str, Prepared] = {}
         self.extras: dict[str, dict[str, Tensor]] = {}
-        self.folder = Path(config.output_dir).expanduser() / FOLDER if config.cache == "disk" else None
+        self.folder = expanded(config.output_dir) / FOLDER if config.cache == "disk" else None
         self._options = {name: value for name, value in config.to_dict().items() if name not in FREE_ON_RESUME}
 
     def images(self, case: Case) -> Prepared:
@@ -105,7 +106,7 @@ class CaseStore:
             return None
         path = self._path(case, options)
         try:
-            return read_torch_file(path, "") if path.is_file() else None
+            return read_torch_file(path, "") if is_file(path) else None
         except WeightsError:
             return None
 
@@ -125,7 +126,7 @@ class CaseStore:
 
     def _path(self, case: Case, options: dict[str, Any] | None) -> Path:
         """Another name whenever files, space or, for extras, options of the recipe change."""
-        files = [file.resolve() for file in (case.image, case.labels) if file is not None and file.exists()]
+        files = [file.resolve() for file in (case.image, case.labels) if file is not None and exists(file)]
         parts = {
             "format": FORMAT,
             "files": [[str(file), file.stat().st_mtime_ns, file.stat().st_size] for file in files],

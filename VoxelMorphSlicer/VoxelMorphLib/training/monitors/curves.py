@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import OutputError
 from ...core.io.files import replacing
+from ...core.io.paths import is_file
 
 if TYPE_CHECKING:
     from ..validation import Pictures
@@ -96,7 +97,7 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
     Raises:
         OSError: the table cannot be opened.
     """
-    if not path.is_file():
+    if not is_file(path):
         return []
     with path.open(newline="", encoding="utf-8", errors="replace") as stream:
         return list(filter(_is_row, _rows(stream)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from ...core.errors import ConfigError
 from ...core.filters import gaussian
 from ...core.io.npz import read_npz
+from ...core.io.paths import is_file
 from ...networks.atlas_segmentation import ProbAtlasSegmentation
 from ..data.case import Batch, DatasetInfo, Intensities
 from ..recipes import AtlasSegmentationConfig
@@ -118,7 +118,7 @@ def known_intensities(config: AtlasSegmentationConfig, info: DatasetInfo, labels
         ConfigError: the file fits another number of labels.
         ImageError: the file cannot be read.
     """
-    if not config.init_stat or (info.intensities and not Path(config.init_stat).is_file()):
+    if not config.init_stat or (info.intensities and not is_file(config.init_stat)):
         return info.intensities
     return read_statistics(config.init_stat, labels)
 
