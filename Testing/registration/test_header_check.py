@@ -48,3 +48,8 @@ def test_only_the_inside_of_a_mask_counts() -> None:
 def test_far_positions_are_not_its_business() -> None:
     far = moved_by(15, 0, 0)
     assert HeaderCheck(FIXED, FIXED).best([far]) is far
+
+
+def test_label_maps_are_compared_too() -> None:
+    labels = LabelMap(np.rint(3 * TISSUE).astype(np.uint8), GRID, "labels")
+    assert HeaderCheck(labels, labels).best([moved_by(1, 0, 0)]) is IDENTITY

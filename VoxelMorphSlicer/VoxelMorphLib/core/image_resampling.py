@@ -99,15 +99,16 @@ def resample_mapped(
 def background_of(array: np.ndarray) -> float:
     """What continues an image (I, J, K) beyond its border: the value of the border where most of it has one.
 
-    That of scans with a dark, a bright or a padded background. Crops out of the contents have none; their minimum is
-    taken, as models are trained with dark surroundings.
+    That of scans with a bright background, or with a dark one above single dead voxels. Dark backgrounds and crops out
+    of the contents, which have no background, get the minimum, as models are trained with dark surroundings.
     """
     border = np.concatenate([array[at].ravel()[:: max(1, array[at].size // BORDER_SAMPLES)] for at in _FACES])
     middle = np.sort(border)[border.size // 2]
     sample = array.ravel()[:: max(1, array.size // RANGE_SAMPLES)].astype(np.float64)
     low, high = np.quantile(sample, (0.005, 0.995))
-    near = np.abs(border.astype(np.float64) - float(middle)) <= EVEN * (high - low)
-    return middle if near.mean() > MOST_OF_BORDER else array.min()
+    least, even = array.min(), EVEN * (high - low)
+    is_even = (np.abs(border.astype(np.float64) - float(middle)) <= even).mean() > MOST_OF_BORDER
+    return middle if is_even and float(middle) - float(least) > even else least
 
 
 def copy_if_aligned(

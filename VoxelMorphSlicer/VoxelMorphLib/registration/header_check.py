@@ -126,7 +126,7 @@ def _cropped(grid: Geometry, contents: np.ndarray) -> tuple[Geometry, np.ndarray
 
 def _precise(image: Image) -> Image:
     clipped = without_outliers(image)
-    return clipped.with_array(clipped.array.astype(np.float32))
+    return Image(clipped.array.astype(np.float32), clipped.geometry, clipped.name)
 
 
 def _tensor(array: np.ndarray) -> Tensor:

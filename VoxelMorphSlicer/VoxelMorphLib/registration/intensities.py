@@ -26,4 +26,4 @@ def without_outliers(image: Image, tolerated: float = MARGIN) -> Image:
     array = image.array.astype(np.float32, copy=False)
     if low <= array.min() and array.max() <= high:
         return image
-    return image.with_array(np.clip(array, np.float32(low), np.float32(high)))
+    return Image(np.clip(array, np.float32(low), np.float32(high)), image.geometry, image.name)

@@ -27,7 +27,17 @@ from .initialisation import MAX_VOXELS, Start, affine_start
 from .masks import check_labels_meet, described, fitted_mask, mask_through
 from .memo import Memo, fingerprint, model_identity
 from .overlap import overlaps
-from .predictor import DEFAULT_MODEL, Alignment, Predictor, align, inverted, known_entry, load_predictor, optimises
+from .predictor import (
+    DEFAULT_MODEL,
+    Alignment,
+    Predictor,
+    align,
+    inverted,
+    known_entry,
+    load_predictor,
+    optimises,
+    without_deformation,
+)
 from .quality import Figures, measure
 from .reduced_image import ReducedImage
 from .request import RegistrationRequest
@@ -250,7 +260,7 @@ class _Job:
         if improves(self.fixed, self.moving, start, found.forward, masks):
             return found
         said = (*found.warnings, "The deformation raised no measure of agreement, so it was left out.")
-        return replace(found, forward=start, inverse=inverted(start), warnings=said)
+        return replace(without_deformation(found, start), warnings=said)
 
     def judge(self, entry: ModelEntry, start: Transform, alignment: Alignment, figures: Figures) -> Verdict:
         """Whether the result is worse than its start."""

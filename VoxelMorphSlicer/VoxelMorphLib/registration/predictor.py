@@ -18,7 +18,7 @@ from ..core.errors import ConfigError, DeviceError
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
 from ..core.progress import Progress, span
-from ..core.transform import AffineTransform, DisplacementField, Transform
+from ..core.transform import AffineTransform, CompositeTransform, DisplacementField, Transform
 from ..networks.fields import FieldPair
 from ..weights.architectures import LINEAR, MATRIX_ONLY
 from ..weights.catalogue import find_entry, load_catalogue
@@ -292,6 +292,16 @@ def _field_of_view(moving: Image, grid: Geometry, start: Transform, fixed: torch
     if not seen.any() or 1 - seen.mean() <= BEYOND:
         return None
     return encode_mask(LabelMap(np.ones(moving.array.shape, np.uint8), moving.geometry, moving.name), grid, start)
+
+
+def without_deformation(found: Alignment, start: Transform) -> Alignment:
+    """The start in place of what was found; where that is a field, a still one on the same grid, of the same kind."""
+    first = found.forward.transforms[0] if isinstance(found.forward, CompositeTransform) else found.forward
+    if not isinstance(first, DisplacementField):
+        return replace(found, forward=start, inverse=inverted(start))
+    still = DisplacementField(np.zeros_like(first.array), first.geometry)
+    forward = replace(still, inverse_field=still)
+    return replace(found, forward=_after(start, forward), inverse=_before(inverted(start), still))
 
 
 def inverted(transform: Transform) -> Transform:
