@@ -31,7 +31,7 @@ EXTERNAL = {
     "torch": ("core.*", "networks.*", "weights.*", "registration.*", "report.*", "training.*", "worker.*", "cli.*"),
     "SimpleITK": ("core.io.*", "registration.initialisation", "registration.reduced_image"),
     "nibabel": ("core.io.*",),
-    "h5py": ("weights.keras*",),
+    "h5py": ("weights.keras*", "core.io.itk_hdf5"),
     "safetensors": ("weights.*",),
     "matplotlib": ("report.*",),
     "jinja2": ("report.html",),

@@ -186,13 +186,13 @@ def test_a_failure_of_itk_is_one_sentence(tmp_path, monkeypatch):
         raise RuntimeError("ITK ERROR")
 
     monkeypatch.setattr(sitk, "WriteTransform", fail)
-    with pytest.raises(OutputError, match=r"x.h5 could not be written. Check the free space"):
-        write_transform(an_affine(), tmp_path / "x.h5")
+    with pytest.raises(OutputError, match=r"x.tfm could not be written. Check the free space"):
+        write_transform(an_affine(), tmp_path / "x.tfm")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_writing_does_not_empty_the_field(tmp_path):
     field = a_field()
     before = field.array.copy()
-    write_transform(field, tmp_path / "x.h5")
+    write_transform(field, tmp_path / "x.tfm")
     assert (field.array == before).all()

@@ -15,6 +15,7 @@ from ..transform import AffineTransform, CompositeTransform, DisplacementField, 
 from .files import check_readable, extension, naming
 from .itk import LPS, array_of, geometry_of, itk_image, quiet, swap_ras_lps
 from .itk_apart import read_apart
+from .itk_hdf5 import can_write_hdf5, write_hdf5
 from .matlab_transforms import matlab_as_text
 
 ITK_EXTENSIONS = (".h5", ".tfm", ".txt")
@@ -63,8 +64,12 @@ def write_itk_transform(transform: Transform, scratch: Path, path: Path) -> None
 
     Raises:
         OutputError: ITK could not write the file.
+        OSError: HDF5 could not.
     """
     try:
+        if extension(path) == ".h5" and can_write_hdf5():
+            write_hdf5(transform, scratch)
+            return
         with quiet():
             sitk.WriteTransform(to_itk(transform), str(scratch))
     except RuntimeError as cause:
