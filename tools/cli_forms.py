@@ -18,6 +18,8 @@ from VoxelMorphLib.core.config import RegistrationOptions  # noqa: E402
 from VoxelMorphLib.core.options import Option, options_of  # noqa: E402
 from VoxelMorphLib.training.options import TrainingConfig  # noqa: E402
 from VoxelMorphLib.training.recipes import DEFAULT_RECIPE, RECIPES, all_options  # noqa: E402
+from VoxelMorphLib.weights.catalogue import CATALOGUE_NAME, DEFAULT_MODEL, load_catalogue  # noqa: E402
+from VoxelMorphLib.weights.folders import BUNDLED_FOLDER  # noqa: E402
 
 
 def written_forms() -> dict[Path, str]:
@@ -257,11 +259,21 @@ _REGISTER_GROUPS = (
         "The neural network, or the optimisation that needs none.",
         before=[
             _parameter(
-                "string",
+                "string-enumeration",
                 "model",
                 "Model",
-                "Name from the model list, for example optimise or vxm-dense-brain-T1-mse, or a weights file of your "
-                "own. Empty takes the default model, which works without a network connection.",
+                "optimise suits any two volumes of the same anatomy and linear bends nothing; both need no network "
+                'connection. The others are networks for one kind of image; "List the models" says for which.',
+                DEFAULT_MODEL,
+                [entry.id for entry in load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME).values() if entry.available],
+            ),
+            _parameter(
+                "file",
+                "modelFile",
+                "Own weights file",
+                "Optional weights file of your own. It takes the place of the model.",
+                channel="input",
+                attributes=' fileExtensions=".safetensors,.pt,.h5"',
             ),
             _parameter(
                 "directory",
@@ -433,18 +445,19 @@ _TRAIN_GROUPS = (
         "Lists are a text file (one path a line), a CSV file, a folder, a pattern such as scans/*.nii.gz or a BIDS "
         "folder.",
     ),
-    _Group("Training space", "Where and how the network sees the images."),
-    _Group("Network", "The U-net and the deformation that it predicts.", advanced=True),
     _Group("Losses", "What the network is trained for."),
     _Group("Optimisation", "How long and how fast."),
     _Group("Output", "What is written while the training runs.", after=_MODEL),
+    _Group("Training space", "Where and how the network sees the images.", advanced=True),
+    _Group("Network", "The U-net and the deformation that it predicts.", advanced=True),
     _Group("Computation", "Device, precision and loading of images.", advanced=True),
     _Group(
         "Options of single recipes",
         "The name of the recipe stands before what the option does; others do not look at it.",
+        advanced=True,
         takes_the_rest=True,
     ),
-    _Group("Information", "Instead of training.", before=_INFORMATION),
+    _Group("Information", "Instead of training.", before=_INFORMATION, advanced=True),
 )
 
 

@@ -13,6 +13,8 @@ from VoxelMorphLib import __version__
 from VoxelMorphLib.cli import register
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.options import options_of
+from VoxelMorphLib.weights.catalogue import CATALOGUE_NAME, load_catalogue
+from VoxelMorphLib.weights.folders import BUNDLED_FOLDER
 
 FOLDER = Path(__file__).resolve().parents[2] / "VoxelMorphSlicer" / "CLI"
 COMMANDS = sorted(path.stem for path in FOLDER.glob("*.xml"))
@@ -20,6 +22,7 @@ COMMANDS = sorted(path.stem for path in FOLDER.glob("*.xml"))
 GROUP_TAGS = ("label", "description")
 OPTIONS = options_of(RegistrationOptions).values()
 CHOICES = {option.name: tuple(option.choices) for option in OPTIONS}
+CHOICES["model"] = tuple(load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME))
 #: The field of each option of the register command.
 SETTING_NAMES = {option.name: option.field for option in OPTIONS}
 #: Options that make no sense in a form: Slicer always passes numbers, and `background` has none by default.

@@ -20,6 +20,7 @@ from VoxelMorphLib.core.io.transforms import read_transform, write_transform
 from VoxelMorphLib.core.transform import IDENTITY, AffineTransform
 from VoxelMorphLib.registration.result import Registration, RegistrationReport
 
+PAIR = {"fixed": "fixed.nii.gz", "moving": "moving.nrrd"}
 SCRIPT = REPOSITORY / "VoxelMorphSlicer" / "CLI" / "VoxelMorphRegister.py"
 
 
@@ -190,3 +191,35 @@ def test_a_fault_of_ours_is_told_apart_from_bad_input(
     assert main([*arguments, "--moved", str(tmp_path / "moved.nrrd")]) == 1
     assert "please report" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_help_states_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for default in ("weights file; default: optimise", "default: auto", "default: 0.5"):
+        assert default in told
+
+
+def test_a_file_takes_the_place_of_the_model_of_a_form(
+    a_folder_of_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Slicer's form always passes a model of its list."""
+    pair = [f"--{role}={a_folder_of_files / name}" for role, name in PAIR.items()]
+    missing = tmp_path / "mine.safetensors"
+    assert main([*pair, "--model", "optimise", "--modelFile", str(missing), f"--moved={tmp_path / 'o.nrrd'}"]) == 2
+    assert str(missing) in capsys.readouterr().err
+
+
+def test_a_model_that_does_not_fit_is_told_before_and_after(
+    a_folder_of_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = read_image(a_folder_of_files / "fixed.nii.gz")
+    small = transformed(whole.geometry, np.diag([0.1, 0.1, 0.1, 1.0]))
+    write_image(type(whole)(whole.array, small), tmp_path / "tiny.nii.gz")
+    pair = [f"--{role}={tmp_path / 'tiny.nii.gz'}" for role in PAIR]
+    assert main([*pair, "--model", "hippocampus-T1", "--device", "cpu", f"--moved={tmp_path / 'o.nrrd'}"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = [index for index, line in enumerate(lines) if line.startswith("Warning: The model does not fit")]
+    assert len(told) == 2 and told[0] < next(i for i, line in enumerate(lines) if line.startswith("Correlation"))
+    assert "Choose optimise, which suits any pair." in lines[told[0]]

@@ -40,6 +40,13 @@ def test_every_shared_field_stands_in_its_group():
         assert PARAMETERS[option.name] in list(groups[option.group])
 
 
+def test_what_is_needed_often_stands_first_and_the_rest_is_closed():
+    closed = [group.get("advanced") == "true" for group in FORM.iter("parameters")]
+    assert closed == sorted(closed) and not all(closed)
+    shown = [group.findtext("label") for group in FORM.iter("parameters") if group.get("advanced") != "true"]
+    assert shown == ["Recipe", "Data", "Losses", "Optimisation", "Output"]
+
+
 def test_defaults_are_those_of_the_pairwise_recipe():
     for field, value in form_defaults("pairwise").items():
         option, text = OPTIONS[field], PARAMETERS[OPTIONS[field].name].findtext("default") or ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..core.config import RegistrationOptions
 from ..core.errors import ConfigError, OutputError
 from ..core.options import options_of
+from ..weights.catalogue import DEFAULT_MODEL
 from .common import Parser, run, say
 from .options import add_options, request_fields
 
@@ -36,7 +37,7 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("--fixed", type=Path, help="volume to align with; default: the sample pair")
     add("--moving", type=Path, help="volume to be warped; default: the sample pair")
-    add("--model", default="", help="id of the model list, or a weights file; default: the default model")
+    add("--model", default="", help=f"id of the model list, or a weights file; default: {DEFAULT_MODEL}")
     add("--weightsDir", dest="weights_dir", type=Path, help="folder with downloaded weights, recognised by checksum")
     add_options(parser, _OPTIONS)
     add("--out", type=Path, default=Path("demo-output"), help="folder for the results; created when missing")

@@ -53,7 +53,8 @@ def request_fields(arguments: argparse.Namespace, options: Iterable[str]) -> dic
     names = {field.name for field in dataclasses.fields(RegistrationRequest)}
     given = {name: value for name, value in vars(arguments).items() if name in names}
     chosen = RegistrationOptions(**given_options(arguments, options))
-    return {**given, "model": arguments.model or None, "options": chosen}
+    own = getattr(arguments, "modelFile", None)
+    return {**given, "model": own or arguments.model or None, "options": chosen}
 
 
 def _metavar(option: Option) -> str:
@@ -68,5 +69,5 @@ def _help(option: Option, others: Mapping[str, Option]) -> str:
         return f"--{other.name if other else camel_case(found[1])}"
 
     default = option.text(option.default)
-    stated = f" [{default} {option.unit}".rstrip() + "]" if default not in ("", "False") else ""
+    stated = f"; default: {default} {option.unit}".rstrip() if default not in ("", "False") else ""
     return (re.sub(r"`(\w+)`", flag, option.help) + stated).replace("%", "%%")

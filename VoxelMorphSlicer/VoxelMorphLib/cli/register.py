@@ -11,6 +11,7 @@ from ..core.config import RegistrationOptions
 from ..core.errors import ConfigError
 from ..core.image import Image
 from ..core.options import options_of
+from ..weights.catalogue import DEFAULT_MODEL
 from .common import ConsoleProgress, Parser, complain, run, say
 from .interrupts import current
 from .options import add_options, request_fields
@@ -69,7 +70,8 @@ def _parser() -> Parser:
     add("--movingLabels", type=Path, help="label map in the space of the moving volume")
     add("--movedLabels", type=Path, help="output: the label map on the fixed grid, nearest neighbour")
     add("--initialTransform", dest="initial", type=Path, help="rough alignment fixed to moving that comes first")
-    add("--model", default="", help="id of the model list, or a weights file; default: the default model")
+    add("--model", default="", help=f"id of the model list, or a weights file; default: {DEFAULT_MODEL}")
+    add("--modelFile", type=Path, help="a weights file of your own, which takes the place of --model")
     add("--weightsDir", dest="weights_dir", type=Path, help="folder with downloaded weights, recognised by checksum")
     add("--report", type=Path, help="output: HTML page with pictures and figures")
     add_options(parser, OPTIONS)

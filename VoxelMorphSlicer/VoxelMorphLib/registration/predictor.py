@@ -21,7 +21,7 @@ from ..core.progress import Progress, span
 from ..core.transform import AffineTransform, CompositeTransform, DisplacementField, Transform
 from ..networks.fields import FieldPair
 from ..weights.architectures import LINEAR, MATRIX_ONLY
-from ..weights.catalogue import find_entry, load_catalogue
+from ..weights.catalogue import DEFAULT_MODEL, find_entry, load_catalogue
 from ..weights.entry import ModelEntry
 from ..weights.load import load_network
 from ..weights.store import pin_notice
@@ -33,9 +33,6 @@ from .optimise import VelocityOptimiser, optimiser_space
 from .quality import coarse_grid, in_grid
 from .request import RegistrationRequest
 from .similarity import FOREGROUND, binary_roles, check_similarity, name_of
-
-#: Chosen when the user names no model: it needs no weights and no network connection.
-DEFAULT_MODEL = "optimise"
 
 
 @dataclass(frozen=True, eq=False)

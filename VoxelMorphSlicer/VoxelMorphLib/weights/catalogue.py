@@ -14,6 +14,8 @@ from .folders import BUNDLED_FOLDER, default_cache_folder
 
 #: Name of a catalogue file, in the extension and in the cache folder.
 CATALOGUE_NAME = "models.json"
+#: Chosen when the user names no model: it needs no weights and no network connection.
+DEFAULT_MODEL = "optimise"
 
 
 def load_catalogue(path: str | Path | None = None) -> dict[str, ModelEntry]:

@@ -11,13 +11,13 @@ from typing import Any
 from ..core.config import NetworkSpace
 from ..core.errors import ConfigError
 from .architectures import (
-    AFFINE,
     ARCHITECTURES,
     DETECTOR,
     HYPER_DENSE,
     JOINT,
     LARGEST_ARGUMENT,
     LINEAR,
+    MATRIX_ONLY,
     WITHOUT_WEIGHTS,
     plausible,
 )
@@ -144,7 +144,7 @@ def tasks_of(entry: ModelEntry | None) -> tuple[str, ...]:
     """Those of `TASKS` that a model does; of a file that was not read yet nobody knows, so it deforms."""
     if entry is not None and entry.architecture == LINEAR:
         return tuple(STARTS)
-    if entry is not None and entry.architecture in (DETECTOR, AFFINE):
+    if entry is not None and entry.architecture in MATRIX_ONLY:
         return ("rigid",) if entry.arguments.get("rigid") else ("affine",)
     return ("deformable",)
 
