@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from VoxelMorphLib.core.config import RegistrationOptions
+from VoxelMorphLib.core.errors import GeometryError
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.registration.fitness import unfitness
 from VoxelMorphLib.registration.predictor import known_entry
-from VoxelMorphLib.registration.register import register
+from VoxelMorphLib.registration.register import register, register_pair
 from VoxelMorphLib.registration.request import RegistrationRequest
 
 
@@ -42,3 +44,22 @@ def test_what_a_mask_hides_does_not_count():
     inside = LabelMap((a_ball(150.0, 2.5).array > 0).astype(np.uint8), large.geometry, "mask")
     request = RegistrationRequest(large, large, "hippocampus-T1", fixed_mask=inside, moving_mask=inside)
     assert unfitness(request, known_entry("hippocampus-T1")) == ""
+
+
+@pytest.mark.parametrize("spacing", [0.001, 0.02, 100.0])
+def test_a_unit_that_cannot_be_right_is_told_before_the_work(spacing):
+    grid = Geometry((40, 36, 30), np.diag([spacing, spacing, spacing, 1.0]))
+    image = Image(np.random.default_rng(0).random(grid.shape), grid, "scan")
+    with pytest.raises(GeometryError, match=r"sees voxels of 1 mm\. Check the unit of the spacing"):
+        register_pair(image, image, "hippocampus-T1", RegistrationOptions(affine="none"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spacing", [0.001, 100.0])
+def test_the_optimisation_takes_voxels_of_any_size(spacing):
+    grid = Geometry((24, 22, 20), np.diag([spacing, spacing, spacing, 1.0]))
+    noise = gaussian_filter(np.random.default_rng(0).normal(size=grid.shape), 2)
+    fixed, moving = (Image(np.roll(noise, by, 0), grid, "scan") for by in (0, 1))
+    report = register_pair(fixed, moving, "optimise", RegistrationOptions(affine="none")).report
+    assert report.similarity_after > report.similarity_before + 0.02
+    assert 0.3 < report.displacement_mean_mm / spacing < 1.5

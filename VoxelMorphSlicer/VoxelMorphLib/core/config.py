@@ -72,7 +72,7 @@ class NetworkSpace(Settings):
 
     def __post_init__(self) -> None:
         if self.voxel_size is not None:
-            check_range("voxel_size", self.voxel_size, 0.01, 50)
+            check_range("voxel_size", self.voxel_size, 1e-6, 1e6)
         if sorted("RLAPSI".find(c) // 2 for c in self.orientation) != [0, 1, 2]:
             raise ConfigError(f"orientation is {self.orientation!r}; use one letter each of R/L, A/P and S/I.")
         if self.shape is not None:

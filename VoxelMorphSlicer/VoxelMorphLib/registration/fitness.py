@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from ..core.errors import GeometryError
+from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
 from ..weights.catalogue import load_catalogue
 from ..weights.entry import ModelEntry
@@ -25,6 +29,32 @@ def unfitness(request: RegistrationRequest, entry: ModelEntry | None) -> str:
     fixed = _shown(request.fixed, request.fixed_mask, "fixed")
     moving = _shown(request.moving, request.moving_mask, "moving")
     return advice(entry, fixed, moving, [other for other in load_catalogue().values() if other.available])
+
+
+#: Voxels of a model that the longest axis of a volume has at least, and those of a whole volume at most.
+FEWEST_ALONG, MOST_VOXELS = 4, 500_000_000
+
+
+def check_scale(geometry: Geometry, entry: ModelEntry) -> None:
+    """Refuse a volume that a network would see as a dot, or that would not fit into any memory.
+
+    Args:
+        geometry: of the fixed volume.
+        entry: a model with a voxel size of its own.
+
+    Raises:
+        GeometryError: with what to check.
+    """
+    size = entry.space.voxel_size
+    if size is None:
+        return
+    extent = geometry.spacing * geometry.shape
+    if extent.max() >= FEWEST_ALONG * size and np.prod(extent / size) <= MOST_VOXELS:
+        return
+    raise GeometryError(
+        f"The fixed volume spans {' x '.join(f'{length:.3g}' for length in extent)} mm, and the model {entry.id} "
+        f"sees voxels of {size:g} mm. Check the unit of the spacing, or choose the model optimise."
+    )
 
 
 def _shown(image: Image, mask: LabelMap | None, role: str) -> Shown:

@@ -20,7 +20,7 @@ from ..core.transform import IDENTITY, Transform
 from ..weights.architectures import LINEAR
 from ..weights.entry import ModelEntry
 from .cache import RegistrationCache
-from .fitness import unfitness
+from .fitness import check_scale, unfitness
 from .guides import Guidance, common_labels
 from .initial import check_initial, initial_warnings
 from .initialisation import MAX_VOXELS, Start, affine_start
@@ -89,6 +89,8 @@ def register_once(
     with job.stage("load", 0.0, 0.05):
         predictor = load_predictor(request, span(progress, 0.0, 0.05), cache.networks)
         job.choose_start(predictor.entry)
+        if predictor.predict is not None:
+            check_scale(job.fixed.geometry, predictor.entry)
     with job.stage("affine", 0.05, 0.2):
         start = job.start(cache.starts)
     with job.stage("network", 0.2, 0.8):
