@@ -336,6 +336,17 @@ def test_models_keep_their_data_and_their_look(registered):
     assert np.abs(mesh_points(result) - map_from_world(registered["inverse"], before)).max() < 1e-4
 
 
+def test_a_label_map_that_lies_elsewhere_is_told(scene, volumes, registered):
+    far = a_label_map(a_geometry("LPS", (26, 24, 22), 1.2))
+    affine = far.geometry.affine.copy()
+    affine[:3, 3] += 500
+    node = add_volume(
+        type(far)(far.array, type(far.geometry)(far.array.shape, affine)), "far", "vtkMRMLLabelMapVolumeNode"
+    )
+    with pytest.warns(UserWarning, match="Nothing of far lies on the grid of the result"):
+        assert not voxels(apply_transform(node, Application(registered["forward"]))).any()
+
+
 @pytest.mark.parametrize("kind", ["Line", "Angle", "Curve", "ClosedCurve"])
 def test_every_kind_of_markups_is_moved(registered, kind):
     node = add_markups(POINTS[:2] if kind == "Line" else POINTS[:3], kind)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+
 import numpy as np
 import slicer
 import vtk
@@ -9,7 +12,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ...core.errors import ImageError, OutputError
 from ...core.geometry import Geometry
-from ...core.image import Image
+from ...core.image import Image, LabelMap
 from ...core.transform import Transform
 from ..background.steps import Steps
 from ..scene.transform_nodes import VtkTransform, general_transform
@@ -86,6 +89,8 @@ def volume_steps(
         return (yield from _colour_steps(node, transform, to_world, geometry, target, interpolation))
     image = image_from_node(node, to_world=to_world)
     moved = yield lambda: i_fastest(transform.resample(image, geometry, interpolation))
+    if isinstance(image, LabelMap):
+        warn_of_loss(node.GetName(), [image], [moved])
 
     def write() -> slicer.vtkMRMLScalarVolumeNode:
         result = image_to_node(moved, target, f"{node.GetName()} moved", node.GetScene())
@@ -93,6 +98,16 @@ def volume_steps(
         return result
 
     return write
+
+
+def warn_of_loss(name: str, labels: Sequence[LabelMap], moved: Sequence[Image]) -> None:
+    """Say it where nothing of label maps is left on the new grid: they probably belong to another volume."""
+    if any(part.array.any() for part in labels) and not any(part.array.any() for part in moved):
+        warnings.warn(
+            f"Nothing of {name} lies on the grid of the result, which is empty. Check that it belongs to the moving "
+            "volume and lies at the same place.",
+            stacklevel=2,
+        )
 
 
 def _copy_content(node: slicer.vtkMRMLDisplayableNode, target: slicer.vtkMRMLDisplayableNode) -> None:

@@ -15,7 +15,7 @@ from ...core.transform import Transform
 from ..background.steps import Steps
 from ..scene.segment_layers import BINARY, Layer, binary_segmentation, oriented_image, segment_layers
 from ..scene.volume_nodes import i_fastest
-from .apply_nodes import copy_display
+from .apply_nodes import copy_display, warn_of_loss
 
 
 def segmentation_steps(
@@ -55,6 +55,7 @@ def segmentation_steps(
         layers.append(layer)
         yield None
     labels = yield lambda: [trimmed(transform.resample(_voxels_of(layer), geometry)) for layer in layers]
+    warn_of_loss(node.GetName(), [_voxels_of(layer) for layer in layers], labels)
     moved = slicer.vtkSegmentation()
     moved.SetSourceRepresentationName(BINARY)
     images = {}
