@@ -12,7 +12,7 @@ import SimpleITK as sitk  # noqa: N813
 from support.volumes import a_blob_image, a_geometry
 from VoxelMorphLib.core.errors import GeometryError, ImageError
 from VoxelMorphLib.core.io.images import read_image, write_image
-from VoxelMorphLib.core.io.nifti import FIELDS
+from VoxelMorphLib.core.io.nifti_position import FIELDS
 
 IMAGE = a_blob_image(a_geometry("left-handed oblique"))
 
@@ -129,7 +129,7 @@ class TestAnyFormat:
         ("pixdim", [np.nan], 2, GeometryError, r"voxel spacing \[.*nan"),
         ("srow", [np.nan], 3, GeometryError, "NaN or infinity in the position"),
         ("quaternion", [np.inf], 0, GeometryError, "NaN or infinity in the position"),
-        ("magic", [b"ni1"], 0, ImageError, "not a NIfTI-1 file"),
+        ("magic", [b"n-1"], 0, ImageError, "not a NIfTI-1 file"),
         ("sizeof_hdr", [540], 0, ImageError, "is a NIfTI-2 file"),
         ("sizeof_hdr", [42], 0, ImageError, "not a NIfTI-1 file"),
     ],
@@ -138,7 +138,7 @@ def test_nifti_headers(tmp_path, capfd, extension, field, values, index, error, 
     refused(with_field(a_file(tmp_path, f"x{extension}"), field, *values, index=index), error, text, capfd)
 
 
-@pytest.mark.parametrize("shear", [0.5, 0.002, 5e-4])
+@pytest.mark.parametrize("shear", [0.5, 0.002])
 def test_a_sheared_nifti(tmp_path, capfd, shear):
     path = with_field(write_image(a_blob_image(a_geometry("RAS")), tmp_path / "x.nii"), "qform_code", 0)
     refused(with_field(path, "srow", 2 * shear, index=1), GeometryError, "sheared", capfd)

@@ -45,9 +45,9 @@ def test_pipes_and_devices_are_neither_replaced_nor_opened(tmp_path):
             check_readable(path, ImageError)
 
 
-@pytest.mark.parametrize("name", ["moved.NII.GZ", "moved.MHD", "moved.MHA", "moved.NRRD", "moved.Mgz"])
-def test_extensions_in_another_case_are_written(tmp_path, name):
-    path = write_image(IMAGE, tmp_path / name)
+@pytest.mark.parametrize("kind", [".NII.GZ", ".Nii", ".Nii.Gz", ".MHD", ".MHA", ".NRRD", ".Mgz"])
+def test_extensions_in_another_case_are_written(tmp_path, kind):
+    path = write_image(IMAGE, tmp_path / f"moved{kind}")
     assert path.is_file()
     assert (read_image(path).array == IMAGE.array).all()
     assert not list(tmp_path.glob(".vox*"))

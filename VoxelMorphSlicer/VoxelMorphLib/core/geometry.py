@@ -36,9 +36,9 @@ def _as_affine(affine: np.ndarray) -> np.ndarray:
 def _check_axes(axes: np.ndarray) -> None:
     spacing = np.linalg.norm(axes, axis=0)
     if spacing.min() < 1e-6:
-        raise GeometryError(
-            f"The voxel spacing {spacing.round(6).tolist()} mm has a zero entry. Correct the file header."
-        )
+        fault = "has an entry below 1e-06; check its unit" if spacing.min() > 0 else "has a zero entry"
+        listed = [float(f"{value:.6g}") for value in spacing]
+        raise GeometryError(f"The voxel spacing {listed} mm {fault}. Correct the file header.")
     cosines = axes / spacing
     shear = np.abs(cosines.T @ cosines - np.eye(3)).max()
     if shear > SHEAR_TOLERANCE:

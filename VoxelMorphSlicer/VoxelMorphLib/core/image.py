@@ -23,6 +23,7 @@ class Image:
         array: (I, J, K), any real numeric type; stored as given and never modified.
         geometry: grid of the same shape.
         name: shown in messages, usually the file or node name.
+        notes: sentences about what was made of an ambiguous file.
 
     Raises:
         ImageError: not a 3-D real array, or its shape differs from the geometry's.
@@ -31,6 +32,7 @@ class Image:
     array: np.ndarray
     geometry: Geometry
     name: str = "image"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         array = np.asarray(self.array)

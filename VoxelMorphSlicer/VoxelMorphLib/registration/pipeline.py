@@ -293,6 +293,7 @@ class _Job:
         entry = predictor.entry
         said = (verdict.sentence, unfitness(self.request, entry))
         warnings = tuple(sentence for sentence in said if sentence) + self._told + self.warnings
+        warnings += self.request.fixed.notes + self.request.moving.notes
         warnings += predictor.warnings + alignment.warnings
         strain = strained(figures, entry, predictor.optimiser is not None)
         warnings += (strain,) if strain else ()

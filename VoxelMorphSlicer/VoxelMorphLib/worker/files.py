@@ -116,7 +116,13 @@ class _Writer:
         if image is None:
             return None
         kind = "LabelMap" if isinstance(image, LabelMap) else "Image"
-        return {"kind": kind, "array": self.array(image.array), "name": image.name, **_grid(image.geometry)}
+        return {
+            "kind": kind,
+            "array": self.array(image.array),
+            "name": image.name,
+            "notes": image.notes,
+            **_grid(image.geometry),
+        }
 
     def transform(self, transform: Transform | None) -> dict[str, Any] | None:
         if transform is None:
@@ -160,7 +166,9 @@ class _Reader:
     def image(self, values: dict[str, Any] | None) -> Image | None:
         if values is None:
             return None
-        return _KINDS[values["kind"]](self.array(values["array"]), _geometry(values), values["name"])
+        return _KINDS[values["kind"]](
+            self.array(values["array"]), _geometry(values), values["name"], tuple(values["notes"])
+        )
 
     def transform(self, values: dict[str, Any] | None) -> Transform | None:
         if values is None:

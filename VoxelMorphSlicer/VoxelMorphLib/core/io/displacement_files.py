@@ -20,7 +20,8 @@ from ..transform import DisplacementField
 from .files import check_readable, extension, naming
 from .itk import NIFTI_EXTENSIONS, READERS, array_of, geometry_of, itk_image, quiet, read_itk, swap_ras_lps
 from .mgh import MGH_EXTENSIONS, read_mgh, write_mgh
-from .nifti import FIELDS, read_nifti
+from .nifti import read_nifti
+from .nifti_position import FIELDS
 
 FIELD_EXTENSIONS = (*READERS, *MGH_EXTENSIONS)
 #: NIfTI intents, https://nifti.nimh.nih.gov/nifti-1/documentation/nifti1fields/nifti1fields_pages/intent.html

@@ -13,7 +13,7 @@ from ..image import Image, LabelMap
 from .files import check_readable, extension, naming, replacing
 from .itk import NIFTI_EXTENSIONS, READERS, array_of, geometry_of, itk_image, quiet, read_geometry, read_itk
 from .mgh import MGH_EXTENSIONS, MGH_TYPES, read_mgh, write_mgh
-from .nifti import read_nifti
+from .nifti import read_nifti, read_nifti_geometry
 from .npz import IMAGE_KEYS, LABEL_KEYS, default_geometry, read_npz, write_npz
 
 IMAGE_EXTENSIONS = (*READERS, *MGH_EXTENSIONS, ".npz")
@@ -31,7 +31,12 @@ def read_image(path: Path | str, name: str | None = None) -> Image:
         GeometryError: impossible spacing, axes or position.
         DependencyError: .mgz without nibabel.
     """
-    return Image(*_read(path, IMAGE_KEYS), name or Path(path).name)
+    name = name or Path(path).name
+    array, geometry, notes = _read(path, IMAGE_KEYS)
+    if array.dtype.kind == "f" and array.size and np.isnan(array.min()):
+        array, found = _without_nan_background(array, name)
+        notes += found
+    return Image(array, geometry, name, notes)
 
 
 def read_label_map(path: Path | str, name: str | None = None) -> LabelMap:
@@ -40,12 +45,15 @@ def read_label_map(path: Path | str, name: str | None = None) -> LabelMap:
     Raises:
         ImageError: also when a value is not a whole number.
     """
-    return LabelMap(*_read(path, LABEL_KEYS + IMAGE_KEYS), name or Path(path).name)
+    array, geometry, notes = _read(path, LABEL_KEYS + IMAGE_KEYS)
+    return LabelMap(array, geometry, name or Path(path).name, notes)
 
 
 def read_image_geometry(path: Path | str) -> Geometry:
     """Grid of an image file, read without the voxels if the format allows it; otherwise as `read_image`."""
     if extension(path) in READERS:
+        if extension(path) in NIFTI_EXTENSIONS:
+            return read_nifti_geometry(path)
         return read_geometry(check_readable(path, ImageError))
     return read_image(path).geometry
 
@@ -85,21 +93,34 @@ def check_image_extension(path: Path | str) -> str:
     return kind
 
 
-def _read(path: Path | str, keys: tuple[str, ...]) -> tuple[np.ndarray, Geometry]:
+def _read(path: Path | str, keys: tuple[str, ...]) -> tuple[np.ndarray, Geometry, tuple[str, ...]]:
+    """Voxels, grid, and sentences about what is ambiguous."""
     path, kind = check_readable(path, ImageError), extension(path)
     if kind == ".npz":
         array, affine = read_npz(path, keys)
-        return _scalar_volume(array, affine, path)
+        return *_scalar_volume(array, affine, path), ()
     if kind in MGH_EXTENSIONS:
-        return _scalar_volume(*read_mgh(path), path)
+        return *_scalar_volume(*read_mgh(path), path), ()
     if kind not in READERS:
         raise ImageError(f"{path}: the extension {kind!r} is not an image format. Convert it to one of {_listed()}.")
     if kind in NIFTI_EXTENSIONS:
         nifti = read_nifti(path)
         _check_volume(nifti.array.shape, path)
         assert nifti.geometry is not None
-        return nifti.array, nifti.geometry
-    return _from_itk(read_itk(path), path)
+        return nifti.array, nifti.geometry, nifti.notes
+    return *_from_itk(read_itk(path), path), ()
+
+
+def _without_nan_background(array: np.ndarray, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """NaN outside the object, as SPM and FSL write it, becomes the darkest value; single ones stay, and are refused."""
+    is_nan = np.isnan(array)
+    faces = [np.take(is_nan, end, axis) for axis in range(array.ndim) for end in (0, -1)]
+    if is_nan.all() or sum(face.sum() for face in faces) < sum(face.size for face in faces) / 2:
+        return array, ()
+    lowest = array[~is_nan].min()
+    share = 100 * float(is_nan.mean())
+    note = f"The NaN voxels of {name} ({share:.1f} %) are treated as outside: they get its lowest value, {lowest:g}."
+    return np.where(is_nan, lowest, array), (note,)
 
 
 def _scalar_volume(array: np.ndarray, affine: np.ndarray | None, path: Path) -> tuple[np.ndarray, Geometry]:

@@ -50,11 +50,12 @@ def read_itk(path: Path | str) -> sitk.Image:
         return reader.Execute()
 
 
-def read_geometry(path: Path) -> Geometry:
-    """Grid of the first three axes of a file that ITK knows; its voxels are not read."""
+def read_geometry(path: Path, shown: Path | None = None) -> Geometry:
+    """Grid of the first three axes of a file that ITK knows; its voxels are not read; messages name `shown`."""
     data_file(path)  # which ITK opens
-    with quiet(), _explained(path):
-        return geometry_of(_information(path), path)
+    shown = shown or path
+    with quiet(), _explained(shown):
+        return geometry_of(_information(path), shown)
 
 
 def geometry_of(image: sitk.Image | sitk.ImageFileReader, path: Path | str) -> Geometry:

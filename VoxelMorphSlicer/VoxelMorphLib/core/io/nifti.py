@@ -9,44 +9,19 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import GeometryError, ImageError
+from ..errors import ImageError
 from ..geometry import Geometry
 from ..memory import check_memory
-from .files import LARGEST_COMPRESSION, check_readable, naming
-from .itk import read_geometry
-
-#: Field: (type, offset).
-FIELDS = {
-    "sizeof_hdr": ("i4", 0),
-    "dim": ("8i2", 40),
-    "intent_code": ("i2", 68),
-    "datatype": ("i2", 70),
-    "pixdim": ("8f4", 76),
-    "vox_offset": ("f4", 108),
-    "scl_slope": ("f4", 112),
-    "scl_inter": ("f4", 116),
-    "xyzt_units": ("u1", 123),
-    "qform_code": ("i2", 252),
-    "sform_code": ("i2", 254),
-    "quaternion": ("3f4", 256),
-    "qoffset": ("3f4", 268),
-    "srow": ("(3,4)f4", 280),
-    "magic": ("S4", 344),
-}
-HEADER = np.dtype(
-    {
-        "names": list(FIELDS),
-        "formats": [kind for kind, _offset in FIELDS.values()],
-        "offsets": [offset for _kind, offset in FIELDS.values()],
-        "itemsize": 348,
-    }
-)
+from .files import LARGEST_COMPRESSION, check_readable
+from .nifti_position import HEADER, SINGLE_FILE_OFFSET, check_position, place
 
 #: Real scalar types by their NIfTI code.
 SCALARS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
@@ -63,12 +38,14 @@ class NiftiFile:
         intent: NIfTI intent code.
         in_mm: the header states mm as the unit of space; FreeSurfer's do, those of the original VoxelMorph do not.
         geometry: of the first three axes; None if there are fewer.
+        notes: sentences about positions that contradict each other.
     """
 
     array: np.ndarray
     intent: int
     in_mm: bool
     geometry: Geometry | None
+    notes: tuple[str, ...] = ()
 
 
 def read_nifti(path: Path | str) -> NiftiFile:
@@ -79,16 +56,37 @@ def read_nifti(path: Path | str) -> NiftiFile:
         GeometryError: a spacing that is not positive, NaN in the position, or sheared axes.
     """
     path = check_readable(path, ImageError)
+    with _decompressing(path) as stream:
+        header, shape = _header(stream, path)
+        array = _voxels(stream, header, shape, path)
+        stream.read(1)  # at the end a compressed file compares its checksum
+    in_mm = int(header["xyzt_units"]) & 7 == UNIT_MM
+    geometry, notes = place(header, shape, path) if len(shape) >= 3 else (None, ())
+    return NiftiFile(array, int(header["intent_code"]), in_mm, geometry, notes)
+
+
+def read_nifti_geometry(path: Path | str) -> Geometry:
+    """Grid of the first three axes of a .nii or .nii.gz file; its voxels are not read; otherwise as `read_nifti`."""
+    path = check_readable(path, ImageError)
+    with _decompressing(path) as stream:
+        header, shape = _header(stream, path)
+    return place(header, shape, path)[0]
+
+
+@contextmanager
+def _decompressing(path: Path) -> Iterator[BufferedIOBase]:
     try:
         with _open(path) as stream:
-            header = _parse(stream.read(HEADER.itemsize), path)
-            shape = _shape(header, path)
-            _check_position(header, shape, path)
-            array = _voxels(stream, header, shape, path)
+            yield stream
     except (EOFError, zlib.error, gzip.BadGzipFile) as cause:
         raise ImageError(f"{path} is damaged: its compressed data end early or are wrong. Copy it again.") from cause
-    in_mm = int(header["xyzt_units"]) & 7 == UNIT_MM
-    return NiftiFile(array, int(header["intent_code"]), in_mm, read_geometry(path) if len(shape) >= 3 else None)
+
+
+def _header(stream: BufferedIOBase, path: Path) -> tuple[np.void, tuple[int, ...]]:
+    header = _parse(stream.read(HEADER.itemsize), path)
+    shape = _shape(header, path)
+    check_position(header, shape, path)
+    return header, shape
 
 
 def _open(path: Path) -> BufferedIOBase:
@@ -101,7 +99,7 @@ def _parse(raw: bytes, path: Path) -> np.void:
     if len(raw) == HEADER.itemsize:
         for layout in (HEADER.newbyteorder("<"), HEADER.newbyteorder(">")):
             header = np.frombuffer(raw, layout)[0]
-            if header["sizeof_hdr"] == HEADER.itemsize and header["magic"] == b"n+1":
+            if header["sizeof_hdr"] == HEADER.itemsize and header["magic"] in (b"n+1", b"ni1"):
                 return header
             if header["sizeof_hdr"] == 540:
                 raise ImageError(f"{path} is a NIfTI-2 file, which ITK does not read. Convert it to NIfTI-1 or NRRD.")
@@ -118,21 +116,8 @@ def _shape(header: np.void, path: Path) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _check_position(header: np.void, shape: tuple[int, ...], path: Path) -> None:
-    spacing = header["pixdim"][1 : min(len(shape), 3) + 1]
-    if not np.isfinite(spacing).all() or spacing.min() <= 0:
-        raise GeometryError(f"{path} has the voxel spacing {spacing.tolist()} mm. Correct the file header.")
-    used = [header["quaternion"], header["qoffset"]] if header["qform_code"] > 0 else []
-    used += [header["srow"]] if header["sform_code"] > 0 else []
-    if not all(np.isfinite(values).all() for values in used):
-        raise GeometryError(f"{path} holds NaN or infinity in the position of its header. Correct the file header.")
-    if header["sform_code"] > 0 and header["qform_code"] <= 0 and len(shape) >= 3:
-        with naming(path):
-            Geometry(shape[:3], np.vstack([header["srow"].astype(float), (0, 0, 0, 1)]))
-
-
 def _voxels(stream: BufferedIOBase, header: np.void, shape: tuple[int, ...], path: Path) -> np.ndarray:
-    code, offset = int(header["datatype"]), float(header["vox_offset"])
+    code, offset = int(header["datatype"]), float(header["vox_offset"]) or float(SINGLE_FILE_OFFSET)
     if code not in SCALARS:
         raise ImageError(
             f"{path} has voxels of NIfTI type {code}, which are not real scalars (colour or complex). "
@@ -167,7 +152,8 @@ def _read_at_most(stream: BufferedIOBase, count: int) -> bytearray:
 def _scaled(stored: np.ndarray, header: np.void) -> np.ndarray:
     array = stored.astype(stored.dtype.newbyteorder("="), order="C")
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
-    is_scaled = np.isfinite([slope, intercept]).all() and slope != 0 and (slope, intercept) != (1, 0)
+    intercept = intercept if np.isfinite(intercept) else 0.0
+    is_scaled = np.isfinite(slope) and slope != 0 and (slope, intercept) != (1, 0)
     if not is_scaled:
         return array
     return (array * slope + intercept).astype(np.result_type(array.dtype, np.float32))

@@ -6,6 +6,7 @@ Label maps keep the labels that the training uses.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -62,6 +63,8 @@ class TrainingSpace:
             GeometryError: an impossible position in a file.
         """
         image = read_image(case.image)
+        for note in image.notes:
+            warnings.warn(note, stacklevel=2)
         check_registrable(image, "training")
         grid = training_grid(image, self.space)
         tensor = encode(image, grid, self.space)[0]
