@@ -18,6 +18,7 @@ from ..core.landmarks import check_inside, check_pairs, fit_landmarks
 from ..core.progress import Progress, silent, span
 from ..core.transform import IDENTITY, Transform
 from ..weights.architectures import LINEAR
+from ..weights.catalogue import DEFAULT_MODEL
 from ..weights.entry import ModelEntry
 from .cache import RegistrationCache
 from .fitness import check_scale, unfitness
@@ -28,7 +29,6 @@ from .masks import check_labels_meet, described, fitted_mask, mask_through
 from .memo import Memo, fingerprint, model_identity
 from .overlap import overlaps
 from .predictor import (
-    DEFAULT_MODEL,
     Alignment,
     Predictor,
     align,

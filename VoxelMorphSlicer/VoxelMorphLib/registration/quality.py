@@ -11,7 +11,6 @@ from ..core.geometry import Geometry
 from ..core.image import Image
 from ..core.metrics import correlation, folding, mutual_information
 from ..core.transform import IDENTITY, CompositeTransform, DisplacementField, Transform
-from .intensities import bounds
 
 #: Places at which images are compared and round trips are made.
 SAMPLES = 200_000
@@ -53,6 +52,8 @@ def measure(
         initial: where the moving image was before, fixed -> moving.
         forward, inverse: the result.
     """
+    from .intensities import bounds  # torch, which the panel does without when it measures on the same places
+
     grid = coarse_grid(fixed.geometry)
     limits = bounds(moving)
     reference = np.clip(_at(fixed, grid), *bounds(fixed))
