@@ -44,3 +44,13 @@ def test_a_missing_library_is_named(tmp_path, command):
     code, _, message = version_printed_by(script)
     assert code == 1
     assert message.startswith("Error: VoxelMorphLib is not in ") and "Traceback" not in message
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_ctrl_c_while_the_library_is_loaded_is_130(tmp_path, command):
+    package = tmp_path / "VoxelMorphLib"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise KeyboardInterrupt\n")
+    script = shutil.copy(MODULE / "CLI" / f"{command}.py", tmp_path)
+    child = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True)
+    assert (child.returncode, child.stdout, child.stderr) == (130, "", "")

@@ -19,6 +19,10 @@ def _library_folder():
 
 if __name__ == "__main__":
     sys.path.insert(0, _library_folder())
-    from VoxelMorphLib.cli.register import main
+    try:
+        from VoxelMorphLib.cli.register import main
 
-    sys.exit(main(sys.argv[1:]))
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:  # while the library was loaded; later ones are heard there
+        code = 130
+    sys.exit(code)
