@@ -261,8 +261,8 @@ class _Job:
             return found
         if improves(self.fixed, self.moving, start, found.forward, masks):
             return found
-        said = (*found.warnings, "The deformation raised no measure of agreement, so it was left out.")
-        return replace(without_deformation(found, start), warnings=said)
+        told = "; ".join(filter(None, (found.compared, "nothing better than the start was found, which was kept")))
+        return replace(without_deformation(found, start), compared=told)
 
     def judge(self, entry: ModelEntry, start: Transform, alignment: Alignment, figures: Figures) -> Verdict:
         """Whether the result is worse than its start."""
