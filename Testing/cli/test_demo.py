@@ -162,3 +162,11 @@ def test_progress_in_a_terminal_redraws_one_line(monkeypatch):
     lines = terminal.getvalue().split("\r")
     assert lines[1].startswith("[###############...............]  50% A long")
     assert len(lines[2].rstrip("\n")) == len(lines[1])
+
+
+def test_a_result_that_was_registered_again_is_not_written_over(tmp_path, own_pair, capsys):
+    earlier = tmp_path / "moved.nii.gz"
+    earlier.write_bytes((tmp_path / own_pair[3]).read_bytes())
+    assert main([*own_pair[:2], "--moving", str(earlier), "--out", str(tmp_path)]) == 2
+    assert "--out would be written to" in capsys.readouterr().err
+    assert earlier.read_bytes() == (tmp_path / own_pair[3]).read_bytes()

@@ -49,6 +49,13 @@ def _command(argv: Sequence[str]) -> None:
     if (arguments.fixed is None) != (arguments.moving is None):
         raise ConfigError("--fixed and --moving belong together. Give both, or neither for the sample pair.")
     fields = request_fields(arguments, _OPTIONS)
+    if arguments.fixed:
+        from ..core.io.collisions import check_apart
+
+        check_apart(
+            {"fixed": arguments.fixed, "moving": arguments.moving, "model": arguments.model or None},
+            {"out": arguments.out / "moved.nii.gz"},
+        )
     _make_folder(arguments.out)
     pair = _Pair.own(arguments) if arguments.fixed else _Pair.sample()
     for role, image in (("fixed", pair.fixed), ("moving", pair.moving)):

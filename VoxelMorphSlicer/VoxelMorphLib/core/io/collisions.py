@@ -28,13 +28,12 @@ def check_apart(inputs: Mapping[str, Path | str | None], outputs: Mapping[str, P
             for file in _read_files(Path(path)):
                 owners.setdefault(_identity(file), (option, file))
     for option, path in outputs.items():
-        for file in [] if path is None else [path, companion(path)]:
-            if file is None:
-                continue
-            owner = owners.setdefault(_identity(file), (option, file))
-            if owner != (option, file) or owner[0] in inputs:
+        for written in [] if path is None else filter(None, (path, companion(path))):
+            owner = owners.setdefault(_identity(written), (option, written))
+            if owner != (option, written) or owner[0] in inputs:
                 raise OutputError(
-                    f"--{option} would be written to {file}, which is also a file of --{owner[0]}. Give another name."
+                    f"--{option} would be written to {written}, which is also a file of --{owner[0]}. "
+                    "Give another name."
                 )
 
 
