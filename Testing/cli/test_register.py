@@ -215,7 +215,7 @@ def test_a_model_that_does_not_fit_is_told_before_and_after(
     a_folder_of_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = read_image(a_folder_of_files / "fixed.nii.gz")
-    small = transformed(whole.geometry, np.diag([0.1, 0.1, 0.1, 1.0]))
+    small = transformed(whole.geometry, np.diag([0.3, 0.3, 0.3, 1.0]))
     write_image(type(whole)(whole.array, small), tmp_path / "tiny.nii.gz")
     pair = [f"--{role}={tmp_path / 'tiny.nii.gz'}" for role in PAIR]
     assert main([*pair, "--model", "hippocampus-T1", "--device", "cpu", f"--moved={tmp_path / 'o.nrrd'}"]) == 0
