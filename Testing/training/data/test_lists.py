@@ -196,3 +196,10 @@ def test_a_missing_table_is_named(tmp_path):
 def test_equal_file_names_are_told_apart_by_their_folders():
     paths = [Path("s/one/mri/norm.mgz"), Path("s/two/mri/norm.mgz"), Path("s/two/other.nii.gz")]
     assert unique_names(paths) == ["one/mri/norm", "two/mri/norm", "other"]
+
+
+def test_a_table_of_attributes_without_header_loses_no_image(tmp_path):
+    (tmp_path / "ages.csv").write_text("a,70,1\nb,65,0\n")
+    with pytest.warns(UserWarning, match="has no header, so its first row counts too"):
+        table = read_attributes(str(tmp_path / "ages.csv"))
+    assert table == {"a": (70.0, 1.0), "b": (65.0, 0.0)}

@@ -125,11 +125,19 @@ def read_table(path: Path, option: str) -> tuple[list[str], list[list[str]]]:
     except csv.Error as cause:  # a cell of more than 128 kB
         raise ConfigError(f"{option} {str(path)!r} is no table of paths ({cause}). Write one image a row.") from cause
     rows = [row for row in rows if any(row)]
-    if rows and extension(rows[0][0]) in IMAGE_EXTENSIONS:
+    if rows and (extension(rows[0][0]) in IMAGE_EXTENSIONS or (option == "attributes" and _has_numbers(rows[0]))):
         return _made_header(rows, path, option), rows
     if len(rows) < 2:
         raise ConfigError(f"{option} {str(path)!r} has no rows below its header. Write a header and one image a row.")
     return rows[0], rows[1:]
+
+
+def _has_numbers(row: list[str]) -> bool:
+    """Whether all cells but the first are numbers, as no titles of columns are."""
+    try:
+        return bool([float(cell) for cell in row[1:]])
+    except ValueError:
+        return False
 
 
 def _made_header(rows: list[list[str]], path: Path, option: str) -> list[str]:
