@@ -120,7 +120,9 @@ class VoxelMorphSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.panel.devices.findOnce()
 
     def exit(self):
-        """Leaving the module keeps a registration running."""
+        """Leaving the module keeps a registration running, and lets the slice views rest."""
+        if self.panel is not None:
+            self.panel.results.close()
 
     def onReload(self):
         """Also reload the library."""

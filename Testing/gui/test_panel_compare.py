@@ -104,10 +104,14 @@ def test_flicker_shows_both_volumes_in_turn_and_ends_with_the_fade(shown, layers
     assert layers.GetForegroundOpacity() == 0.5
 
 
-def test_flicker_ends_with_the_panel(shown, layers):
+@pytest.mark.parametrize("end", ["leaving", "closing"])
+def test_flicker_ends_with_the_panel(shown, layers, end):
     shown.click("flickerCheckBox")
     results = shown.widget.panel.results
-    shown.widget.panel.close()
+    if end == "leaving":
+        shown.leave()
+    else:
+        shown.widget.panel.close()
     assert not results._timer.isActive() and not shown.ui.flickerCheckBox.checked
 
 
