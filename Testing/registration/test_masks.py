@@ -216,7 +216,7 @@ def test_a_mask_smaller_than_a_reduced_voxel_is_not_lost() -> None:
     pair = VelocityOptimiser(levels=(Level(4, 5), Level(1, 5))).fields(
         image.roll(1, 2), image, fixed_mask=mask, moving_mask=mask
     )
-    assert pair.displacement[0, :, 16, 14, 13].norm() > 0.05
+    assert pair.displacement[0, :, 16, 14, 13].norm() > 0.02
 
 
 def refused(error: type[Exception], message: str, **masks: LabelMap) -> None:

@@ -28,7 +28,7 @@ from .velocity_nodes import VelocityNodes, gather, spread
 #: Axes are not reduced below this many voxels.
 SMALLEST_EXTENT = 12
 #: Share of a step that is taken, and of the step before that goes on.
-STRIDE, MASKED_STRIDE, MOMENTUM = 0.9, 0.5, 0.5
+STRIDE, MASKED_STRIDE, MOMENTUM = 0.9, 0.5, 0.7
 #: Of the conjugate gradients.
 INNER_ITERATIONS = 5
 #: Voxels of a level that a node moves in one step at most.
@@ -68,9 +68,13 @@ class Preset:
 
 
 PRESETS = {
-    "fast": Preset((Level(4, 8), Level(2, 6), Level(1, 5)), (Level(2, 5), Level(1, 5)), 4_500_000, 3_000_000),
-    "balanced": Preset((Level(4, 10), Level(2, 10), Level(1, 5)), (Level(2, 5), Level(1, 5)), 4_500_000, 6_000_000),
-    "best": Preset((Level(4, 12), Level(2, 20), Level(1, 14)), (Level(2, 10), Level(1, 14)), 8_000_000, 30_000_000),
+    "fast": Preset((Level(4, 15), Level(2, 8), Level(1, 4)), (Level(2, 5), Level(1, 4)), 4_500_000, 3_000_000),
+    "balanced": Preset(
+        (Level(4, 15), Level(2, 10), Level(1, 5, 1.5)), (Level(2, 5), Level(1, 5, 1.5)), 4_500_000, 6_000_000
+    ),
+    "best": Preset(
+        (Level(4, 20), Level(2, 15), Level(1, 10, 1.0)), (Level(2, 10), Level(1, 10, 1.0)), 8_000_000, 30_000_000
+    ),
 }
 
 
@@ -238,7 +242,7 @@ class _ReducedPair:
     ):
         self.features, self.masks, self.scale, self.textures = features, masks, scale, textures
         self.shape = tuple(features[0].shape[2:])
-        energy = textures[0].square().sum(1)
+        energy = torch.stack([texture.square().sum(1) for texture in textures]).mean(0)
         shown = energy > 1e-3
         #: Voxels with contents, and the mean energy of one.
         self.contents = max(int(shown.sum()), 1)

@@ -32,7 +32,8 @@ from .network_space import decode_affine, encode, encode_mask, field_on_grid, ne
 from .optimise import VelocityOptimiser, optimiser_space
 from .quality import coarse_grid, in_grid
 from .request import RegistrationRequest
-from .similarity import FOREGROUND, binary_roles, check_similarity, name_of
+from .similarity import binary_roles, check_similarity, name_of
+from .texture import FOREGROUND
 
 
 @dataclass(frozen=True, eq=False)

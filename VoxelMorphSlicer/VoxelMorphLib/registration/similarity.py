@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,18 +19,19 @@ from ..core.errors import ConfigError
 from ..core.filters import box_moments, box_sum
 from ..core.losses.mind import mind_descriptor
 from ..core.losses.mutual_information import mutual_information_loss
+from .texture import FOREGROUND, WINDOW, noise_share, texture_deviation
 
 #: (moved features, mask or None) -> energy of one voxel's mean, and its slope at every moved value.
 Pull = Callable[[Tensor, "Tensor | None"], "tuple[Tensor, Tensor]"]
 
-#: Voxels, side of the correlation window.
-WINDOW = 5
-#: Variance that noise has in images of 0..1; flatter windows do not pull.
-NOISE = 4e-4
-#: Contents are brighter than this in images of 0..1.
-FOREGROUND = 0.1
+#: Windows of this variance count half; 1 is the variance of the usual window of the pair.
+NOISE = 0.7
+#: Limits of the membrane of local correlation, which is the share of noise in the texture of the pair.
+SMOOTHED_LEAST, SMOOTHED_MOST = 0.12, 0.5
 #: Local correlation is chosen from this `linearity` on, and up to this `histogram_distance`.
 LINEAR, ALIKE = 0.78, 0.09
+#: From this `linearity` on, whatever the histograms: noise alone, or another receiver, moves them apart.
+STRAIGHT = 0.98
 #: Voxels that suffice to choose a similarity, and classes of intensity.
 CHOICE_VOXELS, DISTRIBUTION_VOXELS, CLASSES = 100_000, 1_000_000, 24
 #: An image of fewer different values has nothing that descriptors or correlation could follow.
@@ -139,21 +140,33 @@ def choose_similarity(
     binary = binary or binary_roles(fixed, moving)
     check_similarity(wanted, binary)
     if wanted != "auto":
-        return SIMILARITIES[wanted], f"{SIMILARITIES[wanted].title}, as asked for"
+        return _suited(wanted, fixed, moving), f"{SIMILARITIES[wanted].title}, as asked for"
     if binary:
         return SIMILARITIES["mse"], f"{SIMILARITIES['mse'].title}, because the {binary[0]} image has only two values"
     straight, distance = linearity(fixed, moving, mask), histogram_distance(fixed, moving, mask)
-    alike = straight >= LINEAR and distance <= ALIKE
-    chosen = SIMILARITIES["ncc" if alike else "mind"]
+    alike = straight >= STRAIGHT or (straight >= LINEAR and distance <= ALIKE)
+    chosen = _suited("ncc" if alike else "mind", fixed, moving)
     return chosen, (
         f"{chosen.title}, because the images show {'one contrast' if alike else 'different contrasts'} (linearity "
-        f"{straight:.2f}, histograms {distance:.2f} apart; one contrast has at least {LINEAR} and at most {ALIKE})"
+        f"{straight:.2f}, histograms {distance:.2f} apart; one contrast has at least {LINEAR} and at most {ALIKE}, "
+        f"or {STRAIGHT} alone)"
     )
 
 
 def name_of(reason: str) -> str:
     """The similarity that a sentence of `choose_similarity` is about; "auto" for none."""
     return next((each.name for each in SIMILARITIES.values() if reason.startswith(each.title)), "auto")
+
+
+def _suited(name: str, fixed: Tensor, moving: Tensor) -> Similarity:
+    """Fitted to the texture of the pair: the more noise, the smoother is what local correlation finds."""
+    similarity = SIMILARITIES[name]
+    if name != "ncc":
+        return similarity
+    noise = math.hypot(noise_share(fixed), noise_share(moving)) / math.sqrt(2)
+    scale = math.sqrt(texture_deviation(fixed) * texture_deviation(moving))
+    membrane = min(max(noise, SMOOTHED_LEAST), SMOOTHED_MOST)
+    return replace(similarity, membrane=membrane, features=lambda image: image / scale)
 
 
 def _is_binary(image: Tensor | np.ndarray) -> bool:
@@ -258,7 +271,7 @@ def _information_with(reference: Tensor) -> Pull:
 
 
 SIMILARITIES = {
-    "ncc": Similarity("ncc", "local correlation", 0.15, 0.0, _whole, _locally_normalised, _correlation_with),
+    "ncc": Similarity("ncc", "local correlation", 0.15, 0.03, _whole, _locally_normalised, _correlation_with),
     "mind": Similarity(
         "mind", "self-similarity descriptors (MIND)", 0.03, 0.1, mind_descriptor, _whole, _difference_from
     ),
