@@ -151,7 +151,7 @@ class Geometry:
         """True if both grids have the same shape and no corner differs by more than `tolerance_mm`."""
         return self.shape == other.shape and bool(np.abs(self.corners() - other.corners()).max() <= tolerance_mm)
 
-    def shifted(self, voxels: Sequence[float], shape: Sequence[int]) -> Geometry:
+    def shifted(self, voxels: Sequence[float] | np.ndarray, shape: Sequence[int] | np.ndarray) -> Geometry:
         """The grid that starts at voxel coordinate `voxels` of this one and has `shape`: crops and pads."""
         affine = self.affine.copy()
         affine[:3, 3] = self.voxel_to_world(np.asarray(voxels, float))

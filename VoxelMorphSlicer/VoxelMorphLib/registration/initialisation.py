@@ -155,8 +155,8 @@ def _aligned(here: _Side, there: _Side, kind: str, seed: int, progress: Progress
     coarse_fixed, coarse_moving = fixed.reduced(TRIAL_VOXELS), moving.reduced(TRIAL_VOXELS)
     check = HeaderCheck(here.image, there.image, here.mask)
     if kind == "centre":
-        found = _to_ras(_Search(coarse_fixed, coarse_moving, seed, progress).best_position())
-        return Start(check.best([found]))
+        position = _to_ras(_Search(coarse_fixed, coarse_moving, seed, progress).best_position())
+        return Start(check.best([position]))
     pose, mirrored, matrix = _pose(coarse_fixed, coarse_moving, kind == "affine", seed, progress)
     found = _Search(fixed, moving, seed, progress).aligned(matrix, kind)
     return Start(check.best(found), _warnings(pose, mirrored))

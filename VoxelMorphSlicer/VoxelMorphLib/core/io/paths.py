@@ -6,6 +6,7 @@ The methods of `pathlib.Path` raise on folders that may not be entered, on names
 from __future__ import annotations
 
 import errno
+from os import PathLike
 from pathlib import Path
 
 from ..errors import AccessError
@@ -14,7 +15,7 @@ from ..errors import AccessError
 _NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 
 
-def is_file(path: Path | str) -> bool:
+def is_file(path: PathLike[str] | str) -> bool:
     """Whether there is a file, or a link to one.
 
     Raises:
@@ -23,12 +24,12 @@ def is_file(path: Path | str) -> bool:
     return _answer(path, "is_file")
 
 
-def is_folder(path: Path | str) -> bool:
+def is_folder(path: PathLike[str] | str) -> bool:
     """Whether there is a folder, or a link to one; otherwise as `is_file`."""
     return _answer(path, "is_dir")
 
 
-def exists(path: Path | str) -> bool:
+def exists(path: PathLike[str] | str) -> bool:
     """Whether there is anything; otherwise as `is_file`."""
     return _answer(path, "exists")
 
@@ -45,7 +46,7 @@ def entries(folder: Path | str) -> list[Path]:
         raise _refusal(folder, error) from error
 
 
-def expanded(path: Path | str) -> Path:
+def expanded(path: PathLike[str] | str) -> Path:
     """The path with a leading ~ or ~user replaced by the home folder.
 
     Raises:
@@ -57,7 +58,7 @@ def expanded(path: Path | str) -> Path:
         raise AccessError(f"{path}: there is no home folder of that name here. Give the whole path.") from error
 
 
-def _answer(path: Path | str, question: str) -> bool:
+def _answer(path: PathLike[str] | str, question: str) -> bool:
     try:
         return bool(getattr(Path(path), question)())
     except ValueError:  # a NUL character in the name
@@ -68,5 +69,5 @@ def _answer(path: Path | str, question: str) -> bool:
         raise _refusal(path, error) from error
 
 
-def _refusal(path: Path | str, error: OSError) -> AccessError:
+def _refusal(path: PathLike[str] | str, error: OSError) -> AccessError:
     return AccessError(f"{path} cannot be looked at ({error.strerror}). Allow reading there, or choose another place.")
