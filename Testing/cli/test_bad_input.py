@@ -174,7 +174,7 @@ OPTIONS = {
     "picture as volume": ({"moved": "moved.png"}, "moved.png"),
     "volume without extension": ({"moved": "moved"}, "moved"),
     "picture as transform": ({"forward": "forward.png"}, "forward.png"),
-    "image for a composite": ({"forward": "forward.nrrd"}, ".h5"),
+    "matrix file for a deformation": ({"forward": "forward.lta"}, ".h5"),
     "absent folder": ({"moved": "no/such/folder/moved.nii.gz"}, "does not exist"),
     "absent weights folder": ({"model": "vxm-dense-brain-T1-mse", "weightsDir": "no-such-folder"}, "no-such-folder"),
     "absent initial transform": ({"initialTransform": "absent.tfm"}, "absent.tfm"),

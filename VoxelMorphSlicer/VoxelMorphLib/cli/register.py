@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..core.config import RegistrationOptions
 from ..core.errors import ConfigError
@@ -15,6 +16,9 @@ from ..weights.catalogue import DEFAULT_MODEL
 from .common import ConsoleProgress, Parser, complain, run, say
 from .interrupts import current
 from .options import add_options, request_fields
+
+if TYPE_CHECKING:
+    from ..core.transform import Transform
 
 #: Options of files that are written, and of files that are read.
 OUTPUTS = ("moved", "movedLabels", "forward", "inverse", "report")
@@ -39,9 +43,12 @@ def _parser() -> Parser:
     add("--moving", type=Path, help="volume to be warped")
     add("--moved", type=Path, help="output: the moving volume on the fixed grid")
     add(
-        "--forward", type=Path, help="output: transform fixed to moving, resamples moving volumes (.h5, .nrrd, .nii.gz)"
+        "--forward",
+        type=Path,
+        help="output: transform fixed to moving, resamples moving volumes (as it is: .h5, .tfm; displacements on the "
+        "fixed grid: .nii.gz, .nrrd, .mha, .mgz, .npz; without deformation also: .lta, .mat)",
     )
-    add("--inverse", type=Path, help="output: transform moving to fixed")
+    add("--inverse", type=Path, help="output: transform moving to fixed (the same formats; grid of the moving volume)")
     add(
         "--fixedMask",
         dest="fixed_mask",
@@ -126,6 +133,7 @@ def _register(arguments: argparse.Namespace) -> None:
         fields["moving_labels"] = labels
     request = RegistrationRequest.read(**fields)
     _check_types(arguments, request.moving, labels)
+    _check_transforms(arguments, request.model, request.initial)
     if labels is not None:
         check_labels_meet(labels, request.moving, "moving")
     doubt = unfitness(request, known_entry(request.model))
@@ -138,9 +146,11 @@ def _register(arguments: argparse.Namespace) -> None:
         if arguments.movedLabels:
             moved_labels = result.forward.resample(labels, request.fixed.geometry)
             write_image(moved_labels, stack.enter_context(replacing(arguments.movedLabels)))
-        for path, transform in ((arguments.forward, result.forward), (arguments.inverse, result.inverse)):
-            if path:
-                write_transform(transform, stack.enter_context(replacing(path)))
+        grids = request.fixed.geometry, request.moving.geometry
+        if arguments.forward:
+            write_transform(result.forward, stack.enter_context(replacing(arguments.forward)), *grids)
+        if arguments.inverse:
+            write_transform(result.inverse, stack.enter_context(replacing(arguments.inverse)), *reversed(grids))
         if arguments.report:
             from ..report.page import write_report
 
@@ -154,7 +164,6 @@ def _check_files(arguments: argparse.Namespace) -> None:
     from ..core.io.collisions import check_apart
     from ..core.io.files import check_writable
     from ..core.io.images import check_image_extension
-    from ..core.io.transforms import check_transform_extension
 
     for name in ("fixed", "moving"):
         if getattr(arguments, name) is None:
@@ -163,9 +172,7 @@ def _check_files(arguments: argparse.Namespace) -> None:
     for name in ("moved", "movedLabels"):
         if getattr(arguments, name):
             check_image_extension(getattr(arguments, name))
-    for name in ("forward", "inverse"):
-        if getattr(arguments, name):
-            check_transform_extension(getattr(arguments, name), "composite")
+    _check_transforms(arguments, arguments.modelFile or arguments.model)
     outputs = {name: getattr(arguments, name) for name in OUTPUTS}
     if not any(outputs.values()):
         raise ConfigError(
@@ -183,6 +190,20 @@ def _check_types(arguments: argparse.Namespace, moving: Image, labels: Image | N
     for path, image in ((arguments.moved, moving), (arguments.movedLabels, labels)):
         if path and image is not None:
             check_voxel_type(path, image.array.dtype)
+
+
+def _check_transforms(
+    arguments: argparse.Namespace, model: str | Path | None, initial: Transform | None = None
+) -> None:
+    """Refuse before the work a format that cannot hold what the model gives; nothing is known of weight files."""
+    from ..core.io.transforms import check_transform_extension
+    from ..core.transform import AffineTransform
+    from ..weights.catalogue import load_catalogue
+
+    entry = load_catalogue().get(str(model or DEFAULT_MODEL))
+    is_linear = entry is not None and not entry.bends and isinstance(initial, (AffineTransform, type(None)))
+    for path in filter(None, (arguments.forward, arguments.inverse)):
+        check_transform_extension(path, "affine" if is_linear else "composite")
 
 
 def _check_labels(arguments: argparse.Namespace) -> None:

@@ -157,8 +157,7 @@ def load_predictor(
 
 def optimises(entry: ModelEntry, refine: str) -> bool:
     """Whether a registration with this model and this refinement optimises anything on the pair itself."""
-    bends = entry.architecture not in (LINEAR, *MATRIX_ONLY)
-    return entry.id == DEFAULT_MODEL or (bends and refine not in ("auto", "none"))
+    return entry.id == DEFAULT_MODEL or (entry.bends and refine not in ("auto", "none"))
 
 
 def _check_refinable(entry: ModelEntry) -> None:

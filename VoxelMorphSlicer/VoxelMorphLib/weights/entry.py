@@ -90,6 +90,11 @@ class ModelEntry:
         return self.architecture in WITHOUT_WEIGHTS or self.architecture in ARCHITECTURES
 
     @property
+    def bends(self) -> bool:
+        """Whether the result is a deformation rather than a matrix."""
+        return self.architecture not in (LINEAR, *MATRIX_ONLY)
+
+    @property
     def affine_start(self) -> str:
         """The alignment before the model unless another is chosen: "affine", "centre", "grid" (centre on centre of the
         grids) or "none".

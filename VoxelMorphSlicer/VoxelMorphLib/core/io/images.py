@@ -12,7 +12,7 @@ from ..geometry import Geometry
 from ..image import Image, LabelMap
 from .files import check_readable, extension, naming, replacing
 from .itk import NIFTI_EXTENSIONS, READERS, array_of, geometry_of, itk_image, quiet, read_geometry, read_itk
-from .mgh import MGH_EXTENSIONS, MGH_TYPES, read_mgh, write_mgh
+from .mgh import MGH_EXTENSIONS, MGH_TYPES, check_nibabel, read_mgh, write_mgh
 from .nifti import read_nifti, read_nifti_geometry
 from .npz import IMAGE_KEYS, LABEL_KEYS, default_geometry, read_npz, write_npz
 
@@ -86,10 +86,13 @@ def check_image_extension(path: Path | str) -> str:
 
     Raises:
         OutputError: no format has this extension.
+        DependencyError: .mgz without nibabel.
     """
     kind = extension(path)
     if kind not in IMAGE_EXTENSIONS:
         raise OutputError(f"{path}: no image format has the extension {kind!r}. Use one of {_listed()}.")
+    if kind in MGH_EXTENSIONS:
+        check_nibabel(path)
     return kind
 
 

@@ -19,6 +19,8 @@ from .itk_hdf5 import can_write_hdf5, write_hdf5
 from .matlab_transforms import matlab_as_text
 
 ITK_EXTENSIONS = (".h5", ".tfm", ".txt")
+#: MATLAB files, which hold a single matrix.
+MATRIX_EXTENSION = ".mat"
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -32,7 +34,7 @@ def read_itk_transform(path: Path | str) -> Transform:
     if extension(path) == ".h5":  # ITK and HDF5 crash on some damaged files
         _check_hdf5(path)
         return read_apart(path)
-    if extension(path) == ".mat":
+    if extension(path) == MATRIX_EXTENSION:
         return _read_matlab(path)
     return read_here(path)
 
@@ -60,7 +62,7 @@ def read_here(path: Path | str, named: Path | None = None) -> Transform:
 
 
 def write_itk_transform(transform: Transform, scratch: Path, path: Path) -> None:
-    """Write any transform to `scratch`; messages name `path`.
+    """Write any transform to `scratch`, a linear one where `path` ends in .mat; messages name `path`.
 
     Raises:
         OutputError: ITK could not write the file.

@@ -57,6 +57,15 @@ def write_mgh(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
     nibabel.MGHImage(array, affine).to_filename(str(path))
 
 
+def check_nibabel(path: Path | str) -> None:
+    """Refuse a file that cannot be written here, before the work.
+
+    Raises:
+        DependencyError: nibabel is not installed.
+    """
+    _nibabel(Path(path))
+
+
 def _nibabel(path: Path) -> ModuleType:
     try:
         import nibabel

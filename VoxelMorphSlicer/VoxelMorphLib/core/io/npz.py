@@ -29,12 +29,15 @@ def default_geometry(shape: tuple[int, ...]) -> Geometry:
     return Geometry(tuple(shape[:3]), affine)
 
 
-def read_npz(path: Path | str, keys: tuple[str, ...] = IMAGE_KEYS) -> tuple[np.ndarray, np.ndarray | None]:
-    """An array of the archive, axes of length one removed, and its (4, 4) voxel -> RAS matrix if stored.
+def read_npz(
+    path: Path | str, keys: tuple[str, ...] = IMAGE_KEYS, are_axes_kept: bool = False
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """An array of the archive, and its (4, 4) voxel -> RAS matrix if stored.
 
     Args:
         path: .npz file; nothing in it is executed.
         keys: names to look for; a single array of any name is accepted too.
+        are_axes_kept: keep axes of length one, which are removed else.
 
     Raises:
         ImageError: not an archive of plain arrays, none of the keys, or truncated.
@@ -55,7 +58,7 @@ def read_npz(path: Path | str, keys: tuple[str, ...] = IMAGE_KEYS) -> tuple[np.n
         raise ImageError(
             f"{path} is not a NumPy archive of plain arrays, or is damaged. Save it again with numpy.savez."
         ) from cause
-    return _squeezed(array), affine
+    return array if are_axes_kept else _squeezed(array), affine
 
 
 def _affine(path: Path, archive: Any) -> np.ndarray:

@@ -12,17 +12,18 @@ from ..transform import AffineTransform, CompositeTransform, DisplacementField, 
 from .displacement_files import FIELD_EXTENSIONS, read_displacement, write_displacement
 from .files import check_readable, extension, replacing
 from .itk import NIFTI_EXTENSIONS
-from .itk_transforms import ITK_EXTENSIONS, read_itk_transform, write_itk_transform
+from .itk_transforms import ITK_EXTENSIONS, MATRIX_EXTENSION, read_itk_transform, write_itk_transform
 from .lta import read_lta, write_lta
+from .mgh import MGH_EXTENSIONS, check_nibabel
 from .nifti import read_nifti
 from .npz import read_npz
+from .npz_fields import FIELD_ARCHIVE, read_npz_field, write_npz_field
 
+KINDS = ("affine", "displacement", "composite")
+#: Files of one displacement per voxel, which sample any transform on the fixed grid.
+SAMPLED = (*FIELD_EXTENSIONS, FIELD_ARCHIVE)
 #: Kinds of transforms that each extension can hold.
-WRITABLE = {
-    **dict.fromkeys(ITK_EXTENSIONS, ("affine", "displacement", "composite")),
-    **dict.fromkeys(FIELD_EXTENSIONS, ("displacement",)),
-    ".lta": ("affine",),
-}
+WRITABLE = {**dict.fromkeys((*ITK_EXTENSIONS, *SAMPLED), KINDS), ".lta": ("affine",), MATRIX_EXTENSION: ("affine",)}
 
 
 def read_transform(path: Path | str) -> Transform:
@@ -30,7 +31,7 @@ def read_transform(path: Path | str) -> Transform:
 
     Args:
         path: .h5, .tfm, .txt, .mat (ITK), .nrrd, .nhdr, .mha, .mhd, .nii, .nii.gz (displacement field), .mgz, .mgh
-            (FreeSurfer warp) or .lta.
+            (FreeSurfer warp), .npz (voxel displacements with their position) or .lta.
 
     Raises:
         GeometryError: missing file, or a transform of another kind or direction.
@@ -38,17 +39,14 @@ def read_transform(path: Path | str) -> Transform:
         DependencyError: .mgz without nibabel.
     """
     kind = extension(path)
-    if kind in (*ITK_EXTENSIONS, ".mat"):
+    if kind in (*ITK_EXTENSIONS, MATRIX_EXTENSION):
         return read_itk_transform(path)
     if kind in FIELD_EXTENSIONS:
         return read_displacement(path)
     if kind == ".lta":
         return read_lta(path)
-    if kind == ".npz":
-        raise GeometryError(
-            f"{path} holds voxel displacements without a position. "
-            "Read it together with the fixed image it belongs to (read_voxel_warp)."
-        )
+    if kind == FIELD_ARCHIVE:
+        return read_npz_field(path)
     raise GeometryError(f"{path}: no transform format has the extension {kind!r}. Use one of {', '.join(WRITABLE)}.")
 
 
@@ -60,25 +58,47 @@ def write_transform(
     Args:
         transform: fixed -> moving.
         path: see `WRITABLE`.
-        fixed, moving: grids to store in .lta files; other formats need none.
+        fixed: grid of the space that `transform` starts from. Files of one displacement per voxel sample it there;
+            without it a field keeps its own grid. .lta files store it.
+        moving: grid of the other space, which .lta files store.
 
     Returns:
         The path.
 
     Raises:
-        OutputError: the extension cannot hold this kind of transform, or the folder cannot be written.
+        OutputError: the extension cannot hold this kind of transform or needs `fixed`, or the folder cannot be written.
         DependencyError: .mgz without nibabel.
     """
     path = Path(path)
     kind = check_transform_extension(path, kind_of(transform))
+    if kind in SAMPLED:
+        _write_sampled(_sampled(transform, path, fixed), path)
+        return path
     with replacing(path, _expected_bytes(transform)) as scratch:
-        if kind in ITK_EXTENSIONS:
-            write_itk_transform(transform, scratch, path)
-        elif isinstance(transform, AffineTransform):
+        if isinstance(transform, AffineTransform) and kind == ".lta":
             write_lta(transform, scratch, fixed, moving)
-        elif isinstance(transform, DisplacementField):
-            write_displacement(transform, scratch, path)
+        else:
+            write_itk_transform(transform, scratch, path)
     return path
+
+
+def _sampled(transform: Transform, path: Path, grid: Geometry | None) -> DisplacementField:
+    if grid is not None:
+        return transform.to_displacement(grid)
+    if isinstance(transform, DisplacementField):
+        return transform
+    raise OutputError(
+        f"{path} holds a displacement for every voxel of a grid, and this transform ({kind_of(transform)}) has none. "
+        f"Give the grid of the fixed image, or use one of {', '.join(ITK_EXTENSIONS)}."
+    )
+
+
+def _write_sampled(field: DisplacementField, path: Path) -> None:
+    with replacing(path, _expected_bytes(field)) as scratch:
+        if extension(path) == FIELD_ARCHIVE:
+            write_npz_field(field, scratch)
+        else:
+            write_displacement(field, scratch, path)
 
 
 def kind_of(transform: Transform) -> str:
@@ -96,6 +116,7 @@ def check_transform_extension(path: Path | str, kind: str) -> str:
 
     Raises:
         OutputError: it cannot hold this kind, or no transform format has this extension.
+        DependencyError: .mgz without nibabel.
     """
     found = extension(path)
     able = [each for each, kinds in WRITABLE.items() if kind in kinds]
@@ -103,8 +124,11 @@ def check_transform_extension(path: Path | str, kind: str) -> str:
         raise OutputError(f"{path}: no transform format has the extension {found!r}. Use one of {', '.join(able)}.")
     if kind not in WRITABLE[found]:
         raise OutputError(
-            f"{path}: {found} cannot hold this transform ({kind}), only {WRITABLE[found][0]}. Use .h5 instead."
+            f"{path}: {found} cannot hold this transform ({kind}), only {WRITABLE[found][0]}. "
+            f"Use one of {', '.join(able)}."
         )
+    if found in MGH_EXTENSIONS:
+        check_nibabel(path)
     return found
 
 

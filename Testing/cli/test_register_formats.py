@@ -1,0 +1,101 @@
+"""The register command writes transforms in the format of their extension, or says before the work that it cannot."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.volumes import a_blob_image, a_geometry, a_smooth_field, rotation
+from VoxelMorphLib.cli.register import main
+from VoxelMorphLib.core.io.images import write_image
+from VoxelMorphLib.core.io.transforms import SAMPLED, WRITABLE, read_transform, write_transform
+from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
+from VoxelMorphLib.registration.result import Registration, RegistrationReport
+
+FIXED, MOVING = a_geometry("LAS", (24, 20, 18), 1.6), a_geometry("left-handed oblique", (24, 28, 12), 1.6)
+TURN = np.eye(4)
+TURN[:3, :3] = rotation((1, 2, 3), 4)
+BENT = AffineTransform(TURN).compose(DisplacementField(a_smooth_field(FIXED).astype(np.float32), FIXED))
+UNBENT = AffineTransform(TURN)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("pair")
+    write_image(a_blob_image(FIXED), folder / "fixed.nii.gz")
+    write_image(a_blob_image(MOVING), folder / "moving.nrrd")
+    return ["--fixed", str(folder / "fixed.nii.gz"), "--moving", str(folder / "moving.nrrd"), "--device", "cpu"]
+
+
+def finds(monkeypatch: pytest.MonkeyPatch, forward: object) -> None:
+    """Let a registration end in this transform at once."""
+    report = RegistrationReport(seconds={"total": 1.0})
+    result = Registration(a_blob_image(FIXED), forward, forward.inverse(), report)
+    monkeypatch.setattr("VoxelMorphLib.registration.register.register", lambda *_: result)
+
+
+def never_registers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("VoxelMorphLib.registration.register.register", lambda *_: 1 / 0)
+
+
+@pytest.mark.filterwarnings("ignore:The displacement field has no exact inverse")
+@pytest.mark.parametrize("extension", [each for each in WRITABLE if each not in (".lta", ".mat")])
+def test_a_deformation_goes_into_both_files(pair, tmp_path, monkeypatch, extension):
+    finds(monkeypatch, BENT)
+    files = [tmp_path / f"{name}{extension}" for name in ("forward", "inverse")]
+    assert main([*pair, "--forward", str(files[0]), "--inverse", str(files[1])]) == 0
+    for path, transform, grid in zip(files, (BENT, BENT.inverse()), (FIXED, MOVING)):
+        again, places = read_transform(path), grid.points()
+        error = np.linalg.norm(again.apply_to_points(places) - transform.apply_to_points(places), axis=-1)
+        assert error.max() < 0.01
+        assert extension not in SAMPLED or again.geometry.matches(grid, 1e-4)
+
+
+@pytest.mark.parametrize("extension", WRITABLE)
+def test_a_matrix_goes_into_every_format(pair, tmp_path, monkeypatch, extension):
+    finds(monkeypatch, UNBENT)
+    path = tmp_path / f"forward{extension}"
+    assert main([*pair, "--model", "linear", "--forward", str(path)]) == 0
+    places = FIXED.points()
+    error = read_transform(path).apply_to_points(places) - UNBENT.apply_to_points(places)
+    assert np.linalg.norm(error, axis=-1).max() < 0.01
+
+
+@pytest.mark.parametrize("name", ["forward", "inverse"])
+@pytest.mark.parametrize("extension", [".lta", ".mat"])
+@pytest.mark.parametrize("model", ["optimise", "unknown-weights.safetensors"])
+def test_a_matrix_file_is_refused_before_a_deformation(pair, tmp_path, monkeypatch, capsys, name, extension, model):
+    never_registers(monkeypatch)
+    assert main([*pair, "--model", model, f"--{name}", str(tmp_path / f"x{extension}")]) == 2
+    told = capsys.readouterr().err
+    assert f"{extension} cannot hold this transform (composite), only affine. Use one of .h5, .tfm" in told
+    assert told.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_start_that_bends_is_refused_too(pair, tmp_path, monkeypatch, capsys):
+    never_registers(monkeypatch)
+    start, path = write_transform(BENT, tmp_path / "start.h5"), tmp_path / "x.lta"
+    options = ["--model", "linear", "--affine", "none", "--initialTransform", str(start)]
+    assert main([*pair, *options, "--forward", str(path)]) == 2
+    assert ".lta cannot hold this transform (composite)" in capsys.readouterr().err
+    assert not path.exists()
+
+
+def test_a_package_that_is_missing_is_told_before_the_work(pair, tmp_path, monkeypatch, capsys):
+    never_registers(monkeypatch)
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    for option in ("--forward", "--moved"):
+        assert main([*pair, option, str(tmp_path / "x.mgz")]) == 2
+        assert "x.mgz needs the Python package nibabel" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_rigid_registration_ends_in_a_file_of_freesurfer(pair: list[str], tmp_path: Path) -> None:
+    files = {"forward": tmp_path / "x.lta", "inverse": tmp_path / "x.mat"}
+    options = [part for name, path in files.items() for part in (f"--{name}", str(path))]
+    assert main([*pair, "--model", "linear", "--affine", "rigid", *options]) == 0
+    there, back = (read_transform(path) for path in files.values())
+    assert np.abs(there.matrix @ back.matrix - np.eye(4)).max() < 1e-6
