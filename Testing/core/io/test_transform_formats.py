@@ -222,3 +222,19 @@ def test_a_missing_package_is_noticed_before_the_work(monkeypatch):
     monkeypatch.setitem(sys.modules, "nibabel", None)
     with pytest.raises(DependencyError, match=r"x.mgz needs the Python package nibabel"):
         check_transform_extension("x.mgz", "composite")
+
+
+@pytest.mark.parametrize(
+    ("name", "extension"),
+    [pair for pair in HELD if pair[1] in (".h5", ".tfm", ".mat", ".nii.gz", ".nii", ".nrrd", ".mha")],
+)
+def test_ants_resamples_the_same_image(tmp_path, name, extension):
+    ants = pytest.importorskip("ants")
+    fixed, moving = (
+        ants.image_read(str(write_image(a_blob_image(grid), tmp_path / f"{n}.nii.gz")))
+        for n, grid in enumerate((FIXED, MOVING))
+    )
+    theirs = ants.apply_transforms(fixed, moving, [str(written(name, tmp_path, extension))], "linear").numpy()
+    ours = TRANSFORMS[name].resample(a_blob_image(MOVING), FIXED, background=0).array
+    inside = (slice(3, -3),) * 3
+    assert np.abs(theirs - ours)[inside].max() < 1e-3 * np.ptp(ours)
