@@ -27,8 +27,8 @@ from .velocity_nodes import VelocityNodes, gather, spread
 
 #: Axes are not reduced below this many voxels.
 SMALLEST_EXTENT = 12
-#: Share of a step that is taken, and of the step before that goes on.
-STRIDE, MASKED_STRIDE, MOMENTUM = 0.9, 0.5, 0.7
+#: Share of a step that is taken.
+STRIDE, MASKED_STRIDE = 0.9, 0.5
 #: Of the conjugate gradients.
 INNER_ITERATIONS = 5
 #: Voxels of a level that a node moves in one step at most.
@@ -70,10 +70,10 @@ class Preset:
 PRESETS = {
     "fast": Preset((Level(4, 15), Level(2, 8), Level(1, 4)), (Level(2, 5), Level(1, 4)), 4_500_000, 3_000_000),
     "balanced": Preset(
-        (Level(4, 15), Level(2, 10), Level(1, 5, 1.5)), (Level(2, 5), Level(1, 5, 1.5)), 4_500_000, 6_000_000
+        (Level(4, 30), Level(2, 20), Level(1, 5, 1.5)), (Level(2, 10), Level(1, 5, 1.5)), 4_500_000, 6_000_000
     ),
     "best": Preset(
-        (Level(4, 20), Level(2, 15), Level(1, 10, 1.0)), (Level(2, 10), Level(1, 10, 1.0)), 8_000_000, 30_000_000
+        (Level(4, 40), Level(2, 40), Level(1, 10, 1.0)), (Level(2, 20), Level(1, 10, 1.0)), 8_000_000, 30_000_000
     ),
 }
 
@@ -190,7 +190,7 @@ class VelocityOptimiser:
                 lengths = found.square().sum(1, keepdim=True).sqrt_()
                 limit = LONGEST_STEP * max(pair.scale)
                 best = _Found(total, velocity, found * (limit / lengths.clamp_(min=limit)))
-                step = MOMENTUM * step + stride * best.direction
+                step = similarity.momentum * step + stride * best.direction
             else:  # the step was too long: go a shorter one from where it began
                 stride /= 2
                 step = stride * best.direction
@@ -311,7 +311,7 @@ class _Stage:
     """One level's place in the whole: its share of the progress, the deadline, and when it has converged."""
 
     #: Steps over which the energy must still fall by `GAIN`.
-    MEMORY, GAIN = 4, 1e-3
+    MEMORY, GAIN = 4, 1e-4
 
     def __init__(self, number: int, levels: Sequence[Level], deadline: float, progress: Progress):
         self.level, self.deadline, self.progress = levels[number], deadline, progress

@@ -49,6 +49,7 @@ class Similarity:
         features: image (1, 1, *shape) -> what is moved (1, C, *shape), on full resolution.
         texture: moved features of one level -> the image whose slopes are the curvature of the energy.
         against: features of the unmoved image -> its pull at the moved ones.
+        momentum: share of the step before that goes on.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Similarity:
     features: Callable[[Tensor], Tensor]
     texture: Callable[[Tensor], Tensor]
     against: Callable[[Tensor], Pull]
+    momentum: float = 0.5
 
 
 def reduce_features(features: Tensor, reduction: Sequence[int]) -> Tensor:
@@ -271,7 +273,7 @@ def _information_with(reference: Tensor) -> Pull:
 
 
 SIMILARITIES = {
-    "ncc": Similarity("ncc", "local correlation", 0.15, 0.03, _whole, _locally_normalised, _correlation_with),
+    "ncc": Similarity("ncc", "local correlation", 0.15, 0.03, _whole, _locally_normalised, _correlation_with, 0.7),
     "mind": Similarity(
         "mind", "self-similarity descriptors (MIND)", 0.03, 0.1, mind_descriptor, _whole, _difference_from
     ),
