@@ -29,6 +29,7 @@ def a_child(code: str) -> list[str]:
         ("import os; os.abort()", "is damaged: reading it ends in a crash"),
         ("print('no answer')", "is damaged"),
         ("""print('[{"shape": [3, 3, 3], "affine": [[1]]}]')""", "is damaged"),
+        ("""print('[{"shape": [3, 3, 3], "affine": [[1,0,0,0],[0,1,0,0],[0,0,1,0],[0,0,0,1]]}]')""", "is damaged"),
         ("""print('[{"error": "it is 2-D"}]')""", "it is 2-D"),
         ("import time; time.sleep(60)", "was not read within 1 s"),
     ],
@@ -38,13 +39,13 @@ def test_whatever_the_child_does_is_one_sentence(tmp_path, monkeypatch, code, wo
         monkeypatch.setattr(itk_apart, "STARTING_S", 1.0)
     (tmp_path / "x.h5").write_bytes(b"anything")
     with pytest.raises(GeometryError, match=words):
-        itk_apart.read_apart(tmp_path / "x.h5", a_child(code))
+        itk_apart.read_apart(tmp_path / "x.h5", command=a_child(code))
 
 
 def test_a_child_that_cannot_be_started_is_told(tmp_path):
     (tmp_path / "x.h5").write_bytes(b"anything")
     with pytest.raises(GeometryError, match="no process for it can be started"):
-        itk_apart.read_apart(tmp_path / "x.h5", [str(tmp_path / "nothing")])
+        itk_apart.read_apart(tmp_path / "x.h5", command=[str(tmp_path / "nothing")])
 
 
 def test_hdf5_is_never_read_in_this_process(tmp_path, monkeypatch):

@@ -125,13 +125,6 @@ def test_every_linear_transform_becomes_a_matrix(tmp_path, linear, extension):
     assert np.abs(ours.apply_to_points(some_points()) - mapped_by_itk(linear, some_points())).max() < 1e-9
 
 
-def test_a_spline_is_refused(tmp_path):
-    spline = sitk.BSplineTransformInitializer(sitk.Image(8, 8, 8, sitk.sitkFloat32), (2, 2, 2))
-    sitk.WriteTransform(spline, str(tmp_path / "x.tfm"))
-    with pytest.raises(GeometryError, match=r"holds a BSplineTransform, which is neither linear nor a displacement"):
-        read_transform(tmp_path / "x.tfm")
-
-
 def test_a_flat_transform_is_refused(tmp_path):
     sitk.WriteTransform(sitk.Euler2DTransform(), str(tmp_path / "x.tfm"))
     with pytest.raises(GeometryError, match=r"holds a 2-D transform. Choose a 3-D one"):

@@ -74,12 +74,12 @@ class RegistrationRequest:
         readers: dict[str, Callable[[Any], Any]] = {
             **dict.fromkeys(("fixed", "moving"), read_image),
             **dict.fromkeys(("fixed_mask", "moving_mask", "fixed_labels", "moving_labels"), read_label_map),
-            "initial": read_transform,
         }
         points = _read_landmarks({name: Path(values[name]) for name in LANDMARKS if name in named})
-        return cls(
-            **{**values, **points, **{name: read(values[name]) for name, read in readers.items() if name in named}}
-        )
+        read = {**values, **points, **{name: each(values[name]) for name, each in readers.items() if name in named}}
+        if "initial" in named:
+            read["initial"] = read_transform(values["initial"], read["fixed"].geometry)
+        return cls(**read)
 
     def portable(self) -> RegistrationRequest:
         """The same request for a process in another working folder: model files and folders by absolute paths."""

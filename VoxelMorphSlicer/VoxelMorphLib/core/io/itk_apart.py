@@ -23,17 +23,20 @@ CHILD = "VoxelMorphLib.core.io.itk_child"
 STARTING_S, BYTES_PER_S = 60.0, 5e6
 
 
-def read_apart(path: Path, command: Sequence[str] = ()) -> Transform:
+def read_apart(path: Path, fixed: Geometry | None = None, command: Sequence[str] = ()) -> Transform:
     """What `itk_transforms` reads from a file, in a child process.
 
     Args:
         path: of an existing file.
+        fixed: grid on which splines are sampled.
         command: that starts the child, without the path; empty for this module's own.
 
     Raises:
         GeometryError: as `read_itk_transform`, or the child crashed or did not end.
     """
     command = [*(command or (*python_command(), "-m", CHILD)), str(path.absolute())]
+    if fixed is not None:
+        command.append(json.dumps(_grid(fixed)))
     limit_s = STARTING_S + path.stat().st_size / BYTES_PER_S
     with tempfile.TemporaryFile() as answer:
         _run(command, answer, limit_s, path)
@@ -82,7 +85,7 @@ def _understood(answer: IO[bytes], path: Path) -> Transform:
         parts = json.loads(answer.readline())
         error = parts[0].get("error")
         transform = None if error else _joined([_part(values, answer) for values in parts])
-    except (ValueError, LookupError, TypeError, AttributeError) as cause:
+    except (ValueError, LookupError, TypeError, AttributeError, EOFError) as cause:
         raise _damaged(path) from cause
     if transform is None:
         raise GeometryError(error.replace(str(path.absolute()), str(path)))
@@ -95,15 +98,24 @@ def _damaged(path: Path) -> GeometryError:
 
 def _described(part: Transform) -> dict[str, Any]:
     if isinstance(part, DisplacementField):
-        return {"shape": list(part.geometry.shape), "affine": part.geometry.affine.tolist()}
+        return _grid(part.geometry)
     assert isinstance(part, AffineTransform)
     return {"matrix": part.matrix.tolist()}
+
+
+def _grid(geometry: Geometry) -> dict[str, Any]:
+    return {"shape": [int(n) for n in geometry.shape], "affine": geometry.affine.tolist()}
+
+
+def grid_of(values: dict[str, Any]) -> Geometry:
+    """The grid that one process described to the other."""
+    return Geometry(tuple(values["shape"]), np.array(values["affine"]))
 
 
 def _part(values: dict[str, Any], stream: IO[bytes]) -> Transform:
     if "matrix" in values:
         return AffineTransform(np.array(values["matrix"]))
-    geometry = Geometry(tuple(values["shape"]), np.array(values["affine"]))
+    geometry = grid_of(values)
     return DisplacementField(np.load(stream, allow_pickle=False), geometry)
 
 

@@ -26,12 +26,13 @@ SAMPLED = (*FIELD_EXTENSIONS, FIELD_ARCHIVE)
 WRITABLE = {**dict.fromkeys((*ITK_EXTENSIONS, *SAMPLED), KINDS), ".lta": ("affine",), MATRIX_EXTENSION: ("affine",)}
 
 
-def read_transform(path: Path | str) -> Transform:
+def read_transform(path: Path | str, fixed: Geometry | None = None) -> Transform:
     """Read a transform.
 
     Args:
-        path: .h5, .tfm, .txt, .mat (ITK), .nrrd, .nhdr, .mha, .mhd, .nii, .nii.gz (displacement field), .mgz, .mgh
-            (FreeSurfer warp), .npz (voxel displacements with their position) or .lta.
+        path: .h5, .tfm, .txt, .mat (ITK), .txt (elastix, linear), .nrrd, .nhdr, .mha, .mhd, .nii, .nii.gz (displacement
+            field), .mgz, .mgh (FreeSurfer warp), .npz (voxel displacements with their position) or .lta.
+        fixed: grid on which B-splines are sampled; without it they are refused.
 
     Raises:
         GeometryError: missing file, or a transform of another kind or direction.
@@ -40,7 +41,7 @@ def read_transform(path: Path | str) -> Transform:
     """
     kind = extension(path)
     if kind in (*ITK_EXTENSIONS, MATRIX_EXTENSION):
-        return read_itk_transform(path)
+        return read_itk_transform(path, fixed)
     if kind in FIELD_EXTENSIONS:
         return read_displacement(path)
     if kind == ".lta":
