@@ -83,7 +83,7 @@ VOLUMES = {
     "missing": (lambda f: f / "absent.nii.gz", "does not exist"),
     "folder": (lambda f: f, "is a folder"),
     "empty file": (lambda f: written(f, "empty.nii.gz", b""), "is empty"),
-    "text": (lambda f: written(f, "text.nii.gz", b"these are words, not voxels\n" * 40), "is not a NIfTI-1 file"),
+    "text": (lambda f: written(f, "text.nii.gz", b"these are words, not voxels\n" * 40), "is not a NIfTI file"),
     "truncated": (lambda f: written(f, "cut.nii.gz", (f / "good.nii.gz").read_bytes()[:600]), "cut.nii.gz"),
     "truncated uncompressed": (
         lambda f: written(f, "cut.nii", gzip.decompress((f / "good.nii.gz").read_bytes())[:-500]),

@@ -10,6 +10,7 @@ import SimpleITK as sitk  # noqa: N813
 from ..errors import ImageError, OutputError
 from ..geometry import Geometry
 from ..image import Image, LabelMap
+from .dicom import is_dicom_folder, read_dicom
 from .files import check_readable, extension, naming, replacing
 from .itk import NIFTI_EXTENSIONS, READERS, array_of, geometry_of, itk_image, quiet, read_geometry, read_itk
 from .mgh import MGH_EXTENSIONS, MGH_TYPES, check_nibabel, read_mgh, write_mgh
@@ -17,13 +18,23 @@ from .nifti import read_nifti, read_nifti_geometry
 from .npz import IMAGE_KEYS, LABEL_KEYS, default_geometry, read_npz, write_npz
 
 IMAGE_EXTENSIONS = (*READERS, *MGH_EXTENSIONS, ".npz")
+#: Files of other programs that are not read, and what to do instead.
+_FOREIGN = {
+    **dict.fromkeys(
+        (".hdr", ".img", ".img.gz"), "half of an Analyze or NIfTI pair, which may leave left and right open"
+    ),
+    ".mnc": "a MINC file, whose position ITK reads differently from version to version",
+    **dict.fromkeys((".dcm", ".ima"), "a single DICOM file of a series, whose folder can be given instead"),
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"), "a 2-D picture or a stack without position"),
+}
 
 
 def read_image(path: Path | str, name: str | None = None) -> Image:
     """Read one scalar volume.
 
     Args:
-        path: .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz or .npz (arrays `vol`, `vol_data` or a single one).
+        path: .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz or .npz (arrays `vol`, `vol_data` or a single one),
+            or a folder with one DICOM series.
         name: shown in messages; default the file name.
 
     Raises:
@@ -98,12 +109,16 @@ def check_image_extension(path: Path | str) -> str:
 
 def _read(path: Path | str, keys: tuple[str, ...]) -> tuple[np.ndarray, Geometry, tuple[str, ...]]:
     """Voxels, grid, and sentences about what is ambiguous."""
+    if is_dicom_folder(Path(path)):
+        return *_from_itk(read_dicom(Path(path)), Path(path)), ()
     path, kind = check_readable(path, ImageError), extension(path)
     if kind == ".npz":
         array, affine = read_npz(path, keys)
         return *_scalar_volume(array, affine, path), ()
     if kind in MGH_EXTENSIONS:
         return *_scalar_volume(*read_mgh(path), path), ()
+    if kind in _FOREIGN:
+        raise ImageError(f"{path} is {_FOREIGN[kind]}. Convert it to .nii.gz or .nrrd, e.g. in 3D Slicer.")
     if kind not in READERS:
         raise ImageError(f"{path}: the extension {kind!r} is not an image format. Convert it to one of {_listed()}.")
     if kind in NIFTI_EXTENSIONS:

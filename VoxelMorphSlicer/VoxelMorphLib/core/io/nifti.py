@@ -1,4 +1,4 @@
-"""NIfTI-1 files -> voxels (I, J, K[, frames]) and Geometry.
+"""NIfTI files -> voxels (I, J, K[, frames]) and Geometry.
 
 The voxels are read here and the position by ITK, as Slicer does. ITK's own reading of the voxels fills truncated
 files with zeros without an error, allocates whatever a damaged header asks for, and reads `a.nii`
@@ -21,6 +21,7 @@ from ..errors import ImageError
 from ..geometry import Geometry
 from ..memory import check_memory
 from .files import LARGEST_COMPRESSION, check_readable
+from .nifti2 import LENGTH, LONGER, as_nifti1
 from .nifti_position import HEADER, SINGLE_FILE_OFFSET, check_position, place
 
 #: Real scalar types by their NIfTI code.
@@ -52,7 +53,7 @@ def read_nifti(path: Path | str) -> NiftiFile:
     """Read a .nii or .nii.gz file.
 
     Raises:
-        ImageError: missing, not NIfTI-1, not real scalars, or shorter than the header says.
+        ImageError: missing, not NIfTI-1 or NIfTI-2, not real scalars, or shorter than the header says.
         GeometryError: a spacing that is not positive, NaN in the position, or sheared axes.
     """
     path = check_readable(path, ImageError)
@@ -83,7 +84,7 @@ def _decompressing(path: Path) -> Iterator[BufferedIOBase]:
 
 
 def _header(stream: BufferedIOBase, path: Path) -> tuple[np.void, tuple[int, ...]]:
-    header = _parse(stream.read(HEADER.itemsize), path)
+    header = _parse(stream, path)
     shape = _shape(header, path)
     check_position(header, shape, path)
     return header, shape
@@ -95,15 +96,16 @@ def _open(path: Path) -> BufferedIOBase:
     return gzip.open(path) if is_compressed else path.open("rb")
 
 
-def _parse(raw: bytes, path: Path) -> np.void:
+def _parse(stream: BufferedIOBase, path: Path) -> np.void:
+    raw = stream.read(HEADER.itemsize)
     if len(raw) == HEADER.itemsize:
         for layout in (HEADER.newbyteorder("<"), HEADER.newbyteorder(">")):
             header = np.frombuffer(raw, layout)[0]
             if header["sizeof_hdr"] == HEADER.itemsize and header["magic"] in (b"n+1", b"ni1"):
                 return header
-            if header["sizeof_hdr"] == 540:
-                raise ImageError(f"{path} is a NIfTI-2 file, which ITK does not read. Convert it to NIfTI-1 or NRRD.")
-    raise ImageError(f"{path} is not a NIfTI-1 file: its header is not recognised. Export the volume again.")
+            if header["sizeof_hdr"] == LENGTH:
+                return as_nifti1(raw + stream.read(LONGER), layout["sizeof_hdr"].byteorder, path)
+    raise ImageError(f"{path} is not a NIfTI file: its header is not recognised. Export the volume again.")
 
 
 def _shape(header: np.void, path: Path) -> tuple[int, ...]:
