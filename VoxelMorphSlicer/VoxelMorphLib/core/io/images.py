@@ -23,7 +23,7 @@ _FOREIGN = {
     **dict.fromkeys(
         (".hdr", ".img", ".img.gz"), "half of an Analyze or NIfTI pair, which may leave left and right open"
     ),
-    ".mnc": "a MINC file, whose position ITK reads differently from version to version",
+    ".mnc": "a MINC file, which ITK and other programs place differently",
     **dict.fromkeys((".dcm", ".ima"), "a single DICOM file of a series, whose folder can be given instead"),
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"), "a 2-D picture or a stack without position"),
 }
