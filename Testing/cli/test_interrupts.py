@@ -19,6 +19,17 @@ from VoxelMorphLib.core.io.files import replacing
 SCRIPT = LIBRARY.parent / "CLI" / "VoxelMorphRegister.py"
 
 
+@pytest.fixture(autouse=True)
+def signals_are_heard():
+    """Also where the tests run in the background, which ignores Ctrl-C, as commands do then."""
+    earlier = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    for number, handler in earlier.items():
+        signal.signal(number, handler)
+
+
 class Finaliser:
     """Python drops what is raised while it is collected."""
 

@@ -146,10 +146,10 @@ def test_help_names_options_defaults_and_units():
     parser = Parser(prog="made-up")
     add_options(parser, options_of(Recipe))
     shown = " ".join(parser.format_help().split())
-    assert "see --weightG [2]" in shown
-    assert "of one portion. 5 % may be lacking [1.5 g]" in shown
-    assert "--flavour {plain,sweet} how it tastes [plain]" in shown
-    assert "--cold [bool] serve from the fridge" in shown and "[False]" not in shown
+    assert "see --weightG; default: 2" in shown
+    assert "of one portion. 5 % may be lacking; default: 1.5 g" in shown
+    assert "--flavour {plain,sweet} how it tastes; default: plain" in shown
+    assert "--cold [bool] serve from the fridge" in shown and "default: False" not in shown
 
 
 def test_hidden_options_are_understood():
