@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
-from ..errors import GeometryError, ImageError
+from ..errors import AccessError, GeometryError, ImageError
 from ..memory import check_memory, is_memory_shortage
 from .itk import quiet
+from .paths import entries, is_file, is_folder
 
 READER = "GDCMImageIO"
 #: Steps between slices may differ by this part of their median, and point this far (sine) from the normal.
@@ -21,12 +22,12 @@ BYTES_PER_VOXEL = 4
 def is_dicom_folder(path: Path) -> bool:
     """Whether a folder directly holds DICOM images, and nothing that would block who opens it."""
     try:
-        if not path.is_dir():
+        if not is_folder(path):
             return False
         str(path).encode("utf-8")  # ITK ends the process on other names
-        if not all(entry.is_file() or entry.is_dir() for entry in path.iterdir()):
+        if not all(is_file(entry) or is_folder(entry) for entry in entries(path)):
             return False
-    except (OSError, ValueError):  # who reads it says so
+    except (AccessError, ValueError):  # who reads it says so
         return False
     return bool(_series(path))
 
