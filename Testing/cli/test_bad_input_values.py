@@ -82,7 +82,7 @@ TRANSFORMS: dict[str, tuple[Make, str]] = {
     "tfm: binary": (wrote("t.tfm", bytes(range(256)) * 4), "t.tfm"),
     "tfm: few numbers": (wrote("t.tfm", TFM.format(AFFINE, "1 0 0", "0 0 0")), "t.tfm is damaged"),
     "tfm: no numbers": (wrote("t.tfm", TFM.format(AFFINE, "a b c", "0 0 0")), "t.tfm is damaged"),
-    "tfm: unknown transform": (wrote("t.tfm", TFM.format("Bent_double_3_3", "1", "0")), "t.tfm holds a Bent, which this ITK does not know"),
+    "tfm: unknown transform": (wrote("t.tfm", TFM.format("Bent_double_3_3", "1", "0")), "t.tfm holds a Bent, which"),
     "tfm: two dimensions": (wrote("t.tfm", TFM.format("AffineTransform_double_2_2", "1 0 0 1 0 0", "0 0")), "t.tfm"),
     "lta: words": (wrote("t.lta", "these are words\n"), "t.lta is not an LTA file"),
     "lta: two transforms": (wrote("t.lta", LTA.format(1, 2, ROWS)), "t.lta holds 2 transforms"),
