@@ -160,7 +160,7 @@ class RegistrationOptions(Settings):
         group="Stages",
     )
     budget_s: float = option(
-        60.0,
+        600.0,
         "how long an optimisation or refinement may work on the pair. Networks alone ignore it",
         title="Time limit",
         name="budget",

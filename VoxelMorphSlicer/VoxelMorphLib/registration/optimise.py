@@ -100,7 +100,7 @@ class VelocityOptimiser:
     def __init__(
         self,
         smoothness: float = 0.5,
-        budget_s: float = 60.0,
+        budget_s: float = 600.0,
         similarity: str = "auto",
         preset: str = "balanced",
         levels: tuple[Level, ...] | None = None,
