@@ -14,7 +14,6 @@ from VoxelMorphLib.registration.similarity import (
     choose_similarity,
     histogram_distance,
     linearity,
-    name_of,
     reduce_features,
 )
 
@@ -66,9 +65,8 @@ def test_a_binary_image_cannot_have_what_needs_grey_values(tissue) -> None:
 
 def test_the_reason_tells_the_name(tissue) -> None:
     for name in SIMILARITIES:
-        assert name_of(choose_similarity(name, tissue, tissue)[1]) == name
-    assert name_of(choose_similarity("auto", tissue, of_another_contrast(tissue))[1]) == "mind"
-    assert name_of("") == "auto"
+        assert choose_similarity(name, tissue, tissue)[0].name == name
+    assert choose_similarity("auto", tissue, of_another_contrast(tissue))[0].name == "mind"
 
 
 def test_an_unknown_similarity_is_refused(tissue) -> None:

@@ -109,8 +109,8 @@ class VelocityOptimiser:
         self.smoothness, self.budget_s, self.similarity = smoothness, budget_s, similarity
         self.preset, self.binary = PRESETS[preset], binary
         self.levels, self.refining = levels or self.preset.levels, levels or self.preset.refining
-        #: Why the last pair was compared as it was.
-        self.reason = ""
+        #: How the last pair was compared, and why so.
+        self.chosen = self.reason = ""
         #: Whether the search of the last pair ended before it was done.
         self.out_of_time = False
 
@@ -144,6 +144,7 @@ class VelocityOptimiser:
         deadline = time.monotonic() + self.budget_s
         compared = _both(fixed_mask, moving_mask)
         similarity, self.reason = choose_similarity(self.similarity, fixed, moving, compared, self.binary)
+        self.chosen = similarity.name
         pair = _Pair(moving, fixed, moving_mask, fixed_mask, similarity)
         levels = self._affordable(self.levels if start is None else self.refining, pair.features[0])
         grids = [VelocityNodes(fixed.shape[2:], each.spacing or 2.0 * each.reduction, fixed.device) for each in levels]

@@ -32,7 +32,7 @@ from .network_space import decode_affine, encode, encode_mask, field_on_grid, ne
 from .optimise import VelocityOptimiser, optimiser_space
 from .quality import coarse_grid, in_grid
 from .request import RegistrationRequest
-from .similarity import binary_roles, check_similarity, name_of
+from .similarity import binary_roles, check_similarity
 from .texture import FOREGROUND
 
 
@@ -193,17 +193,14 @@ class Alignment:
         forward, inverse: fixed -> moving and back: affine maps, or fields on the fixed grid, each through the start.
         warnings: sentences about them.
         compared: how an optimisation compared the images, and why so.
+        similarity: name of what it maximised; "auto" where nothing was optimised.
     """
 
     forward: Transform
     inverse: Transform
     warnings: tuple[str, ...] = ()
     compared: str = ""
-
-    @property
-    def similarity(self) -> str:
-        """Name of what an optimisation maximised; "auto" where nothing was optimised."""
-        return name_of(self.compared)
+    similarity: str = "auto"
 
 
 def align(
@@ -252,7 +249,9 @@ def align(
     else:
         back, said = _inverted(field)
     field = replace(field, inverse_field=back)
-    return Alignment(_after(start, field), _before(inverted(start), back), said + _late(predictor), predictor.compared)
+    similarity = "auto" if predictor.optimiser is None else predictor.optimiser.chosen
+    transforms = _after(start, field), _before(inverted(start), back)
+    return Alignment(*transforms, said + _late(predictor), predictor.compared, similarity)
 
 
 def _late(predictor: Predictor) -> tuple[str, ...]:

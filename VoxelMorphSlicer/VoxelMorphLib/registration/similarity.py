@@ -159,11 +159,6 @@ def choose_similarity(
     )
 
 
-def name_of(reason: str) -> str:
-    """The similarity that a sentence of `choose_similarity` is about; "auto" for none."""
-    return next((each.name for each in SIMILARITIES.values() if reason.startswith(each.title)), "auto")
-
-
 def _suited(name: str, fixed: Tensor, moving: Tensor) -> Similarity:
     """Fitted to the texture of the pair: the more noise, the smoother is what local correlation finds."""
     similarity = SIMILARITIES[name]
