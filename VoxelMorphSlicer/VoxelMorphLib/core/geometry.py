@@ -137,6 +137,10 @@ class Geometry:
         inverse = self.world_to_voxel_affine
         return np.asarray(points, float) @ inverse[:3, :3].T + inverse[:3, 3]
 
+    def holds(self, voxels: np.ndarray) -> np.ndarray:
+        """(...) bool: which of (..., 3) voxel coordinates lie in voxels of this grid, borders included."""
+        return np.all((voxels >= -0.5) & (voxels <= np.array(self.shape) - 0.5), axis=-1)
+
     def corners(self) -> np.ndarray:
         """(8, 3), RAS mm of the centres of the corner voxels."""
         last = np.array(self.shape) - 1

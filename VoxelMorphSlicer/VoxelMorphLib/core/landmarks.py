@@ -116,8 +116,7 @@ def check_inside(points: np.ndarray, geometry: Geometry, role: str) -> None:
     Raises:
         ImageError: as said.
     """
-    voxels = geometry.world_to_voxel(points)
-    inside = np.all((voxels >= -0.5) & (voxels <= np.array(geometry.shape) - 0.5), axis=-1)
+    inside = geometry.holds(geometry.world_to_voxel(points))
     if not inside.all():
         number = int(np.argmin(inside))
         raise ImageError(

@@ -17,7 +17,6 @@ from ..core.losses.mind import mind_descriptor
 from ..core.transform import IDENTITY, AffineTransform, Transform
 from .intensities import without_outliers
 from .network_space import without_aliasing
-from .quality import in_grid
 
 #: Voxels on which both images are sampled, and side of the blocks that are averaged, so that interpolating one of the
 #: images changes little.
@@ -93,7 +92,7 @@ class HeaderCheck:
         """(I, J, K) bool, blocks with fixed contents that lie in the moving field of view at every position."""
         points, geometry, inside = self._blocks.points(), self.moving.geometry, self._contents.copy()
         for position in positions:
-            inside &= in_grid(geometry.world_to_voxel(position.apply_to_points(points)), geometry)
+            inside &= geometry.holds(geometry.world_to_voxel(position.apply_to_points(points)))
         return torch.from_numpy(inside)
 
 

@@ -31,8 +31,7 @@ def overlap_share(fixed: Geometry, moving: Geometry, transform: Transform) -> fl
     """Share, 0 to 1, of the fixed grid that `transform` (fixed -> moving) leads to places inside the moving one."""
     steps = np.stack(np.meshgrid(*[np.linspace(0, n - 1, PLACES) for n in fixed.shape], indexing="ij"), axis=-1)
     voxels = moving.world_to_voxel(transform.apply_to_points(fixed.voxel_to_world(steps)))
-    inside = (voxels >= -0.5) & (voxels <= np.array(moving.shape) - 0.5)
-    return float(inside.all(axis=-1).mean())
+    return float(moving.holds(voxels).mean())
 
 
 def _corners(geometry: Geometry) -> np.ndarray:

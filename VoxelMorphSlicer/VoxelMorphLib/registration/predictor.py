@@ -30,7 +30,7 @@ from .masks import hide_outside
 from .memo import NetworkCache
 from .network_space import decode_affine, encode, encode_mask, field_on_grid, network_grid
 from .optimise import VelocityOptimiser, optimiser_space
-from .quality import coarse_grid, in_grid
+from .quality import coarse_grid
 from .request import RegistrationRequest
 from .similarity import binary_roles, check_similarity
 from .texture import FOREGROUND
@@ -284,7 +284,7 @@ def _field_of_view(moving: Image, grid: Geometry, start: Transform, fixed: torch
     places = coarse_grid(grid)
     step = round(float((places.spacing / grid.spacing).max()))
     contents = fixed[0, 0, ::step, ::step, ::step].numpy() > FOREGROUND
-    seen = in_grid(moving.geometry.world_to_voxel(start.apply_to_points(places.points()[contents])), moving.geometry)
+    seen = moving.geometry.holds(moving.geometry.world_to_voxel(start.apply_to_points(places.points()[contents])))
     if not seen.any() or 1 - seen.mean() <= BEYOND:
         return None
     return encode_mask(LabelMap(np.ones(moving.array.shape, np.uint8), moving.geometry, moving.name), grid, start)

@@ -132,7 +132,7 @@ def similarities(reference: np.ndarray, images: Both, places: Both) -> tuple[lis
 
 def places_shown(moving: Geometry, before: np.ndarray, after: np.ndarray) -> Both:
     """The `compared_places` of a grid whose voxels lie at (I, J, K, 3) points of the moving space, before and after."""
-    return compared_places(*(in_grid(moving.world_to_voxel(points), moving) for points in (before, after)))
+    return compared_places(*(moving.holds(moving.world_to_voxel(points)) for points in (before, after)))
 
 
 def compared_places(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -149,11 +149,6 @@ def compared_places(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, 
         return shared, shared
     everywhere = np.ones_like(before)
     return (before, after) if least >= FEWEST else (everywhere, everywhere)
-
-
-def in_grid(voxels: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """(...) bool: which of (..., 3) voxel coordinates lie in the voxels of a grid."""
-    return np.all((voxels >= -0.5) & (voxels <= np.array(geometry.shape) - 0.5), axis=-1)
 
 
 def _contents(array: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from ..core.transform import Transform
 from ..weights.architectures import LINEAR, OPTIMISE
 from ..weights.entry import ModelEntry
 from .intensities import CLEARLY, without_outliers
-from .quality import FEWEST, Figures, compared_places, in_grid
+from .quality import FEWEST, Figures, compared_places
 
 #: Voxels on which two images are compared, at most.
 SAMPLES = 120_000
@@ -325,7 +325,7 @@ class _Pair:
     def at(self, transform: Transform) -> _Position:
         points = transform.apply_to_points(self.grid.points())
         voxels = self.moving.world_to_voxel(points)
-        seen = in_grid(voxels, self.moving)
+        seen = self.moving.holds(voxels)
         voxels = np.moveaxis((voxels - (self._blocks - 1) / 2) / self._blocks, -1, 0)
         values = map_coordinates(self._moving_values, voxels, np.float32, order=1, mode="nearest")
         compared = seen & self.inside
