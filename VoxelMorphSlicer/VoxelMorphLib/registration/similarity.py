@@ -19,7 +19,7 @@ from ..core.errors import ConfigError
 from ..core.filters import box_moments, box_sum
 from ..core.losses.mind import mind_descriptor
 from ..core.losses.mutual_information import mutual_information_loss
-from .texture import FOREGROUND, WINDOW, noise_share, texture_deviation
+from .texture import FOREGROUND, WINDOW, texture_and_noise
 
 #: (moved features, mask or None) -> energy of one voxel's mean, and its slope at every moved value.
 Pull = Callable[[Tensor, "Tensor | None"], "tuple[Tensor, Tensor]"]
@@ -164,9 +164,9 @@ def _suited(name: str, fixed: Tensor, moving: Tensor) -> Similarity:
     similarity = SIMILARITIES[name]
     if name != "ncc":
         return similarity
-    noise = math.hypot(noise_share(fixed), noise_share(moving)) / math.sqrt(2)
-    scale = math.sqrt(texture_deviation(fixed) * texture_deviation(moving))
-    membrane = min(max(noise, SMOOTHED_LEAST), SMOOTHED_MOST)
+    (texture, noise), (other_texture, other_noise) = texture_and_noise(fixed), texture_and_noise(moving)
+    scale = math.sqrt(texture * other_texture)
+    membrane = min(max(math.hypot(noise, other_noise) / math.sqrt(2), SMOOTHED_LEAST), SMOOTHED_MOST)
     return replace(similarity, membrane=membrane, features=lambda image: image / scale)
 
 
