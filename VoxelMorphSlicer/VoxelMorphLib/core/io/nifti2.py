@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import ImageError
-from .nifti_position import HEADER
+from .nifti_position import HEADER, layout
 
 LENGTH = 540
 #: Bytes by which the header is longer than that of NIfTI-1.
@@ -31,14 +31,7 @@ FIELDS = {
     "xyzt_units": ("i4", 500),
     "intent_code": ("i4", 504),
 }
-_LAYOUT = np.dtype(
-    {
-        "names": list(FIELDS),
-        "formats": [kind for kind, _offset in FIELDS.values()],
-        "offsets": [offset for _kind, offset in FIELDS.values()],
-        "itemsize": LENGTH,
-    }
-)
+_LAYOUT = layout(FIELDS, LENGTH)
 
 
 def as_nifti1(raw: bytes, byte_order: Literal["<", ">", "=", "|"], path: Path) -> np.void:

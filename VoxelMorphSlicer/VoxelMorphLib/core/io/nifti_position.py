@@ -35,14 +35,20 @@ FIELDS = {
     "srow": ("(3,4)f4", 280),
     "magic": ("S4", 344),
 }
-HEADER = np.dtype(
-    {
-        "names": list(FIELDS),
-        "formats": [kind for kind, _offset in FIELDS.values()],
-        "offsets": [offset for _kind, offset in FIELDS.values()],
-        "itemsize": 348,
-    }
-)
+
+
+def layout(fields: dict[str, tuple[str, int]], length: int) -> np.dtype:
+    """The structured type of a header.
+
+    Args:
+        fields: name: (type, offset).
+        length: bytes of the whole.
+    """
+    kinds, offsets = zip(*fields.values())
+    return np.dtype({"names": list(fields), "formats": kinds, "offsets": offsets, "itemsize": length})
+
+
+HEADER = layout(FIELDS, 348)
 
 #: Byte of the first voxel behind the header of a single file.
 SINGLE_FILE_OFFSET = 352
