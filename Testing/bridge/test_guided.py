@@ -7,9 +7,8 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
-import slicer
 from support.known_registration import a_rigid_matrix
-from support.mrml_nodes import add_linear_parent, add_volume, map_from_world
+from support.mrml_nodes import add_linear_parent, add_points, add_volume, map_from_world
 from support.segmentations import add_segmentation
 from support.volumes import CENTRE, a_blob_image, a_geometry, a_label_map
 from VoxelMorphLib.bridge.actions.guides import Marked
@@ -20,13 +19,6 @@ from VoxelMorphLib.core.image import LabelMap
 
 GRID = a_geometry("RAS", (20, 18, 16))
 PLACES = CENTRE + np.array([[0.0, 0, 0], [8, 0, 0], [0, 8, 0], [0, 0, 8], [5, 5, 5]])
-
-
-def add_points(name: str, positions: np.ndarray):
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
-    for number, position in enumerate(positions):
-        node.AddControlPoint(*position, f"P-{number}")
-    return node
 
 
 @pytest.fixture

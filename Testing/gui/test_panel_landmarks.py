@@ -9,19 +9,12 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
-from support.mrml_nodes import add_volume
+from support.mrml_nodes import add_points, add_volume
 from support.panel_runs import SMALL, is_idle
 from support.volumes import CENTRE, a_geometry, a_label_map
 
 #: Corners of a box around the middle, RAS mm.
 PLACES = CENTRE + np.array([[0.0, 0, 0], [4, 0, 0], [0, 4, 0], [0, 0, 4]])
-
-
-def add_points(name: str, positions: np.ndarray):
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
-    for number, position in enumerate(positions):
-        node.AddControlPoint(*position, f"P-{number}")
-    return node
 
 
 @pytest.fixture

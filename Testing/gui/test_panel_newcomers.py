@@ -9,6 +9,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 from support.mrml_nodes import add_volume, map_points
+from support.panel_runs import reloaded
 from support.scripted_worker import ScriptedWorker
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image, LabelMap
@@ -170,12 +171,7 @@ def saved_and_opened(panel, scene, folder) -> None:
             node.AddDefaultStorageNode()
             node.GetStorageNode().SetFileName(str(folder / f"{node.GetID()}.{suffix}"))
             assert node.GetStorageNode().WriteData(node)
-    scene.SetURL(str(folder / "scene.mrml"))
-    scene.Commit()
-    scene.Clear(0)
-    scene.Connect()
-    panel.leave()
-    panel.enter()
+    reloaded(panel, scene, folder)
 
 
 @pytest.mark.parametrize("configuration", ["the same", "a new one"])

@@ -12,6 +12,7 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
 from support.mrml_nodes import add_volume
+from support.panel_runs import reloaded
 from support.shared_data import REPOSITORY
 from support.volumes import a_blob_image, a_geometry
 from VoxelMorphLib.core.devices import Device
@@ -94,16 +95,6 @@ def a_value(scene, name: str):
     if name in VOLUMES:
         return add_volume(a_blob_image(a_geometry("RAS", (5, 6, 7))), name)
     return scene.AddNewNodeByClass(CLASSES[name], name)
-
-
-def reloaded(panel, scene, folder) -> None:
-    """Save the scene, close it, and load it again."""
-    scene.SetURL(str(folder / "scene.mrml"))
-    scene.Commit()
-    scene.Clear(0)
-    scene.Connect()
-    panel.leave()
-    panel.enter()
 
 
 def seen(value):

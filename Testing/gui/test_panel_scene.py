@@ -11,6 +11,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
+from support.panel_runs import reloaded
 
 
 @pytest.fixture
@@ -76,12 +77,7 @@ def test_everything_comes_back_with_the_scene(panel, scene, two_volumes, tmp_pat
     panel.ui.sequenceFrameSpinBox.value = 7
     panel.ui.showGridCheckBox.click()
     parameters(panel).affine = "rigid"
-    scene.SetURL(str(tmp_path / "scene.mrml"))
-    scene.Commit()
-    slicer.mrmlScene.Clear(0)
-    scene.Connect()
-    panel.leave()
-    panel.enter()
+    reloaded(panel, scene, tmp_path)
     assert len(configurations(scene)) == 1
     assert panel.ui.fixedSelector.currentNode().GetName() == "fixed"
     assert panel.ui.movingSelector.currentNode().GetName() == "moving"

@@ -17,6 +17,14 @@ def add_volume(image: Image, name: str = "volume", node_class: str = "vtkMRMLSca
     return node
 
 
+def add_points(name: str, positions: np.ndarray):
+    """Fiducials at (P, 3) positions, RAS mm, labelled P-0, P-1 and so on."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+    for number, position in enumerate(positions):
+        node.AddControlPoint(*position, f"P-{number}")
+    return node
+
+
 def add_linear_parent(node, matrix: np.ndarray, name: str = "parent"):
     """Place `node` under a new linear transform with the (4, 4) to-parent matrix."""
     parent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", name)

@@ -148,6 +148,16 @@ def registers(panel, timeout_s: float = 90) -> bool:
     return panel.ui.statusLabel.text.startswith("Done")
 
 
+def reloaded(panel, scene, folder: Path) -> None:
+    """Save the scene, close it, and load it again."""
+    scene.SetURL(str(folder / "scene.mrml"))
+    scene.Commit()
+    scene.Clear(0)
+    scene.Connect()
+    panel.leave()
+    panel.enter()
+
+
 def import_weights(panel, path: Path) -> None:
     """Import a weight file, and wait for the end of it."""
     panel.widget.panel.models.importFile(str(path))
