@@ -13,7 +13,7 @@ from VoxelMorphLib.core.config import NetworkSpace
 from VoxelMorphLib.core.errors import Cancelled
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.spatial import warp
-from VoxelMorphLib.core.transform import DisplacementField
+from VoxelMorphLib.core.transform import IDENTITY, DisplacementField
 from VoxelMorphLib.registration.network_space import decode, encode
 from VoxelMorphLib.registration.optimise import (
     PRESETS,
@@ -21,6 +21,7 @@ from VoxelMorphLib.registration.optimise import (
     VelocityOptimiser,
     optimiser_space,
 )
+from VoxelMorphLib.registration.predictor import Alignment
 
 GRID = a_geometry("RAS", (32, 28, 24), 1.2)
 SPACE = NetworkSpace(intensity="percentile")
@@ -71,6 +72,19 @@ def test_equal_images_stay_where_they_are() -> None:
     image = encode(a_blob_image(GRID), GRID, SPACE)
     pair = VelocityOptimiser(levels=SHORT).fields(image, image)
     assert pair.displacement.norm(dim=1).mean() < 0.05
+
+
+@pytest.mark.parametrize("name", ["ncc", "mse"])
+def test_the_similarity_that_was_used_is_kept(a_warped_pair, name) -> None:
+    moving, fixed, _ = a_warped_pair
+    optimiser = VelocityOptimiser(similarity=name, levels=(Level(4, 1),))
+    assert optimiser.chosen == ""
+    optimiser.fields(moving, fixed)
+    assert optimiser.chosen == name
+
+
+def test_nothing_was_maximised_where_nothing_is_optimised() -> None:
+    assert Alignment(IDENTITY, IDENTITY).similarity == "auto"
 
 
 def test_inverted_contrast_is_no_obstacle(a_warped_pair) -> None:
