@@ -62,6 +62,29 @@ def test_arrays_are_copies(scene):
     np.testing.assert_array_equal(image.array, before)
 
 
+def test_nan_around_the_object_becomes_its_lowest_value_with_a_note(scene):
+    image = a_blob_image(a_geometry())
+    array = image.array.astype(np.float32) + 5
+    around = np.ones(array.shape, bool)
+    around[2:-2, 2:-2, 2:-2] = False
+    array[around] = np.nan
+    node = add_volume(Image(array, image.geometry), "spm")
+    read = image_from_node(node, "fixed")
+    np.testing.assert_array_equal(read.array[~around], array[~around])
+    assert (read.array[around] == array[~around].min()).all()
+    assert len(read.notes) == 1 and read.notes[0].startswith("The NaN voxels of spm (")
+    with pytest.raises(ImageError, match="is not a label map"):
+        label_map_from_node(node)
+
+
+def test_single_nan_voxels_are_refused(scene):
+    image = a_blob_image(a_geometry())
+    array = image.array.astype(np.float32)
+    array[5, 5, 5] = np.nan
+    with pytest.raises(ImageError, match="holds 1 NaN or infinite voxels"):
+        image_from_node(add_volume(Image(array, image.geometry), "holed"), "fixed")
+
+
 def test_linear_parents_are_part_of_the_geometry(scene):
     geometry = a_geometry("oblique")
     node = add_volume(a_blob_image(geometry))

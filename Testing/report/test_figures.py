@@ -70,6 +70,20 @@ def test_thin_and_thick_voxels_give_the_same_picture_size():
     assert np.abs(np.subtract(*shapes)).max() <= 2
 
 
+@pytest.mark.parametrize("draw", FIGURES)
+def test_every_slice_has_its_directions(draw, fixed, moving, a_registration, monkeypatch):
+    from matplotlib.axes import Axes
+
+    written, write = [], Axes.text
+    monkeypatch.setattr(
+        Axes, "text", lambda self, x, y, s, *rest, **more: (written.append(s), write(self, x, y, s, *rest, **more))[1]
+    )
+    views = make_views(fixed, moving, a_registration.moved, a_registration.forward)
+    draw(views)
+    for view in views:
+        assert written.count(view.slice.letters[0]) >= 2 and written.count(view.slice.letters[2]) >= 2
+
+
 def test_what_is_aligned_is_grey_in_the_overview(fixed):
     shifted = type(fixed)(np.roll(fixed.array, 4, axis=0), fixed.geometry)
     coloured = []

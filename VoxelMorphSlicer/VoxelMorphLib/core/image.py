@@ -74,6 +74,28 @@ def _as_integers(array: np.ndarray, name: str) -> np.ndarray:
     return rounded.astype(np.int32 if np.abs(rounded).max(initial=0) < 2**31 else np.int64)
 
 
+def without_nan_background(array: np.ndarray, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """NaN outside the object, as SPM and FSL write it, becomes the darkest value; single ones stay.
+
+    Args:
+        array: (I, J, K), any real numeric type; returned as it is where nothing is to be done.
+        name: of the image, for the sentence.
+
+    Returns:
+        The array, and a sentence that says what was made of it, if anything.
+    """
+    if array.dtype.kind != "f" or not array.size or not np.isnan(array.min()):
+        return array, ()
+    is_nan = np.isnan(array)
+    faces = [np.take(is_nan, end, axis) for axis in range(array.ndim) for end in (0, -1)]
+    if is_nan.all() or sum(face.sum() for face in faces) < sum(face.size for face in faces) / 2:
+        return array, ()
+    lowest = array[~is_nan].min()
+    share = 100 * float(is_nan.mean())
+    note = f"The NaN voxels of {name} ({share:.1f} %) are treated as outside: they get its lowest value, {lowest:g}."
+    return np.where(is_nan, lowest, array), (note,)
+
+
 def check_registrable(image: Image, role: str) -> None:
     """Raise an error for volumes that cannot be registered.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.ndimage import binary_fill_holes, gaussian_filter
 
-from .sheet import TEXT, Sheet, new_figure, png_of
+from .sheet import TEXT, Sheet, new_figure, png_of, write_letters
 from .views import View
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def overview_figure(views: Sequence[View]) -> bytes:
             picture = np.stack([other, view.fixed, other], axis=-1)
             panel.imshow(picture, extent=_extent(view), aspect="equal", interpolation="bilinear")
             panel.set_axis_off()
+            write_letters(panel, view.slice.letters)
             panel.set_title(f"{view.slice.name}, {title}", color=TEXT, fontsize=11)
     figure.tight_layout(pad=0.4)
     return png_of(figure)

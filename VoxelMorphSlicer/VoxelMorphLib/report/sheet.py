@@ -98,7 +98,7 @@ class Sheet:
         axes = self._axes(left, self._tops[row], width * scale, height * scale)
         axes.set(xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
-        _write_letters(axes, slice_.letters)
+        write_letters(axes, slice_.letters)
         return axes
 
     def bar(self, column: int, colours: ScalarMappable, caption: str, ticks: dict[float, str] | None = None) -> None:
@@ -130,7 +130,8 @@ def _position_text(slice_: Slice) -> str:
     return f"{slice_.name}, {letter} {abs(slice_.position):.0f} mm"
 
 
-def _write_letters(axes: Axes, letters: Sequence[str]) -> None:
+def write_letters(axes: Axes, letters: Sequence[str]) -> None:
+    """Write the anatomical directions of the left, right, top and bottom edge onto a picture."""
     places = (
         (0.015, 0.5, "left", "center"),
         (0.985, 0.5, "right", "center"),

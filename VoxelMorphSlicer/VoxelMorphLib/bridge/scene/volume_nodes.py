@@ -11,7 +11,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ...core.errors import GeometryError, ImageError, OutputError
 from ...core.geometry import Geometry
-from ...core.image import Image, LabelMap, check_registrable
+from ...core.image import Image, LabelMap, check_registrable, without_nan_background
 
 SCALAR_CLASS = "vtkMRMLScalarVolumeNode"
 LABEL_CLASS = "vtkMRMLLabelMapVolumeNode"
@@ -28,18 +28,15 @@ def image_from_node(
         to_world: (4, 4), takes the place of the node's parent transforms.
 
     Returns:
-        An `Image`, a `LabelMap` for a label map node; the array is a copy.
+        An `Image`, a `LabelMap` for a label map node; the array is a copy. NaN around the object is replaced, with a
+        note.
 
     Raises:
         ImageError: not a volume, no voxels, vectors or tensors, or unfit for its role.
         GeometryError: a parent transform is not linear, or the grid is sheared.
     """
-    if not isinstance(node, slicer.vtkMRMLScalarVolumeNode):
-        found = "none" if node is None else f"{node.GetName()}, a {node.GetClassName()}"
-        raise ImageError(f"A scalar volume is needed, got {found}. Choose or load a volume.")
-    geometry = volume_geometry(node, to_world)
-    kind = LabelMap if isinstance(node, slicer.vtkMRMLLabelMapVolumeNode) else Image
-    image = kind(_voxels(node, geometry.shape), geometry, node.GetName())
+    is_labels = isinstance(node, slicer.vtkMRMLLabelMapVolumeNode)
+    image = label_map_from_node(node, to_world) if is_labels else _intensities(node, to_world)
     if role is not None:
         check_registrable(image, role)
     return image
@@ -47,8 +44,22 @@ def image_from_node(
 
 def label_map_from_node(node: slicer.vtkMRMLScalarVolumeNode, to_world: np.ndarray | None = None) -> LabelMap:
     """Read a label map, also from a scalar volume of whole numbers; see `image_from_node`."""
-    image = image_from_node(node, to_world=to_world)
-    return LabelMap(image.array, image.geometry, image.name)
+    return LabelMap(*_content(node, to_world))
+
+
+def _intensities(node: slicer.vtkMRMLScalarVolumeNode, to_world: np.ndarray | None) -> Image:
+    array, geometry, name = _content(node, to_world)
+    array, notes = without_nan_background(array, name)
+    return Image(array, geometry, name, notes)
+
+
+def _content(node: slicer.vtkMRMLScalarVolumeNode, to_world: np.ndarray | None) -> tuple[np.ndarray, Geometry, str]:
+    """Voxels, grid and name."""
+    if not isinstance(node, slicer.vtkMRMLScalarVolumeNode):
+        found = "none" if node is None else f"{node.GetName()}, a {node.GetClassName()}"
+        raise ImageError(f"A scalar volume is needed, got {found}. Choose or load a volume.")
+    geometry = volume_geometry(node, to_world)
+    return _voxels(node, geometry.shape), geometry, node.GetName()
 
 
 def is_colour(node: slicer.vtkMRMLScalarVolumeNode, scalars: np.ndarray) -> bool:

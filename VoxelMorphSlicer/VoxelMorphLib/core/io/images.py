@@ -9,7 +9,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from ..errors import ImageError, OutputError
 from ..geometry import Geometry
-from ..image import Image, LabelMap
+from ..image import Image, LabelMap, without_nan_background
 from .dicom import is_dicom_folder, read_dicom
 from .files import check_readable, extension, naming, replacing
 from .itk import NIFTI_EXTENSIONS, READERS, array_of, geometry_of, itk_image, quiet, read_geometry, read_itk
@@ -44,10 +44,8 @@ def read_image(path: Path | str, name: str | None = None) -> Image:
     """
     name = name or Path(path).name
     array, geometry, notes = _read(path, IMAGE_KEYS)
-    if array.dtype.kind == "f" and array.size and np.isnan(array.min()):
-        array, found = _without_nan_background(array, name)
-        notes += found
-    return Image(array, geometry, name, notes)
+    array, found = without_nan_background(array, name)
+    return Image(array, geometry, name, notes + found)
 
 
 def read_label_map(path: Path | str, name: str | None = None) -> LabelMap:
@@ -127,18 +125,6 @@ def _read(path: Path | str, keys: tuple[str, ...]) -> tuple[np.ndarray, Geometry
         assert nifti.geometry is not None
         return nifti.array, nifti.geometry, nifti.notes
     return *_from_itk(read_itk(path), path), ()
-
-
-def _without_nan_background(array: np.ndarray, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """NaN outside the object, as SPM and FSL write it, becomes the darkest value; single ones stay, and are refused."""
-    is_nan = np.isnan(array)
-    faces = [np.take(is_nan, end, axis) for axis in range(array.ndim) for end in (0, -1)]
-    if is_nan.all() or sum(face.sum() for face in faces) < sum(face.size for face in faces) / 2:
-        return array, ()
-    lowest = array[~is_nan].min()
-    share = 100 * float(is_nan.mean())
-    note = f"The NaN voxels of {name} ({share:.1f} %) are treated as outside: they get its lowest value, {lowest:g}."
-    return np.where(is_nan, lowest, array), (note,)
 
 
 def _scalar_volume(array: np.ndarray, affine: np.ndarray | None, path: Path) -> tuple[np.ndarray, Geometry]:
