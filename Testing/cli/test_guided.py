@@ -57,8 +57,19 @@ def both(folder: Path, positions: np.ndarray, **more: object) -> dict[str, objec
     return {"fixedPoints": path, "movingPoints": path, **more}
 
 
-RIGID, AFFINE = {"affine": "landmarks-rigid"}, {"affine": "landmarks-affine"}
+def two(folder: Path, fixed: np.ndarray, moving: np.ndarray, **more: object) -> dict[str, object]:
+    paths = points(folder / "fixed.csv", fixed), points(folder / "moving.csv", moving)
+    return {"fixedPoints": paths[0], "movingPoints": paths[1], **more}
+
+
+RIGID, AFFINE, BENT = ({"affine": f"landmarks-{kind}"} for kind in ("rigid", "affine", "thin-plate"))
 LINE, PLANE = PLACES[0] + np.outer(np.arange(4), [2.0, 1, 1]), PLACES[:3].repeat(2, axis=0)
+#: Corners and two more, which lie the other way round in the moving image.
+FINE = np.vstack(
+    [GRID.voxel_to_world(np.array([[i, j, k] for i in (2, 15) for j in (2, 13) for k in (2, 11)])), PLACES[:2]]
+)
+EXCHANGED = [*range(8), 9, 8]
+MIRRORED = PLACES * [-1, 1, 1] + [PLACES[:, 0].min() + PLACES[:, 0].max(), 0, 0]
 CASES = {
     "different numbers": (
         lambda f: {"fixedPoints": f / "points.csv", "movingPoints": points(f / "few.csv", PLACES[:3])},
@@ -75,6 +86,14 @@ CASES = {
     "on a line": (lambda f: both(f, LINE, **RIGID), "fixed landmarks lie on one line"),
     "on a plane": (lambda f: both(f, PLANE, **AFFINE), "fixed landmarks lie on one plane"),
     "in one place": (lambda f: both(f, PLACES[[0, 0, 0]], **RIGID), "fixed landmarks coincide"),
+    "mirrored": (lambda f: two(f, PLACES, MIRRORED, **AFFINE), "would mirror"),
+    "on a plane for a plate": (lambda f: both(f, PLANE, **BENT), "leaves the thin-plate start undetermined"),
+    "one point twice": (lambda f: both(f, PLACES[[0, 1, 2, 3, 4, 4]], **BENT), "landmarks 5 and 6 lie at one place"),
+    "exchanged": (lambda f: two(f, FINE, FINE[EXCHANGED], **BENT), "thin-plate start would fold"),
+    "a plate as a matrix": (
+        lambda f: both(f, PLACES, model="linear", **BENT, forward=f / "forward.lta"),
+        ".lta cannot hold this transform (composite)",
+    ),
     "outside": (lambda f: both(f, PLACES + [500, 0, 0]), "fixed landmark 1 at (499.0, "),
     "outside the moving volume": (
         lambda f: {"fixedPoints": f / "points.csv", "movingPoints": points(f / "far.csv", PLACES - [0, 0, 400])},
@@ -150,6 +169,19 @@ def test_landmarks_start_a_registration(folder: Path, kind: str) -> None:
     arguments = {**images, **files, "model": "linear", "affine": f"landmarks-{kind}"}
     assert main([part for name, value in arguments.items() for part in (f"--{name}", str(value))]) == 0
     np.testing.assert_allclose(read_transform(folder / "forward.h5").as_matrix(), matrix, atol=1e-5)
+
+
+@pytest.mark.parametrize(("model", "within_mm"), [("linear", 0.15), ("optimise", 1.0)])
+def test_a_thin_plate_start_brings_all_landmarks_together(folder: Path, model: str, within_mm: float) -> None:
+    moving = PLACES + np.array([[2.0, 0, 0], [0, 2, 0], [0, 0, -2], [1, 0, 2], [0, -2, 0]])
+    files = two(folder, PLACES, moving)
+    images = {"fixed": folder / "good.nii.gz", "moving": folder / "good.nii.gz"}
+    written = {"forward": folder / "forward.h5", "inverse": folder / "inverse.h5"}
+    arguments = {**images, **files, **written, "model": model, "affine": "landmarks-thin-plate"}
+    assert main([part for name, value in arguments.items() for part in (f"--{name}", str(value))]) == 0
+    forward, inverse = (read_transform(folder / f"{name}.h5") for name in written)
+    np.testing.assert_allclose(forward.apply_to_points(PLACES), moving, atol=within_mm)
+    np.testing.assert_allclose(inverse.apply_to_points(forward.apply_to_points(PLACES)), PLACES, atol=0.5)
 
 
 def test_landmarks_and_labels_pull_in_the_command(folder: Path, capsys) -> None:

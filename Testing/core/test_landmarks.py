@@ -82,6 +82,12 @@ def test_what_leaves_the_map_undetermined_is_refused(points, kind, words, role) 
     assert "cannot determine" in str(caught.value) or f"The {role} landmarks" in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["affine", "thin-plate"])
+def test_a_mirror_is_refused(kind) -> None:
+    with pytest.raises(ImageError, match=f"The {kind} start of these landmarks would mirror .*determinant -1"):
+        fit_landmarks(PLACES, PLACES * [-1, 1, 1], kind)
+
+
 @pytest.mark.parametrize("values", [[], [[1, 2]], [1, 2, 3], "words", [[1, 2, "x"]], [[1, 2], [3]], None, 5])
 def test_what_is_no_list_of_points_is_refused(values) -> None:
     with pytest.raises(ImageError, match="The fixed landmarks have the shape"):

@@ -33,7 +33,10 @@ CREATABLE = ("movedVolume", "forwardTransform", "inverseTransform", "jacobianVol
 SLIDERS = {"smoothness": 0.75, "hyper": 0.2, "budget": 12.0, "fade": 0.2}
 CHECK_BOXES = ("allowFallback", "showResult", "showGrid", "applyInverse")
 COMBO_BOXES = {
-    "affine": ("auto", "none", "centre", "rigid", "affine", "landmarks-rigid", "landmarks-affine"),
+    "affine": (
+        *("auto", "none", "centre", "rigid", "affine"),
+        *("landmarks-rigid", "landmarks-affine", "landmarks-thin-plate"),
+    ),
     "refine": ("auto", "none", "fast", "balanced", "best"),
     "similarity": ("auto", "ncc", "mind", "mse", "mi"),
     "precision": ("float32", "bfloat16"),

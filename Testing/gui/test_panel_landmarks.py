@@ -100,6 +100,35 @@ def test_landmarks_start_without_pulling(marked, scripted):
     assert (job.options.affine, job.options.landmark_weight) == ("landmarks-rigid", 0)
 
 
+def test_what_pulls_has_a_weight_that_is_passed_on(marked, scripted):
+    panel = marked[0]
+    sliders = panel.ui.landmarkWeightSlider, panel.ui.labelWeightSlider
+    assert [slider.enabled for slider in sliders] == [False, False]
+    assert [slider.value for slider in sliders] == [1, 1]
+    panel.click("landmarksGuideCheckBox")
+    assert [slider.enabled for slider in sliders] == [True, False]
+    panel.ui.landmarkWeightSlider.setValue(3.5)
+    panel.click("registerButton")
+    assert scripted.jobs[0].options.landmark_weight == 3.5
+
+
+def test_nothing_pulls_where_nothing_is_optimised(marked):
+    panel = marked[0]
+    panel.click("landmarksGuideCheckBox")
+    panel.widget.panel.parameters.model = "linear"
+    assert not panel.ui.landmarkWeightSlider.enabled
+
+
+def test_a_start_that_bends_is_no_affine_task(marked, scripted):
+    panel = marked[0]
+    parameters = panel.widget.panel.parameters
+    parameters.model, parameters.affine = "linear", "landmarks-thin-plate"
+    assert panel.ui.taskComboBox.currentData == "deformable"
+    panel.click("registerButton")
+    assert scripted.jobs[0].options.affine == "landmarks-thin-plate"
+    assert len(scripted.jobs[0].fixed_landmarks) == 4
+
+
 @pytest.mark.parametrize("start", ["landmarks-rigid", "landmarks-affine"])
 def test_a_start_from_landmarks_shows_the_task_that_it_does(marked, start):
     panel = marked[0]

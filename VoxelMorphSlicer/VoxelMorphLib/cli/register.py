@@ -27,6 +27,8 @@ INPUTS = {
     **{"fixedPoints": "fixed_landmarks", "movingPoints": "moving_landmarks", "fixedLabels": "fixed_labels"},
     **{"movingLabels": "movingLabels", "initialTransform": "initial", "model": "model"},
 }
+#: The start that bends.
+THIN_PLATE = "landmarks-thin-plate"
 #: How to register, by field name.
 OPTIONS = options_of(RegistrationOptions)
 
@@ -202,6 +204,7 @@ def _check_transforms(
 
     entry = load_catalogue().get(str(model or DEFAULT_MODEL))
     is_linear = entry is not None and not entry.bends and isinstance(initial, (AffineTransform, type(None)))
+    is_linear &= getattr(arguments, "affine", "") != THIN_PLATE
     for path in filter(None, (arguments.forward, arguments.inverse)):
         check_transform_extension(path, "affine" if is_linear else "composite")
 

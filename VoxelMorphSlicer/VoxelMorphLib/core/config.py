@@ -105,9 +105,10 @@ class RegistrationOptions(Settings):
     )
     affine: str = option(
         "auto",
-        "alignment without deformation that comes first. auto: what the model needs; none: the volumes are already "
+        "alignment that comes first. auto: what the model needs; none: the volumes are already "
         "aligned; centre: shift the volume centres onto each other; rigid: shift and turn; affine: shift, turn, scale "
-        "and shear; landmarks-rigid and landmarks-affine: the same from pairs of landmarks instead of the images",
+        "and shear; landmarks-rigid and landmarks-affine: the same from pairs of landmarks instead of the images; "
+        "landmarks-thin-plate: also bend, so that all pairs meet",
         title="Start",
         choices={
             "auto": "Automatic: what the model needs",
@@ -117,6 +118,7 @@ class RegistrationOptions(Settings):
             "affine": "Affine",
             "landmarks-rigid": "Landmarks, rigid",
             "landmarks-affine": "Landmarks, affine",
+            "landmarks-thin-plate": "Landmarks, thin plate",
         },
         group="Stages",
     )
@@ -177,7 +179,8 @@ class RegistrationOptions(Settings):
         "are off by as much; 0 leaves them to the start",
         low=0,
         high=1000,
-        in_panel=False,
+        step=0.1,
+        panel_limits=(0, 20),
         group="Stages",
     )
     label_weight: float = option(
@@ -186,7 +189,8 @@ class RegistrationOptions(Settings):
         "counts as five of the image; 0 ignores them",
         low=0,
         high=1000,
-        in_panel=False,
+        step=0.1,
+        panel_limits=(0, 20),
         group="Stages",
     )
     hyper: float = option(

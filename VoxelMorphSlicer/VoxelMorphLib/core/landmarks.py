@@ -12,7 +12,7 @@ from .geometry import Geometry
 from .transform import AffineTransform
 
 #: Pairs that determine a map, and the dimensions that their points must span.
-NEEDED = {"rigid": (3, 2), "affine": (4, 3)}
+NEEDED = {"rigid": (3, 2), "affine": (4, 3), "thin-plate": (4, 3)}
 #: Points whose spread along a direction is less than this share of their largest one lie on a plane, or on a line.
 FLAT = 1e-3
 #: What points of so few dimensions do, in words.
@@ -130,10 +130,10 @@ def fit_landmarks(fixed: np.ndarray, moving: np.ndarray, kind: str) -> AffineTra
 
     Args:
         fixed, moving: (P, 3), RAS mm, same order.
-        kind: "rigid" or "affine".
+        kind: "rigid", "affine", or "thin-plate" for the affine part of that start.
 
     Raises:
-        ImageError: too few pairs, or points that leave the map undetermined.
+        ImageError: too few pairs, points that leave the map undetermined, or pairs that only a mirror brings together.
 
     Source: rigid: Arun et al., IEEE PAMI 1987, doi:10.1109/TPAMI.1987.4767965; proper rotations: Umeyama, IEEE PAMI
     1991, doi:10.1109/34.88573.
@@ -143,9 +143,20 @@ def fit_landmarks(fixed: np.ndarray, moving: np.ndarray, kind: str) -> AffineTra
     middle, target = fixed.mean(axis=0), moving.mean(axis=0)
     own, other = fixed - middle, moving - target
     linear = _rotation(own, other) if kind == "rigid" else np.linalg.lstsq(own, other, rcond=None)[0].T
+    _check_handedness(linear, kind)
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = linear, target - linear @ middle
     return AffineTransform(matrix)
+
+
+def _check_handedness(linear: np.ndarray, kind: str) -> None:
+    determinant = float(np.linalg.det(linear))
+    if determinant <= 0:
+        raise ImageError(
+            f"The {kind} start of these landmarks would mirror the moving volume (determinant {determinant:.3g}), so "
+            "that left and right are exchanged. Check that both lists name the same points, or choose the start "
+            "landmarks-rigid."
+        )
 
 
 def _rotation(own: np.ndarray, other: np.ndarray) -> np.ndarray:

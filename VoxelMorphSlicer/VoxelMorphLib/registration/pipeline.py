@@ -16,6 +16,7 @@ from ..core.geometry import Geometry
 from ..core.image import LabelMap, check_registrable
 from ..core.landmarks import check_inside, check_pairs, fit_landmarks
 from ..core.progress import Progress, silent, span
+from ..core.thin_plate import fit_thin_plate
 from ..core.transform import IDENTITY, Transform
 from ..weights.architectures import LINEAR
 from ..weights.catalogue import DEFAULT_MODEL
@@ -55,7 +56,7 @@ APART = (
     "the position and the orientation in both headers."
 )
 #: Starts from landmarks, and the maps that they fit.
-LANDMARK_STARTS = {"landmarks-rigid": "rigid", "landmarks-affine": "affine"}
+LANDMARK_STARTS = {f"landmarks-{kind}": kind for kind in ("rigid", "affine", "thin-plate")}
 
 
 def register_once(
@@ -193,7 +194,7 @@ class _Job:
                     f"The start {self.affine} needs landmarks in both images, and there are none. Give them, or choose "
                     "another start."
                 )
-            self._landmark_start()  # before anything is downloaded
+            _ = self._landmark_start  # before anything is downloaded
             landmarks = None  # they are of use
         if entry is None or optimises(entry, self.options.refine):
             return
@@ -204,11 +205,14 @@ class _Job:
                     f"refine fast, balanced or best, the model {DEFAULT_MODEL}, or give no {what}."
                 )
 
+    @cached_property
     def _landmark_start(self) -> Transform:
         assert self.guidance is not None and self.guidance.landmarks is not None
         fixed, moving = self.guidance.landmarks
-        moving = inverted(self.initial).apply_to_points(moving)
-        return fit_landmarks(fixed, moving, LANDMARK_STARTS[self.affine]).compose(self.initial)
+        moving, kind = inverted(self.initial).apply_to_points(moving), LANDMARK_STARTS[self.affine]
+        if kind == "thin-plate":
+            return fit_thin_plate(fixed, moving, self.fixed.geometry).compose(self.initial)
+        return fit_landmarks(fixed, moving, kind).compose(self.initial)
 
     @cached_property
     def _pair(self) -> bytes:
@@ -220,7 +224,7 @@ class _Job:
         if self.affine == "none":
             return self.initial
         if self.affine in LANDMARK_STARTS:
-            return self._landmark_start()
+            return self._landmark_start
         found = starts.recall(self._find_start, self._pair, self.initial, self.affine, self.options.seed)
         self.warnings = found.warnings
         return found.transform.compose(self.initial)

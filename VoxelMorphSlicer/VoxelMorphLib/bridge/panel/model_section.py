@@ -72,6 +72,8 @@ class ModelSection:
 
     def task(self, model: str, start: str) -> str:
         """What a model does with a start, one of `TASKS`."""
+        if start == "landmarks-thin-plate":
+            return "deformable"
         tasks, map_of_start = tasks_of(self.entries.get(model)), start.removeprefix("landmarks-")
         return next((task for task in tasks if len(tasks) > 1 and STARTS[task] == map_of_start), tasks[0])
 

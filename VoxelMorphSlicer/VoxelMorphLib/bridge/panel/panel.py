@@ -250,6 +250,8 @@ class Panel:
         optimises = self.models.supportsSmoothness(chosen.model, chosen.refine)
         self.settings.offer("smoothness", optimises)
         self.settings.enable("budget", optimises)
+        self.settings.enable("landmarkWeight", optimises and chosen.landmarksGuide)
+        self.settings.enable("labelWeight", optimises and chosen.segmentationsGuide)
         self.settings.enable("refine", "deformable" in tasks_of(self.models.entries.get(chosen.model)))
 
     def _fallBack(self, name: str, value: str) -> None:

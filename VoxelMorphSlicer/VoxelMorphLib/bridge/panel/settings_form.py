@@ -21,6 +21,8 @@ _PLACES = {
     "smoothness": ("inputsSection", None),
     "hyper": ("inputsSection", None),
     "affine": ("startSection", None),
+    "labelWeight": ("evaluationSection", 3),
+    "landmarkWeight": ("evaluationSection", None),
 }
 #: Rows of the settings that stand above the options.
 _ROWS_ABOVE = 1
