@@ -199,3 +199,24 @@ def test_a_volume_stays_where_it_is_on_itself(model):
     result = register_pair(T1, T1, model, options)
     np.testing.assert_allclose(result.moved.array, T1.array, atol=1e-6)
     assert result.report.displacement_max_mm == 0 and result.report.worse == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("turned", [False, True], ids=["the same file", "other voxel order"])
+@pytest.mark.parametrize("model", ["linear", "optimise", "hippocampus-T1"])
+def test_a_real_volume_stays_where_it_is_on_itself(model, turned):
+    image = read_image(data_folder() / "hippocampus" / "images" / "hippocampus_003.nii.gz")
+    other = reordered(image) if turned else image
+    options = RegistrationOptions(affine="affine", refine="fast" if model == "optimise" else "auto")
+    forward = register_pair(image, other, model, options).forward
+    points = image.geometry.points()
+    assert np.abs(forward.apply_to_points(points) - points).max() < 0.005 * image.geometry.spacing.min()
+
+
+def reordered(image: Image) -> Image:
+    """The same voxels at the same places, the first axis backwards and last."""
+    back = np.eye(4)[:, [1, 2, 0, 3]]
+    back[0] *= -1
+    back[0, 3] = image.array.shape[0] - 1
+    array = np.ascontiguousarray(image.array[::-1].transpose(1, 2, 0))
+    return Image(array, Geometry(array.shape, image.geometry.affine @ back), image.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 from pathlib import Path
 
@@ -44,6 +45,14 @@ def test_a_missing_folder_is_named(tmp_path):
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(OutputError, match=r"is a folder. Give the name of a file in it"):
         check_writable(tmp_path)
+
+
+@pytest.mark.parametrize("error", [ImageError, OutputError, GeometryError])
+def test_what_cannot_be_read_is_said_once(tmp_path, error):
+    (tmp_path / "empty.nii").touch()
+    for path, sentence in ((tmp_path, "is a folder. Choose"), (tmp_path / "empty.nii", "is empty (0 bytes). Export")):
+        with pytest.raises(error, match=rf"^{re.escape(f'{path} {sentence}')}[^()]*$"):
+            check_readable(path, error)
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a file system that nobody may write to")

@@ -51,6 +51,8 @@ def check_readable(path: Path | str, error: type[VoxelMorphError]) -> Path:
                 raise error(f"{path} is empty (0 bytes). Export or copy it again.")
     except FileNotFoundError:
         raise error(f"{path} does not exist. Check the name and the folder.") from None
+    except VoxelMorphError:  # of the class `error`, some of which are OSError or ValueError too
+        raise
     except (OSError, ValueError) as cause:
         raise error(f"{path} cannot be opened ({_reason(cause)}). Check its name and permissions.") from cause
     return path
