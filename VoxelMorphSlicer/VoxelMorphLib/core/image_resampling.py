@@ -13,9 +13,12 @@ from scipy.ndimage import map_coordinates, spline_filter
 from .errors import ConfigError
 from .geometry import Geometry
 from .image import Image, LabelMap
+from .label_vote import most_of
 
 #: Spline order of each interpolation; "cubic" is the interpolating B-spline.
 ORDERS = {"nearest": 0, "linear": 1, "cubic": 3}
+#: The interpolation of label maps that looks at all voxels around a place, see `label_vote`.
+MULTILABEL = "multilabel"
 #: Voxels that are mapped at a time; limits the float64 coordinates to about 12 MB.
 SLAB_VOXELS = 1 << 19
 #: Slabs that are mapped in parallel; each needs about 60 MB.
@@ -60,10 +63,10 @@ def resample_mapped(
     """Sample an image on a grid whose points are mapped into the image's space.
 
     Args:
-        image: sampled image; a `LabelMap` is always sampled by nearest neighbour.
+        image: sampled image; a `LabelMap` is sampled by nearest neighbour unless `interpolation` is "multilabel".
         geometry: grid of the result.
         map_slab: returns for a slab along I the points (slab, J, K, 3), RAS mm, at which `image` is sampled.
-        interpolation: "linear", "cubic" or "nearest".
+        interpolation: "linear", "cubic" or "nearest"; "multilabel" for label maps alone.
         background: value outside the image; default `background_of` it, 0 for label maps.
         matrix: (4, 4), RAS mm of `geometry` -> RAS mm of `image`, if the map is linear: voxels that coincide are
             then copied.
@@ -73,7 +76,7 @@ def resample_mapped(
         Voxels reach half a spacing beyond the outermost centres, as in ITK and VTK.
 
     Raises:
-        ConfigError: unknown interpolation.
+        ConfigError: unknown interpolation, or one for label maps of an image.
     """
     order = _order(image, interpolation)
     if background is None:
@@ -87,10 +90,11 @@ def resample_mapped(
             return type(image)(same, geometry, image.name)
     source = _spline_coefficients(image.array, order)
     moved = np.empty(geometry.shape, image.array.dtype)
+    votes = interpolation == MULTILABEL
 
     def fill(slab: slice) -> None:
         voxels = image.geometry.world_to_voxel(map_slab(slab))
-        moved[slab] = _sample(source, voxels, order, outside, moved.dtype)
+        moved[slab] = _sample(source, voxels, order, outside, moved.dtype, votes)
 
     each_slab(geometry, fill)
     return type(image)(moved, geometry, image.name)
@@ -146,7 +150,12 @@ def copy_if_aligned(
 
 
 def _order(image: Image, interpolation: str) -> int:
-    if interpolation not in ORDERS:
+    if interpolation == MULTILABEL and not isinstance(image, LabelMap):
+        raise ConfigError(
+            f"{image.name} is no label map, which the interpolation {MULTILABEL} needs. Choose one of "
+            f"{', '.join(ORDERS)}."
+        )
+    if interpolation not in (*ORDERS, MULTILABEL):
         raise ConfigError(f"Unknown interpolation {interpolation!r}. Choose one of {', '.join(ORDERS)}.")
     return 0 if isinstance(image, LabelMap) else ORDERS[interpolation]
 
@@ -169,9 +178,13 @@ def _sampled_type(dtype: np.dtype) -> np.dtype:
     return dtype.newbyteorder("=")
 
 
-def _sample(source: np.ndarray, voxels: np.ndarray, order: int, background: float, dtype: np.dtype) -> np.ndarray:
+def _sample(
+    source: np.ndarray, voxels: np.ndarray, order: int, background: float, dtype: np.dtype, votes: bool = False
+) -> np.ndarray:
     last = np.array(source.shape) - 0.5
-    if order == 0:  # by index: scipy would convert large label numbers to float64
+    if votes:
+        values = most_of(source, voxels)
+    elif order == 0:  # by index: scipy would convert large label numbers to float64
         i, j, k = np.moveaxis(np.clip(np.floor(voxels + 0.5), 0, np.array(source.shape) - 1).astype(np.intp), -1, 0)
         values = source[i, j, k]
     else:

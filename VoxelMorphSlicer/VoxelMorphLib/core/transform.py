@@ -46,9 +46,10 @@ class Transform(ABC):
         """The moving `image` on the fixed grid, by one interpolation of its original voxels.
 
         Args:
-            image: in the moving space; a `LabelMap` is always sampled by nearest neighbour.
+            image: in the moving space; a `LabelMap` is sampled by nearest neighbour unless `interpolation` is
+                "multilabel".
             geometry: grid in the fixed space.
-            interpolation: "linear", "cubic" (B-spline) or "nearest".
+            interpolation: "linear", "cubic" (B-spline) or "nearest"; "multilabel" for label maps alone.
             background: value outside `image`; default `background_of` it, 0 for label maps.
 
         Returns:
@@ -67,7 +68,7 @@ class Transform(ABC):
 
     def compose(self, then: Transform) -> Transform:
         """The map x -> then(self(x)); neighbouring matrices become one."""
-        return _simplest(CompositeTransform((self, then)))
+        return simplest(CompositeTransform((self, then)))
 
     def to_displacement(self, geometry: Geometry) -> DisplacementField:
         """The displacement at every voxel of `geometry`, float32."""
@@ -243,7 +244,7 @@ class CompositeTransform(Transform):
         return reduce(lambda moved, part: part.apply_to_points(moved), rest, first.map_slab(geometry, slab))
 
     def inverse(self) -> Transform:
-        return _simplest(CompositeTransform(tuple(part.inverse() for part in reversed(self.transforms))))
+        return simplest(CompositeTransform(tuple(part.inverse() for part in reversed(self.transforms))))
 
 
 def _append(parts: tuple[Transform, ...], part: Transform) -> tuple[Transform, ...]:
@@ -254,5 +255,6 @@ def _append(parts: tuple[Transform, ...], part: Transform) -> tuple[Transform, .
     return (*parts, part)
 
 
-def _simplest(composite: CompositeTransform) -> Transform:
+def simplest(composite: CompositeTransform) -> Transform:
+    """The only part of a composite that has one, else the composite."""
     return composite.transforms[0] if len(composite.transforms) == 1 else composite
