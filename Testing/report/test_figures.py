@@ -10,7 +10,15 @@ import pytest
 from support.volumes import a_blob_image, a_geometry
 from VoxelMorphLib.core.errors import DependencyError
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
-from VoxelMorphLib.report.figures import agreement_figure, deformation_figure, grid_step, images_figure, overview_figure
+from VoxelMorphLib.report.figures import (
+    agreement_figure,
+    deformation_figure,
+    grid_step,
+    images_figure,
+    overview_figure,
+    thumbnail,
+)
+from VoxelMorphLib.report.pictures import comparison_pictures
 from VoxelMorphLib.report.views import make_views
 
 pytest.importorskip("matplotlib", reason="figures need matplotlib")
@@ -94,6 +102,40 @@ def test_what_is_aligned_is_grey_in_the_overview(fixed):
         coloured += [float(part.mean()) for part in (difference[:half], difference[half:])]
     assert coloured[0] > 10 * coloured[1]
     assert coloured[3] > 10 * coloured[1]
+
+
+def test_what_is_unknown_is_left_out(fixed, moving, a_registration):
+    known = make_views(fixed, moving, a_registration.moved, a_registration.forward)
+    result = make_views(fixed, None, a_registration.moved)
+    assert [picture.title for picture in comparison_pictures(known)] == [
+        "Before and after",
+        "Images",
+        "Agreement",
+        "Deformation",
+    ]
+    assert [picture.title for picture in comparison_pictures(result)] == ["Over each other", "Images", "Agreement"]
+    assert pixels(overview_figure(result)).shape[0] < 0.6 * pixels(overview_figure(known)).shape[0]
+
+
+def test_a_thumbnail_is_small_and_in_true_proportions(fixed, moving, a_registration):
+    views = make_views(fixed, None, a_registration.moved)
+    picture = pixels(thumbnail(views))
+    assert picture.shape[0] == 96
+    scale = 96 / max(view.slice.size[1] for view in views)
+    assert picture.shape[1] == pytest.approx(scale * sum(view.slice.size[0] for view in views) + 4, abs=3)
+    assert len(thumbnail(views)) < 40_000
+    aligned = pixels(thumbnail(make_views(fixed, None, fixed)))
+    assert np.abs(aligned[..., 0] - aligned[..., 1]).max() == 0 < np.abs(picture[..., 0] - picture[..., 1]).max()
+
+
+def test_a_flat_region_of_the_jacobian_shows_the_fixed_image(fixed):
+    """Where the volume is kept, the figure is the grey one beside it."""
+    still = make_views(fixed, fixed, fixed, AffineTransform(np.eye(4)))
+    picture = pixels(deformation_figure(still))
+    third = picture.shape[1] // 3
+    middle = picture[:, third + 40 : 2 * third - 20]
+    shown = (np.ptp(middle, axis=-1) < 0.02) & (middle.max(axis=-1) > 0.2) & (middle.max(axis=-1) < 0.8)
+    assert shown.mean() > 0.1
 
 
 def test_figures_open_no_windows(fixed, moving, a_registration):

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 from support.volumes import a_geometry, a_label_map
-from VoxelMorphLib.core.errors import GeometryError, OutputError
+from VoxelMorphLib.core.errors import OutputError
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.report.page import write_report
 
@@ -63,7 +63,7 @@ def page(tmp_path_factory, fixed, moving, a_registration) -> Reader:
 def without_pictures(monkeypatch):
     """Pages that are read for their text: drawing would take most of the time."""
     for name in ("overview_figure", "images_figure", "agreement_figure", "deformation_figure"):
-        monkeypatch.setattr(f"VoxelMorphLib.report.page.figures.{name}", lambda _views: b"\x89PNG")
+        monkeypatch.setattr(f"VoxelMorphLib.report.pictures.figures.{name}", lambda _views: b"\x89PNG")
 
 
 def test_everything_is_inside_the_page(page):
@@ -169,11 +169,14 @@ def test_published_models_come_with_licence_and_citation(tmp_path, fixed, moving
     assert "Please cite" in text
 
 
-def test_labels_on_another_grid_are_refused(tmp_path, fixed, moving, a_registration):
-    labels = a_label_map(a_geometry("LAS")), a_label_map(moving.geometry)
-    with pytest.raises(GeometryError, match="does not lie on the grid of the fixed volume blobs"):
+@pytest.mark.usefixtures("without_pictures")
+def test_labels_on_another_grid_are_brought_to_that_of_the_volume(tmp_path, fixed, moving, a_registration):
+    found = []
+    for grid in (fixed.geometry, a_geometry("LAS", (60, 60, 60), 1.0)):
+        labels = a_label_map(grid), a_label_map(moving.geometry)
         write_report(tmp_path / "report.html", fixed, moving, a_registration, labels)
-    assert not list(tmp_path.iterdir())
+        found.append(float(re.search(r"→ ([\d.]+) Dice", read(tmp_path / "report.html").words)[1]))
+    assert found[0] == pytest.approx(found[1], abs=0.05)
 
 
 def test_a_missing_folder_is_refused(tmp_path, fixed, moving, a_registration):
@@ -185,7 +188,7 @@ def test_a_missing_folder_is_refused(tmp_path, fixed, moving, a_registration):
 def test_a_failure_leaves_the_old_page(tmp_path, fixed, moving, a_registration, monkeypatch):
     path = tmp_path / "report.html"
     path.write_text("old")
-    monkeypatch.setattr("VoxelMorphLib.report.page.figures.deformation_figure", lambda views: 1 / 0)
+    monkeypatch.setattr("VoxelMorphLib.report.pictures.figures.deformation_figure", lambda views: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_report(path, fixed, moving, a_registration)
     assert path.read_text() == "old"

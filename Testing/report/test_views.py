@@ -105,18 +105,18 @@ def test_the_same_scene_on_two_grids_looks_the_same_by_header(any_geometry):  # 
 def test_a_scaling_shows_its_volume_ratio_and_displacement(any_geometry):  # noqa: F811
     image = a_blob_image(any_geometry)
     for view in make_views(image, image, image, scaling_about_centre(1.2)):
-        np.testing.assert_allclose(view.jacobian, 1.2**3, rtol=1e-4)
+        np.testing.assert_allclose(view.bent.jacobian, 1.2**3, rtol=1e-4)
         points = view.slice.cut(view.slice.geometry.points())
-        np.testing.assert_allclose(view.displacement, 0.2 * np.linalg.norm(points - CENTRE, axis=-1), atol=1e-4)
+        np.testing.assert_allclose(view.bent.displacement, 0.2 * np.linalg.norm(points - CENTRE, axis=-1), atol=1e-4)
 
 
 def test_identity_lands_where_it_started(any_geometry):  # noqa: F811
     image = a_blob_image(any_geometry)
     for view in make_views(image, image, image, IDENTITY):
         spacing = image.geometry.spacing[list(view.slice.axes[1:])]
-        np.testing.assert_allclose(np.abs(np.diff(view.landing[..., 0], axis=1)), spacing[0], rtol=1e-4)
-        np.testing.assert_allclose(np.abs(np.diff(view.landing[..., 1], axis=0)), spacing[1], rtol=1e-4)
-        assert (view.displacement == 0).all()
+        np.testing.assert_allclose(np.abs(np.diff(view.bent.landing[..., 0], axis=1)), spacing[0], rtol=1e-4)
+        np.testing.assert_allclose(np.abs(np.diff(view.bent.landing[..., 1], axis=0)), spacing[1], rtol=1e-4)
+        assert (view.bent.displacement == 0).all()
 
 
 def test_errors_are_distances_to_the_truth(any_geometry):  # noqa: F811
@@ -125,11 +125,11 @@ def test_errors_are_distances_to_the_truth(any_geometry):  # noqa: F811
     shift = np.eye(4)
     shift[:3, 3] = 3, 0, 4
     for view in make_views(image, image, image, field, CompositeTransform((field, AffineTransform(shift)))):
-        np.testing.assert_allclose(view.error, 5, rtol=1e-3)
+        np.testing.assert_allclose(view.bent.error, 5, rtol=1e-3)
 
 
 def test_unknown_truth_leaves_no_error(fixed, moving, forward):
-    assert all(view.error is None for view in make_views(fixed, moving, fixed, forward))
+    assert all(view.bent.error is None for view in make_views(fixed, moving, fixed, forward))
 
 
 def test_air_around_the_contents_is_cropped():

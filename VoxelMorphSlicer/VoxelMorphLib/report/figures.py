@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.ndimage import binary_fill_holes, gaussian_filter
 
-from .sheet import TEXT, Sheet, new_figure, png_of, write_letters
-from .views import View
+from .sheet import TEXT, Sheet, new_figure, png_of, png_of_pixels, write_letters
+from .views import Bent, View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,19 +23,22 @@ _FOLDED, _OUTLINE_ON_GREY, _OUTLINE_ON_WHITE, _OUTLINE_ON_DARK = "#22dd55", "#4c
 _OUTLINE_LEVEL = 0.25
 _TILE_MM = 20.0
 _OVERVIEW_WIDTH, _OVERVIEW_TITLE = 10.5, 0.35  # inches
+_GAP_PIXELS = 2
+#: What is compared with the fixed image, in words and as part of a view.
+_TIMES = (("before", "moving"), ("after", "moved"))
 _CURVES_WIDTH, _CURVES_HEIGHT, _MOST_CURVES = 5.2, 3.3, 12  # inches; more curves have no legend
 
 
 def overview_figure(views: Sequence[View]) -> bytes:
     """Three slices before the registration over the same after it, as PNG: fixed green, moving magenta, equal grey."""
+    times = [(title, name) for title, name in _TIMES if getattr(views[0], name) is not None]
     widths, heights = zip(*(view.slice.size for view in views))
     inches = _OVERVIEW_WIDTH / sum(widths)
-    figure = new_figure(_OVERVIEW_WIDTH, 2 * (max(heights) * inches + _OVERVIEW_TITLE))
-    rows = figure.subplots(2, len(views), squeeze=False, gridspec_kw={"width_ratios": widths})
-    for axes, title, name in zip(rows, ("before", "after"), ("moving", "moved")):
+    figure = new_figure(_OVERVIEW_WIDTH, len(times) * (max(heights) * inches + _OVERVIEW_TITLE))
+    rows = figure.subplots(len(times), len(views), squeeze=False, gridspec_kw={"width_ratios": widths})
+    for axes, (title, name) in zip(rows, times):
         for panel, view in zip(axes, views):
-            other = getattr(view, name)
-            picture = np.stack([other, view.fixed, other], axis=-1)
+            picture = _over_each_other(view, getattr(view, name))
             panel.imshow(picture, extent=_extent(view), aspect="equal", interpolation="bilinear")
             panel.set_axis_off()
             write_letters(panel, view.slice.letters)
@@ -44,50 +47,85 @@ def overview_figure(views: Sequence[View]) -> bytes:
     return png_of(figure)
 
 
+def thumbnail(views: Sequence[View], height: int = 96) -> bytes:
+    """Fixed green, moved magenta, equal grey: the slices in a row in true proportions, as a small PNG.
+
+    Args:
+        views: of one pair; neither the moving image nor the transform is needed.
+        height: of the highest slice, pixels.
+
+    Raises:
+        DependencyError: matplotlib is not installed.
+    """
+    scale = height / max(view.slice.size[1] for view in views)
+    row = np.zeros((height, 0, 3), np.uint8)
+    for view in views:
+        picture = _over_each_other(view, view.moved)
+        columns, rows = (max(1, min(round(length * scale), 4 * height)) for length in view.slice.size)
+        across, down = (np.arange(n) * size // n for n, size in zip((columns, rows), picture.shape[1::-1]))
+        tile = np.zeros((height, columns + _GAP_PIXELS, 3), np.uint8)
+        top = (height - rows) // 2
+        tile[top : top + rows, :columns] = 255 * picture[down][:, across]
+        row = np.concatenate([row, tile], axis=1)
+    return png_of_pixels(row[:, :-_GAP_PIXELS])
+
+
 def images_figure(views: Sequence[View]) -> bytes:
-    """Fixed image, moving image by header position, and moved image, as PNG."""
-    sheet = Sheet([v.slice for v in views], ("fixed", "moving, by header position", "moved"))
+    """Fixed image, moving image by header position where it is known, and moved image, as PNG."""
+    titles = {"fixed": "fixed", "moving": "moving, by header position", "moved": "moved"}
+    shown = [name for name in titles if getattr(views[0], name) is not None]
+    sheet = Sheet([v.slice for v in views], [titles[name] for name in shown])
     for row, view in enumerate(views):
-        for column, picture in enumerate((view.fixed, view.moving, view.moved)):
+        for column, name in enumerate(shown):
             axes = sheet.panel(row, column)
-            _grey(axes, view, picture)
+            _grey(axes, view, getattr(view, name))
             if column:
                 _outline(axes, view, _OUTLINE_ON_GREY)
     return sheet.png()
 
 
 def agreement_figure(views: Sequence[View]) -> bytes:
-    """Difference fixed - moving and checkerboard of both, each before and after, as PNG."""
-    titles = ("difference before", "difference after", "checkerboard before", "checkerboard after")
+    """Difference fixed - moving and checkerboard of both, each before (where known) and after, as PNG."""
+    times = [(title, name) for title, name in _TIMES if getattr(views[0], name) is not None]
+    titles = [f"{what} {title}" for what in ("difference", "checkerboard") for title, _name in times]
     sheet = Sheet([v.slice for v in views], titles, bars=True)
-    limit = min(_top(np.abs(v.fixed - v.moving) for v in views), 1)
+    limit = min(_top(np.abs(v.fixed - getattr(v, times[0][1])) for v in views), 1)
     colours = _colours("RdBu_r", "linear", -limit, limit)
     for row, view in enumerate(views):
-        for column, other in enumerate((view.moving, view.moved)):
+        for column, (_title, name) in enumerate(times):
+            other = getattr(view, name)
             _coloured(sheet.panel(row, column), view, view.fixed - other, colours)
-            _grey(sheet.panel(row, column + 2), view, _checkerboard(view, other))
-    for column in (0, 1):
+            _grey(sheet.panel(row, column + len(times)), view, _checkerboard(view, other))
+    for column in range(len(times)):
         sheet.bar(column, colours, "fixed minus moving, share of the window")
     return sheet.png()
 
 
 def deformation_figure(views: Sequence[View]) -> bytes:
-    """Deformed grid, Jacobian determinant, displacement and, where the truth is known, error, as PNG."""
-    errors = [_inside(v, v.error) for v in views if v.error is not None]
+    """Deformed grid, Jacobian determinant over the fixed image, displacement and, where the truth is known, error.
+
+    Args:
+        views: with `bent`.
+
+    Returns:
+        A PNG.
+    """
+    bent = [(row, view, view.bent) for row, view in enumerate(views) if view.bent is not None]
+    errors = [_inside(view, each.error) for _row, view, each in bent if each.error is not None]
     titles = ["deformed grid on fixed", "local volume change", "displacement"] + ["error"] * bool(errors)
     sheet = Sheet([v.slice for v in views], titles, bars=True)
-    limit = _jacobian_limit(views)
+    limit = _jacobian_limit([each for _row, _view, each in bent])
     jacobian = _colours("RdBu_r", "log", 1 / limit, limit)
-    displacement = _colours("viridis", "linear", 0, _top(v.displacement for v in views))
-    for row, view in enumerate(views):
-        _grey(sheet.panel(row, 0), view, view.fixed, lines=True)
-        _coloured(sheet.panel(row, 1), view, np.where(view.jacobian > 0, view.jacobian, np.nan), jacobian)
-        _coloured(sheet.panel(row, 2), view, view.displacement, displacement, _OUTLINE_ON_DARK)
+    displacement = _colours("viridis", "linear", 0, _top(each.displacement for _row, _view, each in bent))
+    for row, view, each in bent:
+        _grey(sheet.panel(row, 0), view, view.fixed, each)
+        _volume_change(sheet.panel(row, 1), view, each.jacobian, jacobian)
+        _coloured(sheet.panel(row, 2), view, each.displacement, displacement, _OUTLINE_ON_DARK)
     sheet.bar(1, jacobian, "Jacobian determinant; green: folded", _ratio_ticks(limit))
     sheet.bar(2, displacement, "mm")
     if errors:
         error = _colours("magma", "linear", 0, _top(errors), bad="black")
-        for row, view in enumerate(views):
+        for row, view, _each in bent:
             _coloured(sheet.panel(row, 3), view, errors[row], error, _OUTLINE_ON_DARK)
         sheet.bar(3, error, "mm from the true position")
     return sheet.png()
@@ -123,10 +161,27 @@ def _extent(view: View) -> tuple[float, float, float, float]:
     return 0, width, height, 0
 
 
-def _grey(axes: Axes, view: View, picture: np.ndarray, lines: bool = False) -> None:
+def _over_each_other(view: View, other: np.ndarray) -> np.ndarray:
+    """(rows, columns, 3): the fixed image green, the other one magenta, grey where both are equally bright."""
+    return np.stack([other, view.fixed, other], axis=-1)
+
+
+def _grey(axes: Axes, view: View, picture: np.ndarray, lines: Bent | None = None) -> None:
     axes.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=_extent(view), aspect="auto", interpolation="bilinear")
-    if lines:
-        _draw_grid(axes, view)
+    if lines is not None:
+        _draw_grid(axes, view, lines)
+
+
+def _volume_change(axes: Axes, view: View, jacobian: np.ndarray, colours: ScalarMappable) -> None:
+    """The ratio in colour over the fixed image, which shows where little changes; folds are opaque."""
+    axes.imshow(view.fixed, cmap="gray", vmin=0, vmax=1, extent=_extent(view), aspect="auto", interpolation="bilinear")
+    folded = jacobian <= 0
+    norm: Any = colours.norm
+    strength = np.abs(np.log(np.where(folded, 1.0, jacobian))) / np.log(norm.vmax)
+    opacity = np.where(folded, 1.0, np.clip(2 * strength, 0, 0.9))
+    picture = np.where(folded, np.nan, jacobian)
+    axes.imshow(picture, cmap=colours.cmap, norm=norm, extent=_extent(view), aspect="auto", alpha=opacity)
+    _outline(axes, view, _OUTLINE_ON_GREY)
 
 
 def _coloured(
@@ -160,10 +215,10 @@ def _pixel_centres(view: View) -> tuple[np.ndarray, np.ndarray]:
     return (np.arange(columns) + 0.5) * width / columns, (np.arange(rows) + 0.5) * height / rows
 
 
-def _draw_grid(axes: Axes, view: View) -> None:
+def _draw_grid(axes: Axes, view: View, bent: Bent) -> None:
     """Draw a regular grid of the moving image as it appears on the fixed image."""
     step = grid_step(max(view.slice.size))
-    for position, colour in zip(np.moveaxis(view.landing, -1, 0), ("#4cc9f0", "#ffb703")):
+    for position, colour in zip(np.moveaxis(bent.landing, -1, 0), ("#4cc9f0", "#ffb703")):
         levels = np.arange(math.ceil(position.min() / step), math.floor(position.max() / step) + 1) * step
         if levels.size:
             axes.contour(*_pixel_centres(view), position, levels=levels, colors=colour, linewidths=0.8, alpha=0.9)
@@ -190,9 +245,9 @@ def _top(maps: Iterable[np.ndarray]) -> float:
     return max(float(np.percentile(values, 99.9)), 0.01) if values.size else 0.01
 
 
-def _jacobian_limit(views: Sequence[View]) -> float:
+def _jacobian_limit(bent: Sequence[Bent]) -> float:
     """The largest volume ratio of the colour scale: holds 99.9 % of the voxels, kept within 1.25 to 5."""
-    values = np.concatenate([v.jacobian.ravel() for v in views])
+    values = np.concatenate([each.jacobian.ravel() for each in bent])
     spread = np.abs(np.log(values[values > 0]))
     return float(np.clip(np.exp(np.percentile(spread, 99.9)), 1.25, 5)) if spread.size else 5.0
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from .. import __version__
 from ..core.io.files import replacing
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -41,6 +42,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["data_uri"] = _data_uri
+    environment.globals["version"] = __version__
     return environment
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.config import RegistrationOptions
-from ..core.errors import GeometryError
 from ..core.image import Image, LabelMap
 from ..core.io.files import check_writable
 from ..core.options import options_of
 from ..core.transform import IDENTITY, Transform
 from ..weights.catalogue import load_catalogue
-from . import figures
-from .html import write_page
+from .layout import Page, Table
 from .measures import DisplacementError, dice_by_label, displacement_error, foreground
+from .pictures import comparison_pictures
 from .views import make_views
 
 if TYPE_CHECKING:
@@ -28,9 +26,12 @@ if TYPE_CHECKING:
 Rows = list[tuple[str, ...]]
 #: Label -> Dice before and after, of the moved moving labels; then of the fixed labels that the inverse brings back.
 Overlap = dict[int, tuple[float, ...]]
+#: Label maps of the fixed and the moving volume.
+Labels = tuple[LabelMap, LabelMap]
 #: Displacement errors before and after.
 Errors = tuple[DisplacementError, DisplacementError]
 
+_DICE_HEADER = ("Label", "Dice before", "Dice after", "Fixed to moving, before", "Fixed to moving, after")
 #: What the page calls the registration options, where their titles do not say enough beside what was done.
 _OPTIONS = {
     "affine": "requested affine initialisation",
@@ -48,7 +49,7 @@ def write_report(
     fixed: Image,
     moving: Image,
     registration: Registration,
-    labels: tuple[LabelMap, LabelMap] | None = None,
+    labels: Labels | None = None,
     truth: Transform | None = None,
     label_names: Mapping[int, str] | None = None,
 ) -> None:
@@ -59,53 +60,46 @@ def write_report(
         fixed: fixed volume.
         moving: moving volume.
         registration: the result; `moved` lies on the fixed grid.
-        labels: label maps of the fixed and the moving volume, each on the grid of its volume.
+        labels: label maps of the fixed and the moving volume, each on any grid in the space of its volume.
         truth: the true transform fixed -> moving, if known.
         label_names: label number -> name.
 
     Raises:
         DependencyError: matplotlib is not installed.
-        GeometryError: the fixed label map does not lie on the fixed grid.
         OutputError: the file cannot be written.
     """
     check_writable(path)
-    if labels is not None and not labels[0].geometry.matches(fixed.geometry):
-        raise GeometryError(
-            f"The label map {labels[0].name} ({labels[0].geometry}) does not lie on the grid of the fixed volume "
-            f"{fixed.name} ({fixed.geometry}). Resample it onto that grid."
-        )
+    labels = None if labels is None else _on_grids(labels, fixed, moving)
     overlap = None if labels is None else _overlap(labels, registration)
     errors = None if truth is None else _errors(fixed, registration.forward, labels, truth)
     report = registration.report
-    write_page(
-        path,
-        "registration.html",
+    views = make_views(fixed, moving, registration.moved, registration.forward, truth)
+    Page(
         title=f"{moving.name} registered to {fixed.name}",
-        subtitle=f"{report.model_title}, {datetime.datetime.now():%d %B %Y, %H:%M}",
+        subtitle=report.model_title,
         cards=_key_figures(report, overlap, errors),
         alarm=report.worse,
         warnings=[warning for warning in report.warnings if warning != report.worse],
-        **_pictures(fixed, moving, registration, truth),
-        measurements=_measurement_rows(report, errors),
-        overlap=_dice_rows(overlap, label_names),
-        settings=_settings_rows(report),
-        volumes=_volume_rows(fixed, moving, registration.moved),
+        pictures=comparison_pictures(views),
+        tables=[
+            Table("Measurements", ("Quantity", "Before", "After"), _measurement_rows(report, errors)),
+            Table("Overlap of labels", _DICE_HEADER, _dice_rows(overlap, label_names)),
+            Table("Model and settings", ("Item", "Value"), _settings_rows(report)),
+            Table("Volumes", ("Volume", "Grid", "Intensities"), _volume_rows(fixed, moving, registration.moved)),
+        ],
+    ).write(path)
+
+
+def _on_grids(labels: Labels, fixed: Image, moving: Image) -> Labels:
+    """The label maps on the grids of their volumes."""
+    on_fixed, on_moving = (
+        each if each.geometry.matches(image.geometry) else IDENTITY.resample(each, image.geometry)
+        for each, image in zip(labels, (fixed, moving))
     )
+    return on_fixed, on_moving
 
 
-def _pictures(fixed: Image, moving: Image, registration: Registration, truth: Transform | None) -> dict[str, Any]:
-    """The figures as PNG, and the spacing in mm of the lines of the deformed grid."""
-    views = make_views(fixed, moving, registration.moved, registration.forward, truth)
-    return {
-        "overview": figures.overview_figure(views),
-        "images": figures.images_figure(views),
-        "agreement": figures.agreement_figure(views),
-        "deformation": figures.deformation_figure(views),
-        "grid_step": figures.grid_step(max(max(view.slice.size) for view in views)),
-    }
-
-
-def _overlap(labels: tuple[LabelMap, LabelMap], registration: Registration) -> Overlap:
+def _overlap(labels: Labels, registration: Registration) -> Overlap:
     """Of the labels that the fixed map has; NaN on the way back where the moving map lacks one."""
     fixed, moving = labels
     there = [dice_by_label(fixed, t.resample(moving, fixed.geometry)) for t in (IDENTITY, registration.forward)]
@@ -113,7 +107,7 @@ def _overlap(labels: tuple[LabelMap, LabelMap], registration: Registration) -> O
     return {label: tuple(part.get(label, float("nan")) for part in (*there, *back)) for label in there[0]}
 
 
-def _errors(fixed: Image, forward: Transform, labels: tuple[LabelMap, LabelMap] | None, truth: Transform) -> Errors:
+def _errors(fixed: Image, forward: Transform, labels: Labels | None, truth: Transform) -> Errors:
     inside = foreground(fixed) if labels is None else labels[0].array > 0
     before, after = (displacement_error(t, truth, fixed.geometry, inside) for t in (IDENTITY, forward))
     return before, after

@@ -6,6 +6,8 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..core.errors import DependencyError
 from .views import Slice
 
@@ -32,10 +34,7 @@ def new_figure(width: float, height: float, background: str = BACKGROUND) -> Any
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise DependencyError(
-            "A report needs the package matplotlib, which is not installed. Install it (pip install matplotlib) or "
-            "leave the report out."
-        ) from error
+        raise _missing() from error
     figure = Figure(figsize=(width, height), facecolor=background)
     FigureCanvasAgg(figure)
     return figure
@@ -46,6 +45,28 @@ def png_of(figure: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, facecolor=figure.get_facecolor(), metadata={"Software": None})
     return buffer.getvalue()
+
+
+def png_of_pixels(pixels: np.ndarray) -> bytes:
+    """(rows, columns, 3), uint8, as PNG of that size.
+
+    Raises:
+        DependencyError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.image import imsave
+    except ImportError as error:
+        raise _missing() from error
+    buffer = io.BytesIO()
+    imsave(buffer, np.ascontiguousarray(pixels), format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _missing() -> DependencyError:
+    return DependencyError(
+        "A report needs the package matplotlib, which is not installed. Install it (pip install matplotlib) or "
+        "leave the report out."
+    )
 
 
 class Sheet:

@@ -138,18 +138,29 @@ class View:
     Args:
         slice: position and orientation.
         fixed: 0..1.
-        moving: 0..1, resampled by header position only.
         moved: 0..1.
+        moving: 0..1, resampled by header position only; None where the image is unknown.
+        bent: what the transform does; None where it is unknown.
+    """
+
+    slice: Slice
+    fixed: np.ndarray
+    moved: np.ndarray
+    moving: np.ndarray | None = None
+    bent: Bent | None = None
+
+
+@dataclass(frozen=True)
+class Bent:
+    """What a transform does on one slice; arrays are (rows, columns).
+
+    Args:
         landing: (rows, columns, 2), position in moving of each point, mm along the horizontal and vertical array axis.
         jacobian: Jacobian determinant of fixed -> moving; 0 or less where the transform folds.
         displacement: magnitude in mm.
         error: distance to the true position in mm; None when the truth is unknown.
     """
 
-    slice: Slice
-    fixed: np.ndarray
-    moving: np.ndarray
-    moved: np.ndarray
     landing: np.ndarray
     jacobian: np.ndarray
     displacement: np.ndarray
@@ -157,29 +168,54 @@ class View:
 
 
 def make_views(
-    fixed: Image, moving: Image, moved: Image, forward: Transform, truth: Transform | None = None
+    fixed: Image,
+    moving: Image | None,
+    moved: Image,
+    forward: Transform | None = None,
+    truth: Transform | None = None,
 ) -> list[View]:
     """Views of the three anatomical slices through the centre of the fixed image's content.
 
     Args:
         fixed: any geometry.
-        moving: any geometry.
+        moving: any geometry; None where only the result is known.
         moved: on the fixed geometry.
-        forward: fixed -> moving, RAS mm.
+        forward: fixed -> moving, RAS mm; None where it is unknown.
         truth: true transform fixed -> moving, if known.
     """
     box = _content_box(fixed)
-    images = {"fixed": _crop(fixed, box), "moving": moving, "moved": _crop(moved, box)}
-    windows = {"fixed": Window.of(fixed), "moving": Window.of(moving)}
-    slices = anatomical_slices(images["fixed"].geometry, centre_of_content(images["fixed"]))
-    return [_view(slice_, images, windows, forward, truth) for slice_ in slices]
+    seen = _Seen(_crop(fixed, box), moving, _crop(moved, box), Window.of(fixed), Window.of(moving or moved))
+    slices = anatomical_slices(seen.fixed.geometry, centre_of_content(seen.fixed))
+    return [seen.view(slice_, None if forward is None else _bent(slice_, forward, truth)) for slice_ in slices]
 
 
-def _view(
-    slice_: Slice, images: dict[str, Image], windows: dict[str, Window], forward: Transform, truth: Transform | None
-) -> View:
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The images of all views with the windows of their intensities; `fixed` and `moved` are cropped."""
+
+    fixed: Image
+    moving: Image | None
+    moved: Image
+    fixed_window: Window
+    moving_window: Window
+
+    def view(self, slice_: Slice, bent: Bent | None) -> View:
+        """One slice."""
+        return View(
+            slice=slice_,
+            fixed=self.fixed_window(slice_.cut(self.fixed.array)),
+            moved=self.moving_window(slice_.cut(self.moved.array)),
+            moving=None if self.moving is None else self.moving_window(_by_header(self.moving, slice_)),
+            bent=bent,
+        )
+
+
+def _by_header(image: Image, slice_: Slice) -> np.ndarray:
     plane, _ = slice_.slab()
-    by_header = IDENTITY.resample(images["moving"], plane)
+    return slice_.picture(IDENTITY.resample(image, plane).array.squeeze(axis=slice_.axes[0]))
+
+
+def _bent(slice_: Slice, forward: Transform, truth: Transform | None) -> Bent:
     slab, middle = slice_.slab(margin=1)
     field = forward.to_displacement(slab)
 
@@ -190,11 +226,7 @@ def _view(
     landing = points + field.array
     along_axes = (landing - slab.origin) @ slab.direction[:, slice_.axes[1:]]
     error = None if truth is None else np.linalg.norm(landing - truth.apply_to_points(points), axis=-1)
-    return View(
-        slice=slice_,
-        fixed=windows["fixed"](slice_.cut(images["fixed"].array)),
-        moving=windows["moving"](slice_.picture(by_header.array.squeeze(axis=slice_.axes[0]))),
-        moved=windows["moving"](slice_.cut(images["moved"].array)),
+    return Bent(
         landing=cut(along_axes),
         jacobian=cut(field.jacobian_determinant().array),
         displacement=cut(np.linalg.norm(field.array, axis=-1)),
