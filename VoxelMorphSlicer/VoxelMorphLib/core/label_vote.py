@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
@@ -34,7 +35,7 @@ def most_of(labels: np.ndarray, voxels: np.ndarray) -> np.ndarray:
     return chosen.reshape(voxels.shape[:-1])
 
 
-def _corners(labels: np.ndarray, voxels: np.ndarray):
+def _corners(labels: np.ndarray, voxels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Label and weight, (N,) each, of the eight voxels around each place."""
     last = np.array(labels.shape) - 1
     inside = np.clip(voxels, 0, last)

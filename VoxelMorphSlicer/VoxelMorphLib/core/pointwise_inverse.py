@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -47,7 +48,7 @@ class PointwiseInverse(Transform):
     """
 
     field: DisplacementField
-    misses: Misses = field(default_factory=Misses)
+    misses: Misses = dataclasses.field(default_factory=Misses)
 
     def apply_to_points(self, points: np.ndarray) -> np.ndarray:
         targets = np.asarray(points, np.float64).reshape(-1, 3)

@@ -58,6 +58,14 @@ def read_geometry(path: Path, shown: Path | None = None) -> Geometry:
         return geometry_of(_information(path), shown)
 
 
+def read_itk_shape(path: Path) -> tuple[tuple[int, ...], int]:
+    """Extents of a .nrrd, .nhdr, .mha or .mhd file, and how many values each voxel has; its voxels are not read."""
+    data_file(path)  # which ITK opens
+    with quiet(), _explained(path):
+        reader = _information(path)
+        return reader.GetSize(), reader.GetNumberOfComponents()
+
+
 def geometry_of(image: sitk.Image | sitk.ImageFileReader, path: Path | str) -> Geometry:
     """Grid of the first three axes of an ITK image, in RAS."""
     dimension = image.GetDimension()

@@ -26,8 +26,12 @@ from .nifti_position import HEADER, SINGLE_FILE_OFFSET, check_position, place
 
 #: Real scalar types by their NIfTI code.
 SCALARS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+#: Bytes of one voxel, red first, by NIfTI code.
+COLOURS = {128: 3, 2304: 4}
 
 UNIT_MM = 2
+#: Of the units of time in the same byte.
+_SECONDS = {8: 1.0, 16: 1e-3, 24: 1e-6}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +39,14 @@ class NiftiFile:
     """The content of a file.
 
     Args:
-        array: (I, J[, K[, ...]]), scaled as the header says, trailing axes of length one beyond the third removed.
+        array: (I, J[, K[, ...]]), scaled as the header says, trailing axes of length one beyond the third removed;
+            colours are a last axis of three or four bytes.
         intent: NIfTI intent code.
         in_mm: the header states mm as the unit of space; FreeSurfer's do, those of the original VoxelMorph do not.
         geometry: of the first three axes; None if there are fewer.
         notes: sentences about positions that contradict each other.
+        is_colour: the last axis holds the bytes of colours.
+        step: from one frame to the next, in seconds where the file says so.
     """
 
     array: np.ndarray
@@ -47,10 +54,16 @@ class NiftiFile:
     in_mm: bool
     geometry: Geometry | None
     notes: tuple[str, ...] = ()
+    is_colour: bool = False
+    step: float = 1.0
 
 
-def read_nifti(path: Path | str) -> NiftiFile:
+def read_nifti(path: Path | str, takes_colours: bool = False) -> NiftiFile:
     """Read a .nii or .nii.gz file.
+
+    Args:
+        path: of the file.
+        takes_colours: read colours too, which are refused else.
 
     Raises:
         ImageError: missing, not NIfTI-1 or NIfTI-2, not real scalars, or shorter than the header says.
@@ -59,11 +72,12 @@ def read_nifti(path: Path | str) -> NiftiFile:
     path = check_readable(path, ImageError)
     with _decompressing(path) as stream:
         header, shape = _header(stream, path)
-        array = _voxels(stream, header, shape, path)
+        is_colour = takes_colours and int(header["datatype"]) in COLOURS
+        array = _voxels(stream, header, shape, path, is_colour)
         stream.read(1)  # at the end a compressed file compares its checksum
     in_mm = int(header["xyzt_units"]) & 7 == UNIT_MM
     geometry, notes = place(header, shape, path) if len(shape) >= 3 else (None, ())
-    return NiftiFile(array, int(header["intent_code"]), in_mm, geometry, notes)
+    return NiftiFile(array, int(header["intent_code"]), in_mm, geometry, notes, is_colour, _step(header))
 
 
 def read_nifti_geometry(path: Path | str) -> Geometry:
@@ -72,6 +86,14 @@ def read_nifti_geometry(path: Path | str) -> Geometry:
     with _decompressing(path) as stream:
         header, shape = _header(stream, path)
     return place(header, shape, path)[0]
+
+
+def read_nifti_shape(path: Path | str) -> tuple[tuple[int, ...], bool]:
+    """Extents of a .nii or .nii.gz file, and whether it holds colours; its voxels are not read."""
+    path = check_readable(path, ImageError)
+    with _decompressing(path) as stream:
+        header, shape = _header(stream, path)
+    return shape, int(header["datatype"]) in COLOURS
 
 
 @contextmanager
@@ -118,17 +140,26 @@ def _shape(header: np.void, path: Path) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _voxels(stream: BufferedIOBase, header: np.void, shape: tuple[int, ...], path: Path) -> np.ndarray:
+def _step(header: np.void) -> float:
+    """From one frame to the next; 1 where the file has no such number."""
+    step, unit = float(header["pixdim"][4]), int(header["xyzt_units"]) & 0x38
+    return step * _SECONDS.get(unit, 1.0) if np.isfinite(step) and step > 0 else 1.0
+
+
+def _voxels(
+    stream: BufferedIOBase, header: np.void, shape: tuple[int, ...], path: Path, is_colour: bool = False
+) -> np.ndarray:
     code, offset = int(header["datatype"]), float(header["vox_offset"]) or float(SINGLE_FILE_OFFSET)
-    if code not in SCALARS:
+    if code not in SCALARS and not is_colour:
         raise ImageError(
             f"{path} has voxels of NIfTI type {code}, which are not real scalars (colour or complex). "
             "Convert it to a scalar volume."
         )
     if not 348 <= offset < 2**31:
         raise ImageError(f"{path} places its voxels at byte {offset:g}, which is impossible. Export it again.")
-    stored = np.dtype(SCALARS[code]).newbyteorder(header.dtype["sizeof_hdr"].byteorder)
-    skipped, needed = int(offset) - HEADER.itemsize, stored.itemsize * int(np.prod(shape, dtype=object))
+    stored = np.dtype(SCALARS.get(code, "u1")).newbyteorder(header.dtype["sizeof_hdr"].byteorder)
+    parts = COLOURS[code] if is_colour else 1
+    skipped, needed = int(offset) - HEADER.itemsize, parts * stored.itemsize * int(np.prod(shape, dtype=object))
     if needed <= path.stat().st_size * LARGEST_COMPRESSION:
         check_memory(path, needed)
     found = _read_at_most(stream, skipped + needed)
@@ -137,7 +168,10 @@ def _voxels(stream: BufferedIOBase, header: np.void, shape: tuple[int, ...], pat
             f"{path} is truncated: its header announces {'x'.join(map(str, shape))} voxels in "
             f"{int(offset) + needed} bytes, found {HEADER.itemsize + len(found)}. Copy or export it again."
         )
-    return _scaled(np.frombuffer(found, stored, offset=skipped).reshape(shape, order="F"), header)
+    voxels = np.frombuffer(found, stored, offset=skipped)
+    if is_colour:
+        return np.ascontiguousarray(np.moveaxis(voxels.reshape((parts, *shape), order="F"), 0, -1))
+    return _scaled(voxels.reshape(shape, order="F"), header)
 
 
 def _read_at_most(stream: BufferedIOBase, count: int) -> bytearray:
