@@ -55,6 +55,8 @@ WITHOUT_TORCH = (
     "core.geometry",
     "core.image",
     "core.progress",
+    "core.io.names",
+    "core.io.image_lists",
     "registration.request",
     "weights.catalogue",
 )

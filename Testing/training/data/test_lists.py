@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from support.training_files import a_data_config, write_list
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.training.data import case
-from VoxelMorphLib.training.data.case import Case, unique_names
+from VoxelMorphLib.core.io import names as names_module
+from VoxelMorphLib.core.io.names import unique_names
+from VoxelMorphLib.training.data.case import Case
 from VoxelMorphLib.training.data.lists import (
     read_atlas,
     read_attributes,
@@ -131,7 +132,7 @@ def test_a_name_tells_as_much_of_the_path_as_makes_it_unique(files, names):
 
 
 def test_files_on_two_drives_have_names(monkeypatch):
-    monkeypatch.setattr(case, "os", SimpleNamespace(path=ntpath))
+    monkeypatch.setattr(names_module, "os", SimpleNamespace(path=ntpath))
     paths = [PureWindowsPath(file) for file in ("C:/a/s0.nii", "D:/a/s0.nii", "D:/a/s1.nii")]
     assert unique_names(paths) == ["C:/a/s0", "D:/a/s0", "s1"]
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from ...core.errors import ConfigError
 from ...core.io.files import extension
+from ...core.io.image_lists import bids_label_map, bids_subject, label_column, list_pairs, list_paths, read_table
+from ...core.io.names import stem, unique_names
 from ...core.io.paths import expanded
 from ..options import TrainingConfig
-from .case import Case, stem, unique_names
-from .files import bids_label_map, bids_subject, label_column, list_pairs, list_paths, read_table
+from .case import Case
 from .sampling import held_back
 
 Pair = tuple[Case, Case]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.training_files import write_list
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.training.data.files import (
+from VoxelMorphLib.core.io.image_lists import (
     bids_images,
     bids_label_map,
     bids_subject,

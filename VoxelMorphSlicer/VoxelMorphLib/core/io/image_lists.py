@@ -14,11 +14,11 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...core.errors import ConfigError
-from ...core.io.files import extension
-from ...core.io.images import IMAGE_EXTENSIONS
-from ...core.io.paths import entries, expanded, is_file, is_folder
-from .case import stem
+from ..errors import ConfigError
+from .files import extension
+from .images import IMAGE_EXTENSIONS
+from .names import stem
+from .paths import entries, expanded, is_file, is_folder
 
 TABLES = (".csv", ".tsv")
 IMAGE_COLUMNS = ("image", "images", "path", "file", "filename", "scan")
