@@ -16,8 +16,8 @@ from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import WeightsError
 from VoxelMorphLib.networks.joint import HyperVxmJoint
 from VoxelMorphLib.registration import memo as network_cache
-from VoxelMorphLib.registration import pipeline
 from VoxelMorphLib.registration.cache import RegistrationCache
+from VoxelMorphLib.registration.compared_pair import ComparedPair
 from VoxelMorphLib.registration.memo import NetworkCache
 from VoxelMorphLib.registration.register import register_pair
 
@@ -119,7 +119,7 @@ def test_a_network_that_was_read_for_one_value_is_kept_for_it(loads, tmp_path):
 
 
 def test_the_regularity_of_the_options_reaches_the_network(loads, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "improves", lambda *_: True)  # of random weights, too
+    monkeypatch.setattr(ComparedPair, "improved", lambda *_: True)  # of random weights, too
     networks, path = NetworkCache(), write_hyper_dense(tmp_path / "hyper.safetensors")
     image = a_blob_image(a_geometry("RAS", (16, 16, 16)))
     fields = []

@@ -13,11 +13,13 @@ from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.io.images import read_image
 from VoxelMorphLib.core.transform import IDENTITY, AffineTransform, DisplacementField
+from VoxelMorphLib.registration.agreement import Agreement, Change
+from VoxelMorphLib.registration.compared_pair import ComparedPair
 from VoxelMorphLib.registration.predictor import known_entry
 from VoxelMorphLib.registration.register import _completed, register_pair
 from VoxelMorphLib.registration.request import RegistrationRequest
 from VoxelMorphLib.registration.result import Registration, RegistrationReport
-from VoxelMorphLib.registration.verdict import Agreement, Change, improves, judge
+from VoxelMorphLib.registration.verdict import judge
 
 SHAPE = (32, 30, 28)
 GRID = Geometry(SHAPE, np.diag([2.0, 2.0, 2.0, 1.0]))
@@ -55,7 +57,7 @@ def a_mask() -> LabelMap:
 
 
 def sentence(initial, start, forward, entry=OPTIMISE, fixed=T1, moving=T1, masks=(None, None), field=CALM) -> str:
-    return judge(fixed, moving, (initial, start, forward), field, entry, masks).sentence
+    return judge(ComparedPair(fixed, moving, *masks), (initial, start, forward), field, entry).sentence
 
 
 @pytest.mark.parametrize("moving", [T1, T2], ids=["same contrast", "other contrast"])
@@ -189,8 +191,9 @@ def test_nothing_left_of_the_moving_volume_is_told_first():
 
 def test_a_deformation_improves_what_agrees_better_afterwards():
     near, wrong = shift(1, 0, 0), squeezed(0.8)
-    assert improves(T1, T2, near, IDENTITY) and not improves(T1, T2, IDENTITY, wrong)
-    assert not improves(T1, T1, IDENTITY, near)
+    pair = ComparedPair(T1, T2)
+    assert pair.improved(near, IDENTITY) and not pair.improved(IDENTITY, wrong)
+    assert not ComparedPair(T1, T1).improved(IDENTITY, near)
 
 
 @pytest.mark.parametrize("model", ["linear", "optimise", "hippocampus-T1"])
@@ -220,3 +223,13 @@ def reordered(image: Image) -> Image:
     back[0, 3] = image.array.shape[0] - 1
     array = np.ascontiguousarray(image.array[::-1].transpose(1, 2, 0))
     return Image(array, Geometry(array.shape, image.geometry.affine @ back), image.name)
+
+
+def test_a_pair_is_looked_at_once(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        "VoxelMorphLib.registration.pipeline.ComparedPair", lambda *images: made.append(1) or ComparedPair(*images)
+    )
+    nowhere = tissue(lambda values: values[::-1])
+    register_pair(T1, nowhere, "optimise", RegistrationOptions(affine="none", refine="fast"))
+    assert made == [1]

@@ -131,8 +131,19 @@ def robust_range(values: Tensor, tolerated: float = MARGIN) -> tuple[Tensor, Ten
         (P,) and (P,), without gradients.
     """
     values = at_least_float32(values.detach())
-    low, high = values.aminmax(dim=1)
-    sample = values[:, :: max(1, values.shape[1] // RANGE_SAMPLES)].sort(dim=1).values
+    sample = values[:, :: max(1, values.shape[1] // RANGE_SAMPLES)]
+    return robust_ends(*values.aminmax(dim=1), sample, tolerated)
+
+
+def robust_ends(low: Tensor, high: Tensor, sample: Tensor, tolerated: float = MARGIN) -> tuple[Tensor, Tensor]:
+    """`robust_range` of values of which the ends and some others are known.
+
+    Args:
+        low, high: (P,), lowest and highest intensity.
+        sample: (P, N), intensities from all over.
+        tolerated: see there.
+    """
+    sample = sample.sort(dim=1).values
     first = (sample <= low[:, None]).sum(1)
     count = (sample < high[:, None]).sum(1) - first
 

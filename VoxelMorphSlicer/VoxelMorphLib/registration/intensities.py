@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..core.filters import MARGIN, robust_range
+from ..core.filters import MARGIN, RANGE_SAMPLES, robust_ends
 from ..core.image import Image
 
 #: Ranges of the other intensities beyond which networks and figures take a voxel for an outlier; what is nearer keeps
@@ -15,15 +15,18 @@ CLEARLY = 1.0
 
 def bounds(image: Image, tolerated: float = CLEARLY) -> tuple[float, float]:
     """The lowest and the highest intensity, or where outliers are cut off; see `robust_range`."""
-    values = torch.from_numpy(np.ascontiguousarray(image.array, dtype=np.float32).reshape(1, -1))
-    low, high = robust_range(values, tolerated)
+    array = image.array
+    step = max(1, array.size // RANGE_SAMPLES)
+    sample = array[np.unravel_index(np.arange(0, array.size, step), array.shape)]
+    known = (torch.from_numpy(np.asarray(values, np.float32)) for values in ([array.min()], [array.max()], [sample]))
+    low, high = robust_ends(*known, tolerated)
     return float(low), float(high)
 
 
 def without_outliers(image: Image, tolerated: float = MARGIN) -> Image:
     """The image with outliers at its `bounds`, float32; the image itself where there are none."""
-    low, high = bounds(image, tolerated)
-    array = image.array.astype(np.float32, copy=False)
-    if low <= array.min() and array.max() <= high:
+    low, high = (np.float32(end) for end in bounds(image, tolerated))
+    array = image.array
+    if low <= np.float32(array.min()) and np.float32(array.max()) <= high:
         return image
-    return Image(np.clip(array, np.float32(low), np.float32(high)), image.geometry, image.name)
+    return Image(np.clip(array.astype(np.float32, copy=False), low, high), image.geometry, image.name)

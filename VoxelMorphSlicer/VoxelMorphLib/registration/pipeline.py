@@ -22,6 +22,7 @@ from ..weights.architectures import LINEAR
 from ..weights.catalogue import DEFAULT_MODEL
 from ..weights.entry import ModelEntry
 from .cache import RegistrationCache
+from .compared_pair import ComparedPair
 from .fitness import check_scale, unfitness
 from .guides import Guidance, common_labels
 from .initial import check_initial, initial_warnings
@@ -43,7 +44,7 @@ from .quality import Figures, measure
 from .reduced_image import ReducedImage
 from .request import RegistrationRequest
 from .result import Registration, RegistrationReport
-from .verdict import Verdict, improves, judge, strained
+from .verdict import Verdict, judge, strained
 
 #: Voxels of the largest fixed grid whose alignment is remembered: its fields take 0.8 GB.
 LARGEST_REMEMBERED = 32_000_000
@@ -219,6 +220,11 @@ class _Job:
         """What is aligned, in one digest."""
         return fingerprint(self.fixed, self.moving, self.fixed_mask, self.moving_mask)
 
+    @cached_property
+    def compared(self) -> ComparedPair:
+        """The pair on few voxels."""
+        return ComparedPair(self.fixed, self.moving, self.fixed_mask, self.moving_mask)
+
     def start(self, starts: Memo[Start]) -> Transform:
         """Fixed -> moving before the deformable stage."""
         if self.affine == "none":
@@ -263,7 +269,7 @@ class _Job:
         is_pulled = self.guidance is not None and self.guidance.pulls
         if not predictor.deforms or is_pulled or (masks[0] is None) != (masks[1] is None):
             return found
-        if improves(self.fixed, self.moving, start, found.forward, masks):
+        if self.compared.improved(start, found.forward):
             return found
         told = "; ".join(filter(None, (found.compared, "nothing better than the start was found, which was kept")))
         return replace(without_deformation(found, start), compared=told)
@@ -271,8 +277,7 @@ class _Job:
     def judge(self, entry: ModelEntry, start: Transform, alignment: Alignment, figures: Figures) -> Verdict:
         """Whether the result is worse than its start."""
         transforms = (self.initial, start, alignment.forward)
-        masks = self.fixed_mask, self.moving_mask
-        return judge(self.fixed, self.moving, transforms, figures, entry, masks, alignment.similarity)
+        return judge(self.compared, transforms, figures, entry, alignment.similarity)
 
     def guided(self, predictor: Predictor, forward: Transform) -> dict[str, Any]:
         """What landmarks and labels did, as fields of the report."""
