@@ -105,7 +105,7 @@ def _write_nifti(field: DisplacementField, scratch: Path) -> None:
     if extension(scratch) == ".nii":
         plain.replace(scratch)
         return
-    with plain.open("rb") as source, gzip.open(scratch, "wb", compresslevel=1) as target:
+    with plain.open("rb") as source, gzip.GzipFile(scratch, "wb", 1, mtime=0) as target:
         shutil.copyfileobj(source, target, 1 << 22)
     plain.unlink()
 

@@ -45,7 +45,7 @@ def write_nifti_series(series: Series, scratch: Path) -> None:
 
 
 def _opened(scratch: Path) -> gzip.GzipFile | BufferedWriter:
-    return gzip.open(scratch, "wb", compresslevel=1) if extension(scratch).endswith(".gz") else scratch.open("wb")
+    return gzip.GzipFile(scratch, "wb", 1, mtime=0) if extension(scratch).endswith(".gz") else scratch.open("wb")
 
 
 def _header(series: Series, scratch: Path) -> bytes:
