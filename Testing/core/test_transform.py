@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support.volumes import CENTRE, a_geometry, a_smooth_field, rotation, smooth_displacement
+from VoxelMorphLib.core.displacement import jacobian_determinant
 from VoxelMorphLib.core.errors import GeometryError
 from VoxelMorphLib.core.transform import AffineTransform, CompositeTransform, DisplacementField
 
@@ -181,6 +182,14 @@ def test_the_jacobian_determinant_is_the_volume_ratio(any_geometry):
     determinant = affine.to_displacement(any_geometry).jacobian_determinant()
     assert np.allclose(determinant.array, np.linalg.det(affine.matrix[:3, :3]), atol=1e-4)
     assert determinant.geometry is any_geometry
+
+
+def test_the_jacobian_determinant_in_slabs_is_that_of_the_whole(any_geometry, monkeypatch):
+    displacement = np.random.default_rng(4).normal(size=(*any_geometry.shape, 3)).astype(np.float32)
+    field = DisplacementField(displacement, any_geometry)
+    whole = jacobian_determinant(field._voxel_tensor())[0].numpy()
+    monkeypatch.setattr("VoxelMorphLib.core.image_resampling.SLAB_VOXELS", 3 * any_geometry.shape[1] * 10)
+    np.testing.assert_array_equal(field.jacobian_determinant().array, whole)
 
 
 def test_the_jacobian_determinant_of_a_field_agrees_with_differences_in_mm():

@@ -168,14 +168,6 @@ def make_folder(path):
     return path
 
 
-def test_large_alignments_are_not_kept(alignments, a_pair, monkeypatch):
-    cache = RegistrationCache()
-    monkeypatch.setattr(pipeline, "LARGEST_REMEMBERED", 1000)
-    for _time in range(2):
-        register_pair(*a_pair, options=QUICK, cache=cache)
-    assert len(alignments) == 2
-
-
 def test_what_takes_memory_can_be_freed(alignments, searches, a_pair):
     cache = RegistrationCache()
     register_pair(*a_pair, options=QUICK, cache=cache)

@@ -14,7 +14,8 @@ from scipy.ndimage import map_coordinates
 from .errors import GeometryError
 from .geometry import Geometry
 from .image import Image
-from .image_resampling import copy_if_aligned, each_slab, resample_mapped, slab_points
+from .image_resampling import copy_if_aligned, each_slab, resample_mapped, slab_points, slabs
+from .parallel_grids import ParallelGrids
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -159,7 +160,10 @@ class DisplacementField(Transform):
     def map_slab(self, geometry: Geometry, slab: slice) -> np.ndarray:
         if geometry.matches(self.geometry, tolerance_mm=1e-6):
             return slab_points(geometry, slab) + self.array[slab]
-        return super().map_slab(geometry, slab)
+        grids = ParallelGrids.between(self.geometry.world_to_voxel_affine @ geometry.affine, geometry.shape)
+        if grids is None:
+            return super().map_slab(geometry, slab)
+        return slab_points(geometry, slab) + grids.sample(self.array, slab)
 
     def to_displacement(self, geometry: Geometry) -> DisplacementField:
         if geometry.matches(self.geometry, tolerance_mm=1e-6):
@@ -199,21 +203,26 @@ class DisplacementField(Transform):
         """Local volume ratio det(d(x + u)/dx); 1 preserves volume, 0 or less is a fold."""
         from .displacement import jacobian_determinant
 
-        determinant = jacobian_determinant(self._voxel_tensor())[0].numpy()
+        determinant = np.empty(self.geometry.shape, np.float32)
+        extent = len(determinant)
+        for slab in slabs(self.geometry):
+            first, last = max(slab.start - 1, 0), min(slab.stop + 1, extent)  # neighbours for the differences
+            found = jacobian_determinant(self._voxel_tensor(slice(first, last)))[0].numpy()
+            determinant[slab] = found[slab.start - first : slab.stop - first]
         return Image(determinant, self.geometry, "Jacobian determinant")
 
     def folded_voxels(self) -> int:
         """Number of voxels whose Jacobian determinant is not positive."""
         return int((self.jacobian_determinant().array <= 0).sum())
 
-    def _voxel_tensor(self) -> Tensor:
-        """(1, 3, I, J, K), float32, displacement in voxels; the determinant is the same in voxels and in mm."""
+    def _voxel_tensor(self, slab: slice = slice(None)) -> Tensor:
+        """(1, 3, slab, J, K), float32, displacement in voxels; the determinant is the same in voxels and in mm."""
         import torch
 
-        to_voxels = self.geometry.world_to_voxel_affine[:3, :3].astype(np.float32)
-        voxels = np.zeros((1, 3, *self.geometry.shape), np.float32)
+        array, to_voxels = self.array[slab], self.geometry.world_to_voxel_affine[:3, :3].astype(np.float32)
+        voxels = np.zeros((1, 3, *array.shape[:3]), np.float32)
         for axis, component in np.argwhere(to_voxels):  # few entries, as most grids are parallel to the patient's axes
-            voxels[0, axis] += to_voxels[axis, component] * self.array[..., component]
+            voxels[0, axis] += to_voxels[axis, component] * array[..., component]
         return torch.from_numpy(voxels)
 
 

@@ -11,6 +11,7 @@ from ..core.errors import GeometryError
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
 from ..core.image_resampling import copy_if_aligned, slabs
+from ..core.parallel_grids import ParallelGrids
 from ..core.spatial import sample_at
 from ..core.transform import IDENTITY, AffineTransform, DisplacementField, Transform
 from .intensities import CLEARLY, without_outliers
@@ -20,6 +21,8 @@ from .masks import hide_outside
 MARGIN_MM = 16.0
 #: Voxels kept at least, where these are large.
 MARGIN_VOX = 8.0
+#: Voxels of a fixed image up to which fields have its grid; beyond it both directions would take more than 0.5 GB.
+LARGEST_FIELD = 20_000_000
 #: Contents are what rises this far from the minimum towards the 99.5th percentile.
 FOREGROUND_FRACTION = 0.1
 
@@ -189,6 +192,19 @@ def without_aliasing(image: Image, grid: Geometry) -> Image:
     return image.with_array(gaussian_filter(image.array, sigma)) if sigma.any() else image
 
 
+def field_grid(geometry: Geometry, grid: Geometry) -> Geometry:
+    """The grid on which a field is kept: that of the fixed image, or that of the network where the former is very fine.
+
+    Between the voxels of the network's grid a field is linear either way, so the coarser one loses nothing.
+
+    Args:
+        geometry: of the fixed image.
+        grid: of the network.
+    """
+    is_coarser = np.prod(grid.shape) < np.prod(geometry.shape)
+    return grid if is_coarser and np.prod(geometry.shape) > LARGEST_FIELD else geometry
+
+
 def field_on_grid(displacement: torch.Tensor, grid: Geometry, geometry: Geometry) -> DisplacementField:
     """As `decode(displacement, grid).to_displacement(geometry)`, in float32 and a third of the time.
 
@@ -205,8 +221,13 @@ def field_on_grid(displacement: torch.Tensor, grid: Geometry, geometry: Geometry
 
 def _sampled(array: np.ndarray, matrix: np.ndarray, geometry: Geometry) -> np.ndarray:
     """(*geometry.shape, 3): linear between the voxels of `array` (I, J, K, 3), which `matrix` leads to."""
-    source = torch.from_numpy(array).movedim(-1, 0).contiguous()[None]
     sampled = np.empty((*geometry.shape, 3), np.float32)
+    grids = ParallelGrids.between(matrix, geometry.shape)
+    if grids is not None:
+        for slab in slabs(geometry):
+            sampled[slab] = grids.sample(array, slab)
+        return sampled
+    source = torch.from_numpy(array).movedim(-1, 0).contiguous()[None]
     for slab in slabs(geometry):
         extents = (slab.stop - slab.start, *geometry.shape[1:])
         i, j, k = np.ix_(*(np.arange(n, dtype=np.float64) for n in extents))

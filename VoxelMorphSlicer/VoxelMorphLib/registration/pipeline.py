@@ -46,8 +46,6 @@ from .request import RegistrationRequest
 from .result import Registration, RegistrationReport
 from .verdict import Verdict, judge, strained
 
-#: Voxels of the largest fixed grid whose alignment is remembered: its fields take 0.8 GB.
-LARGEST_REMEMBERED = 32_000_000
 #: Of the moving image, seen through an initial transform, that an affine start is searched for.
 SURROUNDINGS_VOXELS = 8 * MAX_VOXELS
 
@@ -246,7 +244,7 @@ class _Job:
 
     def align(self, predictor: Predictor, start: Transform, alignments: Memo[Alignment]) -> Alignment:
         """The transforms in both directions."""
-        if not alignments.capacity or np.prod(self.fixed.geometry.shape) > LARGEST_REMEMBERED:
+        if not alignments.capacity:
             return self._find_alignment(predictor, start)
         decisive = replace(self.options, interpolation="linear", background=None)
         model = model_identity(self.request.model or DEFAULT_MODEL, self.request.weights_dir)

@@ -28,7 +28,7 @@ from ..weights.store import pin_notice
 from .guides import Guidance, Guides
 from .masks import hide_outside
 from .memo import NetworkCache
-from .network_space import decode_affine, encode, encode_mask, field_on_grid, network_grid
+from .network_space import decode_affine, encode, encode_mask, field_grid, field_on_grid, network_grid
 from .optimise import VelocityOptimiser, optimiser_space
 from .quality import coarse_grid
 from .request import RegistrationRequest
@@ -190,7 +190,7 @@ class Alignment:
     """What aligning a pair gives.
 
     Args:
-        forward, inverse: fixed -> moving and back: affine maps, or fields on the fixed grid, each through the start.
+        forward, inverse: fixed -> moving and back: affine maps, or fields on the `field_grid`, each through the start.
         warnings: sentences about them.
         compared: how an optimisation compared the images, and why so.
         similarity: name of what it maximised; "auto" where nothing was optimised.
@@ -241,11 +241,12 @@ def align(
     if pair.matrix is not None:
         forward = decode_affine(pair.matrix, grid).compose(start)
         return Alignment(forward, inverted(forward))
-    field = field_on_grid(pair.displacement, grid, fixed.geometry)
+    kept_on = field_grid(fixed.geometry, grid)
+    field = field_on_grid(pair.displacement, grid, kept_on)
     said: tuple[str, ...] = ()
     if pair.inverse is not None:
         exact, _residual = invert_displacement(pair.displacement, POLISHING, start=pair.inverse, check=False)
-        back = field_on_grid(exact, grid, fixed.geometry)
+        back = field_on_grid(exact, grid, kept_on)
     else:
         back, said = _inverted(field)
     field = replace(field, inverse_field=back)

@@ -65,7 +65,8 @@ def measure(
     field = deformable_part(forward, grid)
     ratio = volume_ratio(forward, field)
     folds = folding(ratio)
-    of_contents = IDENTITY.resample(Image(ratio, field.geometry), grid, "nearest").array[_contents(reference)]
+    folded = _in_voxels_of(fixed.geometry, folds.count, field.geometry)
+    of_contents = IDENTITY.resample(Image(ratio, field.geometry), grid, "nearest", 1.0).array[_contents(reference)]
     residual = _round_trip(grid, mapped, inverse)
     length = np.sqrt(np.einsum("...i,...i", field.array, field.array))  # many times faster than numpy's norm
     return Figures(
@@ -73,8 +74,8 @@ def measure(
         similarity_after=correlations[1],
         mutual_information_before=information[0],
         mutual_information_after=information[1],
-        folded_voxels=folds.count,
-        folded_percent=folds.percent,
+        folded_voxels=folded,
+        folded_percent=100 * folded / np.prod(fixed.geometry.shape),
         jacobian_min=folds.minimum,
         jacobian_max=folds.maximum,
         log_jacobian_std=float(np.log(np.maximum(of_contents, SMALLEST_RATIO)).std()),
@@ -84,6 +85,11 @@ def measure(
         inverse_residual_mm=float(residual.mean()),
         inverse_residual_p99_mm=float(np.percentile(residual, 99)),
     )
+
+
+def _in_voxels_of(geometry: Geometry, count: int, grid: Geometry) -> int:
+    """How many voxels of a geometry fill the volume of `count` voxels of a grid; any part counts as one."""
+    return int(np.ceil(count * np.prod(grid.spacing) / np.prod(geometry.spacing)))
 
 
 def deformable_part(transform: Transform, grid: Geometry) -> DisplacementField:

@@ -29,7 +29,8 @@ class RegistrationReport(Settings):
         mutual_information_before, mutual_information_after: nats, at the same places.
         local_similarity_before, local_similarity_after: correlation in small windows, 0 to 1; see `verdict`.
         overlap_before, overlap_after: share of the fixed volume where the moving one shows something, 0 to 1.
-        folded_voxels, folded_percent: fixed voxels whose Jacobian determinant is not positive.
+        folded_voxels, folded_percent: fixed voxels where the Jacobian determinant, which is measured on the grid of
+            the field, is not positive.
         jacobian_min, jacobian_max: extremes of the determinant of the whole map, affine part included; 1 keeps the
             volume.
         log_jacobian_std: standard deviation of the logarithm of the determinant in the contents of the fixed image.
