@@ -113,17 +113,17 @@ def _resample(image: Image, geometry: Geometry) -> Image:
 
 def _random_diffeomorphism(geometry: Geometry, inside: np.ndarray, generator: np.random.Generator) -> DisplacementField:
     """The flow of a smooth random velocity, of 5 mm on average where `inside`, with its exact inverse."""
-    import torch
     from scipy.ndimage import gaussian_filter
 
     from ..core.displacement import integrate_velocity
+    from ..core.tensors import as_array, as_tensor
 
     noise = generator.standard_normal((3, *geometry.shape)).astype(np.float32)
     velocity = np.stack([gaussian_filter(part, _SMOOTHNESS_MM / _SPACING, mode="constant") for part in noise])
     length = np.linalg.norm(velocity, axis=0)[inside].mean() * _SPACING
-    tensor = torch.from_numpy(velocity * (_MEAN_DISPLACEMENT_MM / length))[None]
+    tensor = as_tensor(velocity * (_MEAN_DISPLACEMENT_MM / length))[None]
     axes = geometry.affine[:3, :3].astype(np.float32)
-    forward, backward = (np.moveaxis(integrate_velocity(v)[0].numpy(), 0, -1) @ axes.T for v in (tensor, -tensor))
+    forward, backward = (np.moveaxis(as_array(integrate_velocity(v)[0]), 0, -1) @ axes.T for v in (tensor, -tensor))
     return DisplacementField(forward, geometry, DisplacementField(backward, geometry))
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch.nn import functional
+
+from .tensors import as_array, as_tensor
 
 #: Voxels of a slab, about.
 SLAB_VOXELS = 1 << 22
@@ -40,4 +41,4 @@ def _pooled(slab: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     if max(size) == 1:
         return slab
     size = tuple(map(min, size, slab.shape))  # pooling refuses fewer voxels than one block has
-    return functional.avg_pool3d(torch.from_numpy(slab)[None], size, ceil_mode=True)[0].numpy()
+    return as_array(functional.avg_pool3d(as_tensor(slab)[None], size, ceil_mode=True)[0])

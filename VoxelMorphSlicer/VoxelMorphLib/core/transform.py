@@ -194,20 +194,22 @@ class DisplacementField(Transform):
 
     def _invert(self) -> tuple[np.ndarray, float]:
         from .displacement import invert_displacement
+        from .tensors import as_array
 
         inverse, residual_vox = invert_displacement(self._voxel_tensor(), INVERSE_ITERATIONS, INVERSE_PRECISION_VOX)
         axes = self.geometry.affine[:3, :3]
-        return np.moveaxis(inverse[0].numpy(), 0, -1) @ axes.T.astype(np.float32), float(residual_vox)
+        return np.moveaxis(as_array(inverse[0]), 0, -1) @ axes.T.astype(np.float32), float(residual_vox)
 
     def jacobian_determinant(self) -> Image:
         """Local volume ratio det(d(x + u)/dx); 1 preserves volume, 0 or less is a fold."""
         from .displacement import jacobian_determinant
+        from .tensors import as_array
 
         determinant = np.empty(self.geometry.shape, np.float32)
         extent = len(determinant)
         for slab in slabs(self.geometry):
             first, last = max(slab.start - 1, 0), min(slab.stop + 1, extent)  # neighbours for the differences
-            found = jacobian_determinant(self._voxel_tensor(slice(first, last)))[0].numpy()
+            found = as_array(jacobian_determinant(self._voxel_tensor(slice(first, last)))[0])
             determinant[slab] = found[slab.start - first : slab.stop - first]
         return Image(determinant, self.geometry, "Jacobian determinant")
 
@@ -217,13 +219,13 @@ class DisplacementField(Transform):
 
     def _voxel_tensor(self, slab: slice = slice(None)) -> Tensor:
         """(1, 3, slab, J, K), float32, displacement in voxels; the determinant is the same in voxels and in mm."""
-        import torch
+        from .tensors import as_tensor
 
         array, to_voxels = self.array[slab], self.geometry.world_to_voxel_affine[:3, :3].astype(np.float32)
         voxels = np.zeros((1, 3, *array.shape[:3]), np.float32)
         for axis, component in np.argwhere(to_voxels):  # few entries, as most grids are parallel to the patient's axes
             voxels[0, axis] += to_voxels[axis, component] * array[..., component]
-        return torch.from_numpy(voxels)
+        return as_tensor(voxels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..core.filters import box_moments, box_sum
 from ..core.losses.ncc import ncc_map
 from ..core.metrics import correlation, information
+from ..core.tensors import as_tensor
 
 #: Side of the window of the local correlation, in voxels.
 WINDOW = 5
@@ -96,7 +97,7 @@ def _information(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _local_correlation(first: np.ndarray, second: np.ndarray, place: np.ndarray) -> float:
-    fixed, moved, inside = (torch.from_numpy(array.astype(np.float32))[None, None] for array in (first, second, place))
+    fixed, moved, inside = (as_tensor(array, torch.float32)[None, None] for array in (first, second, place))
     squared = ncc_map(fixed, moved, WINDOW, NOISE, "absolute", inside)
     variation = _variation(fixed * inside, inside)
     weight = variation / (variation + NOISE) * inside

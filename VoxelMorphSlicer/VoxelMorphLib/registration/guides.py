@@ -14,6 +14,7 @@ from ..core.geometry import Geometry
 from ..core.image import LabelMap
 from ..core.metrics import target_registration_error
 from ..core.spatial import sample_at, warp
+from ..core.tensors import as_tensor
 from ..core.transform import IDENTITY, Transform
 from .gauss_newton import structure_tensor
 from .similarity import reduce_features
@@ -79,7 +80,7 @@ class Guidance:
         if self.landmarks is not None:
             moving = start.inverse().apply_to_points(self.landmarks[1])
             voxels = [grid.world_to_voxel(place) for place in (self.landmarks[0], moving)]
-            own, other = (torch.tensor(place, dtype=torch.float32, device=device) for place in voxels)
+            own, other = (as_tensor(place, torch.float32).to(device) for place in voxels)
             points = own, other
         if self.labels is not None:
             labels = _label_channels(self.labels, grid, start, device)
@@ -243,7 +244,7 @@ def _codes(count: int) -> Tensor:
 
 def _memberships(array: np.ndarray, common: np.ndarray, codes: Tensor, block: tuple[int, ...]) -> Tensor:
     nearest = np.searchsorted(common, array).clip(max=len(common) - 1)
-    numbers = torch.from_numpy(np.where(common[nearest] == array, nearest + 1, 0))
+    numbers = as_tensor(np.where(common[nearest] == array, nearest + 1, 0))
     table = torch.cat([torch.zeros(1, codes.shape[1]), codes])
     return torch.cat([reduce_features(channel[numbers][None, None], block) for channel in table.T], dim=1)
 

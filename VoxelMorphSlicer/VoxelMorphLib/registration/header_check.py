@@ -14,6 +14,7 @@ from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
 from ..core.image_resampling import background_of
 from ..core.losses.mind import mind_descriptor
+from ..core.tensors import as_tensor
 from ..core.transform import IDENTITY, AffineTransform, Transform
 from .intensities import without_outliers
 from .network_space import without_aliasing
@@ -93,7 +94,7 @@ class HeaderCheck:
         points, geometry, inside = self._blocks.points(), self.moving.geometry, self._contents.copy()
         for position in positions:
             inside &= geometry.holds(geometry.world_to_voxel(position.apply_to_points(points)))
-        return torch.from_numpy(inside)
+        return as_tensor(inside)
 
 
 def _grid(geometry: Geometry) -> Geometry:
@@ -129,4 +130,4 @@ def _precise(image: Image) -> Image:
 
 
 def _tensor(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+    return as_tensor(array, torch.float32)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from ..core.filters import MARGIN, RANGE_SAMPLES, robust_ends
 from ..core.image import Image
+from ..core.tensors import as_tensor
 
 #: Ranges of the other intensities beyond which networks and figures take a voxel for an outlier; what is nearer keeps
 #: the scale that models were trained on.
@@ -18,8 +18,8 @@ def bounds(image: Image, tolerated: float = CLEARLY) -> tuple[float, float]:
     array = image.array
     step = max(1, array.size // RANGE_SAMPLES)
     sample = array[np.unravel_index(np.arange(0, array.size, step), array.shape)]
-    known = (torch.from_numpy(np.asarray(values, np.float32)) for values in ([array.min()], [array.max()], [sample]))
-    low, high = robust_ends(*known, tolerated)
+    least, most, others = (as_tensor(np.array(each, np.float32)) for each in ([array.min()], [array.max()], [sample]))
+    low, high = robust_ends(least, most, others, tolerated)
     return float(low), float(high)
 
 

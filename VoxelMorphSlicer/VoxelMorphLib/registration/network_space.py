@@ -13,6 +13,7 @@ from ..core.image import Image, LabelMap
 from ..core.image_resampling import copy_if_aligned, slabs
 from ..core.parallel_grids import ParallelGrids
 from ..core.spatial import sample_at
+from ..core.tensors import as_array, as_tensor
 from ..core.transform import IDENTITY, AffineTransform, DisplacementField, Transform
 from .intensities import CLEARLY, without_outliers
 from .masks import hide_outside
@@ -99,7 +100,7 @@ def encode(
     inside = None if mask is None else mask.array > 0
     scaled = without_aliasing(normalise(hide_outside(image, mask), space.intensity, inside), grid)
     array = transform.resample(scaled, grid, "linear").array
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None, None]
+    return as_tensor(array, torch.float32)[None, None]
 
 
 def encode_mask(mask: LabelMap | None, grid: Geometry, transform: Transform = IDENTITY) -> torch.Tensor | None:
@@ -124,7 +125,7 @@ def encode_mask(mask: LabelMap | None, grid: Geometry, transform: Transform = ID
             f"The mask {mask.name} holds none of the places that are compared, on {grid}. Give a larger mask, or an "
             "initial transform or affine start that brings the volumes together."
         )
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None, None]
+    return as_tensor(array, torch.float32)[None, None]
 
 
 def decode(displacement: torch.Tensor, grid: Geometry) -> DisplacementField:
@@ -134,9 +135,9 @@ def decode(displacement: torch.Tensor, grid: Geometry) -> DisplacementField:
         displacement: (1, 3, I, J, K), voxels of `grid`.
         grid: from `network_grid`.
     """
-    matrix = torch.as_tensor(grid.affine[:3, :3].copy(), dtype=torch.float32)
+    matrix = as_tensor(grid.affine[:3, :3], torch.float32)
     voxels = displacement[0].to("cpu", torch.float32).movedim(0, -1)
-    return DisplacementField((voxels @ matrix.T).numpy(), grid)
+    return DisplacementField(as_array(voxels @ matrix.T), grid)
 
 
 def decode_affine(matrix: torch.Tensor, grid: Geometry) -> AffineTransform:
@@ -150,7 +151,7 @@ def decode_affine(matrix: torch.Tensor, grid: Geometry) -> AffineTransform:
         GeometryError: the matrix cannot be inverted.
     """
     voxels = np.eye(4)
-    voxels[:3] = matrix[0].to("cpu", torch.float64).numpy()
+    voxels[:3] = as_array(matrix[0].to("cpu", torch.float64))
     return AffineTransform(grid.affine @ voxels @ np.linalg.inv(grid.affine))
 
 
@@ -227,14 +228,14 @@ def _sampled(array: np.ndarray, matrix: np.ndarray, geometry: Geometry) -> np.nd
         for slab in slabs(geometry):
             sampled[slab] = grids.sample(array, slab)
         return sampled
-    source = torch.from_numpy(array).movedim(-1, 0).contiguous()[None]
+    source = as_tensor(array).movedim(-1, 0).contiguous()[None]
     for slab in slabs(geometry):
         extents = (slab.stop - slab.start, *geometry.shape[1:])
         i, j, k = np.ix_(*(np.arange(n, dtype=np.float64) for n in extents))
         # In float64, because products of large indices and small angles make the locations.
         rows = [row[0] * (i + slab.start) + row[1] * j + row[2] * k + row[3] for row in matrix[:3]]
-        locations = torch.from_numpy(np.stack(rows).astype(np.float32))[None]
-        sampled[slab] = sample_at(source, locations)[0].movedim(0, -1).numpy()
+        locations = as_tensor(np.stack(rows), torch.float32)[None]
+        sampled[slab] = as_array(sample_at(source, locations)[0].movedim(0, -1))
     return sampled
 
 

@@ -18,6 +18,7 @@ from ..core.errors import ConfigError, DeviceError
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
 from ..core.progress import Progress, span
+from ..core.tensors import as_array
 from ..core.transform import AffineTransform, CompositeTransform, DisplacementField, Transform
 from ..networks.fields import FieldPair
 from ..weights.architectures import LINEAR, MATRIX_ONLY
@@ -284,7 +285,7 @@ def _field_of_view(moving: Image, grid: Geometry, start: Transform, fixed: torch
     """(1, 1, I, J, K), 1 where the moving volume was seen; None where it shows all of the fixed contents, or none."""
     places = coarse_grid(grid)
     step = round(float((places.spacing / grid.spacing).max()))
-    contents = fixed[0, 0, ::step, ::step, ::step].numpy() > FOREGROUND
+    contents = as_array(fixed[0, 0, ::step, ::step, ::step]) > FOREGROUND
     seen = moving.geometry.holds(moving.geometry.world_to_voxel(start.apply_to_points(places.points()[contents])))
     if not seen.any() or 1 - seen.mean() <= BEYOND:
         return None

@@ -19,6 +19,7 @@ from ..core.errors import ConfigError
 from ..core.filters import box_moments, box_sum
 from ..core.losses.mind import mind_descriptor
 from ..core.losses.mutual_information import mutual_information_loss
+from ..core.tensors import as_array
 from .texture import FOREGROUND, WINDOW, texture_and_noise
 
 #: (moved features, mask or None) -> energy of one voxel's mean, and its slope at every moved value.
@@ -179,10 +180,10 @@ def _shown_by_both(fixed: Tensor, moving: Tensor, mask: Tensor | None, voxels: i
     """The intensities of both images on about so many voxels, where both have contents; of all if that is nowhere."""
     block = max(1, round((fixed.numel() / voxels) ** (1 / 3)))
     reduction = [min(block, n) for n in fixed.shape[2:]]
-    x, y = (reduce_features(image, reduction).flatten().double().cpu().numpy() for image in (fixed, moving))
+    x, y = (as_array(reduce_features(image, reduction).flatten().double()) for image in (fixed, moving))
     shown = (x > FOREGROUND) & (y > FOREGROUND)
     if mask is not None:
-        shown &= reduce_features(mask, reduction).flatten().cpu().numpy() > 0.999
+        shown &= as_array(reduce_features(mask, reduction).flatten()) > 0.999
     return (x[shown], y[shown]) if shown.sum() > 2 * CLASSES else (x, y)
 
 

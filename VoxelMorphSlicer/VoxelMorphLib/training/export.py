@@ -13,6 +13,7 @@ import torch
 from ..core.errors import WeightsError
 from ..core.image import Image
 from ..core.io.images import write_image
+from ..core.tensors import as_array
 from ..networks.registrar import Registrar
 from ..weights.entry import ModelEntry
 from ..weights.safetensors_file import write_model
@@ -120,7 +121,7 @@ def export_images(checkpoint: str | Path, folder: str | Path) -> list[Path]:
     for name, image in _task(Path(checkpoint), content, config).images().items():
         if len(image) == 1:
             written.append(Path(folder) / f"{name}.nii.gz")
-            write_image(Image(image[0].detach().cpu().numpy(), geometry, name), written[-1])
+            write_image(Image(as_array(image[0]), geometry, name), written[-1])
     return written
 
 

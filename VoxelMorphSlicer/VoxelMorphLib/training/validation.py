@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..core.displacement import invert_displacement, jacobian_determinant
 from ..core.metrics import folding, overlap
 from ..core.spatial import warp
+from ..core.tensors import as_array
 from .data.case import Batch
 from .launch import gather
 from .task import Task
@@ -198,7 +199,7 @@ class Validator:
 
 def array_of(tensor: Tensor) -> np.ndarray:
     """(*rest): the first of a batch as an array."""
-    return tensor[0].cpu().numpy()
+    return as_array(tensor[0])
 
 
 def _summary(measured: list[tuple[str, Measures]]) -> Validation | None:

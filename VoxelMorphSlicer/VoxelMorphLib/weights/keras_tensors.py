@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from ..core.tensors import as_tensor
 from .keras_models import coarse_shape
 
 Arrays = dict[str, np.ndarray]
@@ -34,7 +34,7 @@ def layer_tensors(path: str, arrays: Arrays, arguments: dict[str, Any]) -> dict[
         named = _named(path, arrays)
     else:
         named = {path: _channels_first(arrays["kernel"])}
-    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in named.items()}
+    return {name: as_tensor(array) for name, array in named.items()}
 
 
 def _named(path: str, arrays: Arrays) -> Arrays:

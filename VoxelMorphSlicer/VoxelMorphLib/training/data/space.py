@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ...core.config import NetworkSpace
@@ -19,6 +18,7 @@ from ...core.errors import ConfigError, ImageError
 from ...core.geometry import Geometry
 from ...core.image import Image, check_registrable
 from ...core.io.images import read_image, read_label_map
+from ...core.tensors import as_tensor
 from ...core.transform import IDENTITY
 from ...registration.network_space import encode, network_grid, whole_grid
 from .case import Case
@@ -74,7 +74,7 @@ class TrainingSpace:
             return Prepared(tensor)
         labels = IDENTITY.resample(read_label_map(case.labels), grid).array
         kept = select_labels(labels, self.labels, self.merges, str(case.labels))
-        return Prepared(tensor, torch.from_numpy(kept)[None])
+        return Prepared(tensor, as_tensor(kept)[None])
 
 
 def training_grid(image: Image, space: NetworkSpace) -> Geometry:

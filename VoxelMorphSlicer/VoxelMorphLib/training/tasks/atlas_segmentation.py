@@ -12,6 +12,7 @@ from ...core.errors import ConfigError
 from ...core.filters import gaussian
 from ...core.io.npz import read_npz
 from ...core.io.paths import is_file
+from ...core.tensors import as_tensor
 from ...networks.atlas_segmentation import ProbAtlasSegmentation
 from ..data.case import Batch, DatasetInfo, Intensities
 from ..recipes import AtlasSegmentationConfig
@@ -158,4 +159,4 @@ def _read(path: str, shape: tuple[int, ...]) -> Tensor:
             f"The atlas {path} has the shape {array.shape}, but the training space {tuple(shape)}. Give one of the "
             "shape (I, J, K, labels) on that grid, or set shape."
         )
-    return torch.from_numpy(array).movedim(-1, 0).float().clamp(min=0).contiguous()
+    return as_tensor(array).movedim(-1, 0).float().clamp(min=0).contiguous()

@@ -14,6 +14,7 @@ from ...core.arrays import signed_distance
 from ...core.errors import ImageError
 from ...core.losses.by_name import make_loss
 from ...core.resize import resize
+from ...core.tensors import as_array, as_tensor
 from ...networks.dense import VxmDense
 from ...networks.semi_supervised import VxmDenseSemiSupervisedPointCloud
 from ..data.case import Batch, DatasetInfo
@@ -59,10 +60,10 @@ class SurfacesTask(RegistrationTask):
         points = torch.zeros(len(distance), count, len(shape))
         present = torch.zeros(len(distance))
         for channel, value in enumerate(self.info.labels):
-            mask = labels[0].numpy() == value
+            mask = as_array(labels[0]) == value
             if mask.any() and not mask.all():
                 found = label_surface(mask, count)
-                distance[channel], points[channel] = (torch.from_numpy(array) for array in found)
+                distance[channel], points[channel] = (as_tensor(array) for array in found)
                 present[channel] = 1
         return {"distance": self._reduced(distance).half(), "points": points, "present": present}
 
