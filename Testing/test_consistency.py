@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -181,9 +182,9 @@ def test_issue_forms_ask_for_something():
 
 
 def test_readme_names_every_command_and_only_options_that_exist():
-    from VoxelMorphLib.cli import register, train
-
-    options = {*register._parser()._option_string_actions, *train.parser()._option_string_actions}
+    modules = [import_module(f"VoxelMorphLib.cli.{path.stem.removeprefix('VoxelMorph').lower()}") for path in COMMANDS]
+    parsers = [getattr(module, "parser", None) or module._parser for module in modules]
+    options = {option for parser in parsers for option in parser()._option_string_actions}
     assert set(re.findall(r"`(--\w+)`", README)) - {"--help"} <= options
     for path in COMMANDS:
         assert path.name.replace(".xml", ".py") in README

@@ -13,6 +13,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "VoxelMorphSlicer" / "CLI"
 sys.path[:0] = [str(FOLDER.parent)]
 
 from VoxelMorphLib import __version__  # noqa: E402, needs the path
+from VoxelMorphLib.apply.options import ApplyOptions  # noqa: E402
 from VoxelMorphLib.cli.train import form_defaults  # noqa: E402
 from VoxelMorphLib.core.config import RegistrationOptions  # noqa: E402
 from VoxelMorphLib.core.options import Option, options_of  # noqa: E402
@@ -24,7 +25,15 @@ from VoxelMorphLib.weights.folders import BUNDLED_FOLDER  # noqa: E402
 
 def written_forms() -> dict[Path, str]:
     """The text of every form by its file."""
-    return {FOLDER / "VoxelMorphRegister.xml": register_form(), FOLDER / "VoxelMorphTrain.xml": train_form()}
+    forms = {"Apply": apply_form(), "Register": register_form(), "Train": train_form()}
+    return {FOLDER / f"VoxelMorph{name}.xml": text for name, text in forms.items()}
+
+
+def apply_form() -> str:
+    """The description of the apply command."""
+    options = {name: option for name, option in options_of(ApplyOptions).items() if option.in_form}
+    parameters = {name: _option(option, options, option.default) for name, option in options.items()}
+    return _form("VoxelMorph: apply transforms", _APPLY, _APPLY_GROUPS, options, parameters)
 
 
 def register_form(config: type = RegistrationOptions) -> str:
@@ -365,6 +374,146 @@ _REGISTER_GROUPS = (
         ],
         advanced=True,
         takes_the_rest=True,
+    ),
+)
+_APPLY = (
+    "Carries volumes, label maps, points and models along one or several transforms, draws what they do, or makes one "
+    "transform of them. Every voxel is interpolated once, whatever the number of transforms."
+)
+
+
+def _link(name: str, label: str, description: str) -> str:
+    attributes = ' fileExtensions=".h5"'
+    return _parameter("transform", name, label, description, channel="input", attributes=attributes)
+
+
+def _node(tag: str, name: str, label: str, description: str, channel: str, attributes: str = "") -> str:
+    return _parameter(tag, name, label, description, channel=channel, attributes=attributes)
+
+
+_APPLY_GROUPS = (
+    _Group(
+        "Transforms",
+        "They stand in a row from the reference to what is moved. Leave empty what is not needed.",
+        before=[
+            _link(
+                "transform",
+                "Transform",
+                "The first of the row. From the fixed to the moving volume, as the registration stores it; in Slicer "
+                "it places the moving volume onto the fixed one.",
+            ),
+            _link("inverseOf", "Inverse of", "A transform whose inverse comes next, or first if the first is empty."),
+            _link("transform2", "Second transform", "The next of the row."),
+            _link("inverseOf2", "Second inverse of", "A transform whose inverse ends the row."),
+            _node(
+                "image",
+                "reference",
+                "Reference volume",
+                "Volume whose voxel grid the results have. Without one it is the grid of the first transform, if that "
+                "has one.",
+                "input",
+            ),
+        ],
+    ),
+    _Group(
+        "Inputs",
+        "What is carried along. Points and models go the opposite way of voxels by themselves.",
+        before=[
+            _node("image", "input", "Moving volume", "Scalar volume in the space of the moving volume.", "input"),
+            _node(
+                "image",
+                "movingLabels",
+                "Moving label map",
+                "Label map or segmentation in the space of the moving volume. It keeps its values.",
+                "input",
+                ' type="label"',
+            ),
+            _node(
+                "pointfile",
+                "movingPoints",
+                "Moving points",
+                "Points in the space of the moving volume.",
+                "input",
+                ' fileExtensions=".fcsv" multiple="false"',
+            ),
+            _node(
+                "geometry",
+                "movingSurface",
+                "Moving model",
+                "Surface model in the space of the moving volume.",
+                "input",
+                ' fileExtensions=".vtk"',
+            ),
+        ],
+    ),
+    _Group(
+        "Outputs",
+        "One for every input.",
+        before=[
+            _node(
+                "image",
+                "output",
+                "Moved volume",
+                "The moving volume on the voxel grid of the reference.",
+                "output",
+                ' type="scalar" reference="input"',
+            ),
+            _node(
+                "image",
+                "movedLabels",
+                "Moved label map",
+                "The label map on the voxel grid of the reference.",
+                "output",
+                ' type="label" reference="movingLabels"',
+            ),
+            _node(
+                "pointfile",
+                "movedPoints",
+                "Moved points",
+                "The points in the space of the reference.",
+                "output",
+                ' fileExtensions=".fcsv" multiple="false"',
+            ),
+            _node(
+                "geometry",
+                "movedSurface",
+                "Moved model",
+                "The model in the space of the reference.",
+                "output",
+                ' fileExtensions=".vtk" reference="movingSurface"',
+            ),
+        ],
+    ),
+    _Group(
+        "About the transforms",
+        "Maps on the voxel grid of the reference, and all transforms as one.",
+        before=[
+            _node(
+                "image",
+                "jacobian",
+                "Jacobian map",
+                "How volumes change: 1 keeps them, 2 doubles them, 0 and less is a fold.",
+                "output",
+                ' type="scalar" reference="reference"',
+            ),
+            _node(
+                "image",
+                "magnitude",
+                "Displacement magnitude",
+                "How far every voxel moves, in millimetres.",
+                "output",
+                ' type="scalar" reference="reference"',
+            ),
+            _node(
+                "transform",
+                "outputTransform",
+                "All transforms as one",
+                "One transform that does what the row does.",
+                "output",
+                ' fileExtensions=".h5"',
+            ),
+        ],
+        advanced=True,
     ),
 )
 _TRAIN = (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 LIBRARY = Path(__file__).resolve().parents[2] / "VoxelMorphSlicer" / "VoxelMorphLib"
 
-BELOW_INTERFACES = ("core", "networks", "weights", "registration", "report", "training")
+BELOW_INTERFACES = ("core", "networks", "weights", "registration", "apply", "report", "training")
 
 #: For each package of the library the packages that it may import.
 LAYERS = {
@@ -28,7 +28,7 @@ PUBLIC = BELOW_INTERFACES
 EXTERNAL = {
     "numpy": ("*",),
     "scipy": ("*",),
-    "torch": ("core.*", "networks.*", "weights.*", "registration.*", "report.*", "training.*", "worker.*", "cli.*"),
+    "torch": (*(f"{package}.*" for package in BELOW_INTERFACES), "worker.*", "cli.*"),
     "SimpleITK": ("core.io.*", "registration.initialisation", "registration.reduced_image"),
     "nibabel": ("core.io.*",),
     "h5py": ("weights.keras*", "core.io.itk_hdf5"),
@@ -40,7 +40,7 @@ EXTERNAL = {
     "tqdm": ("training.*", "cli.*"),
     "nilearn": ("cli.demo*",),
     "slicer": ("bridge.*",),
-    "vtk": ("bridge.*",),
+    "vtk": ("bridge.*", "apply.surfaces"),
     "qt": ("bridge.panel.*", "bridge.background.runner"),
     "ctk": ("bridge.panel.*",),
 }
@@ -57,6 +57,10 @@ WITHOUT_TORCH = (
     "core.progress",
     "core.io.names",
     "core.io.image_lists",
+    "core.pointwise_inverse",
+    "core.series",
+    "apply.apply",
+    "cli.apply",
     "registration.request",
     "weights.catalogue",
 )

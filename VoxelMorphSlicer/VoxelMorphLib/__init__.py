@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # for editors and type checkers
+    from .apply.apply import apply_transform as apply_transform
+    from .apply.options import ApplyOptions as ApplyOptions
     from .core.config import RegistrationOptions as RegistrationOptions
     from .core.errors import Cancelled as Cancelled
     from .core.errors import VoxelMorphError as VoxelMorphError
@@ -41,6 +43,7 @@ if TYPE_CHECKING:  # for editors and type checkers
 #: Where each public name lives: its module, and after a colon its name there if that is another one.
 _HOMES = {
     "AffineTransform": "core.transform",
+    "ApplyOptions": "apply.options",
     "Cancelled": "core.errors",
     "CompositeTransform": "core.transform",
     "DisplacementField": "core.transform",
@@ -52,6 +55,7 @@ _HOMES = {
     "RegistrationRequest": "registration.request",
     "Transform": "core.transform",
     "VoxelMorphError": "core.errors",
+    "apply_transform": "apply.apply",
     "load_catalogue": "weights.catalogue",
     "make_config": "training.recipes",
     "read_image": "core.io.images",

@@ -106,7 +106,7 @@ def test_three_frames_of_freesurfer_are_ras(tmp_path):
 
 def test_three_frames_without_a_unit_are_not_taken_for_mm(tmp_path):
     path = a_nifti(tmp_path, a_field().array.astype(np.float32), intent=0)
-    with pytest.raises(GeometryError, match=r"does not say that its three frames are mm.*read_voxel_warp"):
+    with pytest.raises(GeometryError, match=r"does not say that its three frames are mm.*Give the fixed image"):
         read_transform(path)
 
 

@@ -90,5 +90,5 @@ def test_a_missing_voxel_warp_is_named(tmp_path):
 
 def test_a_voxel_warp_cannot_be_read_without_its_image(tmp_path):
     np.savez(tmp_path / "warp.npz", vol=voxels_of(a_geometry()))
-    with pytest.raises(GeometryError, match=r"holds voxel displacements without a position.*read_voxel_warp"):
+    with pytest.raises(GeometryError, match=r"holds voxel displacements without a position.*Give the fixed image"):
         read_transform(tmp_path / "warp.npz")

@@ -11,6 +11,10 @@ class GeometryError(VoxelMorphError, ValueError):
     """A grid or a transform is impossible or does not fit the others."""
 
 
+class UnplacedFieldError(GeometryError):
+    """A field of voxel displacements does not say where its grid lies; the fixed image that it was made with does."""
+
+
 class ImageError(VoxelMorphError, ValueError):
     """An image file cannot be read or its content cannot be registered."""
 

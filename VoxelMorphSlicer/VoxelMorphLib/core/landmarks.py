@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,11 +27,19 @@ class Points:
         positions: (P, 3), RAS mm.
         labels: one for each point, perhaps empty.
         name: of the file or node, for messages.
+        document: text of the file, whose other contents are kept when moved points are written; "" without one.
+        format: extension of that file.
     """
 
     positions: np.ndarray
     labels: tuple[str, ...]
     name: str
+    document: str = ""
+    format: str = ""
+
+    def with_positions(self, positions: np.ndarray) -> Points:
+        """The same points at other places, (P, 3) RAS mm."""
+        return replace(self, positions=positions)
 
 
 @dataclass(frozen=True, eq=False)

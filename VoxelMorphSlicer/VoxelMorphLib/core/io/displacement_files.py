@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
-from ..errors import GeometryError, OutputError
+from ..errors import GeometryError, OutputError, UnplacedFieldError
 from ..geometry import Geometry
 from ..transform import DisplacementField
 from .files import check_readable, extension, naming
@@ -81,9 +81,9 @@ def _read_nifti(path: Path) -> DisplacementField:
     _check_vectors(array.shape[:3], array.shape[3:], path)
     is_freesurfer = nifti.intent == INTENT_NONE and nifti.array.ndim == 4
     if is_freesurfer and not nifti.in_mm:
-        raise GeometryError(
+        raise UnplacedFieldError(
             f"{path} does not say that its three frames are mm, as a voxel warp of the original VoxelMorph. "
-            "Read it together with the fixed image it belongs to (read_voxel_warp)."
+            "Give the fixed image it belongs to with it."
         )
     if not is_freesurfer and nifti.intent not in (INTENT_DISPLACEMENT, INTENT_VECTOR):
         raise GeometryError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import GeometryError
+from ..errors import GeometryError, UnplacedFieldError
 from ..geometry import Geometry
 from ..transform import DisplacementField
 from .files import naming
@@ -22,14 +22,14 @@ def read_npz_field(path: Path | str) -> DisplacementField:
     """Read a field that has a position, RAS mm.
 
     Raises:
-        GeometryError: no position, or not vectors of three components.
+        UnplacedFieldError: no position.
+        GeometryError: not vectors of three components.
         ImageError: missing or damaged file.
     """
     voxels, affine = read_npz(path, are_axes_kept=True)
     if affine is None:
-        raise GeometryError(
-            f"{path} holds voxel displacements without a position. "
-            "Read it together with the fixed image it belongs to (read_voxel_warp)."
+        raise UnplacedFieldError(
+            f"{path} holds voxel displacements without a position. Give the fixed image it belongs to with it."
         )
     if voxels.ndim != 4 or voxels.shape[-1] != 3 or voxels.dtype.kind not in "iuf":
         raise GeometryError(

@@ -44,7 +44,8 @@ def read_points(path: Path | str) -> Points:
         raise ImageError(f"{path} has {path.stat().st_size / 1e6:.0f} MB and holds no landmarks. Choose another file.")
     read = {".json": _markups, ".fcsv": _fiducials, ".csv": _table}[path.suffix.lower()]
     try:
-        labels, positions = read(path.read_text(encoding="utf-8-sig"))
+        document = path.read_text(encoding="utf-8-sig")
+        labels, positions = read(document)
         points = np.array(positions, np.float64).reshape(-1, 3)
     except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ImageError(
@@ -52,17 +53,22 @@ def read_points(path: Path | str) -> Points:
         ) from error
     if not np.isfinite(points).all():
         raise ImageError(f"{path} has a coordinate that is no finite number. Save the points again.")
-    return Points(points, tuple(labels), path.name)
+    return Points(points, tuple(labels), path.name, document, path.suffix.lower())
 
 
 def _markups(text: str) -> tuple[list[str], list[Any]]:
     markup = json.loads(text)["markups"][0]
-    placed = [point for point in markup["controlPoints"] if point.get("positionStatus", "defined") == "defined"]
-    signs = _signs(markup.get("coordinateSystem", "LPS"))
+    placed = placed_of(markup)
+    signs = signs_of(markup.get("coordinateSystem", "LPS"))
     if any(len(point["position"]) != 3 for point in placed):
         raise ValueError("a position without three coordinates")
     positions = [np.array(point["position"], np.float64) * signs for point in placed]
     return [str(point.get("label", "")) for point in placed], positions
+
+
+def placed_of(markup: dict[str, Any]) -> list[dict[str, Any]]:
+    """The control points of a list that have a place."""
+    return [point for point in markup["controlPoints"] if point.get("positionStatus", "defined") == "defined"]
 
 
 def _fiducials(text: str) -> tuple[list[str], list[Any]]:
@@ -73,7 +79,7 @@ def _fiducials(text: str) -> tuple[list[str], list[Any]]:
         if row and row[0].startswith("#"):
             name, _, value = row[0].lstrip("# ").partition("=")
             if name.strip().lower() == "coordinatesystem":
-                signs = _signs(value.strip())
+                signs = signs_of(value.strip())
         elif row:
             positions.append(np.array([float(value) for value in row[1:4]]) * signs)
             labels.append(row[11] if len(row) > 11 else "")
@@ -82,18 +88,22 @@ def _fiducials(text: str) -> tuple[list[str], list[Any]]:
 
 def _table(text: str) -> tuple[list[str], list[Any]]:
     rows = [row for row in csv.reader(text.splitlines()) if any(value.strip() for value in row)]
-    header = [value.strip().lower() for value in rows[0]] if rows else []
-    names = next((names for names in COLUMNS if set(names) <= set(header)), None)
-    if names is not None:
-        columns, rows = [header.index(name) for name in names], rows[1:]
-        at = header.index("label") if "label" in header else None
-    else:
-        columns, at = [-3, -2, -1], 0 if len(header) == 4 else None
+    columns, at, has_header = columns_of(rows[0] if rows else [])
+    rows = rows[has_header:]
     labels = ["" if at is None else row[at].strip() for row in rows]
     return labels, [[float(row[column]) for column in columns] for row in rows]
 
 
-def _signs(system: str) -> np.ndarray:
+def columns_of(first: list[str]) -> tuple[list[int], int | None, bool]:
+    """Where a table has its coordinates and labels, and whether its first row is a header."""
+    header = [value.strip().lower() for value in first]
+    names = next((names for names in COLUMNS if set(names) <= set(header)), None)
+    if names is None:
+        return [-3, -2, -1], 0 if len(header) == 4 else None, False
+    return [header.index(name) for name in names], header.index("label") if "label" in header else None, True
+
+
+def signs_of(system: str) -> np.ndarray:
     """Of the axes of a coordinate system, to RAS; older files number them."""
     signs = {"RAS": np.ones(3), "0": np.ones(3), "LPS": _LPS, "1": _LPS}
     if str(system) not in signs:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import GeometryError, ImageError, OutputError
+from ..errors import GeometryError, ImageError, OutputError, UnplacedFieldError
 from ..geometry import Geometry
 from ..transform import AffineTransform, CompositeTransform, DisplacementField, Transform
 from .displacement_files import FIELD_EXTENSIONS, read_displacement, write_displacement
@@ -32,7 +32,7 @@ def read_transform(path: Path | str, fixed: Geometry | None = None) -> Transform
     Args:
         path: .h5, .tfm, .txt, .mat (ITK), .txt (elastix, linear), .nrrd, .nhdr, .mha, .mhd, .nii, .nii.gz (displacement
             field), .mgz, .mgh (FreeSurfer warp), .npz (voxel displacements with their position) or .lta.
-        fixed: grid on which B-splines are sampled; without it they are refused.
+        fixed: grid on which B-splines are sampled, and of voxel warps that name none; without it both are refused.
 
     Raises:
         GeometryError: missing file, or a transform of another kind or direction.
@@ -42,12 +42,15 @@ def read_transform(path: Path | str, fixed: Geometry | None = None) -> Transform
     kind = extension(path)
     if kind in (*ITK_EXTENSIONS, MATRIX_EXTENSION):
         return read_itk_transform(path, fixed)
-    if kind in FIELD_EXTENSIONS:
-        return read_displacement(path)
     if kind == ".lta":
         return read_lta(path)
-    if kind == FIELD_ARCHIVE:
-        return read_npz_field(path)
+    if kind in SAMPLED:
+        try:
+            return read_npz_field(path) if kind == FIELD_ARCHIVE else read_displacement(path)
+        except UnplacedFieldError:
+            if fixed is None:
+                raise
+        return read_voxel_warp(path, fixed)
     raise GeometryError(f"{path}: no transform format has the extension {kind!r}. Use one of {', '.join(WRITABLE)}.")
 
 

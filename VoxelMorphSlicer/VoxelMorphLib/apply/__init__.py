@@ -1,0 +1,1 @@
+"""Transforms applied to volumes, points, surfaces and streamlines, and turned into each other."""
