@@ -16,7 +16,6 @@ from support.known_registration import a_rigid_matrix, known_forward
 from support.mrml_nodes import add_linear_parent, add_volume, map_points
 from support.segmentations import add_segmentation, segment_voxels
 from support.volumes import CENTRE, a_geometry
-from VoxelMorphLib.bridge.actions.structures import Sampler, Structure, matched
 from VoxelMorphLib.bridge.scene.scene_path import ScenePath
 from VoxelMorphLib.bridge.scene.transform_nodes import transform_to_node
 from VoxelMorphLib.bridge.scene.volume_nodes import image_from_node, volume_geometry
@@ -24,6 +23,7 @@ from VoxelMorphLib.core.errors import GeometryError, ImageError, OutputError
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.metrics import correlation, mutual_information
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
+from VoxelMorphLib.evaluation.structures import Sampler, Structure, matched
 
 FIXED_POINTS = CENTRE + np.random.default_rng(1).uniform(-6, 6, (5, 3))
 OFFSETS = np.array([[0.0, 0, 0], [1, 0, 0], [0, -2, 0], [0, 0, 3], [2, 1, 2]])

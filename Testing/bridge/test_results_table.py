@@ -8,22 +8,20 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
-from VoxelMorphLib.bridge.actions.evaluate import _important_first
-from VoxelMorphLib.bridge.actions.results_table import (
+from VoxelMorphLib.bridge.actions.results_table import SUMMARY, fill_table, summary_of
+from VoxelMorphLib.evaluation.rows import (
     CORRELATION,
     DICE,
     FOLDED,
     LANDMARKS,
     MEAN,
-    SUMMARY,
     TIME,
     Row,
-    fill_table,
+    important_first,
     percent_text,
     summary,
-    summary_of,
 )
-from VoxelMorphLib.bridge.actions.structures import Structure
+from VoxelMorphLib.evaluation.structures import Structure
 
 SIMILARITY = Row(CORRELATION, "", 0.5512, 0.9187)
 CALM = [Row(FOLDED, "", None, 0, "voxels"), Row(FOLDED, "", None, 0.0, "%"), Row(TIME, "", None, 8.6, "s", 1)]
@@ -72,12 +70,12 @@ def test_percentages_have_the_digits_that_they_need(value, text):
 )
 def test_the_result_is_one_line_of_words(rows, expected):
     assert summary(rows) == expected
-    assert summary(_important_first(rows)) == expected, "the mean that stands in the table is no structure"
+    assert summary(important_first(rows)) == expected, "the mean that stands in the table is no structure"
 
 
 def test_what_matters_most_stands_first():
     warning, model = Row("Warning", after="worse"), Row("Model", after="m")
-    rows = _important_first([SIMILARITY, *STRUCTURES, model, *CALM, warning])
+    rows = important_first([SIMILARITY, *STRUCTURES, model, *CALM, warning])
     assert rows[0] is warning
     assert rows[1] == Row(DICE, MEAN, pytest.approx(0.71), pytest.approx(0.86))
     assert rows[2:5] == CALM

@@ -116,7 +116,8 @@ def test_flicker_ends_with_the_panel(shown, layers, end):
 
 
 def test_the_line_of_words_stands_over_a_table_that_is_folded_away(shown, scene):
-    from VoxelMorphLib.bridge.actions.results_table import CORRELATION, Row, fill_table
+    from VoxelMorphLib.bridge.actions.results_table import fill_table
+    from VoxelMorphLib.evaluation.rows import CORRELATION, Row
 
     table = scene.AddNewNodeByClass("vtkMRMLTableNode", "results")
     fill_table([Row(CORRELATION, "", 0.5, 0.9)], table)

@@ -103,6 +103,19 @@ def overlap(first: np.ndarray, second: np.ndarray, labels: Sequence[int] | None 
     )
 
 
+def volume_similarity(first: np.ndarray, second: np.ndarray) -> float:
+    """How alike the volumes of two masks are, wherever these lie: 1 - |A - B| / (A + B), 0 to 1; 1 if both are empty.
+
+    Raises:
+        GeometryError: the shapes differ.
+
+    Source: Taha and Hanbury, BMC Medical Imaging 2015, doi:10.1186/s12880-015-0068-x.
+    """
+    _check_same_shape(first, second)
+    a, b = (int(np.count_nonzero(mask)) for mask in (first, second))
+    return 1.0 - abs(a - b) / (a + b) if a + b else 1.0
+
+
 def folding(jacobian: np.ndarray, mask: np.ndarray | None = None) -> Folding:
     """Summary of a Jacobian determinant, over the voxels of `mask` if one is given.
 

@@ -66,8 +66,8 @@ def measure(
     ratio = volume_ratio(forward, field)
     folds = folding(ratio)
     folded = _in_voxels_of(fixed.geometry, folds.count, field.geometry)
-    of_contents = IDENTITY.resample(Image(ratio, field.geometry), grid, "nearest", 1.0).array[_contents(reference)]
-    residual = _round_trip(grid, mapped, inverse)
+    of_contents = IDENTITY.resample(Image(ratio, field.geometry), grid, "nearest", 1.0).array[contents(reference)]
+    residual = round_trip(grid, mapped, inverse)
     length = np.sqrt(np.einsum("...i,...i", field.array, field.array))  # many times faster than numpy's norm
     return Figures(
         similarity_before=correlations[0],
@@ -78,7 +78,7 @@ def measure(
         folded_percent=100 * folded / np.prod(fixed.geometry.shape),
         jacobian_min=folds.minimum,
         jacobian_max=folds.maximum,
-        log_jacobian_std=float(np.log(np.maximum(of_contents, SMALLEST_RATIO)).std()),
+        log_jacobian_std=log_spread(of_contents),
         folded_contents_percent=folding(of_contents).percent,
         displacement_mean_mm=float(length.mean()),
         displacement_max_mm=float(length.max()),
@@ -111,14 +111,19 @@ def volume_ratio(transform: Transform, field: DisplacementField) -> np.ndarray:
     matrices = [part.as_matrix() for part in parts[1:]] if parts and parts[0] is field else []
     known = [matrix for matrix in matrices if matrix is not None]
     if len(known) < len(matrices):
-        return _unmirrored(transform.to_displacement(field.geometry).jacobian_determinant().array)
+        return unmirrored(transform.to_displacement(field.geometry).jacobian_determinant().array)
     scale = np.prod([np.linalg.det(matrix[:3, :3]) for matrix in known])
-    return _unmirrored(field.jacobian_determinant().array * np.float32(scale))
+    return unmirrored(field.jacobian_determinant().array * np.float32(scale))
 
 
-def _unmirrored(ratio: np.ndarray) -> np.ndarray:
+def unmirrored(ratio: np.ndarray) -> np.ndarray:
     """The ratio of a map that mirrors everything as that of the same map before a mirror: nothing is folded by it."""
     return -ratio if np.median(ratio.ravel()[:: max(1, ratio.size // SAMPLES)]) < 0 else ratio
+
+
+def log_spread(ratio: np.ndarray) -> float:
+    """Standard deviation of the logarithm of volume ratios; folds count as `SMALLEST_RATIO`."""
+    return float(np.log(np.maximum(ratio, SMALLEST_RATIO)).std())
 
 
 Both = tuple[np.ndarray, np.ndarray]
@@ -157,17 +162,17 @@ def compared_places(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, 
     return (before, after) if least >= FEWEST else (everywhere, everywhere)
 
 
-def _contents(array: np.ndarray) -> np.ndarray:
+def contents(array: np.ndarray) -> np.ndarray:
     """Voxels brighter than a tenth of the range from the minimum to the 99th percentile; all where these are none."""
     array = array.astype(np.float32)
     low = float(array.min())
-    contents: np.ndarray = array > low + 0.1 * (float(np.percentile(array, 99)) - low)
-    if not contents.any():
-        contents[...] = True
-    return contents
+    inside: np.ndarray = array > low + 0.1 * (float(np.percentile(array, 99)) - low)
+    if not inside.any():
+        inside[...] = True
+    return inside
 
 
-def _round_trip(grid: Geometry, mapped: np.ndarray, inverse: Transform) -> np.ndarray:
+def round_trip(grid: Geometry, mapped: np.ndarray, inverse: Transform) -> np.ndarray:
     """Distances, mm, of places in the inner grid, which the forward transform mapped, from where they come back to."""
     inner = tuple(slice(n // 10, max(n - n // 10, n // 10 + 1)) for n in grid.shape)
     points = grid.points()[inner].reshape(-1, 3)

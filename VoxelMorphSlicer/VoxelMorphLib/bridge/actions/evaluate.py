@@ -7,36 +7,46 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Optional
 
-import numpy as np
 import slicer
 
-from ...core.arrays import bounding_box
 from ...core.errors import OutputError
 from ...core.geometry import Geometry
 from ...core.image import Image
-from ...core.metrics import folding, surface_distances, target_registration_error
 from ...core.transform import IDENTITY, Transform
-from ...registration.quality import coarse_grid, places_shown, similarities
+from ...evaluation.measures import (
+    Compared,
+    VolumeChange,
+    alone_rows,
+    back_rows,
+    consistency_figures,
+    consistency_rows,
+    landmark_rows,
+    overlap_rows,
+    similarity_rows,
+    volume_change,
+    volume_change_rows,
+)
+from ...evaluation.rows import CORRELATION, DISPLACEMENT, INFORMATION, MEAN, TIME, WARNING, Row, important_first
+from ...evaluation.structures import Structure, matched
 from ..background.steps import Steps
 from ..scene.landmarks import landmark_pairs
 from ..scene.result_nodes import ATTRIBUTE_PREFIX, warnings_of
 from ..scene.rollback import place_beside, unchanged_on_failure
 from ..scene.scene_path import ScenePath
 from ..scene.volume_nodes import image_from_node, volume_geometry
-from .jacobian import jacobian_image
-from .results_table import CORRELATION, DICE, FOLDED, LANDMARKS, MEAN, TIME, Row, check_table, fill_table
-from .structures import Sampler, Structure, matched, structures_from_node
+from .results_table import check_table, fill_table
+from .structures import structures_from_node
 
 #: Attributes of a forward transform that hold what the registration measured.
 FOLDING_FIGURES = ("FoldedVoxels", "FoldedPercent", "JacobianMin", "JacobianMax")
 INTENSITY_FIGURES = ("SimilarityBefore", "SimilarityAfter", "MutualInformationBefore", "MutualInformationAfter")
 FIGURES = (*INTENSITY_FIGURES, *FOLDING_FIGURES)
+#: The same, which scenes of earlier versions lack.
+SPREAD_FIGURE = "LogJacobianStd"
+CONSISTENCY_FIGURES = ("InverseResidualMm", "InverseResidualP99Mm")
+LATER_FIGURES = (SPREAD_FIGURE, *CONSISTENCY_FIGURES)
 #: Of the deformable part, mm.
 DISPLACEMENT_FIGURES = ("DisplacementMeanMm", "DisplacementMaxMm")
-
-
-BACK = "Dice overlap, fixed to moving (0 to 1)"
-WARNING, DISPLACEMENT = "Warning", "Displacement by the deformation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +91,7 @@ def evaluation_steps(nodes: Evaluated, table: slicer.vtkMRMLTableNode | None = N
     landmarks = list(_landmarks(nodes))
     provenance = list(_provenance(nodes.forward))
     measured = yield lambda: (list(_similarity_rows(seen)), list(_folding_rows(seen)))
-    rows = _important_first(
-        [*(yield lambda: list(_overlap(seen))), *landmarks, *measured[1], *measured[0], *provenance]
-    )
+    rows = important_first([*(yield lambda: list(_overlap(seen))), *landmarks, *measured[1], *measured[0], *provenance])
     _check(nodes)  # time has passed
     check_table(table)
     scene = nodes.fixed.GetScene()
@@ -185,82 +193,39 @@ def _read_structures(nodes: Evaluated) -> Steps:
     moving = structures_from_node(nodes.moving_segmentation, *ScenePath(nodes.forward).own_nodes())
     yield None
     pairs, only_fixed, only_moving = matched(fixed, moving)
-    alone = [_unmatched(structure, nodes.moving_segmentation) for structure in only_fixed]
-    return pairs, alone + [_unmatched(structure, nodes.fixed_segmentation) for structure in only_moving]
+    alone = alone_rows(only_fixed, nodes.moving_segmentation.GetName())
+    return pairs, [*alone, *alone_rows(only_moving, nodes.fixed_segmentation.GetName())]
 
 
 def _known_figures(forward: slicer.vtkMRMLTransformNode) -> dict[str, float] | None:
     """What the registration measured itself, by attribute; None where a figure is missing."""
-    texts = {name: forward.GetAttribute(f"{ATTRIBUTE_PREFIX}{name}") for name in FIGURES}
-    return None if None in texts.values() else {name: json.loads(text) for name, text in texts.items()}
+    texts = {name: forward.GetAttribute(f"{ATTRIBUTE_PREFIX}{name}") for name in (*FIGURES, *LATER_FIGURES)}
+    known = {name: json.loads(text) for name, text in texts.items() if text is not None}
+    return known if set(FIGURES) <= set(known) else None
 
 
 def _similarity_rows(seen: _Seen) -> Iterator[Row]:
     """On a subset of the fixed voxels, as the registration reports it."""
-    if seen.known is not None:
-        known = seen.known
-        yield Row(CORRELATION, "", known["SimilarityBefore"], known["SimilarityAfter"])
-        yield Row("Mutual information", "", known["MutualInformationBefore"], known["MutualInformationAfter"], "nat")
+    if seen.known is None:
+        moved = seen.after if seen.is_moved else None
+        yield from similarity_rows(seen.fixed, seen.before, moved, seen.initial, seen.forward)
         return
-    grid = coarse_grid(seen.fixed.geometry)
-    reference = IDENTITY.resample(seen.fixed, grid).array
-    before = seen.initial.resample(seen.before, grid).array
-    after = (IDENTITY if seen.is_moved else seen.forward).resample(seen.after, grid).array
-    points = grid.points()
-    reached = (transform.apply_to_points(points) for transform in (seen.initial, seen.forward))
-    places = places_shown(seen.before.geometry, *reached)
-    correlations, information = similarities(reference, (before, after), places)
-    yield Row(CORRELATION, "", *correlations)
-    yield Row("Mutual information", "", *information, "nat")
+    known = seen.known
+    yield Row(CORRELATION, "", known["SimilarityBefore"], known["SimilarityAfter"])
+    yield Row(INFORMATION, "", known["MutualInformationBefore"], known["MutualInformationAfter"], "nat")
 
 
 def _overlap(seen: _Seen) -> Iterator[Row]:
-    if not seen.pairs:
-        yield from seen.alone
-        return
-    grid = seen.fixed.geometry
-    samplers = [Sampler(transform, grid) for transform in (IDENTITY, seen.initial, seen.forward)]
-    back = [Sampler(way, seen.back.grid) for way in (IDENTITY, seen.back.initial, seen.back.inverse)]
-    for fixed_structure, moving_structure in seen.pairs:
-        truth, before, after = (
-            sampler.mask(structure)
-            for sampler, structure in zip(samplers, (fixed_structure, moving_structure, moving_structure))
-        )
-        columns = zip(*(_compare(truth, mask, grid.spacing) for mask in (before, after)))
-        names = ((DICE, "", 3), ("95 % Hausdorff distance", "mm", 2), ("Mean surface distance", "mm", 2))
-        for (measure, unit, decimals), (value_before, value_after) in zip(names, columns):
-            yield Row(measure, fixed_structure.title, value_before, value_after, unit, decimals)
-        own, *brought = (
-            sampler.mask(structure)
-            for sampler, structure in zip(back, (moving_structure, fixed_structure, fixed_structure))
-        )
-        values = [_dice(own, mask) for mask in brought]
-        yield Row(BACK, fixed_structure.title, *values)
+    if seen.pairs and seen.back is not None:
+        compared = [Compared(fixed, moving, moving) for fixed, moving in seen.pairs]
+        there = overlap_rows(compared, seen.fixed.geometry, seen.initial, seen.forward)
+        back = back_rows(seen.pairs, seen.back.grid, seen.back.initial, seen.back.inverse)
+        each = len(seen.pairs)
+        rows = list(there)
+        per_structure = len(rows) // each
+        for index, row in enumerate(back):
+            yield from (*rows[index * per_structure : (index + 1) * per_structure], row)
     yield from seen.alone
-
-
-def _compare(truth: np.ndarray, mask: np.ndarray, spacing: np.ndarray) -> tuple[float | None, ...]:
-    """Dice, HD95 and mean surface distance; None where a structure has no voxel to measure from."""
-    box = bounding_box(truth | mask)  # both surfaces lie inside, so distances there are those of the whole grid
-    truth, mask = truth[box], mask[box]
-    if not truth.any():
-        return None, None, None
-    overlap = _dice(truth, mask)
-    if not mask.any():
-        return overlap, None, None
-    distances = surface_distances(truth, mask, spacing)
-    return overlap, distances.percentile95, distances.mean
-
-
-def _dice(truth: np.ndarray, mask: np.ndarray) -> float | None:
-    """Dice overlap; None where the structure is not in the image."""
-    if not truth.any():
-        return None
-    return 2.0 * np.count_nonzero(truth & mask) / (np.count_nonzero(truth) + np.count_nonzero(mask))
-
-
-def _unmatched(structure: Structure, missing_in: slicer.vtkMRMLNode) -> Row:
-    return Row("Not compared", structure.title, after=f"not in {missing_in.GetName()}")
 
 
 def _landmarks(nodes: Evaluated) -> Iterator[Row]:
@@ -271,40 +236,21 @@ def _landmarks(nodes: Evaluated) -> Iterator[Row]:
     pairs = landmark_pairs(nodes.fixed_landmarks, nodes.moving_landmarks, path.own_nodes())
     initial = path.initial()
     transforms = (IDENTITY if initial is None else initial.through_vtk(), path.through_vtk())
-    before, after = (target_registration_error(pairs.fixed, pairs.moving, transform) for transform in transforms)
-    for name, *errors in zip(pairs.names, before.tolist(), after.tolist()):
-        yield Row(LANDMARKS, name, *errors, "mm", 2)
-    yield Row(LANDMARKS, MEAN, float(before.mean()), float(after.mean()), "mm", 2)
-
-
-def _folds(seen: _Seen) -> dict[str, float]:
-    folds = folding(jacobian_image(seen.forward, seen.fixed.geometry).array)
-    return dict(zip(FOLDING_FIGURES, (folds.count, folds.percent, folds.minimum, folds.maximum)))
+    yield from landmark_rows(pairs, *transforms)
 
 
 def _folding_rows(seen: _Seen) -> Iterator[Row]:
-    figures = seen.known or _folds(seen)
-    count, percent, minimum, maximum = (figures[name] for name in FOLDING_FIGURES)
-    yield Row(FOLDED, "", None, count, "voxels")
-    yield Row(FOLDED, "", None, percent, "%")
-    yield Row("Jacobian determinant (1 keeps the volume)", "minimum", None, minimum, decimals=2)
-    yield Row("Jacobian determinant (1 keeps the volume)", "maximum", None, maximum, decimals=2)
-
-
-def _important_first(rows: list[Row]) -> list[Row]:
-    """Warnings, means, displacements, folds and time before the rest, which keeps its order."""
-    overlap = [row for row in rows if row.measure == DICE and None not in (row.before, row.after)]
-    means = []
-    if len(overlap) > 1:
-        values = (float(np.mean([getattr(row, when) for row in overlap])) for when in ("before", "after"))
-        means.append(Row(DICE, MEAN, *values))
-    first = (WARNING, DICE, LANDMARKS, DISPLACEMENT, FOLDED, TIME)
-
-    def place(row: Row) -> int:
-        is_part = row.structure != MEAN and row.measure in (DICE, LANDMARKS)
-        return len(first) if is_part or row.measure not in first else first.index(row.measure)
-
-    return sorted([*means, *rows], key=place)
+    """Of the transform as the registration measured it, or of its samples on the fixed grid."""
+    known = seen.known
+    if known is None:
+        yield from volume_change_rows(volume_change(seen.forward, seen.fixed.geometry, seen.fixed))
+        if seen.back is not None:
+            yield from consistency_rows(seen.forward, seen.back.inverse, seen.fixed.geometry)
+        return
+    count, percent, minimum, maximum = (known[name] for name in FOLDING_FIGURES)
+    yield from volume_change_rows(VolumeChange(count, percent, minimum, maximum, known.get(SPREAD_FIGURE)))
+    if set(CONSISTENCY_FIGURES) <= set(known):
+        yield from consistency_figures(*(known[name] for name in CONSISTENCY_FIGURES))
 
 
 def _provenance(forward: slicer.vtkMRMLTransformNode) -> Iterator[Row]:

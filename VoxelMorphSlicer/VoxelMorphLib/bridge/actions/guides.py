@@ -11,8 +11,9 @@ import slicer
 from ...core.errors import ImageError
 from ...core.image import Image, LabelMap
 from ...core.transform import IDENTITY
+from ...evaluation.structures import Sampler, Structure, matched
 from ..scene.landmarks import Ignored, landmark_pairs
-from .structures import Sampler, Structure, matched, structures_from_node
+from .structures import structures_from_node
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import slicer
 
 from ...core.errors import OutputError
 from ...core.geometry import Geometry
-from ...core.image import Image
+from ...core.jacobian import jacobian_image
 from ...core.transform import Transform
 from ..background.steps import Steps, finish
 from ..scene.rollback import place_beside, unchanged_on_failure
 from ..scene.scene_path import sampling_steps
 from ..scene.volume_nodes import i_fastest, image_to_node
-
-
-def jacobian_image(transform: Transform, geometry: Geometry) -> Image:
-    """Local volume ratio of a whole transform, affine part included: 1 keeps the volume, 0 and less is a fold.
-
-    Uses NumPy, not `core.displacement`: loading torch into the application would block it for seconds.
-
-    Args:
-        transform: world -> world, RAS mm.
-        geometry: grid on which it is sampled; central differences, one-sided at the border.
-    """
-    displacement = transform.to_displacement(geometry).array
-    derivative = np.empty((3, 3, *geometry.shape), np.float32)
-    for row in range(3):
-        for axis in range(3):
-            change = _derivative(displacement[..., row], axis)
-            np.add(change, geometry.affine[row, axis], out=derivative[row, axis])
-    a, b, c = derivative
-    determinant = sum(a[i] * (b[j] * c[k] - b[k] * c[j]) for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)))
-    ratio = determinant / np.float32(np.linalg.det(geometry.affine[:3, :3]))
-    return Image(ratio, geometry, "Jacobian determinant")
 
 
 def write_jacobian(
@@ -73,11 +51,6 @@ def jacobian_steps(
             node.CreateDefaultDisplayNodes()
             place_beside(node, beside)
     return node
-
-
-def _derivative(values: np.ndarray, axis: int) -> np.ndarray:
-    """Change per voxel along an axis; 0 where the axis has only one voxel."""
-    return np.gradient(values, axis=axis) if values.shape[axis] > 1 else np.zeros_like(values)
 
 
 def _check(beside: slicer.vtkMRMLNode, target: slicer.vtkMRMLScalarVolumeNode | None) -> None:

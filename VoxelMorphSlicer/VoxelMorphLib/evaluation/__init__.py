@@ -1,0 +1,1 @@
+"""How good a registration is: overlap of structures, distances, similarity, folds and round trips, as rows."""
