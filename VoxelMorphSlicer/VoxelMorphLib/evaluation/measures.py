@@ -247,4 +247,4 @@ def _dice(truth: np.ndarray, mask: np.ndarray) -> float | None:
     """Dice overlap; None where the structure is not in the image."""
     if not truth.any():
         return None
-    return 2.0 * np.count_nonzero(truth & mask) / (np.count_nonzero(truth) + np.count_nonzero(mask))
+    return float(2 * np.count_nonzero(truth & mask) / (np.count_nonzero(truth) + np.count_nonzero(mask)))

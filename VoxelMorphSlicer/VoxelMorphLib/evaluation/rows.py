@@ -11,6 +11,7 @@ import numpy as np
 
 COLUMNS = ("Measure", "Structure", "Before", "After")
 CORRELATION, INFORMATION = "Correlation (-1 to 1)", "Mutual information"
+CORRELATION_BACK, INFORMATION_BACK = "Correlation, fixed to moving (-1 to 1)", "Mutual information, fixed to moving"
 DICE, BACK = "Dice overlap (0 to 1)", "Dice overlap, fixed to moving (0 to 1)"
 HAUSDORFF, SURFACE = "95 % Hausdorff distance", "Mean surface distance"
 VOLUME = "Volume similarity (0 to 1)"
@@ -26,6 +27,8 @@ LEAST_PERCENT = 0.001
 #: Short names for tables that programs read; of the others the words of the measure.
 _KEYS = {
     CORRELATION: "correlation",
+    CORRELATION_BACK: "correlation_back",
+    INFORMATION_BACK: "mutual_information_back",
     DICE: "dice",
     BACK: "dice_back",
     HAUSDORFF: "hd95",

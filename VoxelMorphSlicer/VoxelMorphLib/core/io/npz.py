@@ -61,6 +61,17 @@ def read_npz(
     return array if are_axes_kept else _squeezed(array), affine
 
 
+def holds_labels(path: Path) -> bool:
+    """Whether a file is an archive with a label map beside its volume; what is wrong with it shows when it is read."""
+    if path.suffix.lower() != ".npz":
+        return False
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return any(key in archive.files for key in LABEL_KEYS)
+    except Exception:
+        return False
+
+
 def _affine(path: Path, archive: Any) -> np.ndarray:
     """The (4, 4) matrix; anything else is refused before it is read."""
     shape, dtype = _check_member(path, "affine")

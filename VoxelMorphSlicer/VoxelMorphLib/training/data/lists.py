@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from ...core.errors import ConfigError
 from ...core.io.files import extension
 from ...core.io.image_lists import bids_label_map, bids_subject, label_column, list_pairs, list_paths, read_table
 from ...core.io.names import stem, unique_names
+from ...core.io.npz import holds_labels
 from ...core.io.paths import expanded
 from ..options import TrainingConfig
 from .case import Case
@@ -263,11 +262,7 @@ def _own_labels(image: Path) -> Path | None:
     """The label map that an image brings along: `seg` of its .npz file, or the one of its BIDS folder."""
     if extension(image) != ".npz":
         return bids_label_map(image)
-    try:
-        with np.load(image, allow_pickle=False) as archive:
-            return image if "seg" in archive.files else None
-    except Exception:  # whatever is wrong is said when the image is read
-        return None
+    return image if holds_labels(image) else None
 
 
 def _all_or_none(labels: list[Path | None], images: Sequence[Path], config: TrainingConfig) -> list[Path | None]:

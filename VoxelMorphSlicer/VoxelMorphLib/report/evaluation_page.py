@@ -1,0 +1,208 @@
+"""The pages of measured pairs: one pair with pictures and all measures, or many with thumbnails, the worst first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..core.errors import GeometryError
+from ..core.image import Image
+from ..core.transform import IDENTITY
+from ..evaluation.results import Result, means, worst_first
+from ..evaluation.rows import (
+    BACK,
+    CONSISTENCY,
+    CORRELATION,
+    DICE,
+    FOLDED,
+    HAUSDORFF,
+    LANDMARKS,
+    MEAN,
+    SURFACE,
+    VOLUME,
+    WARNING,
+    Row,
+    summary,
+)
+from ..evaluation.subject import FILES, Subject
+from .figures import thumbnail
+from .layout import Case, Cases, Page, Table
+from .pictures import comparison_pictures
+from .views import make_views
+
+_OF_STRUCTURES = {
+    DICE: "Dice",
+    HAUSDORFF: "95 % Hausdorff distance",
+    SURFACE: "mean surface distance",
+    VOLUME: "volume similarity",
+    BACK: "Dice, fixed to moving",
+}
+#: What cards and the overview of many pairs show, with short names.
+_KEY = {
+    DICE: "mean Dice",
+    BACK: "mean Dice, fixed to moving",
+    HAUSDORFF: "mean 95 % Hausdorff distance",
+    LANDMARKS: "mean landmark error",
+    CORRELATION: "correlation",
+    CONSISTENCY: "mean inverse consistency error",
+    FOLDED: "of the voxels folded",
+}
+#: Pictures of more pairs would make the page too large to be opened.
+MOST_PICTURES = 200
+
+
+def evaluation_page(subject: Subject, result: Result) -> Page:
+    """The page of one pair.
+
+    Args:
+        subject: what was measured.
+        result: its measures.
+
+    Raises:
+        DependencyError: matplotlib is not installed.
+    """
+    pair = pictured(subject)
+    views = [] if pair is None else make_views(pair[0], pair[1], pair[2], subject.forward)
+    return Page(
+        title=f"Evaluation of {result.name}" if result.name else "Evaluation of a registration",
+        subtitle=summary(result.rows),
+        cards=_cards([result]),
+        warnings=[str(row.after) for row in result.rows if row.measure == WARNING],
+        pictures=comparison_pictures(views) if views else [],
+        tables=[
+            Table("Structures", *_structures(result.rows)),
+            Table("Measurements", ("Quantity", "Part", "Before", "After"), _others(result.rows)),
+            Table("Landmarks", ("Landmark", "Error before", "Error after"), _landmarks(result.rows)),
+            _inputs(subject, result),
+        ],
+    )
+
+
+def overview_page(results: Sequence[Result], title: str, links: dict[str, str] | None = None) -> Page:
+    """The page of many pairs, the worst first.
+
+    Args:
+        results: of all pairs.
+        title: heading of the page.
+        links: name of a pair -> file with its own report, relative to the page.
+    """
+    shown = [measure for measure in _KEY if any(not math.isnan(_mean(result, measure)) for result in results)]
+    cases = [
+        Case(
+            result.name,
+            [_change(result, measure) for measure in shown],
+            result.picture if place < MOST_PICTURES else None,
+            "; ".join(str(row.after) for row in result.rows if row.measure == WARNING),
+            (links or {}).get(result.name, ""),
+        )
+        for place, result in enumerate(worst_first(results))
+    ]
+    rows = [(row.measure, *row.cells()[2:]) for row in means(results)]
+    return Page(
+        title=title,
+        subtitle=f"{len(results)} pairs",
+        cards=_cards(results),
+        cases=Cases("Pairs, the worst first", [_KEY[measure] for measure in shown], cases),
+        tables=[Table("Means over all pairs", ("Quantity", "Before", "After"), rows)],
+    )
+
+
+def pictured(subject: Subject) -> tuple[Image, Image | None, Image] | None:
+    """Fixed image, moving one where it is known, and moved one, for pictures; label maps where there are no images."""
+    fixed, moving, moved = subject.fixed, subject.moving, subject.moved
+    if fixed is None or (moved is None and moving is None):
+        fixed, moving, moved = subject.fixed_labels, subject.moving_labels, subject.moved_labels
+    if fixed is None or (moved is None and moving is None):
+        return None
+    if moved is None:
+        if subject.forward is None:
+            return fixed, None, IDENTITY.resample(moving, fixed.geometry)
+        return fixed, moving, subject.forward.resample(moving, fixed.geometry)
+    same = moved.geometry.matches(fixed.geometry)
+    return fixed, moving, moved if same else IDENTITY.resample(moved, fixed.geometry)
+
+
+def small_picture(subject: Subject) -> bytes | None:
+    """Both images over each other as a thumbnail; None where there is nothing to be seen.
+
+    Raises:
+        DependencyError: matplotlib is not installed.
+    """
+    pair = pictured(subject)
+    try:
+        return None if pair is None else thumbnail(make_views(pair[0], None, pair[2]))
+    except GeometryError:  # an image without contents
+        return None
+
+
+def _cards(results: Sequence[Result]) -> list[tuple[str, str]]:
+    rows = {row.measure: row for row in means(results)}
+    return [
+        (_arrow(*rows[measure].cells()[2:]), text.removeprefix("mean ") if measure != FOLDED else text)
+        for measure, text in _KEY.items()
+        if measure in rows
+    ]
+
+
+def _mean(result: Result, measure: str) -> float:
+    rows = [row for row in means([result]) if row.measure == measure]
+    return float(rows[0].after or 0) if rows else math.nan
+
+
+def _change(result: Result, measure: str) -> str:
+    rows = [row for row in means([result]) if row.measure == measure]
+    return _arrow(*rows[0].cells()[2:]) if rows else ""
+
+
+def _arrow(before: str, after: str) -> str:
+    return f"{before} → {after}" if before else after
+
+
+def _structures(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table of structures; columns that are empty everywhere are left out."""
+    found: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if row.measure in _OF_STRUCTURES:
+            found.setdefault(row.structure, {})[row.measure] = row
+    columns = [
+        (measure, when)
+        for measure in _OF_STRUCTURES
+        for when in ("before", "after")
+        if any(measure in each and each[measure].text(getattr(each[measure], when)) for each in found.values())
+    ]
+    header = ["Structure", *(f"{_OF_STRUCTURES[measure]} {when}" for measure, when in columns)]
+    names = sorted(found, key=lambda name: name == MEAN)
+    return header, [[name, *(_text(found[name].get(measure), when) for measure, when in columns)] for name in names]
+
+
+def _text(row: Row | None, when: str) -> str:
+    return "" if row is None else row.text(getattr(row, when))
+
+
+def _others(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    left = [row for row in rows if row.measure not in (*_OF_STRUCTURES, LANDMARKS, WARNING)]
+    return [row.cells() for row in left]
+
+
+def _landmarks(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    marks = [row for row in rows if row.measure == LANDMARKS]
+    return [row.cells()[1:] for row in sorted(marks, key=lambda row: row.structure == MEAN)]
+
+
+def _inputs(subject: Subject, result: Result) -> Table:
+    """Where everything comes from: file, grid and range of each input."""
+    images = {
+        "fixed": subject.fixed,
+        "moving": subject.moving,
+        "moved": subject.moved,
+        "fixedLabels": subject.fixed_labels,
+        "movingLabels": subject.moving_labels,
+        "movedLabels": subject.moved_labels,
+    }
+    rows = []
+    for role, file in result.files.items():
+        image = images.get(role)
+        grid = "" if image is None else f"{image.geometry}, {image.array.min():.4g} to {image.array.max():.4g}"
+        words = FILES.get(role, role)
+        rows.append((words[:1].upper() + words[1:], file, grid))
+    return Table("Inputs", ("Role", "File", "Grid and values"), rows)
