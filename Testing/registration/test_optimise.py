@@ -14,6 +14,7 @@ from VoxelMorphLib.core.errors import Cancelled
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.core.transform import IDENTITY, DisplacementField
+from VoxelMorphLib.registration.alignment import Alignment
 from VoxelMorphLib.registration.network_space import decode, encode
 from VoxelMorphLib.registration.optimise import (
     PRESETS,
@@ -21,7 +22,6 @@ from VoxelMorphLib.registration.optimise import (
     VelocityOptimiser,
     optimiser_space,
 )
-from VoxelMorphLib.registration.predictor import Alignment
 
 GRID = a_geometry("RAS", (32, 28, 24), 1.2)
 SPACE = NetworkSpace(intensity="percentile")
@@ -121,13 +121,15 @@ def test_cancelling_is_passed_on(a_warped_pair) -> None:
 def test_large_images_are_optimised_on_a_grid_of_bounded_size() -> None:
     head = a_geometry("RAS", (200, 220, 200), 1.0)
     full = Image(np.random.default_rng(0).random(head.shape, np.float32), head)
-    size = optimiser_space(SPACE, full, PRESETS["balanced"]).voxel_size
+    size = optimiser_space(SPACE, full, full, PRESETS["balanced"]).voxel_size
     assert abs(np.prod(head.with_spacing(size).shape) / PRESETS["balanced"].voxels - 1) < 0.1
     part = np.zeros(head.shape, np.float32)
     part[60:140, 60:140, 60:140] = full.array[60:140, 60:140, 60:140]
-    assert optimiser_space(SPACE, Image(part, head), PRESETS["balanced"]).voxel_size == pytest.approx(1.0)
+    assert optimiser_space(SPACE, Image(part, head), full, PRESETS["balanced"]).voxel_size == pytest.approx(1.0)
     small = a_blob_image(a_geometry("anisotropic", (32, 28, 24), 1.0))
-    assert optimiser_space(SPACE, small, PRESETS["fast"]).voxel_size == pytest.approx(small.geometry.spacing.min())
+    assert optimiser_space(SPACE, small, small, PRESETS["fast"]).voxel_size == pytest.approx(
+        small.geometry.spacing.min()
+    )
 
 
 @pytest.mark.slow

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .alignment import Alignment
 from .initialisation import Start
 from .memo import Memo, NetworkCache
-from .predictor import Alignment
 
 
 @dataclass(frozen=True, eq=False)

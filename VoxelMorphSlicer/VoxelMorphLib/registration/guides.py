@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -64,6 +64,11 @@ class Guidance:
     def landmark_error(self, transform: Transform) -> float:
         """mm, the mean distance of where the fixed landmarks come to from the moving ones; 0 without landmarks."""
         return 0.0 if self.landmarks is None else float(target_registration_error(*self.landmarks, transform).mean())
+
+    def swapped(self) -> Guidance:
+        """The same for the images the other way round."""
+        landmarks = None if self.landmarks is None else self.landmarks[::-1]
+        return replace(self, landmarks=landmarks, labels=None if self.labels is None else self.labels[::-1])
 
     def on_grid(self, grid: Geometry, start: Transform, device: str | torch.device = "cpu") -> Guides:
         """The guides of an optimisation on a grid.

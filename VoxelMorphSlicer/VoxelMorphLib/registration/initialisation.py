@@ -18,6 +18,7 @@ from ..core.progress import Progress, silent
 from ..core.transform import AffineTransform
 from .header_check import HeaderCheck
 from .masks import cropped
+from .order import comes_first
 from .overlap import overlap_share
 from .pose_search import Pose, PoseSearch
 from .reduced_image import ReducedImage, reduced_contents
@@ -110,7 +111,7 @@ def affine_start(
     seen = [cropped(_scaled(image, scale), None if mask is None else _scaled(mask, scale)) for image, mask in sides]
     with _one_thread():
         here, there = (_Side(reduced_contents(*each, MAX_VOXELS), *each) for each in seen)
-        if not there.precedes(here):
+        if here.precedes(there):
             return _aligned(here, there, kind, seed, progress).scaled(1 / scale)
         found = _aligned(there, here, kind, seed, progress).scaled(1 / scale)
         return Start(found.transform.inverse(), found.warnings)
@@ -139,15 +140,9 @@ class _Side:
     mask: LabelMap | None
 
     def precedes(self, other: _Side) -> bool:
-        """Whether to look from here into the other, whichever of the two is called fixed.
-
-        From the smaller field of view, as most of the larger one has no counterpart; of equal ones any rule will do.
-        """
+        """Whether to look from here into the other, whichever of the two is called fixed."""
         one, two = self.contents, other.contents
-        mine, others = one.volume(), two.volume()
-        if not np.isclose(mine, others, rtol=1e-6):
-            return mine < others
-        return one.mean() < two.mean()
+        return comes_first((one.volume(), two.volume()), (one.mean(), two.mean()))
 
 
 def _aligned(here: _Side, there: _Side, kind: str, seed: int, progress: Progress) -> Start:

@@ -349,12 +349,18 @@ def _reduced_mask(mask: Tensor, blocks: Sequence[int]) -> Tensor:
     return (reduced >= 0.5 * reduced.max()).to(mask.dtype)
 
 
-def optimiser_space(space: NetworkSpace, fixed: Image, preset: Preset) -> NetworkSpace:
-    """The space of the catalogue with the voxel size that suits this image: its own finest, or coarser.
+def optimiser_space(space: NetworkSpace, image: Image, other: Image, preset: Preset) -> NetworkSpace:
+    """The space of the catalogue with the voxel size that suits a pair: between the finest of both images, or coarser.
 
     Coarser so that the part of the image with contents has about `Preset.voxels` voxels at most.
+
+    Args:
+        space: of the catalogue.
+        image: on whose grid the pair is compared.
+        other: that is brought there.
+        preset: limits the voxels.
     """
-    own = replace(space, voxel_size=float(fixed.geometry.spacing.min()))
-    voxels = np.prod(network_grid(fixed, own).shape)
-    size = float(fixed.geometry.spacing.min()) * max(1.0, float(voxels / preset.voxels) ** (1 / 3))
-    return replace(space, voxel_size=size)
+    finest = float(np.sqrt(image.geometry.spacing.min() * other.geometry.spacing.min()))
+    own = replace(space, voxel_size=finest)
+    voxels = np.prod(network_grid(image, own).shape)
+    return replace(space, voxel_size=finest * max(1.0, float(voxels / preset.voxels) ** (1 / 3)))

@@ -21,6 +21,7 @@ from ..core.transform import IDENTITY, Transform
 from ..weights.architectures import LINEAR
 from ..weights.catalogue import DEFAULT_MODEL
 from ..weights.entry import ModelEntry
+from .alignment import Alignment, align, inverted, without_deformation
 from .cache import RegistrationCache
 from .compared_pair import ComparedPair
 from .fitness import check_scale, unfitness
@@ -30,16 +31,7 @@ from .initialisation import MAX_VOXELS, Start, affine_start
 from .masks import check_labels_meet, described, fitted_mask, mask_through
 from .memo import Memo, fingerprint, model_identity
 from .overlap import overlaps
-from .predictor import (
-    Alignment,
-    Predictor,
-    align,
-    inverted,
-    known_entry,
-    load_predictor,
-    optimises,
-    without_deformation,
-)
+from .predictor import Predictor, known_entry, load_predictor, optimises
 from .quality import Figures, measure
 from .reduced_image import ReducedImage
 from .request import RegistrationRequest
