@@ -11,7 +11,7 @@ from pathlib import Path
 
 LIBRARY = Path(__file__).resolve().parents[2] / "VoxelMorphSlicer" / "VoxelMorphLib"
 
-BELOW_INTERFACES = ("core", "networks", "weights", "registration", "apply", "evaluation", "report", "training")
+BELOW_INTERFACES = ("core", "networks", "synth", "weights", "registration", "apply", "evaluation", "report", "training")
 
 #: For each package of the library the packages that it may import.
 LAYERS = {
