@@ -112,7 +112,7 @@ def test_a_table_of_pairs(folder, capsys):  # noqa: F811
     assert page.index("&lt;script&gt;") < page.index(">good<"), "what has no overlap stands first"
     assert "<script" not in page and page.count('class="small"') == 2
     printed = capsys.readouterr().out
-    assert "good: Overlap of 3 structures" in printed and "mean of 2 pairs" in printed
+    assert "good: Overlap of 3 structures" in printed and "Dice of 1 pair: " in printed
 
 
 def test_options_beside_a_table_count_for_rows_that_leave_them_out(folder):  # noqa: F811

@@ -83,9 +83,10 @@ def means(results: Sequence[Result]) -> list[Row]:
     rows = []
     for measure, decimals in {**AVERAGED, CORRELATION: 3, CONSISTENCY: 3, FOLDED: 3}.items():
         before, after = (_mean([_one(result, measure, when) for result in results]) for when in ("before", "after"))
-        if not math.isnan(after):
+        if not (math.isnan(before) and math.isnan(after)):
             unit = "%" if measure == FOLDED else _unit(results, measure)
-            rows.append(Row(measure, MEAN, None if math.isnan(before) else before, after, unit, decimals))
+            known = [None if math.isnan(value) else value for value in (before, after)]
+            rows.append(Row(measure, MEAN, *known, unit, decimals))
     return rows
 
 
@@ -95,12 +96,13 @@ def lines(results: Sequence[Result]) -> Iterator[str]:
         yield from _aligned([row.cells() for row in results[0].rows])
         return
     for result in results:
-        yield f"{result.name}: {summary(result.rows)}"
+        yield f"{result.name}: {summary(result.rows) or 'Nothing is known after a registration.'}"
     yield ""
-    yield from _aligned([(row.measure, f"mean of {len(results)} pairs", *row.cells()[2:]) for row in means(results)])
+    yield from _aligned([(row.measure, row.structure, *row.cells()[2:]) for row in means(results)])
     dice = [value for value in (result.value(DICE) for result in results) if not math.isnan(value)]
     if dice:
-        yield f"Dice of {len(dice)} pairs: {np.mean(dice):.4f}, standard deviation {np.std(dice):.4f}."
+        many = f"{len(dice)} pair{'s' * (len(dice) > 1)}"
+        yield f"Dice of {many}: {np.mean(dice):.4f}, standard deviation {np.std(dice):.4f}."
 
 
 def worst_first(results: Sequence[Result]) -> list[Result]:
@@ -118,7 +120,7 @@ def _one(result: Result, measure: str, when: str) -> float:
         shares = [row for row in result.rows if row.measure == FOLDED and row.unit == "%"]
         return mean_of(shares, FOLDED, when)
     if measure == CONSISTENCY:
-        return _mean([row.after for row in result.rows if row.measure == measure and row.structure == MEAN])
+        return _mean([getattr(row, when) for row in result.rows if row.measure == measure and row.structure == MEAN])
     return result.value(measure, when)
 
 

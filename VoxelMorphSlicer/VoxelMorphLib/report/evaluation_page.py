@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from ..core.errors import GeometryError
@@ -47,6 +46,7 @@ _KEY = {
     CONSISTENCY: "mean inverse consistency error",
     FOLDED: "of the voxels folded",
 }
+_SPACE = "\N{NO-BREAK SPACE}"
 #: Pictures of more pairs would make the page too large to be opened.
 MOST_PICTURES = 200
 
@@ -65,7 +65,7 @@ def evaluation_page(subject: Subject, result: Result) -> Page:
     views = [] if pair is None else make_views(pair[0], pair[1], pair[2], subject.forward)
     return Page(
         title=f"Evaluation of {result.name}" if result.name else "Evaluation of a registration",
-        subtitle=summary(result.rows),
+        subtitle=summary(result.rows).removesuffix("."),
         cards=_cards([result]),
         warnings=[str(row.after) for row in result.rows if row.measure == WARNING],
         pictures=comparison_pictures(views) if views else [],
@@ -86,7 +86,7 @@ def overview_page(results: Sequence[Result], title: str, links: dict[str, str] |
         title: heading of the page.
         links: name of a pair -> file with its own report, relative to the page.
     """
-    shown = [measure for measure in _KEY if any(not math.isnan(_mean(result, measure)) for result in results)]
+    shown = [measure for measure in _KEY if any(_has(result, measure) for result in results)]
     cases = [
         Case(
             result.name,
@@ -144,9 +144,8 @@ def _cards(results: Sequence[Result]) -> list[tuple[str, str]]:
     ]
 
 
-def _mean(result: Result, measure: str) -> float:
-    rows = [row for row in means([result]) if row.measure == measure]
-    return float(rows[0].after or 0) if rows else math.nan
+def _has(result: Result, measure: str) -> bool:
+    return any(row.measure == measure for row in means([result]))
 
 
 def _change(result: Result, measure: str) -> str:
@@ -155,28 +154,28 @@ def _change(result: Result, measure: str) -> str:
 
 
 def _arrow(before: str, after: str) -> str:
-    return f"{before} → {after}" if before else after
+    """Both values with their unit once, which a browser does not break."""
+    if not (before and after):
+        return after.replace(" ", _SPACE) or (f"{before} before".replace(" ", _SPACE) if before else "")
+    number, _, unit = before.partition(" ")
+    text = f"{number if unit and after.endswith(f' {unit}') else before} → {after}"
+    return text.replace(" ", _SPACE)
 
 
 def _structures(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the table of structures; columns that are empty everywhere are left out."""
+    """Header and rows of the table of structures; measures that none of them has are left out."""
     found: dict[str, dict[str, Row]] = {}
     for row in rows:
         if row.measure in _OF_STRUCTURES:
             found.setdefault(row.structure, {})[row.measure] = row
-    columns = [
-        (measure, when)
-        for measure in _OF_STRUCTURES
-        for when in ("before", "after")
-        if any(measure in each and each[measure].text(getattr(each[measure], when)) for each in found.values())
-    ]
-    header = ["Structure", *(f"{_OF_STRUCTURES[measure]} {when}" for measure, when in columns)]
-    names = sorted(found, key=lambda name: name == MEAN)
-    return header, [[name, *(_text(found[name].get(measure), when) for measure, when in columns)] for name in names]
-
-
-def _text(row: Row | None, when: str) -> str:
-    return "" if row is None else row.text(getattr(row, when))
+    texts = {
+        name: [_arrow(*own[measure].cells()[2:]) if measure in own else "" for measure in _OF_STRUCTURES]
+        for name, own in found.items()
+    }
+    shown = [place for place in range(len(_OF_STRUCTURES)) if any(cells[place] for cells in texts.values())]
+    header = ["Structure", *(list(_OF_STRUCTURES.values())[place] for place in shown)]
+    names = sorted(texts, key=lambda name: name == MEAN)
+    return header, [[name, *(texts[name][place] for place in shown)] for name in names]
 
 
 def _others(rows: Sequence[Row]) -> list[tuple[str, ...]]:

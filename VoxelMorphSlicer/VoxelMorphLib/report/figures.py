@@ -24,6 +24,7 @@ _OUTLINE_LEVEL = 0.25
 _TILE_MM = 20.0
 _OVERVIEW_WIDTH, _OVERVIEW_TITLE = 10.5, 0.35  # inches
 _GAP_PIXELS = 2
+_TINT = 0.3  # opacity of a colour that means no change
 #: What is compared with the fixed image, in words and as part of a view.
 _TIMES = (("before", "moving"), ("after", "moved"))
 _CURVES_WIDTH, _CURVES_HEIGHT, _MOST_CURVES = 5.2, 3.3, 12  # inches; more curves have no legend
@@ -178,7 +179,7 @@ def _volume_change(axes: Axes, view: View, jacobian: np.ndarray, colours: Scalar
     folded = jacobian <= 0
     norm: Any = colours.norm
     strength = np.abs(np.log(np.where(folded, 1.0, jacobian))) / np.log(norm.vmax)
-    opacity = np.where(folded, 1.0, np.clip(2 * strength, 0, 0.9))
+    opacity = np.where(folded, 1.0, np.clip(_TINT + 2 * strength, 0, 0.9))
     picture = np.where(folded, np.nan, jacobian)
     axes.imshow(picture, cmap=colours.cmap, norm=norm, extent=_extent(view), aspect="auto", alpha=opacity)
     _outline(axes, view, _OUTLINE_ON_GREY)
