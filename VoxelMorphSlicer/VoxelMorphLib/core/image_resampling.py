@@ -14,9 +14,12 @@ from .errors import ConfigError
 from .geometry import Geometry
 from .image import Image, LabelMap
 from .label_vote import most_of
+from .linear_map import LinearMap
 
 #: Spline order of each interpolation; "cubic" is the interpolating B-spline.
 ORDERS = {"nearest": 0, "linear": 1, "cubic": 3}
+#: How values continue beyond the border, for each order that interpolates.
+_MODES = {1: "nearest", 3: "mirror"}
 #: The interpolation of label maps that looks at all voxels around a place, see `label_vote`.
 MULTILABEL = "multilabel"
 #: Voxels that are mapped at a time; limits the float64 coordinates to about 12 MB.
@@ -69,7 +72,7 @@ def resample_mapped(
         interpolation: "linear", "cubic" or "nearest"; "multilabel" for label maps alone.
         background: value outside the image; default `background_of` it, 0 for label maps.
         matrix: (4, 4), RAS mm of `geometry` -> RAS mm of `image`, if the map is linear: voxels that coincide are
-            then copied.
+            then copied, and others sampled without a list of points.
 
     Returns:
         An image of the same kind and voxel type; integer types are rounded and clipped to their range.
@@ -83,16 +86,21 @@ def resample_mapped(
         outside = 0 if isinstance(image, LabelMap) else background_of(image.array)
     else:
         outside = _as_type(float(background), image.array.dtype).item()
+    straight = None
     if matrix is not None:
         between = image.geometry.world_to_voxel_affine @ matrix @ geometry.affine
         same = copy_if_aligned(image.array, between, geometry.shape, outside)
         if same is not None:
             return type(image)(same, geometry, image.name)
+        straight = LinearMap(between, geometry.shape) if order > 0 else None
     source = _spline_coefficients(image.array, order)
     moved = np.empty(geometry.shape, image.array.dtype)
     votes = interpolation == MULTILABEL
 
     def fill(slab: slice) -> None:
+        if straight is not None:
+            moved[slab] = _sample_straight(source, straight, slab, order, outside, moved.dtype)
+            return
         voxels = image.geometry.world_to_voxel(map_slab(slab))
         moved[slab] = _sample(source, voxels, order, outside, moved.dtype, votes)
 
@@ -188,10 +196,19 @@ def _sample(
         i, j, k = np.moveaxis(np.clip(np.floor(voxels + 0.5), 0, np.array(source.shape) - 1).astype(np.intp), -1, 0)
         values = source[i, j, k]
     else:
-        mode = "nearest" if order == 1 else "mirror"
-        values = map_coordinates(source, np.moveaxis(voxels, -1, 0), np.float64, order, mode, prefilter=False)
+        values = map_coordinates(source, np.moveaxis(voxels, -1, 0), np.float64, order, _MODES[order], prefilter=False)
     values[((voxels < -0.5) | (voxels > last)).any(axis=-1)] = background
     return _as_type(values, dtype) if order > 0 else values
+
+
+def _sample_straight(
+    source: np.ndarray, straight: LinearMap, slab: slice, order: int, background: float, dtype: np.dtype
+) -> np.ndarray:
+    values = straight.sample(source, slab, order, _MODES[order])
+    outside = straight.outside(source.shape, slab)
+    if outside is not None:
+        values[outside] = background
+    return _as_type(values, dtype)
 
 
 def _as_type(values: np.ndarray | float, dtype: np.dtype) -> np.ndarray:
