@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
+from scipy.ndimage import gaussian_filter
 from support.volumes import a_blob_image, a_geometry
 from VoxelMorphLib.core.config import RegistrationOptions
-from VoxelMorphLib.core.image import Image
-from VoxelMorphLib.core.transform import CompositeTransform, DisplacementField
+from VoxelMorphLib.core.geometry import Geometry
+from VoxelMorphLib.core.image import Image, LabelMap
+from VoxelMorphLib.core.io.itk import array_of, itk_image
+from VoxelMorphLib.core.transform import IDENTITY, CompositeTransform, DisplacementField
 from VoxelMorphLib.registration import network_space
+from VoxelMorphLib.registration.intensities import bounds, without_outliers
 from VoxelMorphLib.registration.optimise import PRESETS, Level, Preset
+from VoxelMorphLib.registration.reduced_image import ReducedImage
 from VoxelMorphLib.registration.register import register_pair
 from VoxelMorphLib.registration.result import Registration
 
@@ -57,3 +63,50 @@ def test_figures_of_a_large_volume_count_its_own_voxels(a_pair, monkeypatch):
         assert getattr(large, name) == pytest.approx(getattr(usual, name), abs=1e-3)
     assert large.inverse_residual_mm == pytest.approx(usual.inverse_residual_mm, abs=0.02)
     assert large.folded_percent == pytest.approx(usual.folded_percent, abs=0.01)
+
+
+def a_fine_volume(order: str = "C") -> Image:
+    """Structures of a few voxels, and a hot one."""
+    shape = (61, 50, 47)
+    values = 400 + 100 * gaussian_filter(np.random.default_rng(2).normal(size=shape), 3) / 0.03
+    values[5, 6, 7] = 30_000
+    return Image(np.asarray(values, np.int16, order=order), Geometry(shape, np.diag([0.4, 0.5, 0.7, 1.0])))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_blocks_that_come_first_smooth_as_a_gaussian_alone(order, monkeypatch):
+    image = a_fine_volume(order)
+    grid = image.geometry.with_spacing((2.0, 2.2, 2.4))
+    ends = bounds(image, 0.25)
+    fast = network_space.without_aliasing(image, grid, *ends)
+    monkeypatch.setattr(network_space, "BLOCKS_ALONG", 1000)
+    exact = network_space.without_aliasing(image, grid, *ends)
+    assert fast.array.size < 0.3 * exact.array.size
+    one, other = (IDENTITY.resample(each, grid).array[1:-1, 1:-1, 1:-1] for each in (fast, exact))
+    assert np.sqrt(np.mean((one - other) ** 2)) < 0.05 * other.std()
+
+
+@pytest.mark.parametrize("rule", ["minmax", "percentile", "freesurfer"])
+def test_percentiles_of_a_large_volume_are_those_of_a_part(rule, monkeypatch):
+    image = a_fine_volume()
+    whole = network_space.normalise(image, rule).array
+    monkeypatch.setattr(network_space, "PERCENTILE_VOXELS", image.array.size // 4)
+    np.testing.assert_allclose(network_space.normalise(image, rule).array, whole, atol=0.01)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_blocks_are_averaged_as_by_itk(order):
+    image = a_fine_volume(order)
+    inside = LabelMap((image.array > 410).astype(np.uint8), image.geometry)
+    found = ReducedImage.of(image, inside, 2000)
+    clipped = without_outliers(image).array.astype(np.float32)
+    share = sitk.Cast(itk_image(inside.array, image.geometry), sitk.sitkFloat32)
+    blocks = [int(n) for n in found.geometry.spacing / image.geometry.spacing]
+    for source, result in ((itk_image(clipped, image.geometry), found.image), (share, None)):
+        smooth = sitk.DiscreteGaussian(sitk.BinShrink(source, blocks), ((found.geometry.spacing / 2) ** 2).tolist())
+        reference = itk_image(np.empty(found.geometry.shape, np.uint8), found.geometry)
+        expected = sitk.Resample(smooth, reference, sitk.Transform(), sitk.sitkLinear, found.background)
+        if result is not None:
+            np.testing.assert_allclose(array_of(result), array_of(expected), rtol=1e-5)
+        else:
+            assert (array_of(found.mask) == (array_of(expected) >= 0.5)).mean() > 0.99

@@ -29,6 +29,13 @@ def zoom_nearest(array: np.ndarray, factors: float | Sequence[float]) -> np.ndar
     return zoom(array, factors, order=0)
 
 
+def every_nth(array: np.ndarray, step: int) -> np.ndarray:
+    """`array.ravel()[::step]`, without a copy of all of an array that is stored in another order."""
+    if array.flags.c_contiguous:
+        return array.ravel()[::step]
+    return array[np.unravel_index(np.arange(0, array.size, step), array.shape)]
+
+
 def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
     """The smallest box that contains every set voxel: (I, J, K) bool -> slices, empty if no voxel is set."""
     box = []

@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 from scipy.ndimage import map_coordinates, spline_filter
 
+from .arrays import every_nth
 from .errors import ConfigError
 from .geometry import Geometry
 from .image import Image, LabelMap
@@ -108,17 +109,22 @@ def resample_mapped(
     return type(image)(moved, geometry, image.name)
 
 
-def background_of(array: np.ndarray) -> float:
+def background_of(array: np.ndarray, low: float = -np.inf, high: float = np.inf) -> float:
     """What continues an image (I, J, K) beyond its border: the value of the border where most of it has one.
 
     That of scans with a bright background, or with a dark one above single dead voxels. Dark backgrounds and crops out
     of the contents, which have no background, get the minimum, as models are trained with dark surroundings.
+
+    Args:
+        array: any real type.
+        low, high: what lies beyond is taken for this first.
     """
     border = np.concatenate([array[at].ravel()[:: max(1, array[at].size // BORDER_SAMPLES)] for at in _FACES])
+    sample = every_nth(array, max(1, array.size // RANGE_SAMPLES))
+    border, sample, least = (np.clip(values, low, high) for values in (border, sample, array.min()))
     middle = np.sort(border)[border.size // 2]
-    sample = array.ravel()[:: max(1, array.size // RANGE_SAMPLES)].astype(np.float64)
-    low, high = np.quantile(sample, (0.005, 0.995))
-    least, even = array.min(), EVEN * (high - low)
+    darkest, brightest = np.quantile(sample.astype(np.float64), (0.005, 0.995))
+    even = EVEN * (brightest - darkest)
     is_even = (np.abs(border.astype(np.float64) - float(middle)) <= even).mean() > MOST_OF_BORDER
     return middle if is_even and float(middle) - float(least) > even else least
 

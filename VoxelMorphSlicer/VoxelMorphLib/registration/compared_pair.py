@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from ..core.block_means import block_means
-from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
 from ..core.transform import Transform
 from .agreement import Agreement, Change
+from .averaging import averaged
 from .intensities import bounds
 from .quality import FEWEST, compared_places
 
@@ -129,11 +128,7 @@ def _coarse(image: Image, low: float = -np.inf, high: float = np.inf) -> Image:
     while np.prod(-(-shape // blocks)) > SAMPLES:
         size *= 1.1
         blocks = np.maximum(1, np.floor(size / spacing)).astype(int)
-    affine = image.geometry.affine.copy()
-    affine[:3, 3] = image.geometry.voxel_to_world((blocks - 1) / 2)
-    affine[:3, :3] *= blocks
-    array = block_means(image.array, blocks, low, high)
-    return Image(array, Geometry(array.shape, affine), image.name)
+    return averaged(image, blocks, low, high)
 
 
 def _to_unit(array: np.ndarray) -> np.ndarray:

@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.nn.functional import avg_pool3d
 
 from ..core.arrays import bounding_box
+from ..core.filters import MARGIN
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
 from ..core.image_resampling import background_of
 from ..core.losses.mind import mind_descriptor
 from ..core.tensors import as_tensor
 from ..core.transform import IDENTITY, AffineTransform, Transform
-from .intensities import without_outliers
+from .intensities import bounds
 from .network_space import without_aliasing
 
 #: Voxels on which both images are sampled, and side of the blocks that are averaged, so that interpolating one of the
@@ -48,7 +49,8 @@ class HeaderCheck:
 
     def __init__(self, fixed: Image, moving: Image, mask: LabelMap | None = None):
         grid = _grid(fixed.geometry)
-        self.fixed, self.moving = (without_aliasing(_precise(image), grid) for image in (fixed, moving))
+        self.fixed, self.moving = (without_aliasing(image, grid, *bounds(image, MARGIN)) for image in (fixed, moving))
+        self._field_of_view = moving.geometry
         self.grid, self._contents = _cropped(grid, self._seen(_blocks(grid), mask))
         self._blocks = _blocks(self.grid)
 
@@ -91,7 +93,7 @@ class HeaderCheck:
 
     def _compared(self, positions: Sequence[AffineTransform]) -> Tensor:
         """(I, J, K) bool, blocks with fixed contents that lie in the moving field of view at every position."""
-        points, geometry, inside = self._blocks.points(), self.moving.geometry, self._contents.copy()
+        points, geometry, inside = self._blocks.points(), self._field_of_view, self._contents.copy()
         for position in positions:
             inside &= geometry.holds(geometry.world_to_voxel(position.apply_to_points(points)))
         return as_tensor(inside)
@@ -122,11 +124,6 @@ def _cropped(grid: Geometry, contents: np.ndarray) -> tuple[Geometry, np.ndarray
     high = np.array([min(each.stop + SURROUNDINGS, n) for each, n in zip(box, contents.shape)])
     part = tuple(slice(a, b) for a, b in zip(low, high))
     return grid.shifted(BLOCK * low, BLOCK * (high - low)), contents[part]
-
-
-def _precise(image: Image) -> Image:
-    clipped = without_outliers(image)
-    return Image(clipped.array.astype(np.float32), clipped.geometry, clipped.name)
 
 
 def _tensor(array: np.ndarray) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..core.arrays import every_nth
 from ..core.filters import MARGIN, RANGE_SAMPLES, robust_ends
 from ..core.image import Image
 from ..core.tensors import as_tensor
@@ -16,8 +17,7 @@ CLEARLY = 1.0
 def bounds(image: Image, tolerated: float = CLEARLY) -> tuple[float, float]:
     """The lowest and the highest intensity, or where outliers are cut off; see `robust_range`."""
     array = image.array
-    step = max(1, array.size // RANGE_SAMPLES)
-    sample = array[np.unravel_index(np.arange(0, array.size, step), array.shape)]
+    sample = every_nth(array, max(1, array.size // RANGE_SAMPLES))
     least, most, others = (as_tensor(np.array(each, np.float32)) for each in ([array.min()], [array.max()], [sample]))
     low, high = robust_ends(least, most, others, tolerated)
     return float(low), float(high)

@@ -15,7 +15,8 @@ from ..core.parallel_grids import ParallelGrids
 from ..core.spatial import sample_at
 from ..core.tensors import as_array, as_tensor
 from ..core.transform import IDENTITY, AffineTransform, DisplacementField, Transform
-from .intensities import CLEARLY, without_outliers
+from .averaging import averaged
+from .intensities import CLEARLY, bounds, without_outliers
 from .masks import hide_outside
 
 #: mm kept around the contents of an image when the grid is fitted to them; the displacement fades out there.
@@ -24,6 +25,10 @@ MARGIN_MM = 16.0
 MARGIN_VOX = 8.0
 #: Voxels of a fixed image up to which fields have its grid; beyond it both directions would take more than 0.5 GB.
 LARGEST_FIELD = 20_000_000
+#: Averaged blocks of voxels along a voxel of a coarser grid, at least; only then they come near a Gaussian.
+BLOCKS_ALONG = 2
+#: Voxels that suffice for a percentile.
+PERCENTILE_VOXELS = 20_000_000
 #: Contents are what rises this far from the minimum towards the 99.5th percentile.
 FOREGROUND_FRACTION = 0.1
 
@@ -172,7 +177,7 @@ def _foreground_box(image: Image, grid: Geometry) -> tuple[np.ndarray, np.ndarra
     """First and last voxel of `grid` along each axis that holds contents of `image`, single specks left out."""
     array = without_outliers(image, CLEARLY).array
     array = array.astype(np.uint8) if array.dtype == bool else array
-    low, high = float(array.min()), float(np.percentile(array, 99.5))
+    low, high = float(array.min()), float(_percentiles(array, [99.5])[0])
     mask = array > low + FOREGROUND_FRACTION * (high - low)
     if not mask.any():
         mask = array > low
@@ -188,11 +193,29 @@ def _extent(profile: np.ndarray) -> tuple[int, int]:
     return int(np.searchsorted(share, 0.002)), int(np.searchsorted(share, 0.998))
 
 
-def without_aliasing(image: Image, grid: Geometry) -> Image:
-    """Smooth along the axes that the grid samples more coarsely than the image does."""
+def without_aliasing(image: Image, grid: Geometry, low: float = -np.inf, high: float = np.inf) -> Image:
+    """Smooth along the axes that the grid samples more coarsely than the image does.
+
+    Where that is several times as coarse, blocks are averaged first and the result has fewer voxels.
+
+    Args:
+        image: any.
+        grid: that will sample it.
+        low, high: what lies beyond is taken for this first.
+
+    Returns:
+        The image on its own grid or a coarser one over the same field of view.
+    """
     along = np.abs(np.linalg.inv(image.geometry.direction) @ grid.direction)
     coarseness = (along * grid.spacing).max(axis=1) / image.geometry.spacing
-    sigma = np.where(coarseness > 1.5, 0.5 * np.sqrt(np.maximum(coarseness**2 - 1, 0)), 0)
+    variance = np.where(coarseness > 1.5, 0.25 * np.maximum(coarseness**2 - 1, 0), 0)
+    blocks = np.maximum(np.floor(coarseness / BLOCKS_ALONG), 1).astype(int)
+    if (blocks > 1).any():
+        image = averaged(image, blocks, low, high)
+    elif np.isfinite((low, high)).any():
+        precise = image.array.astype(np.float32, copy=False)
+        image = Image(np.clip(precise, np.float32(low), np.float32(high)), image.geometry, image.name)
+    sigma = np.sqrt(np.maximum(variance - (blocks**2 - 1) / 12, 0)) / blocks  # blocks have smoothed already
     return image.with_array(gaussian_filter(image.array, sigma)) if sigma.any() else image
 
 
@@ -270,11 +293,13 @@ def normalise(image: Image, rule: str, inside: np.ndarray | None = None) -> Imag
             FreeSurfer puts it.
         inside: (I, J, K), bool, voxels that percentiles are taken of; None takes all. The others are background.
     """
-    array = without_outliers(image, CLEARLY).array.astype(np.float32)
+    array = image.array.astype(np.float32)
+    np.clip(array, *bounds(image), out=array)
     masked = inside is not None and rule == "percentile"
     low, high = _RULES[rule](array[inside] if masked else array)
-    scaled = (array - np.float32(low)) / np.float32(max(high - low, 1e-12))
-    return Image(np.clip(scaled, 0, 1), image.geometry, image.name)
+    array -= np.float32(low)
+    array /= np.float32(max(high - low, 1e-12))
+    return Image(np.clip(array, 0, 1, out=array), image.geometry, image.name)
 
 
 def _minmax(array: np.ndarray) -> tuple[float, float]:
@@ -282,14 +307,20 @@ def _minmax(array: np.ndarray) -> tuple[float, float]:
 
 
 def _percentile(array: np.ndarray) -> tuple[float, float]:
-    low, high = np.percentile(array, [0.5, 99.5])
+    low, high = _percentiles(array, [0.5, 99.5])
     return (float(low), float(high)) if high > low else _minmax(array)
+
+
+def _percentiles(array: np.ndarray, shares: list[float]) -> np.ndarray:
+    """Of all values, or of every nth of very many."""
+    step = -(-array.size // PERCENTILE_VOXELS)
+    return np.percentile(array.ravel(order="K")[:: max(step, 1)], shares)
 
 
 def _freesurfer(array: np.ndarray) -> tuple[float, float]:
     low = float(array.min())
     contents = array[array > low]
-    bright = float(np.percentile(contents, 99)) - low if contents.size else 0.0
+    bright = float(_percentiles(contents, [99])[0]) - low if contents.size else 0.0
     low_limit, high_limit = FREESURFER_BRIGHT_LIMITS
     if low == 0 and array.max() <= FREESURFER_RANGE and low_limit <= bright <= high_limit:
         return 0.0, FREESURFER_RANGE

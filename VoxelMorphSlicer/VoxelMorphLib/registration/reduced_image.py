@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
+from ..core.filters import MARGIN as OUTLYING
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
 from ..core.image_resampling import background_of
 from ..core.io.itk import array_of, itk_image
-from .intensities import without_outliers
+from .averaging import averaged
+from .intensities import bounds
 from .pose_search import Seen
 
 #: Empty space around the contents is left out but for this share of their extent, or it would take the voxels.
@@ -43,19 +45,20 @@ class ReducedImage:
     @classmethod
     def of(cls, image: Image, mask: LabelMap | None, voxels: int) -> ReducedImage:
         """The image on about `voxels` voxels at most; `mask` is on its grid."""
-        image = without_outliers(image)
-        whole = itk_image(image.array.astype(np.float32, copy=False), image.geometry)
-        whole_mask = None if mask is None else itk_image(mask.array.astype(np.uint8, copy=False), mask.geometry)
-        return cls(whole, whole_mask, image.geometry, float(background_of(image.array))).reduced(voxels)
+        low, high = bounds(image, OUTLYING)
+        grid = _reduced_grid(image.geometry, voxels)
+        blocks = _blocks(image.geometry, grid)
+        whole = _itk(_filled(image, blocks), blocks, low, high)
+        whole_mask = None if mask is None else _itk(_filled(mask, blocks), blocks)
+        background = float(background_of(image.array, low, high))
+        return _on_grid(whole, whole_mask, grid, background)
 
     def reduced(self, voxels: int) -> ReducedImage:
         """The same on about `voxels` voxels at most, isotropic ones unless the volume is too thin for that."""
-        extent = np.array(self.geometry.shape) * self.geometry.spacing
-        spacing = max(self.geometry.spacing.min(), float(np.prod(extent) / voxels) ** (1 / 3))
-        grid = self.geometry.with_spacing(np.minimum(spacing, extent / FEWEST))
-        image = _resampled(self.image, grid, self.background)
-        mask = None if self.mask is None else _resampled_mask(self.mask, grid)
-        return ReducedImage(image, mask, grid, self.background)
+        grid = _reduced_grid(self.geometry, voxels)
+        blocks = [int(n) for n in _blocks(self.geometry, grid)]
+        mask = None if self.mask is None else sitk.BinShrink(sitk.Cast(self.mask, sitk.sitkFloat32), blocks)
+        return _on_grid(sitk.BinShrink(self.image, blocks), mask, grid, self.background)
 
     def as_image(self, name: str) -> Image:
         """The voxels as an image of ours."""
@@ -103,18 +106,45 @@ class ReducedImage:
         return weights
 
 
+def _reduced_grid(geometry: Geometry, voxels: int) -> Geometry:
+    extent = np.array(geometry.shape) * geometry.spacing
+    spacing = max(geometry.spacing.min(), float(np.prod(extent) / voxels) ** (1 / 3))
+    return geometry.with_spacing(np.minimum(spacing, extent / FEWEST))
+
+
+def _blocks(fine: Geometry, coarse: Geometry) -> np.ndarray:
+    """(3,), whole voxels along a coarse one; their means come first, as they cost little."""
+    return np.maximum((coarse.spacing / fine.spacing + 1e-6).astype(int), 1)
+
+
+def _filled(image: Image, blocks: np.ndarray) -> Image:
+    """Without the far ends, where less than a block is left."""
+    part = image.array[tuple(slice(n // block * block) for n, block in zip(image.array.shape, blocks))]
+    return Image(part, image.geometry.shifted((0, 0, 0), part.shape), image.name)
+
+
+def _itk(image: Image, blocks: np.ndarray, low: float = -np.inf, high: float = np.inf) -> sitk.Image:
+    coarse = averaged(image, blocks, low, high)
+    return itk_image(coarse.array, coarse.geometry)
+
+
+def _on_grid(image: sitk.Image, share: sitk.Image | None, grid: Geometry, background: float) -> ReducedImage:
+    """Of the image and the share inside the mask, float32 on a finer grid."""
+    mask = None if share is None else _resampled_mask(share, grid)
+    return ReducedImage(_resampled(image, grid, background), mask, grid, background)
+
+
 def _resampled(image: sitk.Image, grid: Geometry, outside: float) -> sitk.Image:
-    """Smoothed and sampled on a coarser grid; means of whole blocks come first, as they cost little."""
-    blocks = [max(1, int(coarse / fine + 1e-6)) for coarse, fine in zip(grid.spacing, image.GetSpacing())]
+    """Smoothed and sampled on a coarser grid."""
     # Not the recursive filter, which refuses volumes of fewer than four slices.
-    smooth = sitk.DiscreteGaussian(sitk.BinShrink(image, blocks), ((grid.spacing / 2) ** 2).tolist())
+    smooth = sitk.DiscreteGaussian(image, ((grid.spacing / 2) ** 2).tolist())
     reference = itk_image(np.empty(grid.shape, np.uint8), grid)
     return sitk.Resample(smooth, reference, sitk.Transform(), sitk.sitkLinear, outside, sitk.sitkFloat32)
 
 
-def _resampled_mask(mask: sitk.Image, grid: Geometry) -> sitk.Image:
+def _resampled_mask(share: sitk.Image, grid: Geometry) -> sitk.Image:
     """Voxels of which half is inside; a mask too thin for that keeps its fullest voxels."""
-    share = _resampled(sitk.Cast(mask, sitk.sitkFloat32), grid, 0.0)
+    share = _resampled(share, grid, 0.0)
     fullest = float(sitk.GetArrayViewFromImage(share).max())
     return sitk.Cast(share >= 0.5 * min(fullest, 1.0), sitk.sitkUInt8)
 
