@@ -326,7 +326,8 @@ _REGISTER_GROUPS = (
                 "image",
                 "movedLabels",
                 "Moved label map",
-                "The moving label map on the voxel grid of the fixed volume, with its original label values.",
+                "The moving label map on the voxel grid of the fixed volume, with its original values. Without one, "
+                "what a model of the recipe atlas-segmentation finds in the fixed volume.",
                 channel="output",
                 attributes=' type="label" reference="movingLabels"',
             ),
@@ -440,6 +441,15 @@ _APPLY_GROUPS = (
                 "Label map or segmentation in the space of the moving volume. It keeps its values.",
                 "input",
                 ' type="label"',
+            ),
+            _node(
+                "file",
+                "model",
+                "Segmenting model",
+                "Weights file of the recipe atlas-segmentation. The labels that it finds in the moving volume take the "
+                "place of the moving label map.",
+                "input",
+                ' fileExtensions=".safetensors"',
             ),
             _node(
                 "pointfile",

@@ -7,9 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from support.made_up_training import SHAPE, a_scan, a_task
+from support.made_up_training import LABELS, SHAPE, a_scan, a_task
 from VoxelMorphLib.core.errors import ConfigError, ImageError, WeightsError
+from VoxelMorphLib.core.geometry import Geometry
+from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.io.images import read_image
+from VoxelMorphLib.registration.segment import segment_image
 from VoxelMorphLib.training.checkpoint import plain_info, save_checkpoint
 from VoxelMorphLib.training.export import ModelFacts, export, export_images
 from VoxelMorphLib.training.monitors.curves import write_curves
@@ -53,6 +56,16 @@ def test_the_model_of_every_recipe_registers_like_its_task(recipe, tmp_path):
         expected = task.fields(task.network.eval(), moving, fixed, task.variants()[-1])
     if recipe not in ("hypermorph",):
         assert torch.allclose(fields.displacement, expected.displacement, atol=1e-5)
+
+
+def test_a_model_that_segments_knows_the_numbers_of_its_labels(tmp_path):
+    path, task = a_checkpoint(tmp_path, "atlas-segmentation")
+    assert export(path, tmp_path / "m.safetensors").labels == (0, *task.info.labels)
+    image = Image(a_scan(0)[0][0].numpy(), Geometry(SHAPE, np.diag([2.0, 2, 2, 1])))
+    labels = segment_image(image, tmp_path / "m.safetensors")
+    assert set(np.unique(labels.array)) <= {0, *LABELS} and labels.geometry is image.geometry
+    path, task = a_checkpoint(tmp_path)
+    assert export(path, tmp_path / "n.safetensors").labels == ()
 
 
 def test_what_registers_nothing_is_refused(tmp_path, monkeypatch):

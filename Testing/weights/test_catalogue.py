@@ -198,8 +198,8 @@ WRONG_ROWS = [
     ({"architecture": {"class": "VxmDense", "arguments": {"levels": 10**400}}}, "numbers beyond 4096"),
     ({"architecture": {"class": "VxmDense", "arguments": {"features": nested(100)}}}, "foreign values as arguments"),
     ({"architecture": {"class": "VxmDense", "arguments": {"features": [1] * 5000}}}, "foreign values as arguments"),
-    ({"space": [1]}, "needs an object as space and a list as measured"),
-    ({"measured": {"dice": 1}}, "needs an object as space and a list as measured"),
+    ({"space": [1]}, "needs an object as space and lists as measured and labels"),
+    ({"measured": {"dice": 1}}, "needs an object as space and lists as measured and labels"),
     ({"measured": [{"dice": 1}]}, "measurement whose keys are not command, data, metric, value"),
 ]
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from .registration.register import register_pair as register  # noqa: F401, public under this name
     from .registration.request import RegistrationRequest as RegistrationRequest
     from .registration.result import Registration as Registration
+    from .registration.segment import segment_image as segment_image
     from .training.recipes import make_config as make_config
     from .training.trainer import train as train
     from .weights.catalogue import load_catalogue as load_catalogue
@@ -62,6 +63,7 @@ _HOMES = {
     "read_label_map": "core.io.images",
     "read_transform": "core.io.transforms",
     "register": "registration.register:register_pair",
+    "segment_image": "registration.segment",
     "train": "training.trainer",
     "write_image": "core.io.images",
     "write_transform": "core.io.transforms",

@@ -11,7 +11,7 @@ from VoxelMorphLib.core.config import NetworkSpace
 from VoxelMorphLib.core.errors import ConfigError, ImageError
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.io.images import write_image
-from VoxelMorphLib.registration.network_space import encode, network_grid, reoriented
+from VoxelMorphLib.registration.network_space import encode, network_grid, reoriented, training_grid
 from VoxelMorphLib.training.data.case import Case
 from VoxelMorphLib.training.data.space import (
     TrainingSpace,
@@ -21,7 +21,6 @@ from VoxelMorphLib.training.data.space import (
     merge_labels,
     parse_merges,
     select_labels,
-    training_grid,
 )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..core.geometry import Geometry
 from ..core.image import Image
+from ..core.jacobian import jacobian_image
 from ..core.transform import Transform
 
 
@@ -13,7 +14,7 @@ def jacobian_map(transform: Transform, geometry: Geometry) -> Image:
     """Local volume ratio: 1 keeps the volume, 2 doubles it, 0 and less is a fold; float32, without unit."""
     matrix = transform.as_matrix()
     if matrix is None:
-        return transform.to_displacement(geometry).jacobian_determinant()
+        return jacobian_image(transform, geometry)
     ratio = np.float32(np.linalg.det(matrix[:3, :3]))
     return Image(np.full(geometry.shape, ratio), geometry, "Jacobian determinant")
 

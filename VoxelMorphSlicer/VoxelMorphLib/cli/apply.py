@@ -20,6 +20,7 @@ from .options import add_options, given_options
 if TYPE_CHECKING:
     from ..apply.chain import Chain
     from ..core.geometry import Geometry
+    from ..core.image import LabelMap
 
 #: What is moved, and the option that receives it. Each takes any kind of file; the last three are for Slicer's form.
 PAIRS = {
@@ -71,6 +72,13 @@ def _parser() -> Parser:
     add("--output", type=Path, help="output: the input, moved")
     add("--movingLabels", type=Path, help="label map in the space of the input, nearest or multilabel")
     add("--movedLabels", type=Path, help="output: the label map, moved")
+    add(
+        "--model",
+        help="id or weights file of the recipe atlas-segmentation; the labels that it finds in --input take the place "
+        "of --movingLabels, without any transform on the grid of the input",
+    )
+    add("--weightsDir", dest="weights_dir", type=Path, help="folder with downloaded weights, recognised by checksum")
+    add("--device", default="auto", help="that runs the model: auto, cpu, cuda:0, mps; default: auto")
     add("--movingPoints", type=Path, help="points in the space of the input")
     add("--movedPoints", type=Path, help="output: the points, moved")
     add("--movingSurface", type=Path, help="surface or streamlines in the space of the input")
@@ -123,15 +131,26 @@ def _moved(
     progress = ConsoleProgress("VoxelMorphApply")
     for source, target in PAIRS.items():
         path, goal = getattr(arguments, source), getattr(arguments, target)
-        if path is None:
-            continue
         labels = source == "movingLabels"
-        moved = read_moved(path, options, as_labels=labels)
+        finds = labels and arguments.model is not None
+        if goal is None or (path is None and not finds):
+            continue
+        moved = _found_labels(arguments, progress) if finds else read_moved(path, options, as_labels=labels)
         check_moved_extension(moved, goal)
         chosen = replace(options, interpolation="nearest") if _needs_nearest(labels, options) else options
-        progress(0.0, f"Moving {path.name}")
-        result = apply(ApplyRequest(moved, chain, reference, chosen), progress)
-        yield goal, _writer(write_moved, result), _line(path.name, result)
+        progress(0.0, f"Moving {moved.name}")
+        own = moved.geometry if finds and not chain.links and reference is None else reference
+        result = apply(ApplyRequest(moved, chain, own, chosen), progress)
+        yield goal, _writer(write_moved, result), _line(moved.name, result)
+
+
+def _found_labels(arguments: argparse.Namespace, progress: ConsoleProgress) -> LabelMap:
+    """What the model finds in the input."""
+    from ..core.io.images import read_image
+    from ..registration.segment import segment_image
+
+    image = read_image(arguments.input)
+    return segment_image(image, arguments.model, arguments.weights_dir, arguments.device, progress)
 
 
 def _needs_nearest(labels: bool, options: ApplyOptions) -> bool:
@@ -186,21 +205,31 @@ def _check_files(arguments: argparse.Namespace) -> None:
     from ..core.io.files import check_writable
     from ..core.io.images import check_image_extension
 
-    for source, target in PAIRS.items():
-        if (getattr(arguments, source) is None) != (getattr(arguments, target) is None):
-            raise ConfigError(f"--{source} and --{target} belong together. Give both or neither.")
+    _check_pairs(arguments)
     outputs = {name: getattr(arguments, name) for name in (*PAIRS.values(), *MAPS)}
     if not any(outputs.values()):
         raise ConfigError(
             "Nothing would be written. Give --input and --output, or one of --jacobian, --magnitude, --outputTransform."
         )
-    if not arguments.transforms and not arguments.reference:
+    if not (arguments.transforms or arguments.reference or arguments.model):
         raise ConfigError("There is nothing to apply. Give --transform, --inverseOf, or a --reference to resample to.")
     for name in ("jacobian", "magnitude"):
         if outputs[name]:
             check_image_extension(outputs[name])
     for path in filter(None, outputs.values()):
         check_writable(path)
-    inputs = {name: getattr(arguments, name) for name in ("reference", *PAIRS)}
+    inputs = {name: getattr(arguments, name) for name in ("reference", "model", *PAIRS)}
     named = {f"transform {n + 1}": path for n, (path, _inverts) in enumerate(arguments.transforms)}
     check_apart({**inputs, **named}, outputs)
+
+
+def _check_pairs(arguments: argparse.Namespace) -> None:
+    """Refuse what has nowhere to go, and what comes from nowhere."""
+    if arguments.model is not None and (arguments.movingLabels or not (arguments.input and arguments.movedLabels)):
+        raise ConfigError(
+            "--model finds labels in --input and writes them to --movedLabels. Give both, and no --movingLabels."
+        )
+    for source, target in PAIRS.items():
+        is_found = arguments.model is not None and source in ("input", "movingLabels")
+        if not is_found and (getattr(arguments, source) is None) != (getattr(arguments, target) is None):
+            raise ConfigError(f"--{source} and --{target} belong together. Give both or neither.")

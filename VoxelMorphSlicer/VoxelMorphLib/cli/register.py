@@ -12,13 +12,17 @@ from ..core.config import RegistrationOptions
 from ..core.errors import ConfigError
 from ..core.image import Image
 from ..core.options import options_of
+from ..weights.architectures import SEGMENTING
 from ..weights.catalogue import DEFAULT_MODEL
 from .common import ConsoleProgress, Parser, complain, run, say
 from .interrupts import current
 from .options import add_options, request_fields
 
 if TYPE_CHECKING:
+    from ..core.image import LabelMap
     from ..core.transform import Transform
+    from ..registration.request import RegistrationRequest
+    from ..registration.result import Registration
 
 #: Options of files that are written, and of files that are read.
 OUTPUTS = ("moved", "movedLabels", "forward", "inverse", "report")
@@ -77,7 +81,12 @@ def _parser() -> Parser:
         help="label map in the space of the fixed volume, which the same numbers of --movingLabels are pulled to",
     )
     add("--movingLabels", type=Path, help="label map in the space of the moving volume")
-    add("--movedLabels", type=Path, help="output: the label map on the fixed grid, nearest neighbour")
+    add(
+        "--movedLabels",
+        type=Path,
+        help="output: the label map on the fixed grid, nearest neighbour; without --movingLabels what a model of the "
+        "recipe atlas-segmentation finds in the fixed volume",
+    )
     add("--initialTransform", dest="initial", type=Path, help="rough alignment fixed to moving that comes first")
     add("--model", default="", help=f"id of the model list, or a weights file; default: {DEFAULT_MODEL}")
     add("--modelFile", type=Path, help="a weights file of your own, which takes the place of --model")
@@ -121,9 +130,7 @@ def _list_devices() -> None:
 def _register(arguments: argparse.Namespace) -> None:
     fields = request_fields(arguments, OPTIONS)
     _check_files(arguments)
-    from ..core.io.files import replacing
-    from ..core.io.images import read_label_map, write_image
-    from ..core.io.transforms import write_transform
+    from ..core.io.images import read_label_map
     from ..registration.fitness import unfitness
     from ..registration.masks import check_labels_meet
     from ..registration.predictor import known_entry
@@ -136,17 +143,45 @@ def _register(arguments: argparse.Namespace) -> None:
     request = RegistrationRequest.read(**fields)
     _check_types(arguments, request.moving, labels)
     _check_transforms(arguments, request.model, request.initial)
+    progress = ConsoleProgress("VoxelMorphRegister")
+    found: Image | None = None
+    if arguments.movedLabels and labels is None:
+        found = _found_labels(arguments, request, progress)
     if labels is not None:
         check_labels_meet(labels, request.moving, "moving")
     doubt = unfitness(request, known_entry(request.model))
     if doubt:  # before the work, so that it can be stopped
         say(f"Warning: {doubt}")
-    result = register(request, ConsoleProgress("VoxelMorphRegister"))
+    result = register(request, progress)
+    if arguments.movedLabels and labels is not None:
+        found = result.forward.resample(labels, request.fixed.geometry)
+    _write(arguments, request, result, found)
+    _say(result.report)
+
+
+def _found_labels(arguments: argparse.Namespace, request: RegistrationRequest, progress: ConsoleProgress) -> LabelMap:
+    """What the model finds in the fixed volume."""
+    from ..core.io.images import check_voxel_type
+    from ..registration.segment import segment_image
+
+    model = request.model or DEFAULT_MODEL
+    found = segment_image(request.fixed, model, request.weights_dir, request.options.device, progress)
+    check_voxel_type(arguments.movedLabels, found.array.dtype)
+    return found
+
+
+def _write(
+    arguments: argparse.Namespace, request: RegistrationRequest, result: Registration, moved_labels: Image | None
+) -> None:
+    """Write whatever was asked for, all or nothing."""
+    from ..core.io.files import replacing
+    from ..core.io.images import write_image
+    from ..core.io.transforms import write_transform
+
     with ExitStack() as stack:  # a failure leaves none of the files
         if arguments.moved:
             write_image(result.moved, stack.enter_context(replacing(arguments.moved)))
-        if arguments.movedLabels:
-            moved_labels = result.forward.resample(labels, request.fixed.geometry)
+        if arguments.movedLabels and moved_labels is not None:
             write_image(moved_labels, stack.enter_context(replacing(arguments.movedLabels)))
         grids = request.fixed.geometry, request.moving.geometry
         if arguments.forward:
@@ -158,7 +193,6 @@ def _register(arguments: argparse.Namespace) -> None:
 
             write_report(stack.enter_context(replacing(arguments.report)), request.fixed, request.moving, result)
         current().finish()
-    _say(result.report)
 
 
 def _check_files(arguments: argparse.Namespace) -> None:
@@ -209,8 +243,18 @@ def _check_transforms(
         check_transform_extension(path, "affine" if is_linear else "composite")
 
 
+def _may_segment(arguments: argparse.Namespace) -> bool:
+    """Whether the model may find labels by itself; nothing is known of weight files before they are read."""
+    from ..weights.catalogue import load_catalogue
+
+    model = str(arguments.modelFile or arguments.model or DEFAULT_MODEL)
+    entry = load_catalogue().get(model)
+    return entry is None or entry.architecture == SEGMENTING
+
+
 def _check_labels(arguments: argparse.Namespace) -> None:
-    if (arguments.movedLabels or arguments.fixed_labels) and not arguments.movingLabels:
+    finds_labels = arguments.movedLabels and not arguments.fixed_labels and _may_segment(arguments)
+    if (arguments.movedLabels or arguments.fixed_labels) and not (arguments.movingLabels or finds_labels):
         raise ConfigError("--movedLabels and --fixedLabels need --movingLabels. Name the moving volume's label map.")
     if arguments.movingLabels and not (arguments.movedLabels or arguments.fixed_labels):
         raise ConfigError(

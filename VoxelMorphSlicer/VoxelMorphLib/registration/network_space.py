@@ -57,6 +57,19 @@ def network_grid(fixed: Image, space: NetworkSpace) -> Geometry:
     return whole.shifted([start for start, _extent in axes], [extent for _start, extent in axes])
 
 
+def training_grid(image: Image, space: NetworkSpace) -> Geometry:
+    """`network_grid`, cut about its middle to the extents that all images of a training share.
+
+    Args:
+        image: whose contents are placed in it.
+        space: with its `shape`.
+    """
+    assert space.shape is not None
+    grid = network_grid(image, space)
+    surplus = (np.array(grid.shape) - np.array(space.shape)) // 2
+    return grid.shifted(surplus, space.shape) if surplus.any() or grid.shape != tuple(space.shape) else grid
+
+
 def whole_grid(geometry: Geometry, space: NetworkSpace) -> Geometry:
     """All of an image's field of view with the axes and the voxel size of the space."""
     whole = reoriented(geometry, space.orientation)

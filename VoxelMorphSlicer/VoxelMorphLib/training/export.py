@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ..core.errors import WeightsError
 from ..core.image import Image
 from ..core.io.images import write_image
 from ..core.tensors import as_array
+from ..networks.atlas_segmentation import ProbAtlasSegmentation
 from ..networks.registrar import Registrar
 from ..weights.entry import ModelEntry
 from ..weights.safetensors_file import write_model
@@ -94,10 +96,18 @@ def export(checkpoint: str | Path, path: str | Path, facts: ModelFacts | None = 
         architecture=architecture,
         arguments=arguments,
         space=config.space(tuple(content["facts"]["shape"]), network.multiple),
+        labels=_channel_labels(config, content["facts"]["labels"], network),
         measured=_measured(config, checkpoint, content["step"], facts.command),
     )
     write_model(network, entry, path)
     return entry
+
+
+def _channel_labels(config: TrainingConfig, labels: Sequence[int], network: object) -> tuple[int, ...]:
+    """Numbers of the channels of a kept atlas; empty where the training's label maps do not tell them."""
+    if not isinstance(network, ProbAtlasSegmentation) or getattr(config, "prob_atlas", ""):
+        return ()
+    return (0, *(int(label) for label in labels)) if len(labels) + 1 == network.moving_features else ()
 
 
 def export_images(checkpoint: str | Path, folder: str | Path) -> list[Path]:

@@ -28,6 +28,8 @@ AFFINE = "VxmAffine"
 MATRIX_ONLY = (DETECTOR, AFFINE)
 #: Dense registration whose weights follow from hyperparameters.
 HYPER_DENSE = "HyperVxmDense"
+#: Keeps an atlas of labels, which it deforms onto images.
+SEGMENTING = "ProbAtlasSegmentation"
 #: Files with greater weights are damaged or foreign.
 LARGEST_WEIGHT = 1e6
 
@@ -43,7 +45,7 @@ ARCHITECTURES = {
     "InstanceDense": "instance",
     "TemplateCreation": "template",
     "ConditionalTemplateCreation": "conditional_template",
-    "ProbAtlasSegmentation": "atlas_segmentation",
+    SEGMENTING: "atlas_segmentation",
     DETECTOR: "affine_detector",
     JOINT: "joint",
     AFFINE: "legacy_affine",

@@ -53,6 +53,8 @@ class ModelEntry:
         requires_affine: the images must be affinely aligned first.
         requires_centring: the model was trained on images with their centres aligned, whatever their headers.
         requires_skull_strip: the images must show the brain only.
+        labels: numbers of the channels of the atlas that a segmenting network keeps, background included; empty where
+            they are counted from 0, or where there is none.
         measured: accuracy measured by this project, each a dict of `MEASUREMENT_KEYS`.
 
     Raises:
@@ -77,6 +79,7 @@ class ModelEntry:
     requires_affine: bool = False
     requires_centring: bool = False
     requires_skull_strip: bool = False
+    labels: tuple[int, ...] = ()
     measured: tuple[dict[str, Any], ...] = field(default=(), hash=False)
 
     def __post_init__(self) -> None:
@@ -122,14 +125,15 @@ class ModelEntry:
             ConfigError: a key is unknown or missing, or a value is impossible.
         """
         name, architecture = _check_keys(cls, values)
-        space, measured = values.get("space", {}), values.get("measured", [])
-        if not isinstance(space, dict) or not isinstance(measured, list):
-            raise ConfigError(f"The model entry {name!r} needs an object as space and a list as measured.")
+        space, measured, labels = values.get("space", {}), values.get("measured", []), values.get("labels", [])
+        if not isinstance(space, dict) or not isinstance(measured, list) or not isinstance(labels, list):
+            raise ConfigError(f"The model entry {name!r} needs an object as space and lists as measured and labels.")
         converted = {
             "architecture": architecture["class"],
             "arguments": architecture["arguments"],
             "space": _space(name, space),
             "measured": tuple(measured),
+            "labels": tuple(labels),
         }
         return cls(**{**values, **converted})
 
@@ -185,12 +189,14 @@ def _space(name: Any, values: dict[str, Any]) -> NetworkSpace:
 def _type_problem(entry: ModelEntry) -> str | None:
     wanted: dict[str, Any] = dict.fromkeys(_TEXTS, str)
     wanted.update(dict.fromkeys(_OPTIONAL_TEXTS, (str, type(None))))
-    wanted.update(arguments=dict, bytes=(int, type(None)), space=NetworkSpace, measured=tuple)
+    wanted.update(labels=tuple, arguments=dict, bytes=(int, type(None)), space=NetworkSpace, measured=tuple)
     wanted.update(requires_affine=bool, requires_centring=bool, requires_skull_strip=bool)
     for name, kind in wanted.items():
         value = getattr(entry, name)
         if not isinstance(value, kind):
             return f"has {value!r} of the wrong type as {name}"
+    if any(type(label) is not int or not 0 <= label < 1 << 31 for label in entry.labels):
+        return f"has {entry.labels!r} as labels; give whole numbers from 0"
     return None
 
 

@@ -16,11 +16,11 @@ from torch import Tensor
 from ...core.config import NetworkSpace
 from ...core.errors import ConfigError, ImageError
 from ...core.geometry import Geometry
-from ...core.image import Image, check_registrable
+from ...core.image import check_registrable
 from ...core.io.images import read_image, read_label_map
 from ...core.tensors import as_tensor
 from ...core.transform import IDENTITY
-from ...registration.network_space import encode, network_grid, whole_grid
+from ...registration.network_space import encode, training_grid, whole_grid
 from .case import Case
 
 LARGEST = int(np.iinfo(np.int16).max)
@@ -75,13 +75,6 @@ class TrainingSpace:
         labels = IDENTITY.resample(read_label_map(case.labels), grid).array
         kept = select_labels(labels, self.labels, self.merges, str(case.labels))
         return Prepared(tensor, as_tensor(kept)[None])
-
-
-def training_grid(image: Image, space: NetworkSpace) -> Geometry:
-    """`network_grid`, cut about its middle to the extents that all images of a training share."""
-    grid = network_grid(image, space)
-    surplus = (np.array(grid.shape) - np.array(space.shape)) // 2
-    return grid.shifted(surplus, space.shape) if surplus.any() or grid.shape != tuple(space.shape) else grid
 
 
 def extents(geometry: Geometry, space: NetworkSpace) -> tuple[int, ...]:
