@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 from support.volumes import a_blob_image, a_geometry, a_smooth_field, rotation
 from VoxelMorphLib.cli.register import main
 from VoxelMorphLib.core.io.images import write_image
@@ -99,3 +100,29 @@ def test_a_rigid_registration_ends_in_a_file_of_freesurfer(pair: list[str], tmp_
     assert main([*pair, "--model", "linear", "--affine", "rigid", *options]) == 0
     there, back = (read_transform(path) for path in files.values())
     assert np.abs(there.matrix @ back.matrix - np.eye(4)).max() < 1e-6
+
+
+@pytest.mark.parametrize("extension", [".nii.gz", ".mha"])
+def test_2d_images_give_2d_images_and_3d_transforms(tmp_path, extension):
+    x, y = np.meshgrid(np.arange(40), np.arange(36))
+    for name, right in (("fixed", 0), ("moving", 4)):
+        disc = (np.hypot(x - 19 - right, y - 17) < 11).astype(np.float32)
+        for kind, array in (("", disc * (2 + np.sin(x / 2) * np.cos(y / 3))), ("_labels", disc.astype(np.uint8))):
+            picture = sitk.GetImageFromArray(array)
+            picture.SetOrigin((5.0, 6.0))
+            picture.SetSpacing((0.7, 0.7))
+            sitk.WriteImage(picture, str(tmp_path / f"{name}{kind}{extension}"))
+
+    def file(name: str) -> str:
+        return str(tmp_path / f"{name}{extension}")
+
+    pair = ["--fixed", file("fixed"), "--moving", file("moving"), "--movingLabels", file("moving_labels")]
+    outputs = ["--movedLabels", file("moved_labels"), "--moved", file("moved"), "--forward", str(tmp_path / "t.h5")]
+    assert main([*pair, *outputs, "--model", "linear", "--affine", "rigid", "--device", "cpu"]) == 0
+    fixed, moving, moved = (sitk.ReadImage(file(f"{name}_labels")) for name in ("fixed", "moving", "moved"))
+    assert moved.GetDimension() == 2 and moved.GetOrigin() == fixed.GetOrigin()
+    ours, true = sitk.GetArrayFromImage(moved), sitk.GetArrayFromImage(fixed)
+    assert 2 * (ours & true).sum() / (ours.sum() + true.sum()) > 0.97
+    transform = sitk.ReadTransform(str(tmp_path / "t.h5"))
+    by_itk = sitk.Resample(sitk.JoinSeries(moving), sitk.JoinSeries(fixed), transform, sitk.sitkNearestNeighbor)
+    assert (sitk.GetArrayFromImage(by_itk)[0] != ours).sum() <= 2

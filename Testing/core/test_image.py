@@ -68,7 +68,7 @@ def test_a_usual_volume_is_registrable():
 @pytest.mark.parametrize(
     ("array", "text"),
     [
-        (np.arange(12).reshape(3, 4, 1), r"moving volume mri has shape \(3, 4, 1\): one axis has a single voxel"),
+        (np.arange(12).reshape(1, 12, 1), r"volume mri has shape \(1, 12, 1\): only one axis has several voxels"),
         (np.where(np.arange(24) < 2, np.nan, 1.0).reshape(2, 3, 4), "holds 2 NaN or infinite"),
         (np.zeros((2, 3, 4)), "empty or constant .every voxel is 0"),
         (np.full((2, 3, 4), 7, np.uint8), "empty or constant .every voxel is 7"),

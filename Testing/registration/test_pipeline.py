@@ -216,7 +216,7 @@ def test_inputs_are_left_as_they_were(a_fixed_image: Image) -> None:
         (lambda a: np.full_like(a, 7), r"constant \(every voxel is 7"),
         (lambda a: np.where(a > 50, np.nan, a), "NaN or infinite voxels"),
         (lambda a: np.where(a > 50, np.inf, a), "NaN or infinite voxels"),
-        (lambda a: a[:, :, :1], "one axis has a single voxel"),
+        (lambda a: a[:, :1, :1], "only one axis has several voxels"),
     ],
 )
 def test_volumes_without_contents_are_refused(a_fixed_image: Image, spoil, message: str) -> None:

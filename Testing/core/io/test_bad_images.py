@@ -294,14 +294,19 @@ def test_several_frames(tmp_path, capfd, extension):
     refused(path, ImageError, r"has 4 dimensions, 4x5x6x3. Extract a single frame", capfd)
 
 
-@pytest.mark.parametrize("extension", [".nii", ".nrrd", ".mha", ".npz"])
-def test_a_slice(tmp_path, capfd, extension):
+@pytest.mark.parametrize("extension", [".nii", ".nrrd", ".npz"])
+def test_a_line(tmp_path, capfd, extension):
     path = tmp_path / f"x{extension}"
     if extension == ".npz":
-        np.savez(path, vol=np.zeros((6, 5)))
-    else:
-        a_written(tmp_path, path.name, np.zeros((5, 6), np.float32))
-    refused(path, ImageError, r"has 2 dimensions, 6x5. Choose a 3-D volume", capfd)
+        np.savez(path, vol=np.zeros(6))
+    elif extension == ".nii":
+        nibabel = pytest.importorskip("nibabel")
+        nibabel.Nifti1Image(np.zeros(6, np.float32), np.eye(4)).to_filename(path)
+    elif extension == ".nrrd":
+        path.write_bytes(
+            b"NRRD0004\ntype: float\ndimension: 1\nsizes: 6\nencoding: raw\nendian: little\n\n" + bytes(24)
+        )
+    refused(path, ImageError, r"has 1 dimensions, 6. Choose a volume or a slice|is damaged or not a .nrrd file", capfd)
 
 
 @pytest.mark.parametrize("extension", [".nrrd", ".mha"])

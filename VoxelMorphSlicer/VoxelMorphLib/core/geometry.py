@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -55,6 +55,7 @@ class Geometry:
     Args:
         shape: (I, J, K), number of voxels along each array axis.
         affine: (4, 4), voxel (i, j, k) -> RAS mm; orthogonal columns of any length and handedness.
+        dimensions: 2 of a single slice whose file knows no third axis, and is written without one again.
 
     Raises:
         GeometryError: not three positive extents, or a singular, non-finite or sheared matrix.
@@ -62,6 +63,7 @@ class Geometry:
 
     shape: tuple[int, ...]
     affine: np.ndarray = field(repr=False)
+    dimensions: int = 3
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", _as_shape(self.shape))
@@ -112,6 +114,12 @@ class Geometry:
         return np.linalg.inv(self.affine)
 
     @property
+    def flat_axis(self) -> int | None:
+        """The array axis along which a single slice has its one voxel; None of volumes, and of lines."""
+        single = [axis for axis, extent in enumerate(self.shape) if extent == 1]
+        return single[0] if len(single) == 1 else None
+
+    @property
     def orientation(self) -> str:
         """Three letters such as "RAS" or "LIA": the anatomical direction nearest to each array axis."""
         return "".join("RAS"[axis] if sign > 0 else "LPI"[axis] for axis, sign in self.axes_to_ras())
@@ -155,11 +163,24 @@ class Geometry:
         """True if both grids have the same shape and no corner differs by more than `tolerance_mm`."""
         return self.shape == other.shape and bool(np.abs(self.corners() - other.corners()).max() <= tolerance_mm)
 
+    def as_slice(self) -> Geometry:
+        """The same with two dimensions, where 2-D files can hold the place: a slice (I, J, 1) upright at height 0."""
+        is_upright = abs(abs(self.direction[2, 2]) - 1) < 1e-6 and abs(self.origin[2]) < 1e-6
+        return replace(self, dimensions=2) if is_upright and self.shape[2] == 1 else self
+
     def shifted(self, voxels: Sequence[float] | np.ndarray, shape: Sequence[int] | np.ndarray) -> Geometry:
         """The grid that starts at voxel coordinate `voxels` of this one and has `shape`: crops and pads."""
         affine = self.affine.copy()
         affine[:3, 3] = self.voxel_to_world(np.asarray(voxels, float))
         return Geometry(tuple(shape), affine)
+
+    def moved(self, motion: np.ndarray) -> Geometry:
+        """The same grid elsewhere in space.
+
+        Args:
+            motion: (4, 4), RAS mm -> RAS mm, that keeps right angles.
+        """
+        return replace(self, affine=motion @ self.affine)
 
     def with_spacing(self, spacing: Sequence[float] | np.ndarray | float) -> Geometry:
         """The same field of view, axes and centre with other voxel sizes (mm); extents are rounded up."""

@@ -104,11 +104,11 @@ def check_registrable(image: Image, role: str) -> None:
         role: "fixed" or "moving", for the message.
 
     Raises:
-        ImageError: a one-voxel axis, NaN or infinity, or no contrast at all.
+        ImageError: more than one axis of a single voxel, NaN or infinity, or no contrast at all.
     """
     array, name = image.array, f"The {role} volume {image.name}"
-    if min(array.shape) < 2:
-        raise ImageError(f"{name} has shape {array.shape}: one axis has a single voxel. Choose a 3-D volume.")
+    if sorted(array.shape)[1] < 2:
+        raise ImageError(f"{name} has shape {array.shape}: only one axis has several voxels. Choose a volume or slice.")
     low, high = array.min(), array.max()  # NaN and infinity show here, much faster than in a test of every voxel
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = int(array.size - np.isfinite(array).sum())

@@ -119,7 +119,8 @@ def background_of(array: np.ndarray, low: float = -np.inf, high: float = np.inf)
         array: any real type.
         low, high: what lies beyond is taken for this first.
     """
-    border = np.concatenate([array[at].ravel()[:: max(1, array[at].size // BORDER_SAMPLES)] for at in _FACES])
+    faces = [array[at] for at in _FACES if array.shape[len(at) - 1] > 1] or [array]  # a slice is no face of itself
+    border = np.concatenate([face.ravel()[:: max(1, face.size // BORDER_SAMPLES)] for face in faces])
     sample = every_nth(array, max(1, array.size // RANGE_SAMPLES))
     border, sample, least = (np.clip(values, low, high) for values in (border, sample, array.min()))
     middle = np.sort(border)[border.size // 2]

@@ -111,7 +111,8 @@ class ComparedPair:
         voxels = np.argwhere(contents)
         if len(voxels) < FEWEST:
             return 0.0
-        extent = ((np.ptp(voxels, axis=0) + 1) * self.grid.spacing).min()
+        extents = (np.ptp(voxels, axis=0) + 1) * self.grid.spacing
+        extent = extents[np.array(self.grid.shape) > 1].min()  # the thickness of a single slice tells nothing
         shift = (after.points - begun.points)[contents]
         return float((np.einsum("ij,ij->i", shift, shift) > (extent / 2) ** 2).mean())
 

@@ -154,7 +154,7 @@ def _aligned(here: _Side, there: _Side, kind: str, seed: int, progress: Progress
         return Start(check.best([position]))
     pose, mirrored, matrix = _pose(coarse_fixed, coarse_moving, kind == "affine", seed, progress)
     found = _Search(fixed, moving, seed, progress).aligned(matrix, kind)
-    return Start(check.best(found), _warnings(pose, mirrored))
+    return Start(check.best(found), start_warnings(pose.angle_deg, mirrored.score > MIRROR_GAIN * pose.score))
 
 
 def _pose(
@@ -170,16 +170,17 @@ def _pose(
     return pose, poses.mirrored(pose, with_scale), poses.matrix(pose)
 
 
-def _warnings(pose: Pose, mirrored: Pose) -> tuple[str, ...]:
+def start_warnings(angle_deg: float, is_mirrored: bool) -> tuple[str, ...]:
+    """What to check of a start that turns so far, or of contents that would fit better as in a mirror."""
     found = []
-    if mirrored.score > MIRROR_GAIN * pose.score:
+    if is_mirrored:
         found.append(
             "The moving volume looks mirrored: its contents would fit the fixed volume better as in a mirror. It was "
             "not mirrored. Check the orientation of both volumes before anything is measured."
         )
-    if pose.angle_deg > TOLD_TURN_DEG:
+    if angle_deg > TOLD_TURN_DEG:
         found.append(
-            f"The moving volume was turned by {pose.angle_deg:.0f} degrees: check left and right. A volume whose "
+            f"The moving volume was turned by {angle_deg:.0f} degrees: check left and right. A volume whose "
             "contents are mirrored can look turned as well."
         )
     return tuple(found)

@@ -73,9 +73,10 @@ def training_grid(image: Image, space: NetworkSpace) -> Geometry:
 def whole_grid(geometry: Geometry, space: NetworkSpace) -> Geometry:
     """All of an image's field of view with the axes and the voxel size of the space."""
     whole = reoriented(geometry, space.orientation)
-    if space.voxel_size is None or np.allclose(whole.spacing, space.voxel_size, rtol=1e-3, atol=0):
+    if space.voxel_size is None:
         return whole
-    return whole.with_spacing(space.voxel_size)
+    wanted = np.where(np.array(whole.shape) > 1, space.voxel_size, whole.spacing)  # a slice stays a single one
+    return whole if np.allclose(whole.spacing, wanted, rtol=1e-3, atol=0) else whole.with_spacing(wanted)
 
 
 def reoriented(geometry: Geometry, orientation: str) -> Geometry:

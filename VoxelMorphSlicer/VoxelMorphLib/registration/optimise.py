@@ -360,7 +360,9 @@ def optimiser_space(space: NetworkSpace, image: Image, other: Image, preset: Pre
         other: that is brought there.
         preset: limits the voxels.
     """
-    finest = float(np.sqrt(image.geometry.spacing.min() * other.geometry.spacing.min()))
-    own = replace(space, voxel_size=finest)
-    voxels = np.prod(network_grid(image, own).shape)
-    return replace(space, voxel_size=finest * max(1.0, float(voxels / preset.voxels) ** (1 / 3)))
+    flat = np.array(image.geometry.shape) == 1
+    spacings = (each.geometry.spacing[np.array(each.geometry.shape) > 1].min() for each in (image, other))
+    finest = float(np.sqrt(np.prod(list(spacings))))
+    voxels = np.prod(network_grid(image, replace(space, voxel_size=finest)).shape)
+    coarser = max(1.0, float(voxels / preset.voxels) ** (1 / np.count_nonzero(~flat)))
+    return replace(space, voxel_size=finest * coarser)

@@ -13,7 +13,7 @@ import numpy as np
 from ..core.devices import resolve_device
 from ..core.errors import ConfigError, GeometryError
 from ..core.geometry import Geometry
-from ..core.image import LabelMap, check_registrable
+from ..core.image import Image, LabelMap, check_registrable
 from ..core.landmarks import check_inside, check_pairs, fit_landmarks
 from ..core.progress import Progress, silent, span
 from ..core.thin_plate import fit_thin_plate
@@ -31,6 +31,8 @@ from .initialisation import MAX_VOXELS, Start, affine_start
 from .masks import check_labels_meet, described, fitted_mask, mask_through
 from .memo import Memo, fingerprint, model_identity
 from .overlap import overlaps
+from .planar_start import planar_start
+from .planes import are_slices, check_in_plane, check_plane_model, onto_plane, plane_note
 from .predictor import Predictor, known_entry, load_predictor, optimises
 from .quality import Figures, measure
 from .reduced_image import ReducedImage
@@ -113,6 +115,7 @@ class _Job:
         self.moving_mask: LabelMap | None = None
         self.guidance: Guidance | None = None
         self.affine = "none"
+        self.are_slices = False
         self.warnings: tuple[str, ...] = ()  # of the start
         self._told: tuple[str, ...] = ()  # of what it begins with
         self.seconds: dict[str, float] = {}
@@ -129,7 +132,19 @@ class _Job:
         self.moving_mask = fitted_mask(self.request.moving_mask, self.moving, "moving")
         check_initial(self.initial)
         self._told = initial_warnings(self.initial)
+        self.are_slices = are_slices(self.fixed, self.moving)
+        if self.are_slices:
+            self._check_planes()
         self.guidance = self._checked_guidance()
+
+    def _check_planes(self) -> None:
+        """Lay the plane of one slice on that of the other, if no initial transform does."""
+        planes = self.fixed.geometry, self.moving.geometry
+        if self.initial is not IDENTITY:
+            check_in_plane(*planes, self.initial)
+            return
+        self.initial = onto_plane(*planes)
+        self._told += plane_note(*planes)
 
     def _checked_guidance(self) -> Guidance:
         request, options = self.request, self.options
@@ -161,13 +176,15 @@ class _Job:
                 f"The model {entry.id} does nothing without a start, and the start is none. Choose centre, rigid or "
                 "affine, or another model."
             )
+        if entry is not None and self.are_slices:
+            check_plane_model(entry)
         self._check_use(entry)
         chosen = wanted not in ("auto", "none") or self.affine in ("grid", "centre")
         if chosen or overlaps(self.fixed.geometry, self.moving.geometry, self.initial):
             return
-        if wanted == "auto" and self.initial is IDENTITY:
+        if wanted == "auto" and self.request.initial is None:
             self.affine = "grid" if self.affine == "none" else self.affine
-            self._told = (APART,)
+            self._told += (APART,)
         else:
             raise GeometryError(
                 f"The volumes {self.fixed.name} (centre {_point(self.fixed.geometry)}) and {self.moving.name} (centre "
@@ -226,6 +243,8 @@ class _Job:
         return found.transform.compose(self.initial)
 
     def _find_start(self) -> Start:
+        if self.are_slices:
+            return self._find_planar_start()
         moving, moving_mask = self.moving, self.moving_mask
         if self.initial is not IDENTITY:
             coarse = ReducedImage.of(moving, None, SURROUNDINGS_VOXELS).as_image(moving.name)
@@ -233,6 +252,19 @@ class _Job:
             moving_mask = None if moving_mask is None else mask_through(moving_mask, moving, self.initial)
         masks = (self.fixed_mask, moving_mask)
         return affine_start(self.fixed, moving, self.affine, self.options.seed, self._progress, *masks)
+
+    def _find_planar_start(self) -> Start:
+        moving, moving_mask = self.moving, self.moving_mask
+        motion = self.initial.as_matrix()
+        if self.request.initial is None and motion is not None:  # which keeps what lies beyond the fixed slice
+            geometry = moving.geometry.moved(np.linalg.inv(motion))
+            moving = Image(moving.array, geometry, moving.name)
+            moving_mask = None if moving_mask is None else LabelMap(moving_mask.array, geometry, moving_mask.name)
+        elif self.initial is not IDENTITY:
+            moving = self.initial.resample(moving, _surroundings(self.fixed.geometry))
+            moving_mask = None if moving_mask is None else mask_through(moving_mask, moving, self.initial)
+        masks = (self.fixed_mask, moving_mask)
+        return planar_start(self.fixed, moving, self.affine, self.options.seed, self._progress, *masks)
 
     def align(self, predictor: Predictor, start: Transform, alignments: Memo[Alignment]) -> Alignment:
         """The transforms in both directions."""

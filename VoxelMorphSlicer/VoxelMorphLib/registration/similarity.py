@@ -221,7 +221,8 @@ def _correlation_with(reference: Tensor) -> Pull:
 
     The moments of the unmoved image are computed once, which halves the sums over windows.
     """
-    window, noise = (WINDOW,) * 3, NOISE * WINDOW**3
+    window = (WINDOW,) * 3
+    noise = NOISE * math.prod(min(WINDOW, n) for n in reference.shape[2:])
     whole = box_sum(torch.ones_like(reference), window)
 
     def moments(image: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from ..core.arrays import bounding_box
 from ..core.geometry import Geometry
 from ..core.image import Image
 from ..core.transform import IDENTITY, Transform
+from ..registration.planes import onto_plane
 from .measures import foreground
 
 #: RAS axes of the normal, the horizontal and the vertical of each plane. Both screen axes run towards the negative RAS
@@ -174,7 +175,7 @@ def make_views(
     forward: Transform | None = None,
     truth: Transform | None = None,
 ) -> list[View]:
-    """Views of the three anatomical slices through the centre of the fixed image's content.
+    """Views of the three anatomical slices through the centre of the fixed image's content; of a slice only its own.
 
     Args:
         fixed: any geometry.
@@ -186,6 +187,9 @@ def make_views(
     box = _content_box(fixed)
     seen = _Seen(_crop(fixed, box), moving, _crop(moved, box), Window.of(fixed), Window.of(moving or moved))
     slices = anatomical_slices(seen.fixed.geometry, centre_of_content(seen.fixed))
+    normal = fixed.geometry.flat_axis
+    if normal is not None:
+        slices = [each for each in slices if each.axes[0] == normal]
     return [seen.view(slice_, None if forward is None else _bent(slice_, forward, truth)) for slice_ in slices]
 
 
@@ -212,7 +216,9 @@ class _Seen:
 
 def _by_header(image: Image, slice_: Slice) -> np.ndarray:
     plane, _ = slice_.slab()
-    return slice_.picture(IDENTITY.resample(image, plane).array.squeeze(axis=slice_.axes[0]))
+    is_slice = slice_.geometry.flat_axis is not None and image.geometry.flat_axis is not None
+    headers = onto_plane(plane, image.geometry) if is_slice else IDENTITY
+    return slice_.picture(headers.resample(image, plane).array.squeeze(axis=slice_.axes[0]))
 
 
 def _bent(slice_: Slice, forward: Transform, truth: Transform | None) -> Bent:

@@ -12,10 +12,20 @@ from ..geometry import Geometry
 from ..image import Image, LabelMap, without_nan_background
 from .dicom import is_dicom_folder, read_dicom
 from .files import check_readable, extension, naming, replacing
-from .itk import NIFTI_EXTENSIONS, READERS, array_of, geometry_of, itk_image, quiet, read_geometry, read_itk
+from .itk import (
+    NIFTI_EXTENSIONS,
+    READERS,
+    array_of,
+    geometry_of,
+    itk_image,
+    quiet,
+    read_geometry,
+    read_itk,
+    slice_image,
+)
 from .mgh import MGH_EXTENSIONS, MGH_TYPES, check_nibabel, read_mgh, write_mgh
 from .nifti import read_nifti, read_nifti_geometry
-from .npz import IMAGE_KEYS, LABEL_KEYS, default_geometry, read_npz, write_npz
+from .npz import IMAGE_KEYS, LABEL_KEYS, default_geometry, plane_geometry, read_npz, write_npz
 
 IMAGE_EXTENSIONS = (*READERS, *MGH_EXTENSIONS, ".npz")
 #: Files of other programs that are not read, and what to do instead.
@@ -34,11 +44,11 @@ def read_image(path: Path | str, name: str | None = None) -> Image:
 
     Args:
         path: .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz or .npz (arrays `vol`, `vol_data` or a single one),
-            or a folder with one DICOM series.
+            or a folder with one DICOM series. A 2-D image becomes a volume of one slice.
         name: shown in messages; default the file name.
 
     Raises:
-        ImageError: missing or damaged file, or of another kind; several frames, colour, or fewer than three axes.
+        ImageError: missing or damaged file, or of another kind; several frames, colour, or a single axis.
         GeometryError: impossible spacing, axes or position.
         DependencyError: .mgz without nibabel.
     """
@@ -70,6 +80,8 @@ def read_image_geometry(path: Path | str) -> Geometry:
 def write_image(image: Image, path: Path | str) -> Path:
     """Write a volume in the format of the extension, which must be able to keep its voxel type and position.
 
+    What was read from a 2-D file is written as one again, but for .mgz, which has three axes.
+
     Returns:
         The path.
 
@@ -79,14 +91,15 @@ def write_image(image: Image, path: Path | str) -> Path:
     """
     path = Path(path)
     kind, array = check_image_extension(path), _storable(image, path)
+    is_slice = image.geometry.dimensions == 2
     with replacing(path, array.nbytes) as scratch:
         if kind == ".npz":
             key = LABEL_KEYS[0] if isinstance(image, LabelMap) else IMAGE_KEYS[0]
-            write_npz(scratch, array, image.geometry.affine, key)
+            write_npz(scratch, array[:, :, 0] if is_slice else array, image.geometry.affine, key)
         elif kind in MGH_EXTENSIONS:
             write_mgh(scratch, array, image.geometry.affine)
         else:
-            _write_itk(itk_image(array, image.geometry), scratch, path)
+            _write_itk((slice_image if is_slice else itk_image)(array, image.geometry), scratch, path)
     return path
 
 
@@ -123,13 +136,15 @@ def _read(path: Path | str, keys: tuple[str, ...]) -> tuple[np.ndarray, Geometry
         nifti = read_nifti(path)
         _check_volume(nifti.array.shape, path)
         assert nifti.geometry is not None
-        return nifti.array, nifti.geometry, nifti.notes
+        return nifti.array.reshape(nifti.geometry.shape), nifti.geometry, nifti.notes
     return *_from_itk(read_itk(path), path), ()
 
 
 def _scalar_volume(array: np.ndarray, affine: np.ndarray | None, path: Path) -> tuple[np.ndarray, Geometry]:
     _check_volume(array.shape, path)
     with naming(path):
+        if array.ndim == 2:
+            return array[..., None], plane_geometry(array.shape, affine)
         return array, default_geometry(array.shape) if affine is None else Geometry(array.shape, affine)
 
 
@@ -143,12 +158,13 @@ def _from_itk(image: sitk.Image, path: Path) -> tuple[np.ndarray, Geometry]:
             "Convert it to a scalar volume."
         )
     _check_volume(image.GetSize(), path)
-    return array_of(image), geometry_of(image, path)
+    geometry = geometry_of(image, path)
+    return array_of(sitk.JoinSeries(image) if image.GetDimension() == 2 else image), geometry
 
 
 def _check_volume(shape: tuple[int, ...], path: Path) -> None:
-    if len(shape) != 3:
-        remedy = "Extract a single frame" if len(shape) > 3 else "Choose a 3-D volume"
+    if len(shape) not in (2, 3):
+        remedy = "Extract a single frame" if len(shape) > 3 else "Choose a volume or a slice"
         raise ImageError(f"{path} has {len(shape)} dimensions, {'x'.join(map(str, shape))}. {remedy}.")
 
 

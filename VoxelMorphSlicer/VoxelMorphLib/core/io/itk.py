@@ -67,13 +67,15 @@ def read_itk_shape(path: Path) -> tuple[tuple[int, ...], int]:
 
 
 def geometry_of(image: sitk.Image | sitk.ImageFileReader, path: Path | str) -> Geometry:
-    """Grid of the first three axes of an ITK image, in RAS."""
+    """Grid of the first three axes of an ITK image, in RAS; a 2-D one is a slice of 1 mm at 0, as in Slicer."""
     dimension = image.GetDimension()
+    axes = min(dimension, 3)
     lps = np.eye(4)
-    lps[:3, :3] = np.reshape(image.GetDirection(), (dimension, dimension))[:3, :3] * image.GetSpacing()[:3]
-    lps[:3, 3] = image.GetOrigin()[:3]
+    lps[:axes, :axes] = np.reshape(image.GetDirection(), (dimension, dimension))[:axes, :axes]
+    lps[:axes, :axes] *= image.GetSpacing()[:axes]
+    lps[:axes, 3] = image.GetOrigin()[:axes]
     with naming(path):
-        return Geometry(image.GetSize()[:3], LPS @ lps)
+        return Geometry((*image.GetSize()[:axes], 1)[:3], LPS @ lps, axes)
 
 
 def array_of(image: sitk.Image) -> np.ndarray:
@@ -96,6 +98,14 @@ def itk_image(array: np.ndarray, geometry: Geometry) -> sitk.Image:
     image.SetSpacing(geometry.spacing.tolist())
     image.SetDirection((LPS[:3, :3] @ geometry.direction).ravel().tolist())
     image.SetOrigin((LPS[:3, :3] @ geometry.origin).tolist())
+    return image
+
+
+def slice_image(array: np.ndarray, geometry: Geometry) -> sitk.Image:
+    """2-D ITK image of an array (I, J, 1) whose geometry has two dimensions."""
+    volume = itk_image(array, geometry)
+    image = volume[:, :, 0]
+    image.SetDirection(np.reshape(volume.GetDirection(), (3, 3))[:2, :2].ravel().tolist())  # ITK may take another one
     return image
 
 

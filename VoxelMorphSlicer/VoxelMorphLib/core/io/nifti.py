@@ -43,7 +43,7 @@ class NiftiFile:
             colours are a last axis of three or four bytes.
         intent: NIfTI intent code.
         in_mm: the header states mm as the unit of space; FreeSurfer's do, those of the original VoxelMorph do not.
-        geometry: of the first three axes; None if there are fewer.
+        geometry: of the first three axes; of two it has a single slice. None of one axis.
         notes: sentences about positions that contradict each other.
         is_colour: the last axis holds the bytes of colours.
         step: from one frame to the next, in seconds where the file says so.
@@ -76,15 +76,21 @@ def read_nifti(path: Path | str, takes_colours: bool = False) -> NiftiFile:
         array = _voxels(stream, header, shape, path, is_colour)
         stream.read(1)  # at the end a compressed file compares its checksum
     in_mm = int(header["xyzt_units"]) & 7 == UNIT_MM
-    geometry, notes = place(header, shape, path) if len(shape) >= 3 else (None, ())
+    geometry, notes = place(header, shape, path) if len(shape) >= 2 else (None, ())
     return NiftiFile(array, int(header["intent_code"]), in_mm, geometry, notes, is_colour, _step(header))
 
 
 def read_nifti_geometry(path: Path | str) -> Geometry:
-    """Grid of the first three axes of a .nii or .nii.gz file; its voxels are not read; otherwise as `read_nifti`."""
+    """Grid of the axes of space of a .nii or .nii.gz file; its voxels are not read; otherwise as `read_nifti`.
+
+    Raises:
+        ImageError: also of a single axis.
+    """
     path = check_readable(path, ImageError)
     with _decompressing(path) as stream:
         header, shape = _header(stream, path)
+    if len(shape) < 2:
+        raise ImageError(f"{path} has a single axis of {shape[0]} voxels. Choose a volume or a slice.")
     return place(header, shape, path)[0]
 
 

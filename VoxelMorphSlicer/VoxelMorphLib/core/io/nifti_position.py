@@ -79,12 +79,27 @@ def check_position(header: np.void, shape: tuple[int, ...], path: Path) -> None:
 
 
 def place(header: np.void, shape: tuple[int, ...], path: Path) -> tuple[Geometry, tuple[str, ...]]:
-    """The grid that ITK makes of a checked header of at least three axes, and sentences about contradictions."""
+    """The grid that ITK makes of a checked header of at least two axes, and sentences about contradictions."""
+    if len(shape) == 2:
+        geometry, notes = place(_with_third_axis(header), (*shape, 1), path)
+        return geometry.as_slice(), notes
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "header.nii"
         file.write_bytes(_corrected(header, shape).ljust(SINGLE_FILE_OFFSET, b"\0"))
         geometry = read_geometry(file, path)
     return geometry, tuple(_contradictions(header, geometry, path))
+
+
+def _with_third_axis(header: np.void) -> np.void:
+    """The header of a 2-D image as that of a slice, which 2-D programs leave without a thickness."""
+    completed = header.copy()
+    if not completed["pixdim"][3] > 0:
+        completed["pixdim"][3] = 1
+    axes = completed["srow"][:, :3]
+    if header["sform_code"] > 0 and not axes[:, 2].any():
+        normal = np.cross(axes[:, 0], axes[:, 1])
+        axes[:, 2] = normal / max(float(np.linalg.norm(normal)), 1e-12) * completed["pixdim"][3]
+    return completed
 
 
 def _corrected(header: np.void, shape: tuple[int, ...]) -> bytes:

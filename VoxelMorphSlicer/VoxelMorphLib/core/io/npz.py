@@ -29,6 +29,19 @@ def default_geometry(shape: tuple[int, ...]) -> Geometry:
     return Geometry(tuple(shape[:3]), affine)
 
 
+def plane_geometry(shape: tuple[int, ...], affine: np.ndarray | None = None) -> Geometry:
+    """Grid of a slice; without a position its axes run to the left and to the back by 1 mm, as those of ITK do.
+
+    Args:
+        shape: (I, J).
+        affine: (4, 4), voxel (i, j, 0) -> RAS mm.
+    """
+    whole = (shape[0], shape[1], 1)
+    if affine is None:
+        return Geometry(whole, np.diag([-1.0, -1.0, 1.0, 1.0]), 2)
+    return Geometry(whole, affine).as_slice()
+
+
 def read_npz(
     path: Path | str, keys: tuple[str, ...] = IMAGE_KEYS, are_axes_kept: bool = False
 ) -> tuple[np.ndarray, np.ndarray | None]:

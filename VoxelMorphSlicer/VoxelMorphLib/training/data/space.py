@@ -66,6 +66,8 @@ class TrainingSpace:
         for note in image.notes:
             warnings.warn(note, stacklevel=2)
         check_registrable(image, "training")
+        if image.geometry.flat_axis is not None:
+            raise ImageError(f"The training volume {case.image} is a single slice. Train on volumes.")
         grid = training_grid(image, self.space)
         tensor = encode(image, grid, self.space)[0]
         if not tensor.any():
