@@ -14,6 +14,7 @@ sys.path[:0] = [str(FOLDER.parent)]
 
 from VoxelMorphLib import __version__  # noqa: E402, needs the path
 from VoxelMorphLib.apply.options import ApplyOptions  # noqa: E402
+from VoxelMorphLib.batch.options import BatchOptions  # noqa: E402
 from VoxelMorphLib.cli.evaluate import OPTIONS as EVALUATE_OPTIONS  # noqa: E402
 from VoxelMorphLib.cli.train import form_defaults  # noqa: E402
 from VoxelMorphLib.core.config import RegistrationOptions  # noqa: E402
@@ -28,6 +29,7 @@ def written_forms() -> dict[Path, str]:
     """The text of every form by its file."""
     forms = {
         "Apply": apply_form(),
+        "Batch": batch_form(),
         "Evaluate": evaluate_form(),
         "Register": register_form(),
         "Train": train_form(),
@@ -69,6 +71,14 @@ def train_form() -> str:
         only = "" if len(owners) == len(RECIPES) else f"{', '.join(owners)}: "
         parameters[name] = _option(option, options, defaults[name], only)
     return _form("VoxelMorph: train a model", _TRAIN, _TRAIN_GROUPS, options, parameters)
+
+
+def batch_form() -> str:
+    """The description of the batch command, with the options of a registration."""
+    options = {**options_of(BatchOptions), **options_of(RegistrationOptions)}
+    options = {name: option for name, option in options.items() if option.in_form}
+    parameters = {name: _option(option, options, option.default) for name, option in options.items()}
+    return _form("VoxelMorph: register many pairs", _BATCH, _BATCH_GROUPS, options, parameters)
 
 
 @dataclass(frozen=True)
@@ -183,11 +193,43 @@ _THANKS = (
     "Please cite Balakrishnan et al., VoxelMorph: A Learning Framework for Deformable Medical Image Registration, IEEE "
     "Transactions on Medical Imaging 2019, doi:10.1109/TMI.2019.2897538. Research software, not for clinical use."
 )
+_ALLOW_FALLBACK = _flag(
+    "allowFallback",
+    "Fall back when memory is short",
+    "Where the memory does not suffice, register at half the resolution, then on the processor; the result says so.",
+)
 _REGISTER = (
     "Warps a moving volume onto a fixed volume with a VoxelMorph neural network, or by optimising the pair itself "
     "where no network fits. Gives the moved volume and transforms in both directions that apply to segmentations, "
     "models and markups as well. Transforms that the volumes are placed under are ignored: harden them first."
 )
+_MODELS = [
+    _parameter(
+        "string-enumeration",
+        "model",
+        "Model",
+        "optimise suits any two volumes of the same anatomy and linear bends nothing; both need no network "
+        'connection. The others are networks for one kind of image; "List the models" says for which.',
+        DEFAULT_MODEL,
+        [entry.id for entry in load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME).values() if entry.available],
+    ),
+    _parameter(
+        "file",
+        "modelFile",
+        "Own weights file",
+        "Optional weights file of your own. It takes the place of the model.",
+        channel="input",
+        attributes=' fileExtensions=".safetensors,.pt,.h5"',
+    ),
+    _parameter(
+        "directory",
+        "weightsDir",
+        "Weights folder",
+        "Folder with weights files that you already have. Files are recognised by their content, whatever "
+        "their names. Others are downloaded from their authors.",
+        channel="input",
+    ),
+]
 _REGISTER_GROUPS = (
     _Group(
         "Inputs",
@@ -276,37 +318,7 @@ _REGISTER_GROUPS = (
             ),
         ],
     ),
-    _Group(
-        "Model",
-        "The neural network, or the optimisation that needs none.",
-        before=[
-            _parameter(
-                "string-enumeration",
-                "model",
-                "Model",
-                "optimise suits any two volumes of the same anatomy and linear bends nothing; both need no network "
-                'connection. The others are networks for one kind of image; "List the models" says for which.',
-                DEFAULT_MODEL,
-                [entry.id for entry in load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME).values() if entry.available],
-            ),
-            _parameter(
-                "file",
-                "modelFile",
-                "Own weights file",
-                "Optional weights file of your own. It takes the place of the model.",
-                channel="input",
-                attributes=' fileExtensions=".safetensors,.pt,.h5"',
-            ),
-            _parameter(
-                "directory",
-                "weightsDir",
-                "Weights folder",
-                "Folder with weights files that you already have. Files are recognised by their content, whatever "
-                "their names. Others are downloaded from their authors.",
-                channel="input",
-            ),
-        ],
-    ),
+    _Group("Model", "The neural network, or the optimisation that needs none.", before=_MODELS),
     _Group("Stages", "What happens before and inside the deformable registration."),
     _Group(
         "Outputs",
@@ -375,12 +387,7 @@ _REGISTER_GROUPS = (
         "Advanced",
         "Computation and information.",
         after=[
-            _flag(
-                "allowFallback",
-                "Fall back when memory is short",
-                "Where the memory does not suffice, register at half the resolution, then on the processor; the "
-                "result says so.",
-            ),
+            _ALLOW_FALLBACK,
             _flag(
                 "listModels", "List the models", "Print the names and descriptions of all models into the log and stop."
             ),
@@ -751,6 +758,68 @@ _TRAIN_GROUPS = (
         takes_the_rest=True,
     ),
     _Group("Information", "Instead of training.", before=_INFORMATION, advanced=True),
+)
+
+
+_BATCH = (
+    "Registers many pairs of volumes: those of a table, all pairs of a folder, or a whole folder to a template. "
+    "What is done and unchanged is skipped, so that the same form goes on after it was stopped. A pair that cannot be "
+    "registered does not stop the others; the table of results says why."
+)
+_BATCH_INPUTS = [
+    _parameter(
+        "file",
+        "pairs",
+        "Table of pairs",
+        "CSV file with the columns fixed and moving, and perhaps id, fixedLabels, movingLabels, fixedMask, movingMask, "
+        "initialTransform, model, or any option of this form that says how to register. Files are relative to it.",
+        channel="input",
+        attributes=' fileExtensions=".csv,.tsv"',
+    ),
+    _parameter(
+        "directory",
+        "all",
+        "Folder, all pairs",
+        "Folder or BIDS folder whose images are all registered to each other. Instead of a table.",
+        channel="input",
+    ),
+    _parameter(
+        "file",
+        "to",
+        "Template",
+        "Image that all images of the folder below are registered to. Instead of a table.",
+        channel="input",
+    ),
+    _parameter(
+        "directory",
+        "folder",
+        "Folder, to the template",
+        "Folder or BIDS folder of the images that are registered to the template.",
+        channel="input",
+    ),
+    _parameter(
+        "directory",
+        "labels",
+        "Folder of label maps",
+        "Optional label maps of the images of a folder, in the same order. Those of BIDS folders are found anyway.",
+        channel="input",
+    ),
+    _parameter("file", "toLabels", "Label map of the template", "Optional; Dice is measured with it.", channel="input"),
+    _parameter(
+        "directory",
+        "outputDir",
+        "Output folder",
+        "Gets a subfolder for each pair, or names as in BIDS derivatives, and results.csv and report.html.",
+        channel="output",
+    ),
+]
+_BATCH_GROUPS = (
+    _Group("Pairs", "A table, a folder, or a template and a folder.", before=_BATCH_INPUTS),
+    _Group("Outputs", "What is written of every pair."),
+    _Group("Model", "The neural network, or the optimisation that needs none.", before=_MODELS),
+    _Group("Stages", "What happens before and inside the deformable registration."),
+    _Group("Computation", "What works on it.", after=[_ALLOW_FALLBACK]),
+    _Group("Advanced", "Device and precision.", advanced=True, takes_the_rest=True),
 )
 
 

@@ -193,3 +193,11 @@ def test_a_failure_leaves_the_old_page(tmp_path, fixed, moving, a_registration, 
         write_report(path, fixed, moving, a_registration)
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_report_without_seconds_tells_no_time_at_all(tmp_path, fixed, moving, a_registration, without_pictures):
+    timeless = dataclasses.replace(a_registration, report=dataclasses.replace(a_registration.report, seconds={}))
+    write_report(tmp_path / "timeless.html", fixed, moving, timeless)
+    words = read(tmp_path / "timeless.html").words
+    assert " s on cpu" not in words and "Time: " not in words
+    assert not re.search(r"\d\d:\d\d", words)

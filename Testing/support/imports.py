@@ -17,8 +17,9 @@ BELOW_INTERFACES = ("core", "networks", "synth", "weights", "registration", "app
 LAYERS = {
     **{package: BELOW_INTERFACES[: index + 1] for index, package in enumerate(BELOW_INTERFACES)},
     "worker": (*BELOW_INTERFACES, "worker"),
-    "cli": (*BELOW_INTERFACES, "cli"),
-    "bridge": (*BELOW_INTERFACES, "worker", "cli", "bridge"),
+    "batch": (*BELOW_INTERFACES, "worker", "batch"),
+    "cli": (*BELOW_INTERFACES, "worker", "batch", "cli"),
+    "bridge": (*BELOW_INTERFACES, "worker", "batch", "cli", "bridge"),
 }
 
 #: What the library's own __init__ names as public; modules directly in the library may import nothing else of it.
@@ -62,6 +63,11 @@ WITHOUT_TORCH = (
     "apply.apply",
     "cli.apply",
     "registration.request",
+    "batch.run",
+    "batch.table_pairs",
+    "batch.folder_pairs",
+    "batch.pool",
+    "cli.batch",
     "weights.catalogue",
 )
 

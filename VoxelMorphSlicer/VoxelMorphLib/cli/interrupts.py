@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import os
 import signal
 import sys
 import threading
@@ -87,3 +89,25 @@ def listening() -> Iterator[Interrupts]:
             yield interrupts
         finally:
             _current.pop()
+
+
+def interrupt_at_the_end_of_input() -> None:
+    """From here on the end of the standard input is a Ctrl-C, for commands that another program starts."""
+    threading.Thread(target=_interrupt_at_the_end, args=(_private_input(),), daemon=True).start()
+
+
+def _private_input() -> int:
+    """The standard input for this module alone.
+
+    On Windows importing numpy would wait for whoever reads the standard input (numpy issue 24290).
+    """
+    stream, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return stream
+
+
+def _interrupt_at_the_end(stream: int) -> None:
+    while os.read(stream, 1024):  # not by Python's own buffer, which the end of the process would have to wait for
+        pass
+    _thread.interrupt_main()

@@ -7,14 +7,12 @@ systems without signals.
 
 from __future__ import annotations
 
-import _thread
 import argparse
 import os
 import re
 import shlex
 import sys
 import tempfile
-import threading
 import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -39,6 +37,7 @@ from ..training.recipes import (
     unreadable,
 )
 from .common import ConsoleProgress, Parser, run, say
+from .interrupts import interrupt_at_the_end_of_input
 from .options import add_options, given_options
 
 
@@ -52,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def child(argv: Sequence[str] | None = None) -> int:
     """Run the train command for another program; the end of the standard input is its Ctrl-C."""
     if "LOCAL_RANK" not in os.environ:  # the first process ends the others
-        threading.Thread(target=_interrupt_at_the_end, args=(_private_input(),), daemon=True).start()
+        interrupt_at_the_end_of_input()
     return main(argv)
 
 
@@ -317,23 +316,6 @@ def _make_model(arguments: argparse.Namespace, checkpoint: Path, folder: Path, c
 def _model_id(arguments: argparse.Namespace, folder: Path) -> str:
     name = arguments.modelId or (arguments.model.stem if arguments.model else folder.name)
     return arguments.modelId or re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "model"
-
-
-def _private_input() -> int:
-    """The standard input for this module alone.
-
-    On Windows importing numpy would wait for whoever reads the standard input (numpy issue 24290).
-    """
-    stream, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return stream
-
-
-def _interrupt_at_the_end(stream: int) -> None:
-    while os.read(stream, 1024):  # not by Python's own buffer, which the end of the process would have to wait for
-        pass
-    _thread.interrupt_main()
 
 
 def _say(message: Warning | str, *_where: object) -> None:

@@ -11,13 +11,11 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from ..core.io.paths import is_file
 from ..core.progress import Progress, silent
 from ..networks.joint import DEFAULT_REGULARISATION
 from ..networks.registrar import Registrar, choose_regularisation, hyperparameter_count
-from ..weights.catalogue import load_catalogue
 from ..weights.entry import ModelEntry, supports_regularisation
-from ..weights.folders import default_cache_folder
+from ..weights.identity import model_identity
 from ..weights.load import load_network
 
 Value = TypeVar("Value")
@@ -135,29 +133,3 @@ class NetworkCache:
 def _is_for_one_value(network: Registrar, entry: ModelEntry) -> bool:
     """Whether a hypernetwork was evaluated while the network was read."""
     return supports_regularisation(entry) and not hyperparameter_count(network)
-
-
-def model_identity(model: str | Path, weights_dir: Path | None = None) -> Hashable:
-    """Changes when the catalogue's entry or the file that is used changes.
-
-    Args:
-        model: id of the catalogue or a weights file.
-        weights_dir: folder that is searched before that of the downloads.
-    """
-    entry = load_catalogue().get(str(model)) if isinstance(model, str) else None
-    if entry is None:
-        return _file_state(Path(model)) or str(model)
-    if entry.sha256 is not None or entry.file is None:
-        return entry
-    folders = [default_cache_folder()] if weights_dir is None else [Path(weights_dir), default_cache_folder()]
-    return entry, tuple(_file_state(folder / entry.file) for folder in folders)
-
-
-def _file_state(path: Path) -> Hashable | None:
-    try:
-        if not is_file(path):
-            return None
-        state = path.stat()
-    except OSError:  # whoever needs the file says so
-        return None
-    return str(path.resolve()), state.st_mtime_ns, state.st_size

@@ -21,6 +21,7 @@ from ..core.transform import IDENTITY, Transform
 from ..weights.architectures import LINEAR
 from ..weights.catalogue import DEFAULT_MODEL
 from ..weights.entry import ModelEntry
+from ..weights.identity import model_identity
 from .alignment import Alignment, align, inverted, without_deformation
 from .cache import RegistrationCache
 from .compared_pair import ComparedPair
@@ -29,7 +30,7 @@ from .guides import Guidance, common_labels
 from .initial import check_initial, initial_warnings
 from .initialisation import MAX_VOXELS, Start, affine_start
 from .masks import check_labels_meet, described, fitted_mask, mask_through
-from .memo import Memo, fingerprint, model_identity
+from .memo import Memo, fingerprint
 from .overlap import overlaps
 from .planar_start import planar_start
 from .planes import are_slices, check_in_plane, check_plane_model, onto_plane, plane_note

@@ -91,12 +91,13 @@ class Page:
 
     Args:
         title: heading of the page.
-        subtitle: what made it; the time is added.
+        subtitle: what made it.
         cards: value and meaning of the most important results.
         alarm: what is worse than before, above everything else.
         warnings: sentences.
         cases: overview of many pairs; None for a single one.
         pictures, tables: in this order.
+        dated: whether the time is added.
     """
 
     title: str
@@ -107,6 +108,7 @@ class Page:
     cases: Cases | None = None
     pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
+    dated: bool = True
 
     def write(self, path: str | Path) -> None:
         """Write the page, which needs no other file; an existing one is replaced last and kept when anything fails.
@@ -117,12 +119,12 @@ class Page:
         Raises:
             OutputError: the file cannot be written.
         """
-        time = f"{datetime.datetime.now():%d %B %Y, %H:%M}"
+        time = f"{datetime.datetime.now():%d %B %Y, %H:%M}" if self.dated else ""
         write_page(
             path,
             "report.html",
             title=self.title,
-            subtitle=f"{self.subtitle}, {time}" if self.subtitle else time,
+            subtitle=", ".join(filter(None, (self.subtitle, time))),
             cards=self.cards,
             alarm=self.alarm,
             warnings=self.warnings,

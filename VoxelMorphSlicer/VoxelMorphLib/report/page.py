@@ -59,7 +59,8 @@ def write_report(
         path: of the .html file, in an existing folder.
         fixed: fixed volume.
         moving: moving volume.
-        registration: the result; `moved` lies on the fixed grid.
+        registration: the result; `moved` lies on the fixed grid. Without seconds the page has no date either, so that
+            equal results give equal pages.
         labels: label maps of the fixed and the moving volume, each on any grid in the space of its volume.
         truth: the true transform fixed -> moving, if known.
         label_names: label number -> name.
@@ -87,6 +88,7 @@ def write_report(
             Table("Model and settings", ("Item", "Value"), _settings_rows(report)),
             Table("Volumes", ("Volume", "Grid", "Intensities"), _volume_rows(fixed, moving, registration.moved)),
         ],
+        dated=bool(report.seconds),
     ).write(path)
 
 
@@ -123,7 +125,8 @@ def _key_figures(report: RegistrationReport, overlap: Overlap | None, errors: Er
     if errors:
         cards.append((f"{errors[0].mean:.2f} → {errors[1].mean:.2f}", "mean error in mm"))
     cards.append((f"{report.folded_percent:.3g} %", "of the voxels are folded"))
-    cards.append((f"{report.seconds.get('total', 0):.1f} s", f"on {report.device}"))
+    if report.seconds:
+        cards.append((f"{report.seconds.get('total', 0):.1f} s", f"on {report.device}"))
     return cards
 
 

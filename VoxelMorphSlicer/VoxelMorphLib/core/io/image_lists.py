@@ -18,6 +18,7 @@ from ..errors import ConfigError
 from .files import extension
 from .images import IMAGE_EXTENSIONS
 from .names import stem
+from .npz import holds_labels
 from .paths import entries, expanded, is_file, is_folder
 
 TABLES = (".csv", ".tsv")
@@ -50,7 +51,7 @@ def list_paths(source: str, option: str, prefix: str = "", suffix: str = "") -> 
     elif is_file(path) and extension(path) in IMAGE_EXTENSIONS:
         found = [path]
     elif is_file(path):
-        columns = IMAGE_COLUMNS if option == "image_list" else LABEL_COLUMNS + IMAGE_COLUMNS
+        columns = LABEL_COLUMNS + IMAGE_COLUMNS if "label" in option else IMAGE_COLUMNS
         found = _column(path, option, columns) or _lines(path, option, prefix, suffix)
     elif glob.has_magic(source):
         found = _matching(path)
@@ -176,6 +177,11 @@ def bids_subject(path: Path) -> str | None:
     return next((found.group() for found in parts if found), None)
 
 
+def bids_entities(file: Path) -> dict[str, str]:
+    """What a file's name says, "sub-01_run-2_T1w" for example: {"sub": "01", "run": "2"}."""
+    return dict(part.split("-", 1) for part in stem(file).split("_") if "-" in part)
+
+
 def bids_label_map(image: Path) -> Path | None:
     """The discrete segmentation of an image in a BIDS folder, beside it or below `derivatives`; None without.
 
@@ -187,10 +193,17 @@ def bids_label_map(image: Path) -> Path | None:
     root = subject_folder.parent
     below = image.parent.relative_to(root)
     folders = [image.parent, *sorted(root.glob(f"derivatives/*/{below.as_posix()}"))]
-    own = _entities(image)
+    own = bids_entities(image)
     files = [file for folder in folders for file in sorted(entries(folder)) if _is_segmentation(file)]
-    fitting = [file for file in files if _belongs(_entities(file), own)]
-    return min(fitting, key=lambda file: _rank(_entities(file), own), default=None)
+    fitting = [file for file in files if _belongs(bids_entities(file), own)]
+    return min(fitting, key=lambda file: _rank(bids_entities(file), own), default=None)
+
+
+def own_label_map(image: Path) -> Path | None:
+    """The label map that an image brings along: `seg` of its .npz file, or the one of its BIDS folder."""
+    if extension(image) != ".npz":
+        return bids_label_map(image)
+    return image if holds_labels(image) else None
 
 
 def _column(path: Path, option: str, names: Sequence[str]) -> list[Path]:
@@ -269,10 +282,6 @@ def _anatomical(folder: Path) -> list[Path]:
 
 def _is_segmentation(file: Path) -> bool:
     return extension(file) in IMAGE_EXTENSIONS and stem(file).endswith("_dseg")
-
-
-def _entities(file: Path) -> dict[str, str]:
-    return dict(part.split("-", 1) for part in stem(file).split("_") if "-" in part)
 
 
 def _belongs(labels: dict[str, str], image: dict[str, str]) -> bool:

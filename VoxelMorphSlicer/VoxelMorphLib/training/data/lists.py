@@ -9,10 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...core.errors import ConfigError
-from ...core.io.files import extension
-from ...core.io.image_lists import bids_label_map, bids_subject, label_column, list_pairs, list_paths, read_table
+from ...core.io.image_lists import bids_subject, label_column, list_pairs, list_paths, own_label_map, read_table
 from ...core.io.names import stem, unique_names
-from ...core.io.npz import holds_labels
 from ...core.io.paths import expanded
 from ..options import TrainingConfig
 from .case import Case
@@ -86,7 +84,7 @@ def read_validation(config: TrainingConfig, cases: Sequence[Case]) -> tuple[tupl
         _check_count(labels, images, "validation_label_list", "validation_list")
     else:
         known = {case.image: case.labels for case in cases}
-        labels = [known.get(image) or _own_labels(image) for image in images]
+        labels = [known.get(image) or own_label_map(image) for image in images]
     found = dict(zip(images, labels))
     names = _names_beside(cases, list(found))
     rows = {image: Case(name, image, found[image]) for name, image in zip(names, found)}
@@ -101,7 +99,7 @@ def read_atlas(config: TrainingConfig, cases: Sequence[Case]) -> Case | None:
     if not config.atlas:
         return None
     path = expanded(config.atlas).absolute()
-    labels = expanded(config.atlas_labels).absolute() if config.atlas_labels else _own_labels(path)
+    labels = expanded(config.atlas_labels).absolute() if config.atlas_labels else own_label_map(path)
     name = stem(path) if stem(path) not in {case.name for case in cases} else str(path)
     return Case(name, path, labels)
 
@@ -240,7 +238,7 @@ def _labels_of(images: Sequence[Path], config: TrainingConfig) -> Sequence[Path 
         labels = list_paths(config.label_list, "label_list", config.label_prefix, config.label_suffix)
         _check_count(labels, images, "label_list", "image_list")
         return labels
-    labels = label_column(config.image_list) or [_own_labels(image) for image in images]
+    labels = label_column(config.image_list) or [own_label_map(image) for image in images]
     return _all_or_none(labels, images, config)
 
 
@@ -253,16 +251,9 @@ def _cases_of_pairs(config: TrainingConfig) -> tuple[list[Path], list[Path | Non
         labels: Sequence[Path | None] = [label for row in rows for label in row]
         _check_count(labels, images, "label_list", "pair_list")
     else:
-        labels = _all_or_none([_own_labels(image) for image in images], images, config)
+        labels = _all_or_none([own_label_map(image) for image in images], images, config)
     found = dict(zip(images, labels))
     return list(found), list(found.values())
-
-
-def _own_labels(image: Path) -> Path | None:
-    """The label map that an image brings along: `seg` of its .npz file, or the one of its BIDS folder."""
-    if extension(image) != ".npz":
-        return bids_label_map(image)
-    return image if holds_labels(image) else None
 
 
 def _all_or_none(labels: list[Path | None], images: Sequence[Path], config: TrainingConfig) -> list[Path | None]:
