@@ -13,6 +13,7 @@ from pathlib import Path
 from .compare import measure_against_pypi
 from .floor import measure_floor
 from .gpu import measure_gpu
+from .large import measure_large
 from .machine import describe_machine
 from .memory import measure_memory
 from .poses import measure_poses
@@ -28,6 +29,7 @@ TOPICS = {
     "floor": measure_floor,
     "compare": measure_against_pypi,
     "memory": measure_memory,
+    "large": measure_large,
     "gpu": measure_gpu,
     "warm": measure_warm_click,
     "ui": measure_ui_gap,

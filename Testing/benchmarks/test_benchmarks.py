@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import compare, gpu, memory, startup, ui_gap, warm_click
+from benchmarks import compare, gpu, large, memory, startup, ui_gap, warm_click
 from benchmarks.__main__ import main
 from benchmarks.child import run_child
 from benchmarks.clock import interleaved, median_ratio
@@ -129,6 +130,16 @@ def test_children_report_their_memory_and_errors():
     assert not run["torch"]
     with pytest.raises(RuntimeError, match=r"child process failed:(.|\n)*ZeroDivisionError"):
         run_child("seconds = 1 / 0")
+
+
+def test_large_pairs_are_registered_apart_or_their_absence_is_told(tiny, tmp_path):
+    (row,) = large.measure_large(dataclasses.replace(tiny, data=tmp_path))
+    assert row.value is None and "is absent" in row.note
+    if not (tiny.data / "brain" / large.FILES[0]).is_file():
+        pytest.skip("no shared data")
+    peak, seconds = large.measure_large(tiny, (40, 36, 24))
+    assert (peak.unit, seconds.unit) == ("GB peak", "s CPU") and 0.1 < peak.value < 4 and seconds.value > 0.1
+    assert "40x36x24" in peak.name
 
 
 def test_the_machine_is_described():
