@@ -101,11 +101,27 @@ def test_a_colour_volume_keeps_its_colours(scene, volumes, registered):
         np.testing.assert_array_equal(colours[..., component], slicer.util.arrayFromVolume(alone))
 
 
-def test_vectors_are_refused(scene, volumes, registered):
-    node = add_volume(a_blob_image(a_geometry()), "field", "vtkMRMLVectorVolumeNode")
-    slicer.util.updateVolumeFromArray(node, np.zeros((4, 4, 4, 3), np.float32))
-    with pytest.raises(ImageError, match=r"field holds vectors or tensors.*Put it under the transform"):
-        apply_transform(node, Application(registered["forward"]))
+def test_vectors_are_moved_and_it_is_said_that_they_are_not_turned(scene, volumes, registered):
+    image = a_blob_image(a_geometry("LAS", (22, 20, 18)))
+    node = add_volume(image, "field", "vtkMRMLVectorVolumeNode")
+    values = np.stack([image.array.transpose(2, 1, 0), -image.array.transpose(2, 1, 0)], axis=-1)
+    slicer.util.updateVolumeFromArray(node, values)
+    with pytest.warns(UserWarning, match="components of field are carried along as they are"):
+        result = apply_transform(node, Application(registered["forward"]))
+    moved = slicer.util.arrayFromVolume(result)
+    alone = slicer.util.arrayFromVolume(apply_transform(add_volume(image, "alone"), Application(registered["forward"])))
+    assert moved.shape == (12, 14, 16, 2) and np.abs(moved[..., 0] - alone).max() < 1e-3
+    assert np.abs(moved[..., 0] + moved[..., 1]).max() < 1e-6
+
+
+def test_label_maps_are_smoother_where_that_is_chosen(scene, volumes, registered):
+    labels = add_volume(a_label_map(a_geometry("LAS", (12, 12, 10), 3.0)), "labels", "vtkMRMLLabelMapVolumeNode")
+    image = add_volume(a_blob_image(a_geometry("LAS", (22, 20, 18))), "image")
+    rules = {rule: Application(registered["forward"], interpolation=rule) for rule in ("linear", "multilabel")}
+    for node, differs in ((labels, True), (image, False)):
+        linear, voted = (voxels(apply_transform(node, rules[rule])) for rule in ("linear", "multilabel"))
+        assert (linear != voted).any() == differs
+        assert not differs or set(np.unique(voted)) <= {0, 2, 17, 53}
 
 
 def test_a_volume_under_the_transform_already_is_moved_once(volumes, registered):

@@ -267,3 +267,17 @@ def test_a_second_run_replaces_the_segments_of_its_target(scene, overlapping, vo
     other = add_volume(a_blob_image(a_geometry("RAS", (10, 9, 8))), "other")
     apply_transform(overlapping, Application(registered["forward"], False, other), target)
     assert segment_voxels(target, "whole").shape == (10, 9, 8)
+
+
+def test_borders_of_segments_are_interpolated_where_that_is_chosen(scene):
+    coarse, fine = a_geometry("LPS", (12, 12, 12), 3.0), a_geometry("RAS", (36, 36, 36), 1.0)
+    labels = LabelMap(ball(coarse, 9).astype(np.uint8), coarse)
+    node = add_segmentation("ball", [labels], [("ball", "Ball", 0, 1)])
+    grid = add_volume(a_blob_image(fine), "grid")
+    still = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "still")
+    errors = {}
+    for rule in ("linear", "multilabel"):
+        result = apply_transform(node, Application(still, reference=grid, interpolation=rule))
+        found = segment_voxels(result, "ball")
+        errors[rule] = (found != ball(fine, 9)).mean()
+    assert 0 < errors["multilabel"] < 0.8 * errors["linear"]

@@ -43,6 +43,8 @@ COMBO_BOXES = {
     "interpolation": ("linear", "cubic", "nearest"),
     "overlay": ("moved", "checkerboard", "moving", "jacobian"),
     "sequenceReference": ("frame", "volume"),
+    "applyInterpolation": ("linear", "nearest", "cubic", "multilabel"),
+    "applyResult": ("moved", "jacobian", "displacement"),
 }
 
 

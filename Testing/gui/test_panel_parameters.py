@@ -28,6 +28,7 @@ FROZEN_NAMES = {
     *("showResult", "overlay", "fade", "showGrid"),
     *("sequence", "sequenceReference", "sequenceFrame", "sequenceBrowser"),
     *("appliedTransform", "appliedNode", "appliedFolder", "appliedReference", "applyInverse"),
+    *("applyInterpolation", "applyResult"),
     "training",
 }
 #: Values other than the defaults.
@@ -55,6 +56,8 @@ VALUES = {
     "sequenceFrame": 7,
     "appliedFolder": "8d0b1c",
     "applyInverse": True,
+    "applyInterpolation": "multilabel",
+    "applyResult": "jacobian",
     "training": json.dumps({"recipe": "pairwise", "output_dir": "", "epochs": 33}),
 }
 #: Class of the node that each other parameter holds.

@@ -181,6 +181,19 @@ def test_the_panel_with_an_error(panel, worker, folder, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_section_that_applies_transforms(a_module_widget, scene, folder, tmp_path):
+    panel = a_module_widget()
+    for section in ("inputsSection", "advancedSection", "resultSection"):
+        getattr(panel.ui, section).collapsed = True
+    panel.ui.applySection.collapsed = False
+    transform = scene.AddNewNodeByClass("vtkMRMLTransformNode", "Patient to Atlas")
+    image = a_blob_image(a_geometry())
+    panel.choose(appliedTransformSelector=transform, appliedNodeSelector=add_volume(image, "Patient PET"))
+    panel.choose(appliedReferenceSelector=add_volume(image, "Atlas"))
+    keep(folder, "panel-apply", picture_of(panel, tmp_path))
+
+
+@pytest.mark.slow
 def test_the_training_section_while_it_trains(a_module_widget, folder, tmp_path):
     panel = a_module_widget()
     ui, training = panel.ui, panel.widget.panel.training

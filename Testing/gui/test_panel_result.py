@@ -11,8 +11,9 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 import slicer
 from support.mrml_nodes import add_volume
 from support.scene_content import content
-from support.volumes import CENTRE, a_blob_image, a_geometry
+from support.volumes import CENTRE, a_blob_image, a_geometry, a_label_map
 from VoxelMorphLib.bridge.scene.result_nodes import pair_of, set_pair
+from VoxelMorphLib.core.io.transforms import read_transform
 
 SMALL = (14, 14, 14)
 LONG = "Dice overlap of the fixed segmentation, moved back"
@@ -314,3 +315,61 @@ def test_applying_can_be_cancelled(shown, scene, forward, volumes):
     assert content(scene) == before
     apply(shown)
     assert shown.ui.statusLabel.text == "Done: movingVolume moved"
+
+
+def choose_box(panel, name: str, value: str) -> None:
+    box = getattr(panel.ui, name)
+    box.setCurrentIndex(box.findData(value))
+    box.activated.emit(box.currentIndex)
+
+
+@pytest.mark.parametrize(("result", "least", "most"), [("jacobian", 1, 1), ("displacement", 3, 3)])
+def test_maps_of_a_transform_are_drawn(shown, scene, forward, volumes, result, least, most):
+    shown.choose(appliedTransformSelector=forward)
+    assert not shown.ui.applyButton.enabled
+    choose_box(shown, "applyResultComboBox", result)
+    assert shown.ui.applyButton.enabled and not shown.ui.appliedNodeSelector.enabled
+    assert not shown.ui.applyInterpolationComboBox.enabled
+    before = {node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")}
+    apply(shown)
+    (drawn,) = [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if node.GetID() not in before]
+    assert shown.ui.statusLabel.text == f"Done: {drawn.GetName()}"
+    values = slicer.util.arrayFromVolume(drawn)
+    assert values.min() == pytest.approx(least, abs=1e-4) and values.max() == pytest.approx(most, abs=1e-4)
+
+
+def test_the_interpolation_is_chosen_by_a_click(shown, scene, forward, volumes):
+    labels = add_volume(a_label_map(a_geometry("RAS", (8, 8, 8), 3.0)), "labels", "vtkMRMLLabelMapVolumeNode")
+    shown.choose(appliedTransformSelector=forward, appliedNodeSelector=labels)
+    found = {}
+    for rule in ("linear", "multilabel"):
+        choose_box(shown, "applyInterpolationComboBox", rule)
+        apply(shown)
+        found[rule] = slicer.util.arrayFromVolume(slicer.util.getNodesByClass("vtkMRMLLabelMapVolumeNode")[-1]).copy()
+    assert (found["linear"] != found["multilabel"]).any()
+    assert set(np.unique(found["multilabel"])) <= {0, 2, 17, 53}
+
+
+@pytest.mark.parametrize("name", ["saved.lta", "saved.h5", "saved.mgz", "saved.nii.gz"])
+@pytest.mark.parametrize("inverse", [False, True])
+def test_a_transform_is_saved_in_any_format(shown, forward, dialogs, tmp_path, name, inverse):
+    assert shown.ui.saveTransformButton.toolTip == "Choose a transform."
+    shown.choose(appliedTransformSelector=forward)
+    if inverse:
+        shown.click("applyInverseCheckBox")
+    dialogs.answer(str(tmp_path / name))
+    shown.click("saveTransformButton")
+    shown.wait(lambda: not shown.widget.panel.working)
+    assert shown.ui.statusLabel.text == f"Done: {tmp_path / name}"
+    moved = read_transform(tmp_path / name).apply_to_points(np.array(CENTRE)) - CENTRE
+    assert moved == pytest.approx([3.0 if inverse else -3.0, 0, 0], abs=1e-3)
+
+
+def test_a_format_that_cannot_hold_the_transform_is_said(shown, scene, forward, dialogs, tmp_path):
+    shown.choose(appliedTransformSelector=forward)
+    dialogs.answer(str(tmp_path / "saved.png"), "")
+    shown.click("saveTransformButton")
+    shown.wait(lambda: not shown.widget.panel.working)
+    assert "no transform format has the extension '.png'" in shown.ui.statusLabel.text
+    shown.click("saveTransformButton")  # and the dialog closed
+    assert not list(tmp_path.iterdir())

@@ -13,13 +13,13 @@ from .actions.apply import Application, node_steps
 from .actions.apply_folders import folder_steps
 from .actions.evaluate import Evaluated, evaluation_steps
 from .actions.guides import Marked
-from .actions.jacobian import jacobian_steps
+from .actions.jacobian import jacobian_steps, magnitude_steps
 from .actions.register import ScenePair, Side
+from .actions.save_transform import save_steps
 from .actions.sequences import Reference, SequenceJob, sequence_steps
 from .actions.train import check_steps, model_id, model_steps, training_steps
 from .background.steps import Steps, Task, finish
 from .install import TRAINING, Ask, ensure, load_torch, packages_for_model
-from .scene.scene_path import ScenePath
 
 if TYPE_CHECKING:
     import slicer
@@ -204,7 +204,8 @@ class VoxelMorphLogic:
             referenceVolume: grid for voxels; None takes the fixed volume of the transform, the moving one back.
             inverse: the opposite direction.
             target: node of the same kind that receives the result; None creates one beside the input.
-            interpolation: of intensities: "linear", "cubic" or "nearest"; labels are always nearest.
+            interpolation: of intensities: "linear", "cubic" or "nearest", while labels are nearest; "multilabel"
+                interpolates the borders of labels, and intensities linearly.
             progress: told every node of a folder; may raise `Cancelled`.
 
         Returns:
@@ -221,18 +222,49 @@ class VoxelMorphLogic:
         transformNode: slicer.vtkMRMLTransformNode,
         referenceVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
         target: slicer.vtkMRMLScalarVolumeNode | None = None,
+        inverse: bool = False,
     ) -> Steps:
         """Volume of the local volume ratio: 1 keeps the volume, more expands it, 0 and less is a fold. An action.
 
         Args:
             transformNode: forward transform.
-            referenceVolume: grid of the map; None takes the fixed volume of the transform.
+            referenceVolume: grid of the map; None takes the fixed volume of the transform, the moving one back.
             target: volume that receives the map; None creates one beside the reference.
+            inverse: of the opposite direction.
         """
-        application = Application(transformNode, reference=referenceVolume)
-        application.check_transform()
-        geometry, reference = application.grid(), application.reference_volume()
-        return jacobian_steps(ScenePath(transformNode).on_grid(geometry), geometry, reference, target)
+        return _drawn(jacobian_steps, Application(transformNode, inverse, referenceVolume), target)
+
+    @action
+    def displacement(
+        self,
+        transformNode: slicer.vtkMRMLTransformNode,
+        referenceVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
+        target: slicer.vtkMRMLScalarVolumeNode | None = None,
+        inverse: bool = False,
+    ) -> Steps:
+        """Volume of the length of the displacement, mm. An action; the arguments are those of `jacobian`."""
+        return _drawn(magnitude_steps, Application(transformNode, inverse, referenceVolume), target)
+
+    @action
+    def saveTransform(
+        self,
+        transformNode: slicer.vtkMRMLTransformNode,
+        path: str | Path,
+        referenceVolume: slicer.vtkMRMLScalarVolumeNode | None = None,
+        inverse: bool = False,
+    ) -> Steps:
+        """Write a transform into any format that can hold it, those that Slicer cannot write included. An action.
+
+        Args:
+            transformNode: any transform; what lies above it in the scene is part of it.
+            path: .h5, .tfm, .nrrd, .mha, .nii.gz, .mgz, .npz, and for linear ones .lta, .mat.
+            referenceVolume: grid of the displacements of a field; None takes the fixed volume of the transform.
+            inverse: of the opposite direction.
+
+        Returns:
+            The path.
+        """
+        return save_steps(Application(transformNode, inverse, referenceVolume), Path(path))
 
     @action
     def evaluate(
@@ -368,3 +400,10 @@ def _settings(
         "weights_dir": weightsDir,
         "allow_fallback": allowFallback,
     }
+
+
+def _drawn(draw: Callable[..., Steps], application: Application, target: slicer.vtkMRMLNode | None) -> Steps:
+    """A map of what a transform does."""
+    application.check_transform()
+    geometry, reference = application.grid(), application.reference_volume()
+    return draw(application.path.on_grid(geometry), geometry, reference, target)

@@ -10,6 +10,7 @@ import slicer
 
 from ...core.errors import GeometryError, OutputError
 from ...core.geometry import Geometry
+from ...core.image_resampling import MULTILABEL
 from ..background.steps import Steps, finish
 from ..scene.placement import matrix_to_world
 from ..scene.rollback import place_beside, unchanged_on_failure
@@ -30,7 +31,8 @@ class Application:
         transform_node: forward or inverse transform of a registration, or any other transform.
         inverse: go against the node's direction.
         reference: volume on whose grid voxels are resampled; None takes the one that the transform was made for.
-        interpolation: of intensities: "linear", "cubic" or "nearest".
+        interpolation: of intensities: "linear", "cubic" or "nearest"; "multilabel" interpolates the borders of labels
+            too, and intensities linearly.
     """
 
     transform_node: slicer.vtkMRMLTransformNode
@@ -50,14 +52,21 @@ class Application:
         """
         if isinstance(node, slicer.vtkMRMLVolumeNode):
             resampling = yield from self._resampling(node)
-            write = yield from volume_steps(node, *resampling, target, self.interpolation)
+            write = yield from volume_steps(node, *resampling, target, self.interpolation_of(node))
         elif isinstance(node, slicer.vtkMRMLSegmentationNode):
             resampling = yield from self._resampling(node)
-            write = yield from segmentation_steps(node, *resampling, target, self.reference_volume())
+            write = yield from segmentation_steps(
+                node, *resampling, target, self.reference_volume(), self.interpolation == MULTILABEL
+            )
         else:
             backward = self.path.reversed().through_vtk()
             write = partial(apply_to_points, node, backward, self.path.transform_to_world(node), target)
         return partial(_written, write, node, created=target is None)
+
+    def interpolation_of(self, node: slicer.vtkMRMLVolumeNode) -> str:
+        """How a volume is resampled: only labels are voted about."""
+        is_labels = isinstance(node, slicer.vtkMRMLLabelMapVolumeNode)
+        return "linear" if self.interpolation == MULTILABEL and not is_labels else self.interpolation
 
     def check(self, node: slicer.vtkMRMLNode | None, target: slicer.vtkMRMLNode | None = None) -> None:
         """Refuse nodes that are missing, left the scene, are of a wrong kind or have two roles."""

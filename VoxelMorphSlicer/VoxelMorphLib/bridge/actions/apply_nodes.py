@@ -10,7 +10,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from ...core.errors import ImageError, OutputError
+from ...core.errors import OutputError
 from ...core.geometry import Geometry
 from ...core.image import Image, LabelMap
 from ...core.transform import Transform
@@ -76,14 +76,17 @@ def volume_steps(
         to_world: (4, 4), own coordinates of `node` -> its world.
         geometry: grid of the result, in world coordinates.
         target: receives the result; None creates a node of the same class.
-        interpolation: of intensities; label maps are always sampled by nearest neighbour.
+        interpolation: label maps are sampled by nearest neighbour unless it is "multilabel".
 
     Returns:
         A function that writes the result into the scene and returns its node, under no parent transform.
 
     Raises:
-        ImageError: vectors or tensors, whose directions would have to be rotated.
+        ImageError: tensors, or a volume without voxels.
         OutputError: `target` is of another class.
+
+    Warns:
+        UserWarning: vectors, whose components are carried along but not turned.
     """
     if isinstance(node, slicer.vtkMRMLVectorVolumeNode):
         return (yield from _colour_steps(node, transform, to_world, geometry, target, interpolation))
@@ -135,14 +138,15 @@ def _colour_steps(
     target: slicer.vtkMRMLVectorVolumeNode | None,
     interpolation: str,
 ) -> Steps:
-    """Resample each colour channel separately."""
+    """Resample each colour channel or component separately."""
     seen = volume_geometry(node, to_world)
     scalars = vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())
     scalars = scalars.reshape(len(scalars), -1)
     if not is_colour(node, scalars):
-        raise ImageError(
-            f"The volume {node.GetName()} holds vectors or tensors, whose directions a resampling would have to turn. "
-            "Put it under the transform instead."
+        warnings.warn(
+            f"The components of {node.GetName()} are carried along as they are: if they are directions, they are not "
+            "turned.",
+            stacklevel=2,
         )
     if target is not None and target.GetClassName() != VECTOR_CLASS:
         raise OutputError(

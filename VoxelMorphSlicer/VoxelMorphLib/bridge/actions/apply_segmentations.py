@@ -11,6 +11,7 @@ from ...core.arrays import bounding_box
 from ...core.errors import OutputError
 from ...core.geometry import Geometry
 from ...core.image import LabelMap
+from ...core.image_resampling import MULTILABEL
 from ...core.transform import Transform
 from ..background.steps import Steps
 from ..scene.segment_layers import BINARY, Layer, binary_segmentation, oriented_image, segment_layers
@@ -25,8 +26,9 @@ def segmentation_steps(
     geometry: Geometry,
     target: slicer.vtkMRMLSegmentationNode | None = None,
     reference: slicer.vtkMRMLScalarVolumeNode | None = None,
+    smooth: bool = False,
 ) -> Steps:
-    """Resample every segment by nearest neighbour; overlapping segments stay overlapping.
+    """Resample every segment; overlapping segments stay overlapping.
 
     Args:
         node: is not changed.
@@ -35,6 +37,7 @@ def segmentation_steps(
         geometry: grid of the result, in world coordinates.
         target: receives the result instead of what it holds; None creates a node.
         reference: volume whose grid `geometry` is, for the segment editor.
+        smooth: interpolate the borders of the segments instead of taking the nearest neighbour.
 
     Returns:
         A function that writes the result into the scene and returns its node, under no parent transform; segments keep
@@ -54,7 +57,9 @@ def segmentation_steps(
     for layer in segment_layers(source, to_world, node.GetName()):
         layers.append(layer)
         yield None
-    labels = yield lambda: [trimmed(transform.resample(_voxels_of(layer), geometry)) for layer in layers]
+    rule = MULTILABEL if smooth else "nearest"
+    maps = [_padded(layer) if smooth else _voxels_of(layer) for layer in layers]
+    labels = yield lambda: [trimmed(transform.resample(each, geometry, rule)) for each in maps]
     warn_of_loss(node.GetName(), [_voxels_of(layer) for layer in layers], labels)
     moved = slicer.vtkSegmentation()
     moved.SetSourceRepresentationName(BINARY)
@@ -80,6 +85,13 @@ def trimmed(labels: LabelMap) -> LabelMap:
 def _voxels_of(layer: Layer) -> LabelMap:
     """The label map of a layer; one empty voxel where it has none."""
     return layer.labels or LabelMap(np.zeros((1, 1, 1), np.uint8), Geometry((1, 1, 1), np.eye(4)))
+
+
+def _padded(layer: Layer) -> LabelMap:
+    """The label map of a layer within background, so that its outermost voxels have a border too."""
+    labels = _voxels_of(layer)
+    array = np.pad(labels.array, 1)
+    return replace(labels, array=array, geometry=labels.geometry.shifted((-1, -1, -1), array.shape))
 
 
 def _described(example: slicer.vtkSegment) -> slicer.vtkSegment:

@@ -1,11 +1,15 @@
-"""Transforms -> Jacobian determinants on a voxel grid, as images and as volume nodes."""
+"""Transforms -> maps of what they do on a voxel grid: Jacobian determinant, length of the displacement."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import slicer
 
+from ...apply.maps import magnitude_map
 from ...core.errors import OutputError
 from ...core.geometry import Geometry
+from ...core.image import Image
 from ...core.jacobian import jacobian_image
 from ...core.transform import Transform
 from ..background.steps import Steps, finish
@@ -29,28 +33,42 @@ def jacobian_steps(
     geometry: Geometry,
     beside: slicer.vtkMRMLNode,
     target: slicer.vtkMRMLScalarVolumeNode | None = None,
+    draw: Callable[[Transform, Geometry], Image] = jacobian_image,
+    suffix: str = "Jacobian",
 ) -> Steps:
-    """Put the Jacobian determinant into the scene; when that fails the scene is unchanged.
+    """Put a map, by default of the Jacobian determinant, into the scene; when that fails the scene is unchanged.
 
     Args:
         transform: world -> world, RAS mm.
         geometry: grid of the map.
         beside: node next to which a new volume is placed and after which it is named.
         target: receives the map; None creates a node.
+        draw: makes the map.
+        suffix: of its name.
 
     Raises:
         OutputError: `target` cannot hold intensities or is `beside`, or one of them left the scene.
     """
     _check(beside, target)
     sampled = yield from sampling_steps(transform, geometry)
-    image = yield lambda: i_fastest(jacobian_image(sampled, geometry))
+    image = yield lambda: i_fastest(draw(sampled, geometry))
     _check(beside, target)  # time has passed
     with unchanged_on_failure(beside.GetScene(), [] if target is None else [target]):
-        node = image_to_node(image, target, f"{beside.GetName()} Jacobian", beside.GetScene())
+        node = image_to_node(image, target, f"{beside.GetName()} {suffix}", beside.GetScene())
         if target is None:
             node.CreateDefaultDisplayNodes()
             place_beside(node, beside)
     return node
+
+
+def magnitude_steps(
+    transform: Transform,
+    geometry: Geometry,
+    beside: slicer.vtkMRMLNode,
+    target: slicer.vtkMRMLScalarVolumeNode | None = None,
+) -> Steps:
+    """Put the length of the displacement, mm, into the scene; as `jacobian_steps`."""
+    return jacobian_steps(transform, geometry, beside, target, magnitude_map, "displacement")
 
 
 def _check(beside: slicer.vtkMRMLNode, target: slicer.vtkMRMLScalarVolumeNode | None) -> None:

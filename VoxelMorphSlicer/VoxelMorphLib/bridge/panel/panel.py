@@ -59,7 +59,7 @@ class Panel:
         )
         self.results = ResultSection(ui)
         self.landmarks = LandmarkErrors(ui.landmarkStatusLabel)
-        self.apply = ApplySection(ui, logic, self.onApply)
+        self.apply = ApplySection(ui, logic, self.onApply, self.onSaveTransform, self._store)
         self.sequence = SequenceSection(
             ui, self.onRegisterSequence, self.onCancel, lambda value: self._store("sequenceReference", value)
         )
@@ -119,6 +119,10 @@ class Panel:
     def onApply(self) -> None:
         """Carry the chosen node or folder along."""
         self._work(_("Applying the transform"), self.apply.steps(self.parameters, self.progress.progress))
+
+    def onSaveTransform(self, path: str) -> None:
+        """Write the chosen transform into a file."""
+        self._work(_("Saving the transform"), self.apply.saving(self.parameters, path))
 
     def onMeasure(self) -> None:
         """Measure the result with what was drawn or chosen after it."""
@@ -199,7 +203,7 @@ class Panel:
         overlay = ChoiceBox(
             self.ui.overlayComboBox, self.results.overlays(), lambda value: self._choose("overlay", value)
         )
-        return {**self.settings.boxes, "overlay": overlay, "sequenceReference": self.sequence.box}
+        return {**self.settings.boxes, **self.apply.boxes, "overlay": overlay, "sequenceReference": self.sequence.box}
 
     def _store(self, name: str, value: str) -> None:
         if self.parameters is not None:

@@ -94,4 +94,6 @@ class VoxelMorphSlicerParameterNode(parameters_of(RegistrationOptions)):
     appliedFolder: str = ""
     appliedReference: slicer.vtkMRMLScalarVolumeNode
     applyInverse: bool = False
+    applyInterpolation: str = "linear"
+    applyResult: str = "moved"
     training: str = ""

@@ -94,7 +94,7 @@ def missing_for_apply(parameters, has_folder: bool = False) -> str:
         return _("Open the panel again: the scene was closed.")
     if parameters.appliedTransform is None:
         return _("Choose a transform.")
-    if parameters.appliedNode is None and not has_folder:
+    if parameters.applyResult == "moved" and parameters.appliedNode is None and not has_folder:
         return _("Choose what the transform is applied to.")
     return ""
 
