@@ -73,6 +73,14 @@ def test_outliers_change_no_alignment(outlier: float) -> None:
     assert error_mm(found, TURNED, fixed) < 0.6
 
 
+def test_the_circle_of_two_padded_scans_does_not_hold_them() -> None:
+    fixed, moving = (image.with_array(1200 * image.array - 1000) for image in a_turned_pair())
+    i, j = np.ogrid[: FINE[0], : FINE[1]]
+    outside = np.hypot((i - (FINE[0] - 1) / 2) / FINE[0], (j - (FINE[1] - 1) / 2) / FINE[1]) > 0.48
+    padded = [image.with_array(np.where(outside[..., None], -2000, image.array)) for image in (fixed, moving)]
+    assert error_mm(affine_start(*padded, "rigid").transform, TURNED, fixed) < 1.0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1e-4, 0.01, 1000.0])
 def test_the_size_of_a_voxel_does_not_matter(size: float) -> None:

@@ -33,3 +33,31 @@ def test_an_image_without_outliers_is_not_copied():
     image = a_volume("int16", "F", 310)
     assert without_outliers(image, CLEARLY) is image
     assert without_outliers(a_volume("int16", "F", 30_000), CLEARLY).array.max() < 1000
+
+
+def a_scan(padding: float, air: float = -1000.0) -> np.ndarray:
+    """Air, and a body in it, inside a circle; `padding` outside."""
+    values = np.random.default_rng(2).normal(air, 20, SHAPE)
+    values[20:50, 15:50] = np.random.default_rng(3).normal(60, 40, SHAPE)[20:50, 15:50]
+    i, j = np.ogrid[: SHAPE[0], : SHAPE[1]]
+    values[np.hypot(i - 34.5, j - 32.5) > 32] = padding
+    return values
+
+
+@pytest.mark.parametrize("padding", [-2000.0, -3024.0, -32768.0])
+def test_what_pads_a_ct_is_air(padding):
+    image = Image(a_scan(padding).astype(np.int16), Geometry(SHAPE, np.eye(4)))
+    assert bounds(image)[0] == -1024
+    assert without_outliers(image).array.min() == -1024
+
+
+@pytest.mark.parametrize("kind", ["no air", "phase", "no padding"])
+def test_other_scans_with_low_values_keep_their_ends(kind):
+    values = {
+        "no air": lambda: a_scan(-3000.0, air=500.0),
+        "phase": lambda: np.random.default_rng(4).uniform(-4096, 4096, SHAPE),
+        "no padding": lambda: a_scan(-1000.0),
+    }[kind]()
+    image = Image(values, Geometry(SHAPE, np.eye(4)))
+    whole = torch.from_numpy(values.astype(np.float32).reshape(1, -1))
+    assert bounds(image) == tuple(float(end) for end in robust_range(whole, CLEARLY))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from support.shared_data import data_folder, weights_folder
+from VoxelMorphLib.core.block_means import block_means
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image, LabelMap
@@ -15,6 +16,7 @@ from VoxelMorphLib.core.io.images import read_image
 from VoxelMorphLib.core.transform import IDENTITY, AffineTransform, DisplacementField
 from VoxelMorphLib.registration.agreement import Agreement, Change
 from VoxelMorphLib.registration.compared_pair import ComparedPair
+from VoxelMorphLib.registration.pipeline import BY_CHANCE
 from VoxelMorphLib.registration.predictor import known_entry
 from VoxelMorphLib.registration.register import _completed, register_pair
 from VoxelMorphLib.registration.request import RegistrationRequest
@@ -54,6 +56,16 @@ def a_mask() -> LabelMap:
     array = np.zeros(SHAPE, np.uint8)
     array[10:22, 10:20, 9:19] = 1
     return LabelMap(array, GRID, "mask")
+
+
+def halved(path) -> Image:
+    """Means of 2x2x2 voxels."""
+    image = read_image(path)
+    affine = image.geometry.affine.copy()
+    affine[:3, 3] = image.geometry.voxel_to_world(np.full(3, 0.5))
+    affine[:3, :3] *= 2
+    array = block_means(image.array[tuple(slice(n // 2 * 2) for n in image.array.shape)], (2, 2, 2))
+    return Image(array, Geometry(array.shape, affine), image.name)
 
 
 def sentence(initial, start, forward, entry=OPTIMISE, fixed=T1, moving=T1, masks=(None, None), field=CALM) -> str:
@@ -194,6 +206,28 @@ def test_a_deformation_improves_what_agrees_better_afterwards():
     pair = ComparedPair(T1, T2)
     assert pair.improved(near, IDENTITY) and not pair.improved(IDENTITY, wrong)
     assert not ComparedPair(T1, T1).improved(IDENTITY, near)
+
+
+@pytest.mark.parametrize(
+    ("rise", "real"),
+    [((0.3, 0.0, 0.0), False), ((0.0, 0.03, 0.02), False), ((0.0, 0.05, 0.0), True), ((0.0, -0.1, 0.035), True)],
+)
+def test_between_contrasts_chance_is_no_improvement(rise, real):
+    before = Agreement(0.2, 1.0, 0.8)
+    after = Agreement(*(value + change for value, change in zip((0.2, 1.0, 0.8), rise)))
+    assert Change(before, after).rose_beyond_chance() is real
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("similarity", ["auto", "mind"])
+def test_aligned_contrasts_of_one_person_stay_where_they_are(similarity):
+    folder = data_folder() / "multimodal" / "study1" / "iso"
+    fixed, moving = (halved(folder / f"{name}.nii.gz") for name in ("t1post", "t2"))
+    result = register_pair(fixed, moving, options=RegistrationOptions(refine="fast", similarity=similarity))
+    points = fixed.geometry.points()[fixed.array > 0.1 * np.percentile(fixed.array, 99)]
+    moved_mm = np.linalg.norm(result.forward.apply_to_points(points) - points, axis=-1).mean()
+    assert (moved_mm < 0.6) is (similarity == "auto")
+    assert (BY_CHANCE in result.report.warnings) is (similarity == "auto")
 
 
 @pytest.mark.parametrize("model", ["linear", "optimise", "hippocampus-T1"])

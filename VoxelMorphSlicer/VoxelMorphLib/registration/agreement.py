@@ -44,6 +44,10 @@ class Agreement:
 
 #: Falls that are more than chance, measured on pairs that are registered well.
 MARGINS = Agreement(correlation=0.02, information=0.03, local=0.02)
+#: Shares of themselves by which measures of different contrasts rise where a deformation only follows what one of the
+#: two shows. Aligned scans of one person: up to 0.027 and 0.033; deformed by 1.6 mm on average: at least 0.080 and
+#: 0.039; prostates in MR and ultrasound: 0.27 and 0.08.
+CHANCE = Agreement(correlation=float("inf"), information=0.045, local=0.038)
 #: Less is rounding.
 LEAST_RISE = 1e-4
 NAMES = {"correlation": "correlation", "information": "mutual information", "local": "local correlation"}
@@ -71,6 +75,10 @@ class Change:
     def rose(self) -> bool:
         """Whether any measure is larger at the later position."""
         return any(change > LEAST_RISE for _name, change in self._changes())
+
+    def rose_beyond_chance(self) -> bool:
+        """Whether mutual information or local correlation tell that a deformation between contrasts is real."""
+        return any(change > getattr(CHANCE, name) * getattr(self.before, name) for name, change in self._changes())
 
     def text(self) -> str:
         """The measures that fell, with their values."""

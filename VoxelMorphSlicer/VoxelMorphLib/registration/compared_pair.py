@@ -96,14 +96,15 @@ class ComparedPair:
         before, after = (Agreement.of(self.fixed, at.values, place) for at, place in zip((earlier, later), places))
         return Change(before, after)
 
-    def improved(self, begun: Transform, after: Transform) -> bool:
+    def improved(self, begun: Transform, after: Transform, beyond_chance: bool = False) -> bool:
         """Whether a deformation raised any measure of agreement, or what was before shows too little to tell.
 
         Args:
             begun, after: fixed -> moving before and after the deformation.
+            beyond_chance: ask for more than what it raises on different contrasts that were aligned already.
         """
         bent = self.change(self.at(begun), self.at(after))
-        return bent is None or bent.rose()
+        return bent is None or (bent.rose_beyond_chance() if beyond_chance else bent.rose())
 
     def far(self, begun: Position, after: Position) -> float:
         """Share of the fixed contents that the deformation displaces by more than half their smallest extent."""

@@ -49,6 +49,10 @@ APART = (
     "The volumes do not overlap in the patient, so the registration started from their middles on each other. Check "
     "the position and the orientation in both headers."
 )
+BY_CHANCE = (
+    "The volumes are of different contrasts and count as aligned without a deformation, because it raised their "
+    "agreement no more than chance does. To have it all the same, choose a similarity instead of automatic."
+)
 #: Starts from landmarks, and the maps that they fit.
 LANDMARK_STARTS = {f"landmarks-{kind}": kind for kind in ("rigid", "affine", "thin-plate")}
 
@@ -284,7 +288,7 @@ class _Job:
         return align(self.fixed, self.moving, start, predictor, self._progress, *masks, guidance)
 
     def kept(self, predictor: Predictor, start: Transform, found: Alignment) -> Alignment:
-        """The start in place of a deformation that raised no measure of agreement.
+        """The start in place of a deformation that raised no measure of agreement, or between contrasts only by chance.
 
         Not where landmarks, labels or a mask on one side say what else counts.
         """
@@ -292,10 +296,13 @@ class _Job:
         is_pulled = self.guidance is not None and self.guidance.pulls
         if not predictor.deforms or is_pulled or (masks[0] is None) != (masks[1] is None):
             return found
-        if self.compared.improved(start, found.forward):
+        improved = self.compared.improved(start, found.forward)
+        of_contrasts = self.options.similarity == "auto" and found.similarity in ("mind", "mi")
+        if improved and not (of_contrasts and not self.compared.improved(start, found.forward, beyond_chance=True)):
             return found
         told = "; ".join(filter(None, (found.compared, "nothing better than the start was found, which was kept")))
-        return replace(without_deformation(found, start), compared=told)
+        warnings = (*found.warnings, BY_CHANCE) if improved else found.warnings
+        return replace(without_deformation(found, start), compared=told, warnings=warnings)
 
     def judge(self, entry: ModelEntry, start: Transform, alignment: Alignment, figures: Figures) -> Verdict:
         """Whether the result is worse than its start."""
