@@ -32,9 +32,9 @@ def voxels() -> np.ndarray:
     return GRID.voxel_to_world(index[::7])
 
 
-def a_spline() -> sitk.BSplineTransform:
+def a_spline(order: int = 3) -> sitk.BSplineTransform:
     image = itk_image(np.zeros(GRID.shape, np.float32), GRID)
-    spline = sitk.BSplineTransformInitializer(image, (3, 4, 2))
+    spline = sitk.BSplineTransformInitializer(image, (3, 4, 2), order)
     spline.SetParameters(np.random.default_rng(0).uniform(-1, 1, len(spline.GetParameters())).tolist())
     return spline
 
@@ -149,12 +149,31 @@ class TestElastix:
     @pytest.mark.parametrize(
         ("kind", "parameters", "lines", "words"),
         [
-            ("BSplineTransform", "1 2 3", (), "a BSplineTransform, which is not read. Convert it .* `transformix"),
+            (
+                "SplineKernelTransform",
+                "1 2 3",
+                (),
+                "a SplineKernelTransform, which is not read. Convert it .* `transformix",
+            ),
+            ("BSplineTransform", "1 2 3", (), "its grid .* is incomplete, or it has no 3 TransformParameters"),
+            ("BSplineTransform", "1 2 3", ('(UseCyclicTransform "true")',), "that is cyclic or of the order 3"),
             (
                 "EulerTransform",
                 "0 0 0 0 0 0",
-                (CENTRE_LINE, '(InitialTransformParametersFileName "a.txt")'),
-                'continues another one, "a.txt", which is not read',
+                (CENTRE_LINE, '(InitialTransformParametersFileName "elsewhere/a.txt")'),
+                "continues elsewhere/a.txt, and no file a.txt lies beside it",
+            ),
+            (
+                "EulerTransform",
+                "0 0 0 0 0 0",
+                (CENTRE_LINE, '(InitialTransformParameterFileName "TransformParameters.0.txt")'),
+                "continues more than 20 other files",
+            ),
+            (
+                "EulerTransform",
+                "0 0 0 0 0 0",
+                (CENTRE_LINE, '(InitialTransformParameterFileName "a")', '(HowToCombineTransforms "Add")'),
+                "is added to the transform a instead of following it",
             ),
             ("EulerTransform", "0 0 0", (CENTRE_LINE,), "no 6 numbers as TransformParameters"),
             ("EulerTransform", "0 0 0 0 0 nan", (CENTRE_LINE,), "no 6 numbers as TransformParameters"),
@@ -174,6 +193,32 @@ class TestElastix:
             read_transform(an_elastix_file(tmp_path, kind, parameters, *lines))
         assert "TransformParameters.0.txt" in str(caught.value)
         assert "damaged" not in str(caught.value)
+
+    @pytest.mark.parametrize("order", [1, 2, 3])
+    def test_a_spline_behind_a_turn_maps_as_in_itk(self, tmp_path, order):
+        """The parameters come before what they are of, as elastix 5 sorts its entries; paths are of elsewhere."""
+        spline = a_spline(order)
+        size, origin, spacing, direction = np.split(np.array(spline.GetFixedParameters()), [3, 6, 9])
+        entries = {
+            "BSplineTransformSplineOrder": [order],
+            "GridDirection": direction.reshape(3, 3).T.ravel(),
+            "GridIndex": [0, 0, 0],
+            "GridOrigin": origin,
+            "GridSize": size.astype(int),
+            "GridSpacing": spacing,
+            "NumberOfParameters": [len(spline.GetParameters())],
+            "TransformParameters": np.array(spline.GetParameters()),
+        }
+        lines = [f"({name} {' '.join(map(repr, np.asarray(values).tolist()))})" for name, values in entries.items()]
+        lines[6:6] = ['(InitialTransformParameterFileName "C:\\data\\out\\TransformParameters.0.txt")']
+        path = tmp_path / "TransformParameters.1.txt"
+        path.write_text("\r\n".join([*lines, '(Transform "BSplineTransform")', '(UseDirectionCosines "true")\r\n']))
+        an_elastix_file(tmp_path, "EulerTransform", "0.1 0.2 0.3 1 2 3", CENTRE_LINE)
+        turn = sitk.Euler3DTransform((40, 50, 60), 0.1, 0.2, 0.3, (1, 2, 3))
+        whole = sitk.CompositeTransform([spline, turn])  # ITK applies the last one first
+        ours = read_transform(path, GRID)
+        assert isinstance(ours, DisplacementField) and distance(ours, whole, voxels()) < 1e-4
+        assert distance(ours, turn, voxels()) > 0.3
 
 
 @pytest.mark.parametrize("extension", [".mat", ".txt", ".tfm"])

@@ -42,7 +42,8 @@ def read_itk_transform(path: Path | str, fixed: Geometry | None = None) -> Trans
     if extension(path) == ".h5":  # ITK and HDF5 crash on some damaged files
         _check_hdf5(path)
         return read_apart(path, fixed)
-    foreign = read_foreign(path)
+    with quiet():
+        foreign = read_foreign(path)
     if foreign is not None:
         with naming(path):
             return _from_itk(foreign, path, fixed)

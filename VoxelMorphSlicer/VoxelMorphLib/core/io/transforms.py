@@ -30,7 +30,7 @@ def read_transform(path: Path | str, fixed: Geometry | None = None) -> Transform
     """Read a transform.
 
     Args:
-        path: .h5, .tfm, .txt, .mat (ITK), .txt (elastix, linear), .nrrd, .nhdr, .mha, .mhd, .nii, .nii.gz (displacement
+        path: .h5, .tfm, .txt, .mat (ITK), .txt (elastix), .nrrd, .nhdr, .mha, .mhd, .nii, .nii.gz (displacement
             field), .mgz, .mgh (FreeSurfer warp), .npz (voxel displacements with their position) or .lta.
         fixed: grid on which B-splines are sampled, and of voxel warps that name none; without it both are refused.
 
