@@ -10,6 +10,7 @@ import SimpleITK as sitk  # noqa: N813
 from support.volumes import a_blob_image, a_geometry
 from VoxelMorphLib.core.errors import GeometryError, ImageError
 from VoxelMorphLib.core.io.images import read_image, read_image_geometry, write_image
+from VoxelMorphLib.core.io.itk import itk_image, quiet
 
 VOXELS = (np.random.default_rng(0).uniform(0, 1000, (6, 8, 10))).astype(np.int16)
 
@@ -110,12 +111,83 @@ class TestNifti2:
             read_image(tmp_path / "x.nii")
 
 
+class TestPairs:
+    """Headers and voxels in two files: NIfTI, and Analyze, whose left and right are open."""
+
+    @pytest.mark.parametrize("ending", ["", ".gz"])
+    @pytest.mark.parametrize("half", [".hdr", ".img"])
+    def test_a_nifti_pair_is_read_as_the_single_file(self, tmp_path, half, ending):
+        nibabel = pytest.importorskip("nibabel")
+        image = a_blob_image(a_geometry("left-handed oblique"), dtype="int16")
+        loaded = nibabel.load(write_image(image, tmp_path / "single.nii"))
+        pair = nibabel.Nifti1Pair(np.asarray(loaded.dataobj), loaded.affine, loaded.header)
+        pair.to_filename(tmp_path / f"pair.img{ending}")
+        found = read_image(tmp_path / f"pair{half}{ending}")
+        assert found.notes == () and found.geometry.matches(image.geometry, 1e-4)
+        np.testing.assert_array_equal(found.array, image.array)
+
+    @pytest.mark.parametrize("kind", ["AnalyzeImage", "Spm99AnalyzeImage", "Spm2AnalyzeImage"])
+    @pytest.mark.parametrize("byte_order", "<>")
+    def test_analyze_is_placed_as_itk_does_and_left_and_right_are_told(self, tmp_path, kind, byte_order):
+        nibabel = pytest.importorskip("nibabel")
+        maker = getattr(nibabel, kind)
+        array = np.arange(60, dtype=np.int16).reshape(5, 4, 3)
+        header = maker.header_class(endianness=byte_order)
+        affine = np.diag([2.0, 3.0, 4.0, 1.0])
+        affine[:3, 3] = 10, 20, 30
+        maker(array, affine, header).to_filename(tmp_path / "x.img")
+        found = read_image(tmp_path / "x.img")
+        assert [note for note in found.notes if "check left and right" in note]
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO("NiftiImageIO")
+        reader.SetFileName(str(tmp_path / "x.hdr"))
+        with quiet():
+            itk = reader.Execute()
+        np.testing.assert_array_equal(found.array, sitk.GetArrayFromImage(itk).T)
+        np.testing.assert_allclose(found.geometry.spacing, (2, 3, 4))
+        place = np.array(itk.TransformIndexToPhysicalPoint((1, 2, 1))) * (-1, -1, 1)
+        np.testing.assert_allclose(found.geometry.voxel_to_world((1, 2, 1)), place, atol=1e-5)
+
+    def test_halves_are_missed_by_name(self, tmp_path):
+        nibabel = pytest.importorskip("nibabel")
+        nibabel.Nifti1Pair(np.zeros((3, 4, 5), np.int16), np.eye(4)).to_filename(tmp_path / "x.img")
+        whole = (tmp_path / "x.img").read_bytes()
+        (tmp_path / "x.img").write_bytes(whole[:-1])
+        with pytest.raises(ImageError, match=r"x.img is truncated: its header announces 3x4x5 voxels in 120 bytes"):
+            read_image(tmp_path / "x.hdr")
+        (tmp_path / "x.img").unlink()
+        with pytest.raises(ImageError, match=r"x.hdr is one half of a pair, and x.img does not lie beside it"):
+            read_image(tmp_path / "x.hdr")
+        (tmp_path / "x.img").write_bytes(whole)
+        (tmp_path / "x.hdr").write_bytes(b"ENVI\nsamples = 3\n" * 40)
+        with pytest.raises(ImageError, match=r"x.hdr is not a NIfTI file: its header is not recognised"):
+            read_image(tmp_path / "x.img")
+
+
+class TestMinc:
+    """ITK reads them in a process of its own."""
+
+    def test_a_volume_is_placed_as_itk_does_with_a_note(self, tmp_path):
+        image = itk_image(np.arange(60, dtype=np.float32).reshape(5, 4, 3), a_geometry("oblique", (5, 4, 3)))
+        sitk.WriteImage(image, str(tmp_path / "x.mnc"))
+        found = read_image(tmp_path / "x.mnc")
+        np.testing.assert_allclose(found.array, sitk.GetArrayFromImage(image).T)
+        assert found.geometry.matches(a_geometry("oblique", (5, 4, 3)), 1e-3)
+        assert [note for note in found.notes if "Check left and right" in note]
+        whole = (tmp_path / "x.mnc").read_bytes()
+        (tmp_path / "x.mnc").write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(ImageError, match=r"x.mnc is damaged, or a MINC file that ITK does not read"):
+            read_image(tmp_path / "x.mnc")
+
+    def test_minc_1_is_named(self, tmp_path):
+        (tmp_path / "x.mnc").write_bytes(b"CDF\1" + bytes(100))
+        with pytest.raises(ImageError, match=r"x.mnc is no MINC 2 file. Convert it"):
+            read_image(tmp_path / "x.mnc")
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("x.hdr", "is half of an Analyze or NIfTI pair"),
-        ("x.img", "is half of an Analyze or NIfTI pair"),
-        ("x.mnc", "is a MINC file"),
         ("x.dcm", "is a single DICOM file of a series"),
         ("x.PNG", "is a 2-D picture"),
     ],

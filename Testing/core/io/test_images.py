@@ -209,7 +209,7 @@ def test_a_header_finds_its_voxels_after_moving_the_folder(tmp_path, extension):
     assert (read_image(tmp_path / "b" / f"x{extension}").array == image.array).all()
 
 
-@pytest.mark.parametrize("name", ["x.jpg", "x", "x.gz", "x.nii.zip", "x.hdr"])
+@pytest.mark.parametrize("name", ["x.jpg", "x", "x.gz", "x.nii.zip", "x.hdr.bz2"])
 def test_an_unknown_extension_is_refused(tmp_path, name):
     with pytest.raises(OutputError, match=r"no image format has the extension .* Use one of \.nii, "):
         write_image(a_blob_image(a_geometry()), tmp_path / name)

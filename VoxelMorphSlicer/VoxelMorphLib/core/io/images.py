@@ -24,16 +24,13 @@ from .itk import (
     slice_image,
 )
 from .mgh import MGH_EXTENSIONS, MGH_TYPES, check_nibabel, read_mgh, write_mgh
-from .nifti import read_nifti, read_nifti_geometry
+from .minc import MINC_EXTENSION, MINC_NOTE, read_minc
+from .nifti import PAIR_EXTENSIONS, read_nifti, read_nifti_geometry, read_pair
 from .npz import IMAGE_KEYS, LABEL_KEYS, default_geometry, plane_geometry, read_npz, write_npz
 
 IMAGE_EXTENSIONS = (*READERS, *MGH_EXTENSIONS, ".npz")
 #: Files of other programs that are not read, and what to do instead.
 _FOREIGN = {
-    **dict.fromkeys(
-        (".hdr", ".img", ".img.gz"), "half of an Analyze or NIfTI pair, which may leave left and right open"
-    ),
-    ".mnc": "a MINC file, which ITK and other programs place differently",
     **dict.fromkeys((".dcm", ".ima"), "a single DICOM file of a series, whose folder can be given instead"),
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"), "a 2-D picture or a stack without position"),
 }
@@ -44,7 +41,8 @@ def read_image(path: Path | str, name: str | None = None) -> Image:
 
     Args:
         path: .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz or .npz (arrays `vol`, `vol_data` or a single one),
-            or a folder with one DICOM series. A 2-D image becomes a volume of one slice.
+            a pair of .hdr and .img, .mnc (MINC 2), or a folder with one DICOM series. A 2-D image becomes a volume of
+            one slice.
         name: shown in messages; default the file name.
 
     Raises:
@@ -130,10 +128,12 @@ def _read(path: Path | str, keys: tuple[str, ...]) -> tuple[np.ndarray, Geometry
         return *_scalar_volume(*read_mgh(path), path), ()
     if kind in _FOREIGN:
         raise ImageError(f"{path} is {_FOREIGN[kind]}. Convert it to .nii.gz or .nrrd, e.g. in 3D Slicer.")
-    if kind not in READERS:
+    if kind == MINC_EXTENSION:
+        return *_from_itk(read_minc(path), path), (MINC_NOTE.format(path.name),)
+    if kind not in (*READERS, *PAIR_EXTENSIONS):
         raise ImageError(f"{path}: the extension {kind!r} is not an image format. Convert it to one of {_listed()}.")
-    if kind in NIFTI_EXTENSIONS:
-        nifti = read_nifti(path)
+    if kind in (*NIFTI_EXTENSIONS, *PAIR_EXTENSIONS):
+        nifti = read_nifti(path) if kind in NIFTI_EXTENSIONS else read_pair(path)
         _check_volume(nifti.array.shape, path)
         assert nifti.geometry is not None
         return nifti.array.reshape(nifti.geometry.shape), nifti.geometry, nifti.notes

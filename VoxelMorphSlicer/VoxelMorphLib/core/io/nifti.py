@@ -8,6 +8,7 @@ instead of a requested `a.nii.gz` beside it. Field offsets: nifti1.h, https://ni
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ import numpy as np
 from ..errors import ImageError
 from ..geometry import Geometry
 from ..memory import check_memory
-from .files import LARGEST_COMPRESSION, check_readable
+from .files import LARGEST_COMPRESSION, check_readable, extension
 from .nifti2 import LENGTH, LONGER, as_nifti1
 from .nifti_position import HEADER, SINGLE_FILE_OFFSET, check_position, place
 
@@ -28,6 +29,9 @@ from .nifti_position import HEADER, SINGLE_FILE_OFFSET, check_position, place
 SCALARS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 #: Bytes of one voxel, red first, by NIfTI code.
 COLOURS = {128: 3, 2304: 4}
+
+#: Headers and voxels in two files.
+PAIR_EXTENSIONS = (".hdr", ".img", ".hdr.gz", ".img.gz")
 
 UNIT_MM = 2
 #: Of the units of time in the same byte.
@@ -80,6 +84,42 @@ def read_nifti(path: Path | str, takes_colours: bool = False) -> NiftiFile:
     return NiftiFile(array, int(header["intent_code"]), in_mm, geometry, notes, is_colour, _step(header))
 
 
+def read_pair(path: Path | str) -> NiftiFile:
+    """Read a NIfTI or Analyze pair, placed as ITK and Slicer do.
+
+    Args:
+        path: of the header (.hdr) or of the voxels (.img); the other one lies beside it. Either may end in .gz.
+
+    Raises:
+        ImageError: also of a missing half.
+        GeometryError: as `read_nifti`.
+    """
+    header_path, data_path = (_half(Path(path), kind) for kind in (".hdr", ".img"))
+    with _decompressing(header_path) as stream:
+        header, shape = _header(stream, header_path)
+    with _decompressing(data_path) as stream:
+        array = _voxels(stream, header, shape, data_path, begin=0)
+    geometry, notes = place(header, shape, header_path) if len(shape) >= 2 else (None, ())
+    if header["magic"] not in (b"n+1", b"ni1"):
+        notes += (
+            f"{header_path.name} is in the format Analyze, which does not say where left and right are, nor where the "
+            "volume lies. It was placed as ITK and 3D Slicer place it; check left and right.",
+        )
+    return NiftiFile(array, int(header["intent_code"]), True, geometry, notes)
+
+
+def _half(path: Path, kind: str) -> Path:
+    """The header or the voxels of a pair, by the name of either."""
+    if extension(path) in (kind, f"{kind}.gz"):
+        return check_readable(path, ImageError)
+    name = re.sub(r"\.(hdr|img)(\.gz)?$", "", path.name, flags=re.IGNORECASE)
+    known = [path.with_name(name + each) for each in (kind, kind.upper(), f"{kind}.gz")]
+    found = next((each for each in known if each.exists()), None)
+    if found is None:
+        raise ImageError(f"{path} is one half of a pair, and {known[0].name} does not lie beside it. Copy it there.")
+    return check_readable(found, ImageError)
+
+
 def read_nifti_geometry(path: Path | str) -> Geometry:
     """Grid of the axes of space of a .nii or .nii.gz file; its voxels are not read; otherwise as `read_nifti`.
 
@@ -126,14 +166,26 @@ def _open(path: Path) -> BufferedIOBase:
 
 def _parse(stream: BufferedIOBase, path: Path) -> np.void:
     raw = stream.read(HEADER.itemsize)
+    is_analyze = extension(path) in PAIR_EXTENSIONS
     if len(raw) == HEADER.itemsize:
         for layout in (HEADER.newbyteorder("<"), HEADER.newbyteorder(">")):
             header = np.frombuffer(raw, layout)[0]
             if header["sizeof_hdr"] == HEADER.itemsize and header["magic"] in (b"n+1", b"ni1"):
                 return header
+            if header["sizeof_hdr"] == HEADER.itemsize and is_analyze:
+                return _of_analyze(header)
             if header["sizeof_hdr"] == LENGTH:
                 return as_nifti1(raw + stream.read(LONGER), layout["sizeof_hdr"].byteorder, path)
     raise ImageError(f"{path} is not a NIfTI file: its header is not recognised. Export the volume again.")
+
+
+def _of_analyze(header: np.void) -> np.void:
+    """The header of an Analyze file, which has other things where NIfTI keeps position and scale."""
+    plain = header.copy()
+    plain["qform_code"] = plain["sform_code"] = plain["intent_code"] = 0
+    plain["scl_slope"], plain["scl_inter"], plain["xyzt_units"] = 0, 0, UNIT_MM
+    plain["pixdim"] = np.abs(plain["pixdim"])  # a sign that flips, in some programs
+    return plain
 
 
 def _shape(header: np.void, path: Path) -> tuple[int, ...]:
@@ -153,26 +205,32 @@ def _step(header: np.void) -> float:
 
 
 def _voxels(
-    stream: BufferedIOBase, header: np.void, shape: tuple[int, ...], path: Path, is_colour: bool = False
+    stream: BufferedIOBase,
+    header: np.void,
+    shape: tuple[int, ...],
+    path: Path,
+    is_colour: bool = False,
+    begin: int = HEADER.itemsize,
 ) -> np.ndarray:
-    code, offset = int(header["datatype"]), float(header["vox_offset"]) or float(SINGLE_FILE_OFFSET)
+    """The voxels of a stream that stands at the byte `begin` of its file."""
+    code, offset = int(header["datatype"]), float(header["vox_offset"]) or float(SINGLE_FILE_OFFSET if begin else 0)
     if code not in SCALARS and not is_colour:
         raise ImageError(
             f"{path} has voxels of NIfTI type {code}, which are not real scalars (colour or complex). "
             "Convert it to a scalar volume."
         )
-    if not 348 <= offset < 2**31:
+    if not begin <= offset < 2**31:
         raise ImageError(f"{path} places its voxels at byte {offset:g}, which is impossible. Export it again.")
     stored = np.dtype(SCALARS.get(code, "u1")).newbyteorder(header.dtype["sizeof_hdr"].byteorder)
     parts = COLOURS[code] if is_colour else 1
-    skipped, needed = int(offset) - HEADER.itemsize, parts * stored.itemsize * int(np.prod(shape, dtype=object))
+    skipped, needed = int(offset) - begin, parts * stored.itemsize * int(np.prod(shape, dtype=object))
     if needed <= path.stat().st_size * LARGEST_COMPRESSION:
         check_memory(path, needed)
     found = _read_at_most(stream, skipped + needed)
     if len(found) < skipped + needed:
         raise ImageError(
             f"{path} is truncated: its header announces {'x'.join(map(str, shape))} voxels in "
-            f"{int(offset) + needed} bytes, found {HEADER.itemsize + len(found)}. Copy or export it again."
+            f"{int(offset) + needed} bytes, found {begin + len(found)}. Copy or export it again."
         )
     voxels = np.frombuffer(found, stored, offset=skipped)
     if is_colour:
