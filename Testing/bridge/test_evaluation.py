@@ -23,7 +23,10 @@ from VoxelMorphLib.core.errors import GeometryError, ImageError, OutputError
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.metrics import correlation, mutual_information
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
+from VoxelMorphLib.evaluation.evaluate import evaluate as evaluated
+from VoxelMorphLib.evaluation.rows import ALONE
 from VoxelMorphLib.evaluation.structures import Sampler, Structure, matched
+from VoxelMorphLib.evaluation.subject import Subject
 
 FIXED_POINTS = CENTRE + np.random.default_rng(1).uniform(-6, 6, (5, 3))
 OFFSETS = np.array([[0.0, 0, 0], [1, 0, 0], [0, -2, 0], [0, 0, 3], [2, 1, 2]])
@@ -393,3 +396,38 @@ def test_a_failing_step_leaves_the_table_unchanged(scene, logic, volumes, regist
             lambda target=target: logic.evaluate(*volumes, registered["moved"], registered["forward"], table=target),
         )
     assert read(table) == kept
+
+
+def test_the_panel_and_the_command_measure_the_same(evaluate, segmentations, volumes, registered):
+    """Each reads its own way: nodes of the scene here, images and transforms there."""
+    labels = [add_labels(node, axes) for node, axes in zip(segmentations, ("RAS", "LPS"))]
+    fixed, moving = (image_from_node(node) for node in volumes)
+    moved, inverse = image_from_node(registered["moved"]), ScenePath(registered["inverse"]).through_vtk()
+    subject = Subject(
+        "pair", fixed, moving, moved, *labels, forward=ScenePath(registered["forward"]).through_vtk(), inverse=inverse
+    )
+    known = {(row.measure.partition(" (")[0], row.name or row.structure, row.unit): row for row in evaluated(subject)}
+    found = evaluate(fixedSegmentation=labels_node(labels[0], "F"), movingSegmentation=labels_node(labels[1], "M"))
+    compared = 0
+    for (name, structure, unit), cells in found.items():
+        row = known.get((name, structure, unit if unit in ("mm", "%", "voxels", "nat") else ""))
+        if row is None or row.measure == ALONE:
+            continue
+        for cell, value in zip(numbers(cells), (row.before, row.after)):
+            assert (cell is None) == (value is None), name
+            assert cell is None or cell == pytest.approx(value, abs=0.02, rel=0.02), (name, structure)
+        compared += 1
+    assert compared >= 15
+    assert {"Volume similarity", "Inverse consistency error"} <= {name for name, _structure, _unit in found}
+    assert any(name.startswith("Standard deviation of the logarithm") for name, _structure, _unit in found)
+
+
+def add_labels(node, axes):
+    """Two organs of a segmentation as a label map."""
+    grid = a_geometry(axes, (34, 32, 30), 1.0)
+    array = 5 * (segment_voxels(node, "a") > 0) + 9 * (segment_voxels(node, "b") > 0)
+    return LabelMap(array.astype(np.int16), grid, node.GetName())
+
+
+def labels_node(labels, name):
+    return add_volume(labels, name, "vtkMRMLLabelMapVolumeNode")

@@ -150,3 +150,15 @@ def test_the_command_runs_as_a_process(folder):  # noqa: F811
     argv[argv.index("moved.nii.gz")] = "absent.nii.gz"
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, cwd=folder)
     assert done.returncode == 2 and done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
+
+
+def test_python_measures_the_same_files(folder):  # noqa: F811
+    import VoxelMorphLib
+
+    assert main(words(**ALL, csv="o.csv")) == 0
+    found = table(folder / "o.csv")
+    for row in VoxelMorphLib.evaluate(**ALL):
+        before, value = found["moved.nii.gz", row.key, str(row.label) if row.label else row.name or row.structure]
+        assert float(value) == pytest.approx(row.after) and (row.before is None) == (before == "")
+    with pytest.raises(VoxelMorphLib.VoxelMorphError, match="'fixd' cannot be measured"):
+        VoxelMorphLib.evaluate(fixd="a.nii.gz")

@@ -208,3 +208,4 @@ def test_landmarks_and_labels_pull_in_the_command(folder: Path, capsys) -> None:
     assert f"5 pairs of landmarks: 3.00 mm apart before, {errors.mean():.2f} mm after" in capsys.readouterr().out
     page = (folder / "report.html").read_text()
     assert "Landmark error, mean of 5 pairs" in page and "5 pairs of landmarks, weight 10" in page
+    assert "Overlap of labels" in page and "Dice of fixed labels moved by the inverse" in page

@@ -58,7 +58,7 @@ def run(archives, tmp_path, monkeypatch, capsys):
 
 
 def test_the_table_has_the_four_commands():
-    assert {"test.py", "register.py", "train.py"} <= set(COMMANDS)
+    assert set(COMMANDS) == {"test.py", "register.py", "warp.py", "train.py"}
 
 
 @pytest.mark.slow
@@ -77,6 +77,17 @@ def test_the_registration_with_its_warp(run, tmp_path):
     warp = np.load(tmp_path / "warp.npz")["vol"]
     assert warp.shape == (*atlas["vol"].shape, 3) and np.isfinite(warp).all()
     assert read_transform(tmp_path / "warp.npz").geometry.shape == atlas["vol"].shape
+
+
+def test_the_application_of_a_warp(run, tmp_path):
+    """A warp as the original writes it, in voxels and without a position: every voxel shows the one two further on."""
+    scan = np.load(tmp_path / "scan1.npz")["vol"]
+    warp = np.zeros((*scan.shape, 3), np.float32)
+    warp[..., 1] = 2
+    np.savez(tmp_path / "warp.npz", vol=warp)
+    run("warp.py")
+    moved = np.load(tmp_path / "moved.npz")["vol"]
+    np.testing.assert_allclose(moved[:, :-2], scan[:, 2:], atol=1e-5)
 
 
 @pytest.mark.slow

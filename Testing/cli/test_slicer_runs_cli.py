@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from pathlib import Path
 
@@ -19,15 +20,26 @@ from VoxelMorphLib.bridge.scene.volume_nodes import image_from_node, image_to_no
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.transform import AffineTransform
 
-SCRIPT = Path(__file__).resolve().parents[2] / "VoxelMorphSlicer" / "CLI" / "VoxelMorphRegister.py"
+FOLDER = Path(__file__).resolve().parents[2] / "VoxelMorphSlicer" / "CLI"
 
 
 @pytest.fixture
 def register(application, scene):
     """Run the register command with parameters by name, nodes among them; gives the finished command node."""
+    return runner("VoxelMorphRegister", application, scene)
+
+
+@pytest.fixture
+def evaluate(application, scene):
+    """The same for the evaluate command."""
+    return runner("VoxelMorphEvaluate", application, scene)
+
+
+def runner(command, application, scene):
+    """A function that runs a command as Slicer does."""
     require_parser()
-    xml = SCRIPT.with_suffix(".xml").read_text()
-    description = Description(xml, target=str(SCRIPT), location=sys.executable)
+    script = FOLDER / f"{command}.py"
+    description = Description(script.with_suffix(".xml").read_text(), target=str(script), location=sys.executable)
     logic = description.logic(application)
 
     def run(**values):
@@ -114,3 +126,34 @@ def test_the_lists_are_printed(register):
     node = register(listModels="true", listDevices="true")
     assert (node.GetStatusString(), node.GetErrorText()) == ("Completed", "")
     assert "optimise" in node.GetOutputText() and "cpu" in node.GetOutputText()
+
+
+@pytest.mark.slow
+def test_nodes_are_measured_into_a_table_and_a_page(evaluate, pair, tmp_path):
+    fixed, moving = pair
+    grids = image_from_node(fixed).geometry, image_from_node(moving).geometry
+    shift = a_shift((5, 0, 0))
+    labels = [add_volume(a_label_map(grids[0]), "fixed labels", "vtkMRMLLabelMapVolumeNode")]
+    seen = shift.inverse().resample(a_label_map(grids[0]), grids[1])
+    labels.append(add_volume(seen, "moving labels", "vtkMRMLLabelMapVolumeNode"))
+    inputs = {"fixed": fixed, "moving": moving, "fixedLabels": labels[0], "movingLabels": labels[1]}
+    transforms = {"transform": transform_to_node(shift), "inverse": transform_to_node(shift.inverse())}
+    outputs = {name: tmp_path / f"measures.{end}" for name, end in (("csv", "csv"), ("report", "html"))}
+    node = evaluate(**inputs, **transforms, **outputs, labels="17,53")
+    assert (node.GetStatusString(), node.GetErrorText()) == ("Completed", "")
+    rows = {(row["measure"], row["name"]): row for row in csv.DictReader(outputs["csv"].open())}
+    for label in ("label 17", "label 53"):
+        assert float(rows["dice", label]["before"]) < 0.7 < 0.85 < float(rows["dice", label]["after"])
+    assert ("dice", "label 2") not in rows
+    assert float(rows["inverse_consistency", "mean"]["after"]) < 1e-4
+    assert float(rows["jacobian", "minimum"]["after"]) == pytest.approx(1, abs=1e-3)
+    assert "Deformation" in outputs["report"].read_text()
+    assert "Dice overlap" in node.GetOutputText()
+
+
+def test_nothing_to_measure_is_one_sentence(evaluate, application):
+    node = evaluate()
+    assert node.GetStatusString() == "Completed with errors"
+    assert node.GetErrorText().startswith("Error: There is nothing to measure") and "Trace" not in node.GetErrorText()
+    assert application.errors
+    application.errors.clear()

@@ -56,6 +56,7 @@ def test_landmarks_placed_after_the_result_are_measured(ready, scripted):
     assert ready.widget.panel.parameters.resultsTable is table
     assert len(scripted.jobs) == 1
     again = rows(ready)
+    assert 0 <= number(again["Standard deviation of the logarithm of the Jacobian determinant"][1]) < 1
     before, after = map(number, again["Landmark error mean"])
     assert before == pytest.approx(0, abs=1e-6) and after > 0
     for name in ("Correlation (-1 to 1)", "Jacobian determinant (1 keeps the volume) minimum"):

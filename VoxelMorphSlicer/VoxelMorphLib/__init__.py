@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from .core.transform import CompositeTransform as CompositeTransform
     from .core.transform import DisplacementField as DisplacementField
     from .core.transform import Transform as Transform
+    from .evaluation.evaluate import evaluate_files as evaluate  # noqa: F401, public under this name
     from .registration.register import register_pair as register  # noqa: F401, public under this name
     from .registration.request import RegistrationRequest as RegistrationRequest
     from .registration.result import Registration as Registration
@@ -57,6 +58,7 @@ _HOMES = {
     "Transform": "core.transform",
     "VoxelMorphError": "core.errors",
     "apply_transform": "apply.apply",
+    "evaluate": "evaluation.evaluate:evaluate_files",
     "load_catalogue": "weights.catalogue",
     "make_config": "training.recipes",
     "read_image": "core.io.images",

@@ -191,7 +191,10 @@ def _write(
         if arguments.report:
             from ..report.page import write_report
 
-            write_report(stack.enter_context(replacing(arguments.report)), request.fixed, request.moving, result)
+            first, second = request.fixed_labels, request.moving_labels
+            pair = None if first is None or second is None else (first, second)
+            page = stack.enter_context(replacing(arguments.report))
+            write_report(page, request.fixed, request.moving, result, pair)
         current().finish()
 
 

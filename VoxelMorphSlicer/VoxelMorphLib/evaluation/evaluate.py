@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import ImageError
+from ..core.errors import ConfigError, ImageError
 from ..core.geometry import Geometry
 from ..core.image import LabelMap
-from ..core.io.label_names import LabelChoice
+from ..core.io.label_names import LabelChoice, read_label_choice
 from ..core.transform import IDENTITY, CompositeTransform, DisplacementField, Transform
 from .measures import (
     Compared,
@@ -25,13 +26,15 @@ from .measures import (
 )
 from .rows import CONSISTENCY_BACK, CORRELATION, CORRELATION_BACK, INFORMATION, INFORMATION_BACK, Row, important_first
 from .structures import Structure, matched, structure_of, structures_of
-from .subject import Subject
+from .subject import FILES, Subject, read_subject
 
 _BACK = {CORRELATION: CORRELATION_BACK, INFORMATION: INFORMATION_BACK}
 
 
 def evaluate(subject: Subject, labels: LabelChoice | None = None) -> list[Row]:
     """Measure a pair: overlap of structures, landmarks, the transforms and the images, the most important first.
+
+    Structures are compared on the grid of their volume, as in the panel, or on that of their label map without one.
 
     Args:
         subject: the pair.
@@ -51,6 +54,24 @@ def evaluate(subject: Subject, labels: LabelChoice | None = None) -> list[Row]:
     )
 
 
+def evaluate_files(labels: str = "", **files: str | Path) -> list[Row]:
+    """Measure a pair of which the files are given; `VoxelMorphLib.evaluate` is this function.
+
+    Args:
+        labels: which ones count, as the option of the command: numbers, or a file of them; empty takes all.
+        files: any of fixed, moving, moved, fixedLabels, movingLabels, movedLabels, transform, inverse, fixedPoints and
+            movingPoints, see `subject.FILES`.
+
+    Raises:
+        ConfigError: an unknown file, or nothing that can be measured.
+        VoxelMorphError: a file cannot be read, or does not fit the others.
+    """
+    unknown = sorted(set(files) - set(FILES))
+    if unknown:
+        raise ConfigError(f"{unknown[0]!r} cannot be measured. Give some of {', '.join(FILES)}.")
+    return evaluate(read_subject("", {name: Path(file) for name, file in files.items()}), read_label_choice(labels))
+
+
 def _overlap(subject: Subject, choice: LabelChoice) -> Iterator[Row]:
     fixed, moving, moved = subject.fixed_labels, subject.moving_labels, subject.moved_labels
     other = moving if moving is not None else moved
@@ -65,9 +86,10 @@ def _overlap(subject: Subject, choice: LabelChoice) -> Iterator[Row]:
     pairs += [(each, structure_of(each.label, moved, names)) for each in lost]
     after = subject.forward if moved is None else IDENTITY
     compared = [_compared(pair, moving, moved, names) for pair in sorted(pairs, key=lambda pair: pair[0].label)]
-    yield from overlap_rows(compared, fixed.geometry, None if moving is None else IDENTITY, after)
-    if moving is not None and subject.inverse is not None:
-        yield from back_rows(pairs, moving.geometry, IDENTITY, subject.inverse)
+    grid, back = subject.fixed_grid or fixed.geometry, subject.moving_grid
+    yield from overlap_rows(compared, grid, None if moving is None else IDENTITY, after)
+    if moving is not None and back is not None and subject.inverse is not None:
+        yield from back_rows(pairs, back, IDENTITY, subject.inverse)
     yield from alone_rows([each for each in only_fixed if each not in lost], other.name)
     yield from alone_rows(only_other, fixed.name)
 
