@@ -10,6 +10,7 @@ from support.browser import require_browser, screenshot, seen
 from support.volumes import a_label_map
 from VoxelMorphLib.evaluation.evaluate import evaluate
 from VoxelMorphLib.evaluation.results import Result
+from VoxelMorphLib.evaluation.rows import WARNING, Row
 from VoxelMorphLib.evaluation.subject import Subject
 from VoxelMorphLib.report.evaluation_page import evaluation_page, overview_page, small_picture
 from VoxelMorphLib.report.page import write_report
@@ -49,7 +50,8 @@ def evaluation(path, subject, result, registration):
 
 
 def overview(path, subject, result, registration):
-    others = [dataclasses.replace(result, name=f"pair {number}") for number in range(3)]
+    told = Row(WARNING, after="A long sentence of what went wrong with this pair, and what to change. " * 5)
+    others = [dataclasses.replace(result, name=f"pair {number}", rows=[*result.rows, told]) for number in range(3)]
     overview_page([*others, result], f"Evaluation of {EVIL}", {EVIL: f"{EVIL}.html"}).write(path)
 
 
@@ -64,7 +66,7 @@ def test_a_browser_shows_the_page(tmp_path, subject, result, a_registration, wri
     write(page, subject, result, a_registration)
     found = seen(page)
     assert (found["images"], found["broken"], found["asked"], found["alerts"]) == (PAGES[write], 0, [], 0)
-    assert found["width"] <= found["window"], "nothing is pushed out of sight"
+    assert found["width"] <= found["window"] and found["clipped"] == [], "nothing is pushed out of sight"
     assert "<script>alert(1)</script>" in found["text"], "names are read as they are"
     if write is not evaluation:
         return

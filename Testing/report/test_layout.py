@@ -83,4 +83,4 @@ def test_the_parts_come_in_their_order(tmp_path):
 
 def test_columns_without_content_are_left_out(tmp_path):
     text = written(tmp_path, cases=Cases("some pairs", ["Dice"], [Case("pair 1", ["0.81"])]))
-    assert "Note" not in text and "<img" not in text and text.count('scope="col"') == 2
+    assert 'class="note"' not in text and "<img" not in text and text.count('scope="col"') == 2

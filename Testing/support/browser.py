@@ -18,7 +18,9 @@ const broken = [...document.images].filter(image => !image.complete || image.nat
 const asked = [...document.querySelectorAll("[src], [srcset], [data], link[href]")].map(
   each => each.getAttribute("src") || each.getAttribute("srcset") || each.getAttribute("href") || each.outerHTML
 ).filter(name => !name.startsWith("data:"));
-const answer = {images: document.images.length, broken, asked, width: document.documentElement.scrollWidth,
+const clipped = [...document.querySelectorAll(".card, .card b, .scroll, figure")].filter(
+  each => each.scrollWidth > each.clientWidth + 1).map(each => each.textContent.slice(0, 200));
+const answer = {clipped, images: document.images.length, broken, asked, width: document.documentElement.scrollWidth,
   window: window.innerWidth, alerts: window.alerts || 0, text: document.body.innerText};
 const place = document.createElement("pre");
 place.id = "answer";
@@ -44,8 +46,8 @@ def seen(page: Path, width: int = 1200) -> dict:
         width: of the window.
 
     Returns:
-        Numbers of `images` and `broken` ones, what it `asked` others for, the `width` of the page and of its `window`,
-        the number of `alerts` that scripts gave, and the visible `text`.
+        The texts of parts that are `clipped`, numbers of `images` and `broken` ones, what it `asked` others for, the
+        `width` of the page and of its `window`, the number of `alerts` that scripts gave, and the visible `text`.
     """
     import base64
 

@@ -138,7 +138,10 @@ def small_picture(subject: Subject) -> bytes | None:
 def _cards(results: Sequence[Result]) -> list[tuple[str, str]]:
     rows = {row.measure: row for row in means(results)}
     return [
-        (_arrow(*rows[measure].cells()[2:]), text.removeprefix("mean ") if measure != FOLDED else text)
+        (
+            _arrow(*rows[measure].cells()[2:]).replace(_SPACE, " "),
+            text.removeprefix("mean ") if measure != FOLDED else text,
+        )
         for measure, text in _KEY.items()
         if measure in rows
     ]
