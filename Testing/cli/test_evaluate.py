@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,7 @@ def test_everything_that_is_known_of_a_pair_is_measured(folder, capsys):  # noqa
     )
     page = (folder / "o.html").read_text()
     assert "Deformation" in page and "label 17" in page and "<img" in page
+    assert len(re.findall(r'<tr><th scope="row">mean</th>(?:<td[^>]*>[^<]*→[^<]*</td>){5}</tr>', page)) == 1
     assert "Dice overlap (0 to 1)" in capsys.readouterr().out
 
 

@@ -166,19 +166,20 @@ def _arrow(before: str, after: str) -> str:
 
 
 def _structures(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the table of structures; measures that none of them has are left out."""
+    """Header and rows of the table of structures, their mean last; measures that none of them has are left out."""
     found: dict[str, dict[str, Row]] = {}
     for row in rows:
-        if row.measure in _OF_STRUCTURES:
+        if row.measure in _OF_STRUCTURES and row.structure != MEAN:
             found.setdefault(row.structure, {})[row.measure] = row
+    if len(found) > 1:
+        found[MEAN] = {row.measure: row for row in means([Result("", rows)])}
     texts = {
         name: [_arrow(*own[measure].cells()[2:]) if measure in own else "" for measure in _OF_STRUCTURES]
         for name, own in found.items()
     }
     shown = [place for place in range(len(_OF_STRUCTURES)) if any(cells[place] for cells in texts.values())]
     header = ["Structure", *(list(_OF_STRUCTURES.values())[place] for place in shown)]
-    names = sorted(texts, key=lambda name: name == MEAN)
-    return header, [[name, *(texts[name][place] for place in shown)] for name in names]
+    return header, [[name, *(cells[place] for place in shown)] for name, cells in texts.items()]
 
 
 def _others(rows: Sequence[Row]) -> list[tuple[str, ...]]:
