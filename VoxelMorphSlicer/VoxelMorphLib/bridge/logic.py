@@ -16,6 +16,7 @@ from .actions.guides import Marked
 from .actions.jacobian import jacobian_steps, magnitude_steps
 from .actions.register import ScenePair, Side
 from .actions.save_transform import save_steps
+from .actions.segment import segment_steps
 from .actions.sequences import Reference, SequenceJob, sequence_steps
 from .actions.train import check_steps, model_id, model_steps, training_steps
 from .background.steps import Steps, Task, finish
@@ -233,6 +234,26 @@ class VoxelMorphLogic:
             inverse: of the opposite direction.
         """
         return _drawn(jacobian_steps, Application(transformNode, inverse, referenceVolume), target)
+
+    @action
+    def segment(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        model: str | Path,
+        target: slicer.vtkMRMLSegmentationNode | None = None,
+        device: str = "auto",
+        progress: Progress | None = None,
+    ) -> Steps:
+        """Label a volume by a model of the recipe atlas-segmentation, in a process of its own. An action.
+
+        Args:
+            volumeNode: is not changed.
+            model: id of the catalogue or a weights file.
+            target: segmentation that receives the segments; None creates one beside the volume.
+            device: that computes.
+            progress: called with a fraction and a text; may raise `Cancelled`.
+        """
+        return segment_steps(volumeNode, model, device, target, progress or silent)
 
     @action
     def displacement(

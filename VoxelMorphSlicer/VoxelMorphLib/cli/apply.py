@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -233,3 +234,7 @@ def _check_pairs(arguments: argparse.Namespace) -> None:
         is_found = arguments.model is not None and source in ("input", "movingLabels")
         if not is_found and (getattr(arguments, source) is None) != (getattr(arguments, target) is None):
             raise ConfigError(f"--{source} and --{target} belong together. Give both or neither.")
+
+
+if __name__ == "__main__":  # the module's process
+    sys.exit(main())

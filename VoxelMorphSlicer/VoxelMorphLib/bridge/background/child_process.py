@@ -68,6 +68,11 @@ def train_command() -> list[str]:
     return [*python_command(), "-m", "VoxelMorphLib.cli.train"]
 
 
+def apply_command() -> list[str]:
+    """How to start the apply command, without its arguments."""
+    return [*python_command(), "-m", "VoxelMorphLib.cli.apply"]
+
+
 class ChildProcess(Running):
     """A command of the library, running.
 
@@ -109,7 +114,7 @@ class ChildProcess(Running):
         hear: Callable[[bytes], None] | None = None,
         at_end: Callable[[], None] = lambda: None,
     ):
-        self._progress, self._saves = progress, saves
+        self._progress, self._saves, self._name = progress, saves, name
         self._stopping_s, self._ending_s = stopping_s, ending_s
         self._until = None if limit_s is None else time.monotonic() + limit_s
         self._kill_at: float | None = None
@@ -216,10 +221,18 @@ class ChildProcess(Running):
         sentence = details.splitlines()[-1].rstrip() if details else ""
         if code == INTERRUPTED:
             return Cancelled(sentence)
+        if self._killed and not self._saves:
+            return Cancelled("Ended at once.")
         if self._killed:
             return Cancelled("Ended at once. A checkpoint that was written before is whole; resume goes on from it.")
         if code == BAD_INPUT and sentence.startswith("Error: "):
             return VoxelMorphError(sentence[len("Error: ") :])
+        if code < 0 and not self._saves:
+            return WorkerError(
+                f"The {self._name} was ended from outside (signal {-code}), most often because the memory was full. "
+                "Close other programs.",
+                details,
+            )
         if code < 0:
             return WorkerError(
                 f"The training was ended from outside (signal {-code}), most often because the memory was full. Choose "
@@ -227,8 +240,8 @@ class ChildProcess(Running):
                 details,
             )
         return WorkerError(
-            f"The training ended with a fault of the program (exit code {code}: {sentence or 'no message'}). Please "
-            "report it with Slicer's log.",
+            f"The {self._name} ended with a fault of the program (exit code {code}: {sentence or 'no message'}). "
+            "Please report it with Slicer's log.",
             details,
         )
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import slicer
 from slicer.i18n import tr as _
 
+from ..actions.segment import finds_labels
 from ..background.steps import Steps
 from ..scene.landmarks import landmark_pairs
 from ..scene.result_nodes import is_result, pair_of, set_pair, warnings_of, worse_of
@@ -65,6 +66,8 @@ def follow_up(chosen, targets: dict, logic, nodes: dict) -> Steps:
     """
     # Read at once: a configuration forgets what leaves the scene, so that nobody could say later what is gone.
     inputs = _inputs_of(chosen)
+    inputs.finder = chosen.model if chosen.movingSegmentation is None and finds_labels(chosen.model) else ""
+    inputs.device = chosen.device
     inputs.jacobian = chosen.jacobianVolume is not None or chosen.overlay == "jacobian"
     forget_earlier(chosen)
     return _following(chosen, inputs, targets, logic, nodes)
@@ -82,6 +85,13 @@ def _following(chosen, inputs, targets: dict, logic, nodes: dict) -> Steps:
         if target is not None and target.GetClassName() != source.GetClassName():
             target = None  # segmentations do not go into label maps, nor the other way
         chosen.movedSegmentation = yield from logic.applyTransform.steps(source, forward, fixed, target=target)
+        set_pair(chosen.movedSegmentation, fixed, moving)
+    elif inputs.finder:
+        yield _("Finding labels")
+        target = targets["movedSegmentation"]
+        if not isinstance(target, slicer.vtkMRMLSegmentationNode):
+            target = None
+        chosen.movedSegmentation = yield from logic.segment.steps(fixed, inputs.finder, target, inputs.device)
         set_pair(chosen.movedSegmentation, fixed, moving)
     yield from _measuring(chosen, inputs, (fixed, moving), nodes, targets["resultsTable"], logic, isFresh=True)
     return done(chosen.movedVolume.GetName() if chosen.movedVolume else "", warnings_of(forward), worse_of(forward))
