@@ -813,12 +813,18 @@ _BATCH_INPUTS = [
         channel="output",
     ),
 ]
+_DASK = _parameter(
+    "string",
+    "dask",
+    "Dask",
+    "Optional: address of a Dask scheduler whose workers register, local:4 for four of this computer, or slurm.",
+)
 _BATCH_GROUPS = (
     _Group("Pairs", "A table, a folder, or a template and a folder.", before=_BATCH_INPUTS),
     _Group("Outputs", "What is written of every pair."),
     _Group("Model", "The neural network, or the optimisation that needs none.", before=_MODELS),
     _Group("Stages", "What happens before and inside the deformable registration."),
-    _Group("Computation", "What works on it.", after=[_ALLOW_FALLBACK]),
+    _Group("Computation", "What works on it.", after=[_DASK, _ALLOW_FALLBACK]),
     _Group("Advanced", "Device and precision.", advanced=True, takes_the_rest=True),
 )
 

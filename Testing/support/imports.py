@@ -40,6 +40,7 @@ EXTERNAL = {
     "tensorboard": ("training.*",),
     "tqdm": ("training.*", "cli.*"),
     "nilearn": ("cli.demo*",),
+    **dict.fromkeys(("distributed", "dask_jobqueue", "cloudpickle"), ("batch.cluster",)),
     "slicer": ("bridge.*",),
     "vtk": ("bridge.*", "apply.surfaces"),
     "qt": ("bridge.panel.*", "bridge.background.runner"),

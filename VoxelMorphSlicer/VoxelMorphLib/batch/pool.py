@@ -156,9 +156,8 @@ class Pool:
     def _start(self, number: int) -> subprocess.Popen:
         command = [*python_command(), "-m", "VoxelMorphLib.batch.child"]
         command += [f"--work={self._work}"] if self._work else []
-        threads = max(1, _cores() // self._workers)
         environment = {**os.environ, **python_environment(), PROCESS_NUMBER: str(number)}
-        environment.update(dict.fromkeys(_THREADS, str(threads)))
+        environment.update(thread_variables(self._workers))
         group = (
             {"start_new_session": True} if os.name != "nt" else {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         )
@@ -182,6 +181,11 @@ class Pool:
 def _send(child: subprocess.Popen, message: dict[str, Any]) -> None:
     child.stdin.write(json.dumps(message).encode("ascii") + b"\n")
     child.stdin.flush()
+
+
+def thread_variables(workers: int) -> dict[str, str]:
+    """Environment variables that give each of some processes its share of the processor."""
+    return dict.fromkeys(_THREADS, str(max(1, _cores() // workers)))
 
 
 def _cores() -> int:

@@ -80,6 +80,12 @@ def parser() -> Parser:
         help="folder for the results; a subfolder for each pair, or names as in BIDS derivatives",
     )
     add_options(made, BATCH_OPTIONS)
+    add(
+        "--dask",
+        default="",
+        help="let workers of Dask register instead: address of a scheduler, local:N for N processes of this computer, "
+        "or slurm for --workers jobs (needs the package distributed, for slurm dask-jobqueue)",
+    )
     add("--model", default="", help=f"id of the model list, or a weights file; default: {DEFAULT_MODEL}")
     add("--modelFile", type=Path, help="a weights file of your own, which takes the place of --model")
     add("--weightsDir", type=Path, help="folder with downloaded weights, recognised by checksum")
@@ -134,7 +140,12 @@ def _run(pairs: Pairs, folder: Path, executor: Callable[[], AbstractContextManag
 
 
 def _executor(arguments: argparse.Namespace, settings: Settings) -> Callable[[], AbstractContextManager[Executor]]:
-    return lambda: Pool(settings.options.workers, settings)
+    if not arguments.dask:
+        return lambda: Pool(settings.options.workers, settings)
+    from ..batch.cluster import Cluster, check_cluster
+
+    check_cluster(arguments.dask)
+    return lambda: Cluster(arguments.dask, settings)
 
 
 def _pairs(arguments: argparse.Namespace) -> Pairs:
