@@ -11,14 +11,16 @@ from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.io.itk import array_of, itk_image
-from VoxelMorphLib.core.transform import IDENTITY, CompositeTransform, DisplacementField
-from VoxelMorphLib.registration import network_space
+from VoxelMorphLib.core.transform import IDENTITY, AffineTransform, CompositeTransform, DisplacementField
+from VoxelMorphLib.registration import intensity_scale, network_space
 from VoxelMorphLib.registration.intensities import bounds, without_outliers
 from VoxelMorphLib.registration.optimise import PRESETS, Level, Preset
 from VoxelMorphLib.registration.reduced_image import ReducedImage
 from VoxelMorphLib.registration.register import register_pair
 from VoxelMorphLib.registration.result import Registration
+from VoxelMorphLib.weights.catalogue import find_entry
 
+smoothed = network_space.without_aliasing
 SHAPE = (36, 34, 30)
 
 
@@ -89,9 +91,9 @@ def test_blocks_that_come_first_smooth_as_a_gaussian_alone(order, monkeypatch):
 @pytest.mark.parametrize("rule", ["minmax", "percentile", "freesurfer"])
 def test_percentiles_of_a_large_volume_are_those_of_a_part(rule, monkeypatch):
     image = a_fine_volume()
-    whole = network_space.normalise(image, rule).array
-    monkeypatch.setattr(network_space, "PERCENTILE_VOXELS", image.array.size // 4)
-    np.testing.assert_allclose(network_space.normalise(image, rule).array, whole, atol=0.01)
+    whole = intensity_scale.normalise(image, rule).array
+    monkeypatch.setattr(intensity_scale, "PERCENTILE_VOXELS", image.array.size // 4)
+    np.testing.assert_allclose(intensity_scale.normalise(image, rule).array, whole, atol=0.01)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -110,3 +112,24 @@ def test_blocks_are_averaged_as_by_itk(order):
             np.testing.assert_allclose(array_of(result), array_of(expected), rtol=1e-5)
         else:
             assert (array_of(found.mask) == (array_of(expected) >= 0.5)).mean() > 0.99
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_grid_in_a_part_of_an_image_sees_what_it_sees_in_the_whole(order, monkeypatch):
+    image = a_fine_volume(order)
+    grid = image.geometry.shifted((20, 15, 14), (24, 24, 20)).with_spacing(1.1)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(0.2), -np.sin(0.2)], [np.sin(0.2), np.cos(0.2)]]
+    turn[:3, 3] = grid.centre - turn[:3, :3] @ grid.centre
+    space = find_entry("optimise").space
+    for transform in (IDENTITY, AffineTransform(turn)):
+        seen = []
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                network_space, "without_aliasing", lambda i, g, seen=seen: seen.append(i.array.size) or smoothed(i, g)
+            )
+            part = network_space.encode(image, grid, space, transform)
+            patch.setattr(network_space, "_seen_part", lambda whole, *_: whole)
+            whole = network_space.encode(image, grid, space, transform)
+        assert seen[0] < seen[1] / 2
+        np.testing.assert_allclose(part.numpy(), whole.numpy(), atol=1e-5)

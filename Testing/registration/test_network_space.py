@@ -12,7 +12,8 @@ from VoxelMorphLib.core.config import NetworkSpace
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.transform import AffineTransform
-from VoxelMorphLib.registration.network_space import decode, encode, network_grid, normalise, reoriented
+from VoxelMorphLib.registration.intensity_scale import normalise
+from VoxelMorphLib.registration.network_space import decode, encode, network_grid, reoriented
 
 ORIENTATIONS = [
     "".join(letters) for axes in itertools.permutations(("RL", "AP", "SI")) for letters in itertools.product(*axes)

@@ -10,13 +10,14 @@ from ..core.config import NetworkSpace
 from ..core.errors import GeometryError
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
-from ..core.image_resampling import copy_if_aligned, slabs
+from ..core.image_resampling import background_of, copy_if_aligned, slabs
 from ..core.parallel_grids import ParallelGrids
 from ..core.spatial import sample_at
 from ..core.tensors import as_array, as_tensor
 from ..core.transform import IDENTITY, AffineTransform, DisplacementField, Transform
 from .averaging import averaged
-from .intensities import CLEARLY, bounds, without_outliers
+from .intensities import CLEARLY, without_outliers
+from .intensity_scale import IntensityScale, percentiles
 from .masks import hide_outside
 
 #: mm kept around the contents of an image when the grid is fitted to them; the displacement fades out there.
@@ -27,8 +28,8 @@ MARGIN_VOX = 8.0
 LARGEST_FIELD = 20_000_000
 #: Averaged blocks of voxels along a voxel of a coarser grid, at least; only then they come near a Gaussian.
 BLOCKS_ALONG = 2
-#: Voxels that suffice for a percentile.
-PERCENTILE_VOXELS = 20_000_000
+#: Voxels of a grid around it that smoothing carries into it.
+AROUND = 3
 #: Contents are what rises this far from the minimum towards the 99.5th percentile.
 FOREGROUND_FRACTION = 0.1
 
@@ -117,9 +118,28 @@ def encode(
         (1, 1, I, J, K), float32.
     """
     inside = None if mask is None else mask.array > 0
-    scaled = without_aliasing(normalise(hide_outside(image, mask), space.intensity, inside), grid)
-    array = transform.resample(scaled, grid, "linear").array
+    image = hide_outside(image, mask)
+    scale = IntensityScale.of(image, space.intensity, inside)
+    background = float(scale.apply(np.array([background_of(image.array, *scale.ends)]))[0])
+    part = _seen_part(image, grid, transform)
+    scaled = without_aliasing(Image(scale.apply(part.array), part.geometry, image.name), grid)
+    array = transform.resample(scaled, grid, "linear", background).array
     return as_tensor(array, torch.float32)[None, None]
+
+
+def _seen_part(image: Image, grid: Geometry, transform: Transform) -> Image:
+    """The part of an image that a grid samples through a linear map, if that is less than half of it."""
+    matrix = transform.as_matrix()
+    if matrix is None:
+        return image
+    corners = image.geometry.world_to_voxel(AffineTransform(matrix).apply_to_points(grid.corners()))
+    reach = AROUND * grid.spacing.max() / image.geometry.spacing + 1
+    low = np.clip(np.floor(corners.min(axis=0) - reach), 0, None).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0) + reach) + 1, None, image.array.shape).astype(int)
+    if (high - low).min() < 1 or 2 * np.prod(high - low) > image.array.size:
+        return image
+    part = image.array[tuple(slice(a, b) for a, b in zip(low, high))]
+    return Image(part, image.geometry.shifted(low, high - low), image.name)
 
 
 def encode_mask(mask: LabelMap | None, grid: Geometry, transform: Transform = IDENTITY) -> torch.Tensor | None:
@@ -191,7 +211,7 @@ def _foreground_box(image: Image, grid: Geometry) -> tuple[np.ndarray, np.ndarra
     """First and last voxel of `grid` along each axis that holds contents of `image`, single specks left out."""
     array = without_outliers(image, CLEARLY).array
     array = array.astype(np.uint8) if array.dtype == bool else array
-    low, high = float(array.min()), float(_percentiles(array, [99.5])[0])
+    low, high = float(array.min()), float(percentiles(array, [99.5])[0])
     mask = array > low + FOREGROUND_FRACTION * (high - low)
     if not mask.any():
         mask = array > low
@@ -288,57 +308,3 @@ def _sampled(array: np.ndarray, matrix: np.ndarray, geometry: Geometry) -> np.nd
         locations = as_tensor(np.stack(rows), torch.float32)[None]
         sampled[slab] = as_array(sample_at(source, locations)[0].movedim(0, -1))
     return sampled
-
-
-#: FreeSurfer's normalised T1 images put white matter at 110 of 255; the bright end of a brain lies just above.
-FREESURFER_RANGE = 255.0
-FREESURFER_BRIGHT = 115.0
-FREESURFER_BRIGHT_LIMITS = (95.0, 140.0)
-
-
-def normalise(image: Image, rule: str, inside: np.ndarray | None = None) -> Image:
-    """Scale an image to about 0..1, float32.
-
-    Args:
-        image: any real intensities; outliers are cut off first.
-        rule: "minmax": (x - min) / (max - min). "percentile": the same between the 0.5th and the 99.5th percentile,
-            clipped. "freesurfer": divided by 255 when the image already has FreeSurfer's scale (from 0, brightest
-            tissue at 95 to 140), else scaled so that its brightest tissue (99th percentile of the contents) lies where
-            FreeSurfer puts it.
-        inside: (I, J, K), bool, voxels that percentiles are taken of; None takes all. The others are background.
-    """
-    array = image.array.astype(np.float32)
-    np.clip(array, *bounds(image), out=array)
-    masked = inside is not None and rule == "percentile"
-    low, high = _RULES[rule](array[inside] if masked else array)
-    array -= np.float32(low)
-    array /= np.float32(max(high - low, 1e-12))
-    return Image(np.clip(array, 0, 1, out=array), image.geometry, image.name)
-
-
-def _minmax(array: np.ndarray) -> tuple[float, float]:
-    return float(array.min()), float(array.max())
-
-
-def _percentile(array: np.ndarray) -> tuple[float, float]:
-    low, high = _percentiles(array, [0.5, 99.5])
-    return (float(low), float(high)) if high > low else _minmax(array)
-
-
-def _percentiles(array: np.ndarray, shares: list[float]) -> np.ndarray:
-    """Of all values, or of every nth of very many."""
-    step = -(-array.size // PERCENTILE_VOXELS)
-    return np.percentile(array.ravel(order="K")[:: max(step, 1)], shares)
-
-
-def _freesurfer(array: np.ndarray) -> tuple[float, float]:
-    low = float(array.min())
-    contents = array[array > low]
-    bright = float(_percentiles(contents, [99])[0]) - low if contents.size else 0.0
-    low_limit, high_limit = FREESURFER_BRIGHT_LIMITS
-    if low == 0 and array.max() <= FREESURFER_RANGE and low_limit <= bright <= high_limit:
-        return 0.0, FREESURFER_RANGE
-    return low, low + max(bright, 1e-12) * FREESURFER_RANGE / FREESURFER_BRIGHT
-
-
-_RULES = {"minmax": _minmax, "percentile": _percentile, "freesurfer": _freesurfer}
