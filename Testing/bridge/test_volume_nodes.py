@@ -30,7 +30,7 @@ def test_a_node_gives_its_voxels_and_grid(scene, name):
     read = image_from_node(node, "fixed")
     assert read.name == "brain" and type(read) is Image
     np.testing.assert_array_equal(read.array, image.array)
-    assert read.geometry.matches(image.geometry, tolerance_mm=1e-9)
+    assert read.geometry.matches(image.geometry, tolerance_vox=1e-9)
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
@@ -40,7 +40,7 @@ def test_an_image_goes_into_a_node_and_back(scene, name):
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(node), image.array.transpose(2, 1, 0))
     read = image_from_node(node)
     np.testing.assert_array_equal(read.array, image.array)
-    assert read.geometry.matches(image.geometry, tolerance_mm=1e-9)
+    assert read.geometry.matches(image.geometry, tolerance_vox=1e-9)
 
 
 def test_slicer_reads_the_world_position_that_we_wrote(scene):
@@ -93,7 +93,7 @@ def test_linear_parents_are_part_of_the_geometry(scene):
     outer = np.diag([1.1, 1.1, 1.1, 1.0])
     parent = add_linear_parent(node, inner)
     add_linear_parent(parent, outer)
-    assert image_from_node(node).geometry.matches(transformed(geometry, outer @ inner), tolerance_mm=1e-9)
+    assert image_from_node(node).geometry.matches(transformed(geometry, outer @ inner), tolerance_vox=1e-9)
 
 
 def test_a_non_linear_parent_is_refused(scene):
@@ -125,7 +125,7 @@ def test_the_extent_of_cropped_image_data_is_honoured(scene):
     node.SetAndObserveImageData(clip.GetOutput())
     read = image_from_node(node)
     np.testing.assert_array_equal(read.array, image.array[3:13, 2:10, 1:9])
-    assert read.geometry.matches(image.geometry.shifted((3, 2, 1), (10, 8, 8)), tolerance_mm=1e-9)
+    assert read.geometry.matches(image.geometry.shifted((3, 2, 1), (10, 8, 8)), tolerance_vox=1e-9)
 
 
 def test_label_maps_stay_label_maps(scene):
@@ -260,7 +260,7 @@ def test_an_existing_node_is_replaced_and_leaves_its_parent(scene):
     assert node.GetName() == "output" and node.GetParentTransformNode() is None
     read = image_from_node(node)
     np.testing.assert_array_equal(read.array, image.array)
-    assert read.geometry.matches(image.geometry, tolerance_mm=1e-9)
+    assert read.geometry.matches(image.geometry, tolerance_vox=1e-9)
 
 
 def test_nodes_of_another_class_are_refused(scene):

@@ -131,3 +131,11 @@ def test_rounding_of_headers_is_no_shear():
 def test_every_named_grid_differs_from_the_others():
     grids = [a_geometry(name) for name in GEOMETRIES]
     assert all(a != b for i, a in enumerate(grids) for b in grids[:i])
+
+
+@pytest.mark.parametrize("spacing", [1e-4, 1e-3, 1.0, 50.0])
+def test_grids_are_equal_up_to_a_part_of_a_voxel_of_any_size(spacing):
+    one = Geometry((5, 6, 7), np.diag([spacing, spacing, 2 * spacing, 1.0]))
+    other, far = (one.shifted((part, 0, 0), one.shape) for part in (5e-4, 0.01))
+    assert one == other and one != far
+    assert not one.matches(other, tolerance_vox=1e-4)

@@ -15,6 +15,7 @@ from VoxelMorphLib.core.errors import GeometryError
 from VoxelMorphLib.core.image import check_registrable
 from VoxelMorphLib.core.io.images import read_image, read_image_geometry, write_image
 from VoxelMorphLib.core.io.nifti_position import FIELDS
+from VoxelMorphLib.core.io.transforms import write_transform
 from VoxelMorphLib.registration.register import register_pair
 
 GRID = a_geometry("oblique", (9, 8, 7), (2.0, 2.0, 3.0))
@@ -128,3 +129,23 @@ def test_nan_outside_the_object_is_outside(tmp_path):
     assert (image.array[outside] == lowest).all()
     assert (image.array[~outside] == array[~outside]).all()
     assert "are treated as outside: they get its lowest value" in image.notes[0]
+
+
+@pytest.mark.parametrize("extension", [".nii", ".nii.gz"])
+def test_outputs_have_the_position_that_was_used_in_both_places(tmp_path, extension):
+    image = a_blob_image(GRID)
+    two = nibabel.load(write_image(image, tmp_path / "plain.nii"))
+    moved = two.affine.copy()
+    moved[:3, 3] += 4, 5, 6
+    two.set_sform(moved, 2)
+    nibabel.save(two, tmp_path / "two.nii")
+    fixed = read_image(tmp_path / "two.nii")
+    assert any("results have that position in both" in note for note in fixed.notes)
+    result = register_pair(fixed, fixed, "linear", RegistrationOptions(affine="rigid"))
+    files = [write_image(result.moved, tmp_path / f"moved{extension}")]
+    files.append(write_transform(result.forward, tmp_path / f"field{extension}", fixed.geometry))
+    for path in files:
+        written = nibabel.load(path)
+        for position, code in (written.get_qform(coded=True), written.get_sform(coded=True)):
+            assert code > 0
+            np.testing.assert_allclose(position, fixed.geometry.affine, atol=1e-4)

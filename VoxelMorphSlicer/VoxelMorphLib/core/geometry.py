@@ -160,13 +160,15 @@ class Geometry:
         i, j, k = along  # sums of these, small ones first, take a third of the time of a product with the matrix
         return (i[:, None, None] + (j[:, None] + self.affine[:3, 3])) + k
 
-    def matches(self, other: Geometry, tolerance_mm: float = 1e-3) -> bool:
-        """True if both grids have the same shape and no corner differs by more than `tolerance_mm`."""
-        return self.shape == other.shape and bool(np.abs(self.corners() - other.corners()).max() <= tolerance_mm)
+    def matches(self, other: Geometry, tolerance_vox: float = 1e-3) -> bool:
+        """True if both grids have the same shape and no corner differs by more than a part of the finest voxel side."""
+        if self.shape != other.shape:
+            return False
+        return bool(np.abs(self.corners() - other.corners()).max() <= tolerance_vox * self.spacing.min())
 
     def as_slice(self) -> Geometry:
         """The same with two dimensions, where 2-D files can hold the place: a slice (I, J, 1) upright at height 0."""
-        is_upright = abs(abs(self.direction[2, 2]) - 1) < 1e-6 and abs(self.origin[2]) < 1e-6
+        is_upright = abs(abs(self.direction[2, 2]) - 1) < 1e-6 and abs(self.origin[2]) < 1e-6 * self.spacing.min()
         return replace(self, dimensions=2) if is_upright and self.shape[2] == 1 else self
 
     def shifted(self, voxels: Sequence[float] | np.ndarray, shape: Sequence[int] | np.ndarray) -> Geometry:

@@ -158,7 +158,7 @@ class DisplacementField(Transform):
         return moved.reshape(points.shape)
 
     def map_slab(self, geometry: Geometry, slab: slice) -> np.ndarray:
-        if geometry.matches(self.geometry, tolerance_mm=1e-6):
+        if geometry.matches(self.geometry, tolerance_vox=1e-6):
             return slab_points(geometry, slab) + self.array[slab]
         grids = ParallelGrids.between(self.geometry.world_to_voxel_affine @ geometry.affine, geometry.shape)
         if grids is None:
@@ -166,7 +166,7 @@ class DisplacementField(Transform):
         return slab_points(geometry, slab) + grids.sample(self.array, slab)
 
     def to_displacement(self, geometry: Geometry) -> DisplacementField:
-        if geometry.matches(self.geometry, tolerance_mm=1e-6):
+        if geometry.matches(self.geometry, tolerance_vox=1e-6):
             return self
         same = copy_if_aligned(self.array, self.geometry.world_to_voxel_affine @ geometry.affine, geometry.shape)
         return super().to_displacement(geometry) if same is None else DisplacementField(same, geometry)

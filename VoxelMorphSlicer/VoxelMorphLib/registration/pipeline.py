@@ -31,6 +31,7 @@ from .initial import check_initial, initial_warnings
 from .initialisation import MAX_VOXELS, Start, affine_start
 from .masks import check_labels_meet, described, fitted_mask, mask_through
 from .memo import Memo, fingerprint
+from .memory_need import check_memory_need
 from .overlap import overlaps
 from .planar_start import planar_start
 from .planes import are_slices, check_in_plane, check_plane_model, onto_plane, plane_note
@@ -90,6 +91,7 @@ def register_once(
         job.choose_start(predictor.entry)
         if predictor.predict is not None:
             check_scale(job.fixed.geometry, predictor.entry)
+        check_memory_need(job.fixed, job.moving, predictor, cache.clear)
     with job.stage("affine", 0.05, 0.2):
         start = job.start(cache.starts)
     with job.stage("network", 0.2, 0.8):

@@ -101,7 +101,7 @@ class ScenePath:
         if isinstance(transform, AffineTransform):
             return _continued_to_world(transform, stored)
         first = transform.transforms[0] if isinstance(transform, CompositeTransform) else transform
-        if not isinstance(first, DisplacementField) or not first.geometry.matches(geometry, tolerance_mm=1e-6):
+        if not isinstance(first, DisplacementField) or not first.geometry.matches(geometry, tolerance_vox=1e-6):
             return _from_world(stored)
         return _continued_to_world(transform, stored)
 

@@ -144,7 +144,7 @@ def _contradictions(header: np.void, geometry: Geometry, path: Path) -> list[str
     used, other = ("sform", "qform") if by_sform else ("qform", "sform")
     return [
         f"The sform and qform of {path.name} place it up to {apart * unit:.3g} mm apart. Its {used} is used, as in ITK "
-        f"and 3D Slicer; programs that use the {other} show it, and what was made for it, elsewhere."
+        f"and 3D Slicer, and results have that position in both; programs that use the {other} show it elsewhere."
     ]
 
 
