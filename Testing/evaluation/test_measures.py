@@ -95,6 +95,22 @@ def test_boxes_that_are_shifted_along_an_axis_are_that_many_mm_apart(name, axis)
     assert found[DICE, 1] == 0.5 and found[VOLUME, 1] == 1
 
 
+@pytest.mark.parametrize("axis", range(3))
+def test_a_single_slice_is_compared_by_its_contours(axis):
+    """A square in the middle of a larger one: every corner and edge of either is 4 voxels from the other."""
+    shape = [24, 24, 24]
+    shape[axis] = 1
+    grid = a_geometry("anisotropic", tuple(shape), 1.0)
+    first, second = (np.zeros(shape, np.uint8) for _ in range(2))
+    plane = tuple(slice(None) if n == 1 else slice(4, 20) for n in shape)
+    first[plane] = 1
+    second[tuple(slice(None) if n == 1 else slice(8, 16) for n in shape)] = 1
+    found = measured(LabelMap(first, grid), LabelMap(second, grid))
+    spacing = np.delete(grid.spacing, axis)
+    assert 4 * spacing.min() <= found[SURFACE, 1] <= 4 * np.linalg.norm(spacing)
+    assert found[HAUSDORFF, 1] > 4 * spacing.min()
+
+
 def test_a_structure_that_was_lost_counts_as_nothing():
     grid = a_geometry("RAS", SHAPE)
     first, _ = boxes(grid, (0, 0, 0))

@@ -232,6 +232,7 @@ def _row(measure: str, structure: Structure, values: Sequence, unit: str, decima
 
 def _compare(truth: np.ndarray, mask: np.ndarray, spacing: np.ndarray) -> tuple[float | None, ...]:
     """As `_OVERLAP`; None where a structure has no voxel to measure from."""
+    flat = tuple(axis for axis, n in enumerate(truth.shape) if n == 1)  # a slice has contours instead of surfaces
     box = bounding_box(truth | mask)  # both surfaces lie inside, so distances there are those of the whole grid
     truth, mask = truth[box], mask[box]
     if not truth.any():
@@ -239,7 +240,8 @@ def _compare(truth: np.ndarray, mask: np.ndarray, spacing: np.ndarray) -> tuple[
     overlap, volumes = _dice(truth, mask), volume_similarity(truth, mask)
     if not mask.any():
         return overlap, None, None, volumes
-    distances = surface_distances(truth, mask, spacing)
+    truth, mask = (part.squeeze(axis=flat) for part in (truth, mask))
+    distances = surface_distances(truth, mask, np.delete(spacing, flat))
     return overlap, distances.percentile95, distances.mean, volumes
 
 
