@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ..core.errors import OutputError
+from ..core.io.csv_files import cell
 from ..core.io.files import replacing
 from .row import MEASURES, Outcome
 
@@ -18,8 +19,6 @@ COLUMNS = (
     *("row", "id", "status", "sentence", "fixed", "moving", "model", *MEASURES),
     *("warnings", "device", "seconds"),
 )
-#: By these, spreadsheets take a cell for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Results:
@@ -83,8 +82,7 @@ class Results:
 
 def safe_cell(text: str) -> str:
     """A text that no spreadsheet takes for a formula, in one line."""
-    line = " ".join(text.split()) if text else ""
-    return f"'{line}" if line.startswith(_FORMULA) else line
+    return cell(" ".join(text.split()) if text else "")
 
 
 def read_results(path: Path) -> Iterator[dict[str, str]]:
