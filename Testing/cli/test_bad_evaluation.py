@@ -16,8 +16,10 @@ from VoxelMorphLib.core.io.transforms import write_transform
 from VoxelMorphLib.core.transform import DisplacementField
 
 
-def elsewhere(folder: Path) -> None:  # noqa: F811
+@pytest.fixture(scope="session")
+def unfit(tmp_path_factory) -> Path:
     """Files that do not fit the pair."""
+    folder = tmp_path_factory.mktemp("unfit")  # noqa: F811
     far = FIXED.shifted((500, 0, 0), FIXED.shape)
     write_image(Image(a_blob_image(FIXED).array, far), folder / "far.nii.gz")
     write_image(LabelMap(a_label_map(FIXED).array, far), folder / "farl.nii.gz")
@@ -31,6 +33,14 @@ def elsewhere(folder: Path) -> None:  # noqa: F811
     shift[..., 0] = 900
     write_transform(DisplacementField(shift, FIXED), folder / "away.h5")
     (folder / "few.csv").write_text("label,x,y,z\np0,1,2,3\n")
+    return folder
+
+
+@pytest.fixture
+def elsewhere(folder, unfit) -> None:  # noqa: F811
+    """The same beside the pair, and a folder."""
+    for file in unfit.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
     (folder / "folder").mkdir()
 
 
@@ -128,24 +138,24 @@ def refusal(folder: Path, capsys, argv: list[str]) -> str:  # noqa: F811
 
 
 @pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.usefixtures("elsewhere")
 def test_what_cannot_be_measured_is_one_sentence(folder, capsys, case):  # noqa: F811
-    elsewhere(folder)
     files, sentence = REFUSED[case]
     outputs = {"csv": "out.csv", "json": "out.json", "report": "out.html"}
     assert sentence in refusal(folder, capsys, words(**{**outputs, **files}))
 
 
 @pytest.mark.parametrize("case", TABLES)
+@pytest.mark.usefixtures("elsewhere")
 def test_a_table_that_cannot_be_used_is_one_sentence(folder, capsys, case):  # noqa: F811
-    elsewhere(folder)
     text, sentence = TABLES[case]
     (folder / "pairs.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     argv = words(pairs="pairs.csv", csv="out.csv", json="out.json", report="out.html")
     assert re.search(sentence, refusal(folder, capsys, argv))
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_an_old_output_stays_where_the_command_refuses(folder, capsys):  # noqa: F811
-    elsewhere(folder)
     (folder / "out.csv").write_text("old")
     refusal(folder, capsys, words(fixed="fixed.nii.gz", moved="far.nii.gz", csv="out.csv"))
     assert (folder / "out.csv").read_text() == "old"

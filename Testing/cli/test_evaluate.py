@@ -73,6 +73,13 @@ def test_a_transform_alone_is_looked_at_on_its_own_grid(folder, transform):  # n
     assert {key[1] for key in found} == {"folded_voxels", "folded_percent", "jacobian", "log_jacobian_std"}
 
 
+@pytest.fixture
+def without_pictures(monkeypatch):
+    """Pages that are read for their text: drawing would take most of the time."""
+    monkeypatch.setattr("VoxelMorphLib.report.evaluation_page.comparison_pictures", lambda _views: [])
+
+
+@pytest.mark.usefixtures("without_pictures")
 def test_names_come_from_tables_and_choose_the_labels(folder):  # noqa: F811
     (folder / "names.csv").write_text("label,name\n17,=inner\n2,<script>alert(1)</script>\n99,absent\n")
     given = words(fixedLabels="fl.nii.gz", movedLabels="dl.nii.gz", labels="names.csv", csv="o.csv", report="o.html")

@@ -14,6 +14,8 @@ from VoxelMorphLib.evaluation.rows import WARNING, Row
 from VoxelMorphLib.evaluation.subject import Subject
 from VoxelMorphLib.report.evaluation_page import evaluation_page, overview_page, small_picture
 from VoxelMorphLib.report.page import write_report
+from VoxelMorphLib.report.pictures import comparison_pictures
+from VoxelMorphLib.report.views import make_views
 
 pytest.importorskip("matplotlib", reason="figures need matplotlib")
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -39,6 +41,12 @@ def result(subject):
     return Result(EVIL, evaluate(subject), {"fixed": f"/data/{EVIL}.nii.gz"}, small_picture(subject))
 
 
+@pytest.fixture(scope="module")
+def pictures(subject):
+    """Drawn once for all pages: they show the same pair."""
+    return comparison_pictures(make_views(subject.fixed, subject.moving, subject.moved, subject.forward))
+
+
 def register(path, subject, result, registration):
     """As the demo writes it too, which knows the truth."""
     labels, truth = (subject.fixed_labels, subject.moving_labels), registration.forward.inverse()
@@ -60,8 +68,10 @@ PAGES = {register: 4, evaluation: 4, overview: 4}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("write", PAGES, ids=lambda write: write.__name__)
-def test_a_browser_shows_the_page(tmp_path, subject, result, a_registration, write):
+def test_a_browser_shows_the_page(tmp_path, subject, result, a_registration, pictures, monkeypatch, write):
     require_browser()
+    for module in ("page", "evaluation_page"):
+        monkeypatch.setattr(f"VoxelMorphLib.report.{module}.comparison_pictures", lambda _views: pictures)
     page = tmp_path / "page.html"
     write(page, subject, result, a_registration)
     found = seen(page)
