@@ -101,11 +101,12 @@ def similarity_rows(
     if after is None and moving is not None and forward is not None:
         after = forward.resample(moving, grid).array
     places = _places(grid, moving, moved, initial, forward)
-    known = before if before is not None else after, after if after is not None else before
-    correlations, information = similarities(reference, known, places)
+    first, second = before if before is not None else after, after if after is not None else before
+    assert first is not None and second is not None, "one of both is known"
+    correlations, information = similarities(reference, (first, second), places)
     for measure, values, unit in ((CORRELATION, correlations, ""), (INFORMATION, information, "nat")):
-        first, second = (value if array is not None else None for value, array in zip(values, (before, after)))
-        yield Row(measure, "", first, second, unit)
+        told = [value if array is not None else None for value, array in zip(values, (before, after))]
+        yield Row(measure, "", told[0], told[1], unit)
 
 
 def _places(
@@ -178,8 +179,10 @@ def landmark_rows(pairs: LandmarkPairs, before: Transform | None, after: Transfo
     ]
     for index in range(len(pairs.fixed)):
         name = (pairs.names[index] if index < len(pairs.names) else "") or str(index + 1)
-        yield Row(LANDMARKS, name, *(None if each is None else float(each[index]) for each in errors), "mm", 2)
-    yield Row(LANDMARKS, MEAN, *(None if each is None else float(each.mean()) for each in errors), "mm", 2)
+        first, second = (None if each is None else float(each[index]) for each in errors)
+        yield Row(LANDMARKS, name, first, second, "mm", 2)
+    first, second = (None if each is None else float(each.mean()) for each in errors)
+    yield Row(LANDMARKS, MEAN, first, second, "mm", 2)
 
 
 def volume_change(transform: Transform, grid: Geometry, fixed: Image | None = None) -> VolumeChange:
@@ -227,7 +230,8 @@ def consistency_figures(mean: float, percentile: float, measure: str = CONSISTEN
 
 def _row(measure: str, structure: Structure, values: Sequence, unit: str, decimals: int) -> Row:
     label = structure.label if structure.is_numbered else None
-    return Row(measure, structure.title, *values, unit, decimals, label, structure.name.strip())
+    before, after = values
+    return Row(measure, structure.title, before, after, unit, decimals, label, structure.name.strip())
 
 
 def _compare(truth: np.ndarray, mask: np.ndarray, spacing: np.ndarray) -> tuple[float | None, ...]:
@@ -241,7 +245,7 @@ def _compare(truth: np.ndarray, mask: np.ndarray, spacing: np.ndarray) -> tuple[
     if not mask.any():
         return overlap, None, None, volumes
     truth, mask = (part.squeeze(axis=flat) for part in (truth, mask))
-    distances = surface_distances(truth, mask, np.delete(spacing, flat))
+    distances = surface_distances(truth, mask, np.delete(spacing, flat).tolist())
     return overlap, distances.percentile95, distances.mean, volumes
 
 

@@ -85,8 +85,8 @@ def means(results: Sequence[Result]) -> list[Row]:
         before, after = (_mean([_one(result, measure, when) for result in results]) for when in ("before", "after"))
         if not (math.isnan(before) and math.isnan(after)):
             unit = "%" if measure == FOLDED else _unit(results, measure)
-            known = [None if math.isnan(value) else value for value in (before, after)]
-            rows.append(Row(measure, MEAN, *known, unit, decimals))
+            first, second = (None if math.isnan(value) else value for value in (before, after))
+            rows.append(Row(measure, MEAN, first, second, unit, decimals))
     return rows
 
 

@@ -66,7 +66,7 @@ def matched(
     """
     partners = _pair(fixed, moving, lambda structure: structure.name.strip().casefold())
     left = [[s for s in group if s not in used] for group, used in ((fixed, partners), (moving, partners.values()))]
-    partners.update(_pair(*left, lambda structure: structure.label))
+    partners.update(_pair(left[0], left[1], lambda structure: structure.label))
     found = set(partners.values())
     pairs = [(structure, partners[structure]) for structure in fixed if structure in partners]
     return pairs, [s for s in fixed if s not in partners], [s for s in moving if s not in found]

@@ -165,7 +165,9 @@ def read_subject(name: str, files: Mapping[str, Path]) -> Subject:
     labels = {name: read_label_map(files[name]) for name in label_files}
     known = Subject(
         name,
-        **images,
+        fixed=images.get("fixed"),
+        moving=images.get("moving"),
+        moved=images.get("moved"),
         fixed_labels=labels.get("fixedLabels"),
         moving_labels=labels.get("movingLabels"),
         moved_labels=labels.get("movedLabels"),

@@ -115,6 +115,7 @@ def pictured(subject: Subject) -> tuple[Image, Image | None, Image] | None:
     if fixed is None or (moved is None and moving is None):
         return None
     if moved is None:
+        assert moving is not None
         if subject.forward is None:
             return fixed, None, IDENTITY.resample(moving, fixed.geometry)
         return fixed, moving, subject.forward.resample(moving, fixed.geometry)

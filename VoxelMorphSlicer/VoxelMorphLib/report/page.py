@@ -94,11 +94,14 @@ def write_report(
 
 def _on_grids(labels: Labels, fixed: Image, moving: Image) -> Labels:
     """The label maps on the grids of their volumes."""
-    on_fixed, on_moving = (
-        each if each.geometry.matches(image.geometry) else IDENTITY.resample(each, image.geometry)
-        for each, image in zip(labels, (fixed, moving))
-    )
+    on_fixed, on_moving = (_on_grid(each, image) for each, image in zip(labels, (fixed, moving)))
     return on_fixed, on_moving
+
+
+def _on_grid(labels: LabelMap, image: Image) -> LabelMap:
+    if labels.geometry.matches(image.geometry):
+        return labels
+    return LabelMap(IDENTITY.resample(labels, image.geometry).array, image.geometry, labels.name)
 
 
 def _overlap(labels: Labels, registration: Registration) -> Overlap:
@@ -115,9 +118,9 @@ def _errors(fixed: Image, forward: Transform, labels: Labels | None, truth: Tran
     return before, after
 
 
-def _key_figures(report: RegistrationReport, overlap: Overlap | None, errors: Errors | None) -> Rows:
+def _key_figures(report: RegistrationReport, overlap: Overlap | None, errors: Errors | None) -> list[tuple[str, str]]:
     """Value and meaning of the most important results."""
-    cards: Rows = [(f"{report.similarity_before:.3f} → {report.similarity_after:.3f}", "correlation")]
+    cards = [(f"{report.similarity_before:.3f} → {report.similarity_after:.3f}", "correlation")]
     if overlap:
         before, after, back_before, back_after = np.nanmean(list(overlap.values()), axis=0)
         cards.append((f"{before:.3f} → {after:.3f}", f"Dice, mean of {len(overlap)} labels"))

@@ -58,7 +58,8 @@ def png_of_pixels(pixels: np.ndarray) -> bytes:
     except ImportError as error:
         raise _missing() from error
     buffer = io.BytesIO()
-    imsave(buffer, np.ascontiguousarray(pixels), format="png", metadata={"Software": None})
+    nothing: Any = {"Software": None}  # removes what matplotlib would write of itself
+    imsave(buffer, np.ascontiguousarray(pixels), format="png", metadata=nothing)
     return buffer.getvalue()
 
 
