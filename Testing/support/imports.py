@@ -54,6 +54,8 @@ WITHOUT_TORCH = (
     "core.options",
     "training.options",
     "training.recipes",
+    "training.image_recipes",
+    "training.synthmorph_recipes",
     "core.geometry",
     "core.image",
     "core.progress",

@@ -18,7 +18,10 @@ SMALL = {"encoder": (4, 8), "decoder": (8, 8, 4)}
 
 
 #: What keeps the networks of some recipes small too.
-OWN = {"hypermorph": {"hyper_layers": 2, "hyper_units": 8, "sweep": 3}}
+OWN: dict[str, dict[str, Any]] = {
+    "synthmorph-shapes": {"shape": SHAPE, "shape_labels": 4},
+    "hypermorph": {"hyper_layers": 2, "hyper_units": 8, "sweep": 3},
+}
 
 
 def a_config(recipe: str, **values: Any) -> TrainingConfig:

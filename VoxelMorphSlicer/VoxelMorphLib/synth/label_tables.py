@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ..core.errors import ConfigError
+from ..core.affine import fit_affine
+from ..core.errors import ConfigError, GeometryError
 
 #: FreeSurfer's numbers of structures that lie on both sides: left -> right.
 LEFT_TO_RIGHT = {
@@ -100,6 +101,36 @@ def out_table(values: Sequence[int], out_labels: Sequence[int] | Mapping[int, in
             f"({_few(values)}). Leave it out, or add it to those."
         )
     return table
+
+
+def labels_to_labels(fixed: Tensor, moving: Tensor, values: Sequence[int]) -> Tensor:
+    """The affine map (1, N, N + 1), voxels, that takes the middles of the fixed labels nearest to the moving ones'.
+
+    Args:
+        fixed: (1, 1, *shape), a label map.
+        moving: (1, 1, *shape).
+        values: labels that count, each by the square root of its voxels in both maps.
+
+    Returns:
+        The identity where too few labels are in both maps.
+    """
+    (first, sizes), (second, others) = (_middles(labels, values) for labels in (fixed, moving))
+    weights = (sizes * others) ** 0.25
+    try:
+        return fit_affine(second[None], first[None], weights[None]).float().to(fixed.device)
+    except GeometryError:
+        return torch.eye(fixed.ndim - 2, fixed.ndim - 1, device=fixed.device)[None]
+
+
+def _middles(labels: Tensor, values: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """(L, N) and (L,), float64 on the CPU: middle of each label, voxels, and how many voxels it has."""
+    count = len(values)
+    place = look_up(labels, values, range(1, count + 1))[0, 0].cpu()
+    inside = place.nonzero()
+    number = place[tuple(inside.T)]
+    sizes = torch.bincount(number, minlength=count + 1).double()
+    sums = [torch.bincount(number, column.double(), count + 1) for column in inside.T]
+    return (torch.stack(sums, 1) / sizes.clamp(min=1)[:, None])[1:], sizes[1:]
 
 
 def one_hot(labels: Tensor, values: Sequence[int]) -> Tensor:

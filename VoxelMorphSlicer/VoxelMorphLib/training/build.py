@@ -11,6 +11,7 @@ from ..core.errors import ConfigError
 from ..weights.load import load_network
 from .checkpoint import NoCheckpointError, fill, load_checkpoint, trained_weights
 from .data.case import Intensities
+from .data.shapes_data import ShapesData
 from .data.training_data import TrainingData
 from .launch import requested_processes
 from .memory_estimate import format_bytes, free_memory
@@ -31,8 +32,10 @@ def build_training(config: TrainingConfig, intensities: Intensities | None = Non
         ImageError: a list or an image cannot be used.
         WeightsError: the weights to start from do not fit.
     """
+    config.check_sources()
     kind = task_class(config.recipe)
-    data = TrainingData(config, 2 ** len(config.encoder), kind.samples)
+    source = ShapesData if config.images == "none" else TrainingData
+    data = source(config, 2 ** len(config.encoder), kind.samples)
     check_cache(config, data.bytes_in_memory(kind.derived_bytes(config, data.shape, data.store.space.labels)))
     info = dataclasses.replace(data.info(kind.needs_mean), intensities=intensities)
     torch.manual_seed(config.seed)

@@ -49,6 +49,8 @@ class TrainingConfig(Settings):
     """
 
     recipe: ClassVar[str] = ""
+    #: Where images come from: "files", "labels" (made of label maps) or "none" (made of nothing).
+    images: ClassVar[str] = "files"
 
     image_list: str = _data(
         "",
@@ -267,6 +269,13 @@ class TrainingConfig(Settings):
         if not all(-(2**63) <= label < 2**63 for label in self.labels):
             raise ConfigError("labels has a value that no label map can hold. Name labels of your label maps.")
         self.space(self.shape or None)
+
+    def check_sources(self) -> None:
+        """Make sure that the lists suit the recipe, before any of them is read.
+
+        Raises:
+            ConfigError: they contradict it.
+        """
 
     @property
     def steps(self) -> int:

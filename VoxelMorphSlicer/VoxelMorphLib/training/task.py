@@ -92,6 +92,14 @@ class Task(ABC):
     def published(self) -> tuple[nn.Module, str, dict[str, Any]]:
         """What is exported: the network with the trained weights, its architecture's name and its arguments."""
 
+    def validation_batch(self, batch: Batch) -> Batch:
+        """What is validated of a pair of the data, on the network's device."""
+        return batch
+
+    def previews(self) -> dict[str, Tensor]:
+        """(B, C, *shape) by name: images of the last step that were made and that no file holds."""
+        return {}
+
     def images(self) -> dict[str, Tensor]:
         """(C, *shape) by name: images that the network has learned, such as a template."""
         return {}

@@ -115,13 +115,15 @@ class Pictures:
     Args:
         pairs: registered validation pairs.
         images: (*shape) by name, what the network has learned.
+        made: (*shape) by name, images that were made for the last step.
     """
 
     pairs: tuple[Registered, ...] = ()
     images: dict[str, np.ndarray] = field(default_factory=dict)
+    made: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.pairs or self.images)
+        return bool(self.pairs or self.images or self.made)
 
 
 class Validator:
@@ -152,14 +154,15 @@ class Validator:
         self._measured = []
         network.eval()
         images: dict[str, np.ndarray] = {}
+        made = {name: array_of(image)[0] for name, image in self.task.previews().items()} if pictures else {}
         try:
             with torch.no_grad():  # in float32 whatever the training's precision, as the network will be used
-                for batch in self._share():
+                for batch in map(self.task.validation_batch, self._share()):
                     drawn += self._register(network, batch, len(drawn) < pictures)
                 images = {name: array_of(image) for name, image in self.task.images().items()} if pictures else {}
         finally:
             network.train(training)
-        return _summary(gather(self.fabric, self._measured)), Pictures(tuple(drawn), images)
+        return _summary(gather(self.fabric, self._measured)), Pictures(tuple(drawn), images, made)
 
     def _share(self) -> Iterator[Batch]:
         rank, world = self.fabric.global_rank, self.fabric.world_size

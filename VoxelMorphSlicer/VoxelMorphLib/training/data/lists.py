@@ -28,7 +28,12 @@ def read_cases(config: TrainingConfig) -> tuple[Case, ...]:
     Raises:
         ConfigError: no list, lists that do not fit each other, or nothing in them.
     """
-    if config.image_list:
+    if config.images == "labels":
+        if not config.label_list:
+            raise ConfigError(f"The recipe {config.recipe} makes its images of label maps. Give label_list.")
+        images = list_paths(config.label_list, "label_list", config.label_prefix, config.label_suffix)
+        labels: Sequence[Path | None] = images
+    elif config.image_list:
         images = list_paths(config.image_list, "image_list", config.image_prefix, config.image_suffix)
         labels = _labels_of(images, config)
     elif config.pair_list:

@@ -57,7 +57,8 @@ def scan_files(
     cases = [*split.cases, *(case for pair in split.validation for case in pair)]
     unique = list({case.name: case for case in cases}.values())
     unlimited, merges = config.space(None, multiple), parse_merges(config.merge_labels)
-    seen = scan_cases(unique, unlimited, merges, not config.labels, config.strict)
+    made = config.images == "labels"
+    seen = scan_cases(unique, unlimited, merges, made or not config.labels, config.strict)
     if not seen.extents:
         name, reason = next(iter(seen.reasons.items()))
         raise ImageError(f"None of the {len(unique)} images can be read. {name}: {reason}")
@@ -71,8 +72,10 @@ def scan_files(
     shape = tuple(config.shape) or common_shape(list(seen.extents.values()), multiple)
     _warn_of_cropping(seen.extents, shape)
     has_labels = any(case.labels for case in [*unique, *([atlas] if atlas else [])])
+    if made:
+        _check_known(config.labels, seen.labels)
     labels = _labels(config, seen.labels) if has_labels else ()
-    return TrainingSpace(config.space(shape, multiple), labels, merges), seen.reasons
+    return TrainingSpace(config.space(shape, multiple), labels, merges, made), seen.reasons
 
 
 def scan_cases(
@@ -125,6 +128,16 @@ def _labels(config: TrainingConfig, found: Mapping[str, frozenset[int]]) -> tupl
     if sentence:
         _warn(sentence)
     return labels
+
+
+def _check_known(wanted: tuple[int, ...], found: Mapping[str, frozenset[int]]) -> None:
+    """Raise ConfigError for labels that no map has."""
+    unknown = sorted(set(wanted) - frozenset().union(*found.values()) - {0})
+    if unknown:
+        raise ConfigError(
+            f"labels names {', '.join(map(str, unknown[:5]))}{', ...' * (len(unknown) > 5)}, which no label map has. "
+            "Leave out what is missing, or check label_list and merge_labels."
+        )
 
 
 def _warn_of_cropping(sizes: Mapping[str, tuple[int, ...]], shape: tuple[int, ...]) -> None:

@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor
@@ -49,11 +50,13 @@ class TrainingSpace:
         space: with its `shape`.
         labels: values that are kept.
         merges: values that are read as others.
+        keep_all: keep other labels of the maps too, because images are made of them.
     """
 
     space: NetworkSpace
     labels: tuple[int, ...] = ()
     merges: Mapping[int, int] = field(default_factory=dict)
+    keep_all: bool = False
 
     def prepare(self, case: Case) -> Prepared:
         """Read a case and bring it onto its grid; the label map by nearest neighbour.
@@ -62,6 +65,8 @@ class TrainingSpace:
             ImageError: a file cannot be read, holds nothing, or image and label map lie at different places.
             GeometryError: an impossible position in a file.
         """
+        if self.keep_all and case.image == case.labels:
+            return self._label_map(case.image)
         image = read_image(case.image)
         for note in image.notes:
             warnings.warn(note, stacklevel=2)
@@ -75,8 +80,18 @@ class TrainingSpace:
         if case.labels is None or not self.labels:
             return Prepared(tensor)
         labels = IDENTITY.resample(read_label_map(case.labels), grid).array
-        kept = select_labels(labels, self.labels, self.merges, str(case.labels))
-        return Prepared(tensor, as_tensor(kept)[None])
+        return Prepared(tensor, self._kept(labels, case.labels))
+
+    def _label_map(self, path: Path) -> Prepared:
+        """A label map without an image, in whose place its own numbers stand."""
+        whole = read_label_map(path)
+        check_registrable(whole, "training")
+        kept = self._kept(IDENTITY.resample(whole, training_grid(whole, self.space)).array, path)
+        return Prepared(kept.float(), kept)
+
+    def _kept(self, array: np.ndarray, path: Path) -> Tensor:
+        kept = select_labels(array, self.labels, self.merges, str(path), self.keep_all)
+        return as_tensor(kept)[None]
 
 
 def extents(geometry: Geometry, space: NetworkSpace) -> tuple[int, ...]:
@@ -155,15 +170,23 @@ def choose_labels(wanted: Sequence[int], found: Mapping[str, frozenset[int]]) ->
     return labels, f"Labels {_few(partial)} are not in every label map and {use}; {lacking} lacks {partial[0]}."
 
 
-def select_labels(array: np.ndarray, labels: Sequence[int], merges: Mapping[int, int], name: str) -> np.ndarray:
-    """Merged labels as int16, everything else 0.
+def select_labels(
+    array: np.ndarray, labels: Sequence[int], merges: Mapping[int, int], name: str, keep_all: bool = False
+) -> np.ndarray:
+    """Merged labels as int16; unless `keep_all`, others than those of the training are 0.
 
     Raises:
-        ImageError: none of the labels occurs.
+        ImageError: none of the labels occurs, or with `keep_all` one of the map's is beyond `LARGEST`.
     """
     values = merge_labels(array, merges)
-    kept = np.where(np.isin(values, labels), values, 0).astype(np.int16)
-    if not kept.any():
+    if keep_all and (values.min() < 0 or values.max() > LARGEST):
+        raise ImageError(
+            f"{name} has labels from {values.min()} to {values.max()}; those that images are made of are from 0 to "
+            f"{LARGEST}. Renumber them with merge_labels."
+        )
+    used = np.isin(values, labels)
+    kept = (values if keep_all else np.where(used, values, 0)).astype(np.int16)
+    if not used.any():
         raise ImageError(
             f"{name} has none of the labels {_few(labels)} in the training space. "
             "Check that it is the label map of this image."

@@ -133,6 +133,7 @@ class CaseStore:
             "space": self.space.space.to_dict(),
             "labels": self.space.labels if case.labels else (),
             "merges": sorted(self.space.merges.items()),
+            **({"keep_all": True} if self.space.keep_all else {}),
             "options": options,
         }
         return self.folder / f"{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]}.pt"

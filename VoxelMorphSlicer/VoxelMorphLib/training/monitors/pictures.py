@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -61,13 +62,24 @@ def pair_pictures(pair: Registered, geometry: Geometry) -> tuple[bytes, bytes]:
 
 def image_picture(name: str, array: np.ndarray, geometry: Geometry) -> bytes:
     """Three slices of one image."""
-    image = Image(array, geometry)
-    slices, window = anatomical_slices(geometry, centre_of_content(image)), Window.of(image)
-    sheet = Sheet(slices, (name,))
-    for row, slice_ in enumerate(slices):
-        width, height = slice_.size
-        picture = window(slice_.cut(image.array))
-        sheet.panel(row, 0).imshow(
-            picture, cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0), aspect="auto", interpolation="bilinear"
-        )
+    return image_row({name: array}, geometry)
+
+
+def image_row(arrays: Mapping[str, np.ndarray], geometry: Geometry) -> bytes:
+    """Three slices of each of some images, through the middle of the first one's content.
+
+    Args:
+        arrays: (*shape) by title.
+        geometry: of all of them.
+    """
+    images = [Image(array, geometry) for array in arrays.values()]
+    slices = anatomical_slices(geometry, centre_of_content(images[0]))
+    sheet = Sheet(slices, tuple(arrays))
+    for column, image in enumerate(images):
+        window = Window.of(image)
+        for row, slice_ in enumerate(slices):
+            width, height = slice_.size
+            extent = (0, width, height, 0)
+            shown = {"cmap": "gray", "vmin": 0, "vmax": 1, "aspect": "auto", "interpolation": "bilinear"}
+            sheet.panel(row, column).imshow(window(slice_.cut(image.array)), extent=extent, **shown)
     return sheet.png()

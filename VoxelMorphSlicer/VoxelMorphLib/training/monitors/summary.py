@@ -13,7 +13,7 @@ from ...report.html import write_page
 from ..options import TrainingConfig
 from ..validation import Pictures, Registered
 from .curves import Monitor, columns_of, read_curves
-from .pictures import Throttle, image_picture, pair_pictures
+from .pictures import Throttle, image_picture, image_row, pair_pictures
 
 FILE = "summary.html"
 #: Columns of the table of variants, where they were measured.
@@ -69,6 +69,7 @@ class Summary(Monitor):
                 {"name": name, "png": image_picture(name, array, self.geometry)}
                 for name, array in self._pictures.images.items()
             ],
+            made=image_row(self._pictures.made, self.geometry) if self._pictures.made else None,
             variants=_variants(rows),
             settings=[(name, _text(value)) for name, value in self.config.to_dict().items()],
         )

@@ -1,0 +1,125 @@
+"""The configuration classes of trainings on images that are made of label maps: their options and their defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from ..core.errors import ConfigError
+from ..core.options import option
+from .options import TrainingConfig
+
+_made = partial(option, group="Synthesis")
+
+
+@dataclass(frozen=True)
+class _SynthMorphConfig(TrainingConfig):
+    """What trainings on synthesised images share; options as in the original's train_synthmorph.py.
+
+    Images of labels differ in contrast without limits, so the network sees shapes alone. The loss is the overlap of the
+    labels; `image_loss` and its options have a part in the validation alone.
+    """
+
+    svf_resolution: float = 2.0
+    int_resolution: float = 2.0
+    int_steps: int = 5
+    encoder: tuple[int, ...] = (64, 64, 64, 64)
+    decoder: tuple[int, ...] = (64, 64, 64, 64, 64, 64)
+    image_loss: str = "mind"
+    smoothness: float = 1.0
+    penalty_multiplier: float = 1.0
+    intensity: str = "minmax"
+
+    dice_weight: float = option(
+        1.0, "weight of the overlap of the labels; each direction has half of it", low=0, high=1e6, group="Losses"
+    )
+    vel_std: float = _made(0.5, "largest strength of the random velocities that deform label maps", low=0, high=1000)
+    vel_res: tuple[float, ...] = _made((16.0,), "distances of the points of these velocities, voxels, one or several")
+    blur_std: float = _made(1.0, "largest standard deviation of the images' blur", low=0, high=100, unit="voxels")
+    bias_std: float = _made(0.3, "largest strength of the images' bias field", low=0, high=100)
+    bias_res: float = _made(40.0, "distance of the points of the bias field", low=1, high=4096, unit="voxels")
+    gamma_std: float = _made(0.25, "standard deviation of the logarithm of the images' gamma", low=0, high=100)
+    background_zero: float = _made(0.2, "share of the images whose background is black", low=0, high=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.vel_res or not all(1 <= scale <= 4096 for scale in self.vel_res):
+            raise ConfigError(f"vel_res is {self.vel_res}; give one or more distances from 1 to 4096 voxels.")
+        if self.augment_intensity:
+            raise ConfigError(
+                f"The recipe {self.recipe} makes the intensities of its images itself. Set augment_intensity to 0, and "
+                "change gamma_std, bias_std or blur_std instead."
+            )
+
+    def check_sources(self) -> None:
+        named = [name for name in ("image_list", "pair_list", "atlas", "attributes") if getattr(self, name)]
+        if named:
+            raise ConfigError(f"The recipe {self.recipe} makes its images itself. Leave {', '.join(named)} empty.")
+
+
+@dataclass(frozen=True)
+class SynthMorphLabelsConfig(_SynthMorphConfig):
+    """Registration for any contrast, trained on images that are made of the label maps of `label_list` alone.
+
+    `labels` names those that are brought together; images are made of all that the maps have. Without a validation
+    list, the maps held back by `validation_pairs` are made into images too.
+
+    Source: Hoffmann et al., IEEE TMI 2022, doi:10.1109/TMI.2021.3116879.
+    """
+
+    recipe: ClassVar[str] = "synthmorph-labels"
+    images: ClassVar[str] = "labels"
+
+    same_subject: bool = _made(False, "make both images of one label map, so that only its deformations differ")
+    aligned: bool = _made(
+        False,
+        "bring the moving map to the fixed one by the affine map that fits the middles of their labels, as an affine "
+        "start does before the network's turn",
+    )
+    misaligned: float = _made(
+        0.0,
+        "strength of a random affine map of the moving map, 1 for up to 10 degrees, 10 % scale and 10 % shift",
+        low=0,
+        high=10,
+    )
+    strip: float = _made(
+        0.0, "share of the images that show nothing but the labels that are brought together", low=0, high=1
+    )
+
+
+@dataclass(frozen=True)
+class SynthMorphShapesConfig(_SynthMorphConfig):
+    """Registration for any contrast and anatomy, trained on images of random shapes; there are no files at all.
+
+    `shape` names the extents of the images. Each pair is one map of shapes, deformed twice.
+
+    Source: Hoffmann et al., IEEE TMI 2022, doi:10.1109/TMI.2021.3116879, section III.B.
+    """
+
+    recipe: ClassVar[str] = "synthmorph-shapes"
+    images: ClassVar[str] = "none"
+
+    shape: tuple[int, ...] = (96, 96, 96)
+    vel_std: float = 3.0
+    vel_res: tuple[float, ...] = (8.0, 16.0, 32.0)
+    shape_labels: int = _made(16, "how many labels a map of shapes has at most", low=2, high=1000)
+    shared_warps: bool = _made(
+        False, "deform the noise that shapes are cut from by one warp for all labels, as the original"
+    )
+
+    def check_sources(self) -> None:
+        super().check_sources()
+        if self.label_list or self.merge_labels:
+            raise ConfigError(
+                "The recipe synthmorph-shapes makes its label maps itself. Leave label_list and merge_labels empty, or "
+                "choose synthmorph-labels."
+            )
+        if not self.shape:
+            raise ConfigError("Random shapes have no size of their own. Give shape, such as 96,96,96.")
+        least = 2 ** len(self.encoder)
+        if min(self.shape) < least:
+            raise ConfigError(
+                f"shape is {self.shape}, but a network of {len(self.encoder)} levels needs at least {least} voxels "
+                "along each axis. Give a larger shape, or fewer numbers in encoder."
+            )
