@@ -8,7 +8,7 @@ import pytest
 import torch
 from VoxelMorphLib.core.losses.ncc import ncc_loss
 
-from benchmarks import training_loading, training_ncc, training_steps
+from benchmarks import training_loading, training_ncc, training_steps, training_synthesis
 from benchmarks.settings import Settings
 from benchmarks.subjects import image_pair
 from benchmarks.training_gpu import measure_gpu_steps
@@ -105,3 +105,11 @@ def test_steps_on_a_gpu_are_skipped_without_one(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     (row,) = measure_gpu_steps(Settings())
     assert (row.value, row.note) == (None, "this machine has no CUDA device")
+
+
+def test_synthesis_is_compared_with_the_originals_order_and_with_the_step(monkeypatch):
+    monkeypatch.setattr(training_synthesis, "SHAPE", TINY)
+    monkeypatch.setattr(training_synthesis, "STEP_SHAPE", TINY)
+    rows = training_synthesis.measure_synthesis(Settings(repeats=1))
+    assert [row.against for row in rows] == ["the original's order"] * 3 + ["the steps a second"]
+    assert rows[0].ratio == 1 and all(row.value > 0 and row.ratio > 0 for row in rows)

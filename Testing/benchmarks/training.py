@@ -1,4 +1,4 @@
-"""The training: its steps beside those of the PyPI package, local correlation, data loading, and the GPU."""
+"""The training: its steps beside those of the PyPI package, local correlation, data loading, synthesis, and the GPU."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from .training_gpu import measure_gpu_steps
 from .training_loading import measure_loading
 from .training_ncc import measure_ncc
 from .training_steps import measure_steps
+from .training_synthesis import measure_synthesis
 
 
 def measure_training(settings: Settings) -> list[Row]:
@@ -16,5 +17,6 @@ def measure_training(settings: Settings) -> list[Row]:
         *measure_steps(settings),
         *measure_ncc(settings),
         *measure_loading(settings),
+        *measure_synthesis(settings),
         *measure_gpu_steps(settings),
     ]
