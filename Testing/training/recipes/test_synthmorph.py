@@ -110,6 +110,20 @@ def test_a_sample_does_not_depend_on_its_batch():
     assert not torch.equal(both[0].image[0], both[0].image[1])
 
 
+def test_pairs_may_share_their_contrast():
+    batch = a_batch(a_task("synthmorph-labels"), size=6)
+    shared, mixed = (a_task("synthmorph-labels", same_contrast=share, **STILL) for share in (1.0, 0.5))
+
+    def alike(task) -> list[bool]:
+        images = [made.mean for made in task.synthesise(batch)]
+        labels = batch.fixed_labels.clone(), batch.moving_labels.clone()
+        means = [[image[i][maps[i] == 3][0] for image, maps in zip(images[::-1], labels)] for i in range(6)]
+        return [bool(first == second) for first, second in means]
+
+    assert alike(shared) == [True] * 6 and 0 < sum(alike(mixed)) < 6
+    assert torch.equal(shared.synthesise(batch)[0].image, shared.synthesise(batch)[0].image)
+
+
 def test_the_images_of_the_last_step_are_shown():
     task = a_task("synthmorph-shapes")
     assert task.previews() == {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -45,6 +45,18 @@ class Synthesised:
     affine: Tensor | None = None
     mean: Tensor | None = None
     bias: Tensor | None = None
+
+
+def joined(parts: Sequence[Synthesised]) -> Synthesised:
+    """Several results of one generator as one batch."""
+
+    def together(values: list[Tensor | None]) -> Tensor | None:
+        return torch.cat([value for value in values if value is not None]) if values[0] is not None else None
+
+    return Synthesised(**{name: together([getattr(part, name) for part in parts]) for name in _NAMES})
+
+
+_NAMES = tuple(field.name for field in fields(Synthesised))
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,14 @@ class _SynthMorphConfig(TrainingConfig):
     gamma_std: float = _made(0.25, "standard deviation of the logarithm of the images' gamma", low=0, high=100)
     background_zero: float = _made(0.2, "share of the images whose background is black", low=0, high=1)
 
+    same_contrast: float = _made(
+        0.0,
+        "share of the pairs whose two images have the same intensities; a network for any contrast learns faster when "
+        "it begins with many of them",
+        low=0,
+        high=1,
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.vel_res or not all(1 <= scale <= 4096 for scale in self.vel_res):

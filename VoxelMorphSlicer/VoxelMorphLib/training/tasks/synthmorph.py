@@ -14,7 +14,7 @@ from ...core.errors import ConfigError
 from ...core.losses.label_overlap import moved_label_overlap
 from ...core.spatial import warp
 from ...synth.label_tables import labels_to_labels, look_up
-from ...synth.labels_to_image import LabelsToImage, Synthesised
+from ...synth.labels_to_image import LabelsToImage, Synthesised, joined
 from ...synth.shapes import random_shapes
 from ..data.augment import random_displacement
 from ..data.case import Batch, DatasetInfo
@@ -22,7 +22,7 @@ from ..synthmorph_recipes import SynthMorphLabelsConfig, SynthMorphShapesConfig
 from .registration import POINTS, RegistrationTask, Terms, sample_generators, weighted
 
 #: Streams of random numbers in addition to those of the other tasks.
-MOVING, FIXED, SHAPES, STRIP, PLACE = range(POINTS + 1, POINTS + 6)
+MOVING, FIXED, SHAPES, STRIP, PLACE, CONTRAST = range(POINTS + 1, POINTS + 7)
 
 
 class SynthMorphLabelsTask(RegistrationTask):
@@ -63,9 +63,25 @@ class SynthMorphLabelsTask(RegistrationTask):
         """The moving and the fixed image of every sample, with their deformed label maps (B, 1, *shape)."""
         moving, fixed = self.maps(batch)
         maker = self._maker(torch.cat([moving, fixed]))
-        numbers = (sample_generators(self.config.seed, batch, stream) for stream in (MOVING, FIXED))
-        first, second = (maker(labels, generators) for labels, generators in zip((moving, fixed), numbers))
-        return first, second
+        contrasts = self._contrasts(batch)
+        numbers = [sample_generators(self.config.seed, batch, stream) for stream in (MOVING, FIXED)]
+        if contrasts is None:
+            first, second = (maker(labels, generators) for labels, generators in zip((moving, fixed), numbers))
+            return first, second
+        made = [
+            [maker(labels[i : i + 1], generators[i : i + 1], seeds=seeds) for i, seeds in enumerate(contrasts)]
+            for labels, generators in zip((moving, fixed), numbers)
+        ]
+        return joined(made[0]), joined(made[1])
+
+    def _contrasts(self, batch: Batch) -> list[dict[str, int]] | None:
+        """Seeds that both images of a pair share, for every pair; None where no pair shares any."""
+        if self.config.same_contrast == 0:
+            return None
+        drawn = sample_generators(self.config.seed, batch, CONTRAST)
+        shares = [bool(torch.rand((), generator=random) < self.config.same_contrast) for random in drawn]
+        seeds = [int(torch.randint(2**62, (), generator=random)) for random in drawn]
+        return [{"mean": seed, "background": seed + 1} if same else {} for same, seed in zip(shares, seeds)]
 
     def maps(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The label maps (B, 1, *shape) that the moving and the fixed image are made of."""
