@@ -89,7 +89,23 @@ def test_all_recipes_are_offered_with_what_they_do(panel):
         pick(panel, "trainingRecipeComboBox", name)
         assert panel.ui.trainingRecipeDescriptionLabel.text == recipe.description
         assert section(panel).config == make_config(name, {"output_dir": ""})
-        assert panel.ui.trainingDiceWeightEdit.enabled == (name == "semisupervised")
+        assert panel.ui.trainingDiceWeightEdit.enabled == hasattr(recipe.config, "dice_weight")
+
+
+def test_trainings_on_made_images_ask_for_label_maps_or_for_nothing(panel, tmp_path):
+    ui = panel.ui
+    ui.trainingOutputDirEdit.currentPath = str(tmp_path)
+    pick(panel, "trainingRecipeComboBox", "synthmorph-labels")
+    assert (ui.trainButton.enabled, ui.trainButton.toolTip) == (False, "Choose the label maps to make images of.")
+    ui.trainingLabelListEdit.currentPath = "/data/labels"
+    assert ui.trainButton.enabled
+    ui.trainingImageListEdit.currentPath = "/data/scans"
+    assert not ui.trainButton.enabled and "Leave image_list empty" in ui.trainButton.toolTip
+    ui.trainingImageListEdit.currentPath = ""
+    pick(panel, "trainingRecipeComboBox", "synthmorph-shapes")
+    assert not ui.trainButton.enabled and "Leave label_list and merge_labels empty" in ui.trainButton.toolTip
+    ui.trainingLabelListEdit.currentPath = ""
+    assert ui.trainButton.enabled
 
 
 def test_every_widget_changes_its_option(panel):

@@ -81,9 +81,19 @@ def missing_for_check(config: TrainingConfig) -> str:
     """Why the training cannot be checked; "" when it can."""
     if config.recipe == "instance" and not config.pair_list:
         return "Choose a list of pairs with one line under More options (pair_list)."
+    if config.images != "files":
+        return _missing_for_synthesis(config)
     if not (config.image_list or config.pair_list):
         return "Choose the images to train on."
     return f"The recipe {RECIPES[config.recipe].title!r} needs an atlas." if _lacks_atlas(config) else ""
+
+
+def _missing_for_synthesis(config: TrainingConfig) -> str:
+    try:
+        config.check_sources()
+    except ConfigError as error:
+        return str(error)
+    return "Choose the label maps to make images of." if config.images == "labels" and not config.label_list else ""
 
 
 def missing_for_training(config: TrainingConfig) -> str:
