@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from support.made_up_training import SHAPE, SMALL, a_batch, a_task, losses
+from support.made_up_training import train as train_on
 from support.training_files import write_cases, write_list
 from VoxelMorphLib.core.errors import ConfigError, ImageError
 from VoxelMorphLib.core.geometry import Geometry
@@ -173,6 +174,24 @@ def test_making_the_images_takes_less_than_a_quarter_of_a_step():
         sum(losses(task, batch).values()).backward()
         whole.append(time.process_time() - start)
     assert min(made) < 0.25 * min(whole)
+
+
+def test_affine_maps_are_learned_from_label_maps(tmp_path):
+    values = {**SMALL, "label_list": a_label_folder(tmp_path), "output_dir": str(tmp_path / "out"), "device": "cpu"}
+    values |= {"features": 6, "epochs": 1, "steps_per_epoch": 2, "validation_pairs": 1}
+    assert train(make_config("synthmorph-affine", values)).step == 2
+    with pytest.raises(ConfigError, match=r"makes its images itself\. Leave atlas empty"):
+        build_training(make_config("synthmorph-affine", {**values, "atlas": "/a.nii"}))
+
+
+def test_a_detector_learns_to_undo_a_shift():
+    """From its random features alone a detector sees little; the loss of one pair falls as it learns."""
+    still = {"max_shift": 0, "max_rotation": 0, "max_scaling": 0, "max_shear": 0, "max_warp": 0}
+    task = a_task("synthmorph-affine", rigid=True, **still)
+    batch = a_batch(task)
+    batch = dataclasses.replace(batch, moving_labels=batch.fixed_labels.roll(2, 2))
+    history = train_on(task, batch, steps=25, lr=1e-2)
+    assert min(history[-5:]) < 0.8 * history[0]
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,10 @@ def lists_of(recipe: str, folder: Path) -> dict[str, Any]:
     """What a recipe is given to train on."""
     if recipe == "instance":
         return {"pair_list": str(folder / "pair.txt")}
+    if recipe == "synthmorph-shapes":
+        return {}
+    if recipe.startswith("synthmorph-"):
+        return {"label_list": str(folder / "labels"), "validation_pairs": 1}
     lists: dict[str, Any] = {"image_list": str(folder / "images"), "label_list": str(folder / "labels")}
     if recipe == "atlas":
         lists["atlas"] = str(folder / "images" / "scan5.nii.gz")

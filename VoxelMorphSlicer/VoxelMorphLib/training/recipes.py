@@ -26,7 +26,7 @@ from .image_recipes import (
     TemplateConfig,
 )
 from .options import TrainingConfig
-from .synthmorph_recipes import SynthMorphLabelsConfig, SynthMorphShapesConfig
+from .synthmorph_recipes import SynthMorphAffineConfig, SynthMorphLabelsConfig, SynthMorphShapesConfig
 
 if TYPE_CHECKING:
     from .data.case import DatasetInfo
@@ -127,6 +127,12 @@ _ALL = (
         "Registers images of any contrast and anatomy, trained on images of random shapes; needs no data.",
         SynthMorphShapesConfig,
         "synthmorph:SynthMorphShapesTask",
+    ),
+    Recipe(
+        "Affine maps of any contrast, from label maps",
+        "Finds affine or rigid maps of images of any contrast, trained on images that are made of label maps.",
+        SynthMorphAffineConfig,
+        "synthmorph_affine:SynthMorphAffineTask",
     ),
     Recipe(
         "One pair",

@@ -61,9 +61,7 @@ class _SynthMorphConfig(TrainingConfig):
             )
 
     def check_sources(self) -> None:
-        named = [name for name in ("image_list", "pair_list", "atlas", "attributes") if getattr(self, name)]
-        if named:
-            raise ConfigError(f"The recipe {self.recipe} makes its images itself. Leave {', '.join(named)} empty.")
+        _check_no_images(self)
 
 
 @dataclass(frozen=True)
@@ -131,3 +129,44 @@ class SynthMorphShapesConfig(_SynthMorphConfig):
                 f"shape is {self.shape}, but a network of {len(self.encoder)} levels needs at least {least} voxels "
                 "along each axis. Give a larger shape, or fewer numbers in encoder."
             )
+
+
+@dataclass(frozen=True)
+class SynthMorphAffineConfig(TrainingConfig):
+    """An affine or rigid map for any contrast, trained on images that are made of the label maps of `label_list` alone.
+
+    A network detects features in either image, whose middles are fitted to each other. `encoder` names its levels and
+    `decoder` the convolutions that follow at the coarsest one. `labels` should be few and large; `merge_labels` makes
+    them of small ones. Options of velocities and of the penalty have no meaning here.
+
+    Source: Hoffmann et al., Imaging Neuroscience 2024, doi:10.1162/imag_a_00197.
+    """
+
+    recipe: ClassVar[str] = "synthmorph-affine"
+    images: ClassVar[str] = "labels"
+
+    encoder: tuple[int, ...] = (256, 256, 256, 256)
+    decoder: tuple[int, ...] = (256, 256, 256, 256)
+    image_loss: str = "mind"
+    intensity: str = "minmax"
+
+    features: int = option(64, "feature maps whose middles are fitted", low=4, high=4096, group="Network")
+    rigid: bool = option(False, "shift and turn only", group="Network")
+    max_shift: float = _made(
+        30.0, "largest random shift of each image along each axis", low=0, high=1000, unit="voxels"
+    )
+    max_rotation: float = _made(45.0, "largest random rotation of each image", low=0, high=180, unit="degrees")
+    max_scaling: float = _made(0.1, "largest random change of scale", low=0, high=0.9)
+    max_shear: float = _made(0.1, "largest random shear", low=0, high=1)
+    max_warp: float = _made(2.0, "largest maximum of the random velocities", low=0, high=1000)
+    cropped: float = _made(1.0, "share of the images whose field of view ends early", low=0, high=1)
+    thick: float = _made(1.0, "share of the images with thick slices", low=0, high=1)
+
+    def check_sources(self) -> None:
+        _check_no_images(self)
+
+
+def _check_no_images(config: TrainingConfig) -> None:
+    named = [name for name in ("image_list", "pair_list", "atlas", "attributes") if getattr(config, name)]
+    if named:
+        raise ConfigError(f"The recipe {config.recipe} makes its images itself. Leave {', '.join(named)} empty.")

@@ -45,7 +45,7 @@ class SynthMorphLabelsTask(RegistrationTask):
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         with torch.no_grad():
             moving, fixed = self.synthesise(batch)
-        self._shown = {"moving": moving.image[:1], "fixed": fixed.image[:1]}
+        self.show(moving, fixed)
         output = network(moving.image, fixed.image, generator=generator)
         weight, terms = self.config.dice_weight, Terms()
         if output.inverse is not None:
@@ -99,6 +99,10 @@ class SynthMorphLabelsTask(RegistrationTask):
         labels = {"moving_labels": moving.labels.short(), "fixed_labels": fixed.labels.short()}
         return replace(batch, moving=moving.image, fixed=fixed.image, **labels)
 
+    def show(self, moving: Synthesised, fixed: Synthesised) -> None:
+        """Keep the first pair of a step for `previews`."""
+        self._shown = {"moving": moving.image[:1], "fixed": fixed.image[:1]}
+
     def previews(self) -> dict[str, Tensor]:
         return self._shown
 
@@ -113,9 +117,8 @@ class SynthMorphLabelsTask(RegistrationTask):
     def _maker(self, maps: Tensor) -> LabelsToImage:
         """The generator for all labels that some maps have."""
         config = self.config
-        found = torch.bincount(maps.flatten().long()).nonzero()[:, 0].tolist()
         return LabelsToImage(
-            in_labels=tuple(sorted({0, *found})),
+            in_labels=labels_of(maps),
             one_hot=False,
             warp_std=config.vel_std,
             warp_res=config.vel_res,
@@ -151,6 +154,11 @@ class SynthMorphLabelsTask(RegistrationTask):
         places = [look_up(made.labels, values, range(1, len(values) + 1)) for made in (still, moving)]
         overlap, occurs = moved_label_overlap(*places, displacement, len(values))
         return 1 - overlap.sum() / occurs.sum().clamp(min=1)
+
+
+def labels_of(maps: Tensor) -> tuple[int, ...]:
+    """0 and all labels that some maps have, in ascending order."""
+    return tuple(sorted({0, *torch.bincount(maps.flatten().long()).nonzero()[:, 0].tolist()}))
 
 
 class SynthMorphShapesTask(SynthMorphLabelsTask):
