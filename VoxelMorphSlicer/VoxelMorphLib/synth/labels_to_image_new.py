@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.affine import rescale_affine, square
+from ..core.affine import affine_to_displacement, square
 from ..core.affine_parameters import parameters_to_affine
 from ..core.config import Settings
 from ..core.displacement import compose, integrate_velocity
@@ -254,20 +254,21 @@ class LabelsToImageNew(Settings):
         """The places of labels on the output grid, 0 outside the maps and outside the field of view."""
         dims, shape = len(whole), tuple(max(1, n // step) for n in whole)
         middle = [(n - 1) / 2 for n in whole]
+        spread = torch.diag(torch.tensor([float(step)] * dims + [1.0]))
+        to_middle, from_middle = _shifted(middle, -1) @ spread, torch.linalg.inv(spread) @ _shifted(middle, 1)
+        inner = from_middle @ affine.cpu() @ to_middle  # on voxels of the output grid
         to_map = torch.stack([self._orientation(sample, dims) for sample in samples])
-        chain = _shifted([(old - 1) / 2 for old in places.shape[2:]], 1) @ to_map @ affine.cpu() @ _shifted(middle, -1)
-        spread = rescale_affine(torch.eye(dims + 1)[None], 1.0)
-        spread[:, :dims, :dims] *= step
-        matrix = (chain @ spread).to(places.device)
-        identity = torch.equal(matrix.cpu(), torch.eye(dims + 1).expand_as(matrix)) and displacement is None
-        if identity and tuple(places.shape[2:]) == shape:
-            moved = places
-        elif displacement is None:
-            moved = warp(
-                places, compose([matrix, torch.zeros(1, dims, *shape, device=places.device)], False), "nearest", "hard"
-            )
+        outer = _shifted([(old - 1) / 2 for old in places.shape[2:]], 1) @ to_map @ to_middle
+        whole_matrix = outer @ inner
+        if displacement is None:
+            plain = torch.equal(whole_matrix, torch.eye(dims + 1).expand_as(whole_matrix))
+            field = affine_to_displacement(whole_matrix.to(places.device), shape, shift_center=False)
+            moved = places if plain and tuple(places.shape[2:]) == shape else warp(places, field, "nearest", "hard")
         else:
-            moved = warp(places, compose([matrix, displacement], False), "nearest", "hard")
+            # As in the original the affine map is a field too, which its border values continue outside the grid.
+            field = affine_to_displacement(inner.to(places.device), shape, shift_center=False)
+            field = compose([outer.to(places.device), compose([field, displacement])], shift_center=False)
+            moved = warp(places, field, "nearest", "hard")
         if self.crop_prob == 0:
             return moved
         masks = [
