@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support.volumes import a_geometry, a_smooth_field, rotation
+from VoxelMorphLib.core import pointwise_inverse
 from VoxelMorphLib.core.pointwise_inverse import PRECISION_MM, Misses, PointwiseInverse, inverse_at_points
 from VoxelMorphLib.core.transform import AffineTransform, CompositeTransform, DisplacementField
 
@@ -24,6 +25,23 @@ def test_there_and_back_is_exact_inside_and_beyond_the_grid(any_geometry):
     assert np.abs(inverse.apply_to_points(field.apply_to_points(points)) - points).max() < 0.005
     assert np.abs(field.apply_to_points(inverse.apply_to_points(points)) - points).max() < 1e-4
     assert (inverse.misses.points, inverse.inverse()) == (0, field)
+
+
+def test_many_points_start_from_a_coarse_inverse_and_end_at_the_same_place(monkeypatch):
+    field, points, asked = a_field(), places(2000), []
+    alone = PointwiseInverse(field).apply_to_points(points)
+    monkeypatch.setattr(pointwise_inverse, "MANY", 1000)
+    inverse = PointwiseInverse(field)
+    solve = PointwiseInverse._solved
+
+    def counted(self, targets, start):
+        asked.append(len(targets))
+        return solve(self, targets, start)
+
+    monkeypatch.setattr(PointwiseInverse, "_solved", counted)
+    for _turn in range(2):
+        assert np.abs(inverse.apply_to_points(points) - alone).max() < 5e-4
+    assert len(asked) == 3 and asked[0] < np.prod(field.geometry.shape) / 10  # the coarse one is made once
 
 
 def test_it_is_more_exact_than_the_inverse_on_the_grid():

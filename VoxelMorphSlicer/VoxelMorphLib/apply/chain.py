@@ -22,6 +22,8 @@ SAMPLES = 24
 NOT_WORTH_A_WORD = 0.01
 #: Points that missed by less are exact enough for anything, mm.
 EXACT_MM = 0.01
+#: What the inverse may miss by at voxels.
+VOXELS_MM = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,7 @@ class Link:
     @property
     def pull(self) -> Transform:
         """From the side of the reference to the side of the input: for voxels."""
-        return inverse_at_points(self.transform) if self.is_inverted else self.transform
+        return inverse_at_points(self.transform, VOXELS_MM) if self.is_inverted else self.transform
 
     @property
     def push(self) -> Transform:
