@@ -118,6 +118,7 @@ def test_a_choice_is_stored_and_shown(panel, name, value):
 def test_every_parameter_has_a_control_or_is_shown_elsewhere(panel):
     bound = {widget.property("SlicerParameterName") for widget in vars(panel.ui).values()} - {None, ""}
     by_hand = {*COMBO_BOXES, "model", "device", "resultsTable", "appliedFolder", "training"}
+    by_hand |= {"batchSource", "batchFolder", "batchOutput", "batchResults"}
     assert bound | by_hand == set(parameters(panel).allParameters)
     assert not bound & by_hand
 

@@ -29,6 +29,7 @@ FROZEN_NAMES = {
     *("sequence", "sequenceReference", "sequenceFrame", "sequenceBrowser"),
     *("appliedTransform", "appliedNode", "appliedFolder", "appliedReference", "applyInverse"),
     *("applyInterpolation", "applyResult"),
+    *("batchSource", "batchTable", "batchFolder", "batchTemplate", "batchOutput", "batchWorkers", "batchResults"),
     "training",
 }
 #: Values other than the defaults.
@@ -58,6 +59,10 @@ VALUES = {
     "applyInverse": True,
     "applyInterpolation": "multilabel",
     "applyResult": "jacobian",
+    "batchSource": "/data/scans",
+    "batchFolder": "5c1f00",
+    "batchOutput": "/data/registered",
+    "batchWorkers": 3,
     "training": json.dumps({"recipe": "pairwise", "output_dir": "", "epochs": 33}),
 }
 #: Class of the node that each other parameter holds.
@@ -72,13 +77,13 @@ CLASSES = {
     "forwardTransform": "vtkMRMLLinearTransformNode",
     "inverseTransform": "vtkMRMLLinearTransformNode",
     "movedSegmentation": "vtkMRMLSegmentationNode",
-    "resultsTable": "vtkMRMLTableNode",
+    **dict.fromkeys(("resultsTable", "batchTable", "batchResults"), "vtkMRMLTableNode"),
     "sequence": "vtkMRMLSequenceNode",
     "sequenceBrowser": "vtkMRMLSequenceBrowserNode",
     "appliedTransform": "vtkMRMLLinearTransformNode",
     "appliedNode": "vtkMRMLMarkupsCurveNode",
 }
-VOLUMES = ("fixedVolume", "movingVolume", "movedVolume", "jacobianVolume", "appliedReference")
+VOLUMES = ("fixedVolume", "movingVolume", "movedVolume", "jacobianVolume", "appliedReference", "batchTemplate")
 
 
 @pytest.fixture

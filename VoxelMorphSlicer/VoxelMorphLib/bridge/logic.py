@@ -11,6 +11,7 @@ from ..core.progress import Progress, silent
 from .actions.action import action
 from .actions.apply import Application, node_steps
 from .actions.apply_folders import folder_steps
+from .actions.batch import Batch, batch_steps
 from .actions.evaluate import Evaluated, evaluation_steps
 from .actions.guides import Marked
 from .actions.jacobian import jacobian_steps, magnitude_steps
@@ -315,6 +316,24 @@ class VoxelMorphLogic:
         nodes = fixedNode, movingNode, movedNode, forwardNode
         drawn = fixedSegmentation, movingSegmentation, fixedLandmarks, movingLandmarks
         return evaluation_steps(Evaluated(*nodes, *drawn, isFresh), table)
+
+    @action
+    def registerMany(
+        self,
+        batch: Batch,
+        results: slicer.vtkMRMLTableNode | None = None,
+        progress: Progress | None = None,
+        command: Sequence[str] | None = None,
+    ) -> Steps:
+        """Register many pairs by a process of its own; gives the table of results and a line of words. An action.
+
+        Args:
+            batch: which pairs, how, and the folder for the results.
+            results: receives what became of the pairs; None makes a table.
+            progress: called with a fraction and a text.
+            command: what to start instead of the batch command.
+        """
+        return batch_steps(batch, results, progress or silent, command)
 
     def recipes(self) -> list[Recipe]:
         """The kinds of training in the order in which they are offered."""

@@ -109,8 +109,9 @@ def _local_correlation(first: np.ndarray, second: np.ndarray, place: np.ndarray)
     squared = ncc_map(fixed, moved, WINDOW, NOISE, "absolute", inside)
     variation = _variation(fixed * inside, inside)
     weight = variation / (variation + NOISE) * inside
-    total = weight.sum()
-    return float((squared.mul_(weight).sum() / total).sqrt()) if total > 0 else 0.0
+    # In double precision, so that the number of threads among which the sum is divided does not show.
+    total = weight.sum(dtype=torch.float64)
+    return float((squared.mul_(weight).sum(dtype=torch.float64) / total).sqrt()) if total > 0 else 0.0
 
 
 def _variation(image: Tensor, inside: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import slicer
 import vtk
@@ -30,12 +30,19 @@ def check_table(table: slicer.vtkMRMLNode | None) -> None:
 def fill_table(rows: Iterable[Row], table: slicer.vtkMRMLTableNode) -> None:
     """Replace the content of a table node; all columns hold text, so that missing values show as empty cells."""
     rows = list(rows)
+    with slicer.util.NodeModify(table):
+        fill_columns(table, COLUMNS, [row.cells() for row in rows])
+        table.SetAttribute(SUMMARY, summary(rows) or None)
+
+
+def fill_columns(table: slicer.vtkMRMLTableNode, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Replace the content of a table node by texts under these headings."""
     content = vtk.vtkTable()
-    for index, name in enumerate(COLUMNS):
+    for index, name in enumerate(names):
         column = vtk.vtkStringArray()
         column.SetName(name)
         for row in rows:
-            column.InsertNextValue(row.cells()[index])
+            column.InsertNextValue(row[index])
         content.AddColumn(column)
     with slicer.util.NodeModify(table):
         if hasattr(table, "SetUseColumnTitleAsColumnHeader"):  # Slicer 5.12 and later
@@ -43,7 +50,6 @@ def fill_table(rows: Iterable[Row], table: slicer.vtkMRMLTableNode) -> None:
         else:
             table.SetUseColumnNameAsColumnHeader(True)
         table.SetAndObserveTable(content)
-        table.SetAttribute(SUMMARY, summary(rows) or None)
 
 
 def summary_of(table: slicer.vtkMRMLTableNode | None) -> str:

@@ -26,7 +26,7 @@ LINES, STDERR_BYTES = 200, 16384
 #: Seconds that the streams may stay open after the end.
 DRAINING_S = 5.0
 _PROGRESS = re.compile(r"<filter-progress>([0-9.]+)</filter-progress>")
-_STAGE = re.compile(r"VoxelMorphTrain: (.*)")
+_STAGE = re.compile(r"VoxelMorph(?:Train|Batch): (.*)")
 
 
 def child_options(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -88,6 +88,8 @@ class ChildProcess(Running):
             be written.
         ending_s: seconds from the end of its output to the end by force; None for no limit.
         name: what messages call it.
+        kept: sentence that says what an end by force leaves.
+        remedy: sentence that says what to do when the memory was full.
         hear: takes the lines of its output instead, in a thread; when it raises, the process is ended.
         at_end: called in a thread when nothing runs any more, before `gone` is set; also where it could not be started.
 
@@ -111,11 +113,14 @@ class ChildProcess(Running):
         stopping_s: float = 60.0,
         ending_s: float | None = None,
         name: str = "training",
+        kept: str = "A checkpoint that was written before is whole; resume goes on from it.",
+        remedy: str = "Choose a smaller batch size or shape; resume goes on from the last checkpoint.",
         hear: Callable[[bytes], None] | None = None,
         at_end: Callable[[], None] = lambda: None,
     ):
         self._progress, self._saves, self._name = progress, saves, name
         self._stopping_s, self._ending_s = stopping_s, ending_s
+        self._name, self._kept, self._remedy = name, kept, remedy
         self._until = None if limit_s is None else time.monotonic() + limit_s
         self._kill_at: float | None = None
         self._killed = False
@@ -224,7 +229,7 @@ class ChildProcess(Running):
         if self._killed and not self._saves:
             return Cancelled("Ended at once.")
         if self._killed:
-            return Cancelled("Ended at once. A checkpoint that was written before is whole; resume goes on from it.")
+            return Cancelled(f"Ended at once. {self._kept}")
         if code == BAD_INPUT and sentence.startswith("Error: "):
             return VoxelMorphError(sentence[len("Error: ") :])
         if code < 0 and not self._saves:
@@ -235,8 +240,8 @@ class ChildProcess(Running):
             )
         if code < 0:
             return WorkerError(
-                f"The training was ended from outside (signal {-code}), most often because the memory was full. Choose "
-                "a smaller batch size or shape; resume goes on from the last checkpoint.",
+                f"The {self._name} was ended from outside (signal {-code}), most often because the memory was full. "
+                f"{self._remedy}",
                 details,
             )
         return WorkerError(

@@ -36,7 +36,7 @@ class ApplySection:
 
     def __init__(self, ui, logic, onApply: Callable[[], None], onSave: Callable[[str], None], store: Callable):
         self.ui, self._logic, self._onSave = ui, logic, onSave
-        self.folder = FolderChoice(ui.appliedFolderComboBox)
+        self.folder = FolderChoice(ui.appliedFolderComboBox, "appliedFolder")
         self.boxes = {
             "applyInterpolation": ChoiceBox(
                 ui.applyInterpolationComboBox,
@@ -105,14 +105,15 @@ def _results() -> dict[str, str]:
 
 
 class FolderChoice:
-    """Shows the parameter `appliedFolder` in a combo box of the subject hierarchy.
+    """Shows a parameter in a combo box of the subject hierarchy.
 
     Args:
         comboBox: a qMRMLSubjectHierarchyComboBox.
+        name: of the parameter, which keeps the identifier of the item.
     """
 
-    def __init__(self, comboBox):
-        self._comboBox, self._parameters, self._showing = comboBox, None, False
+    def __init__(self, comboBox, name: str):
+        self._comboBox, self._name, self._parameters, self._showing = comboBox, name, None, False
         comboBox.connect("currentItemChanged(vtkIdType)", self._onChosen)
 
     @property
@@ -126,7 +127,7 @@ class FolderChoice:
         """Follow the configuration."""
         self._parameters = parameters
         hierarchy = hierarchy_of(slicer.mrmlScene)
-        chosen = parameters.appliedFolder if parameters is not None else ""
+        chosen = getattr(parameters, self._name) if parameters is not None else ""
         item = hierarchy.GetItemByUID(UID_NAME, chosen) if hierarchy is not None and chosen else 0
         if item != self.item:
             self._showing = True
@@ -136,7 +137,7 @@ class FolderChoice:
     def _onChosen(self, _item: int) -> None:
         if self._showing or self._parameters is None or slicer.mrmlScene.IsClosing():
             return
-        self._parameters.appliedFolder = _uid_of(self.item) if self.item else ""
+        setattr(self._parameters, self._name, _uid_of(self.item) if self.item else "")
 
 
 def _uid_of(item: int) -> str:

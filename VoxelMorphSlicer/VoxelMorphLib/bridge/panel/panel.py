@@ -14,6 +14,7 @@ from ..background.runner import Runner
 from ..background.steps import Steps, Task
 from ..scene.result_nodes import worse_of
 from .apply_section import ApplySection
+from .batch_section import BatchSection
 from .choices import ChoiceBox
 from .device_section import AUTOMATIC, DeviceSection
 from .follow_up import jacobian_map, measured_again
@@ -64,6 +65,7 @@ class Panel:
             ui, self.onRegisterSequence, self.onCancel, lambda value: self._store("sequenceReference", value)
         )
         self.training = TrainingSection(ui, logic, self.runner, _askToInstall, self._onModelAdded, self.update)
+        self.batch = BatchSection(ui, logic, self.runner, self.models.approve, _askToInstall, self.update)
         self.settings = SettingsForm(ui, self._store)
         self._boxes = self._makeBoxes()
         ui.registerButton.connect("clicked(bool)", self.onRegister)
@@ -101,7 +103,7 @@ class Panel:
                 self._showChoices()
                 self.results.update(self.parameters)
             self._showButtons()
-            self.training.blocked = self.preparation.busy
+            self.training.blocked = self.preparation.busy or self.batch.preparation.busy
             self.training.update()
         finally:
             self._updating = False
@@ -270,7 +272,7 @@ class Panel:
     @property
     def busy(self) -> bool:
         """Whether something runs or is prepared that only one can do at a time."""
-        return self.working or self.preparation.busy or self.training.preparation.busy
+        return self.working or self.preparation.busy or self.training.preparation.busy or self.batch.preparation.busy
 
     @property
     def working(self) -> bool:
@@ -289,6 +291,7 @@ class Panel:
         offer(self.ui.measureButton, missing, _("Fill the table anew, with what was drawn or chosen since"))
         self.sequence.update(self.parameters, busy)
         self.apply.update(self.parameters, busy)
+        self.batch.update(self.parameters, self.preparation.busy or self.training.preparation.busy)
 
 
 def _tasks() -> dict[str, str]:

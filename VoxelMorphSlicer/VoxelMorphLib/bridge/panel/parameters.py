@@ -96,4 +96,11 @@ class VoxelMorphSlicerParameterNode(parameters_of(RegistrationOptions)):
     applyInverse: bool = False
     applyInterpolation: str = "linear"
     applyResult: str = "moved"
+    batchSource: str = ""
+    batchTable: slicer.vtkMRMLTableNode
+    batchFolder: str = ""
+    batchTemplate: slicer.vtkMRMLScalarVolumeNode
+    batchOutput: str = ""
+    batchWorkers: Annotated[int, WithinRange(1, 64)] = 1
+    batchResults: slicer.vtkMRMLTableNode
     training: str = ""
