@@ -10,13 +10,13 @@ from VoxelMorphLib.registration.agreement import _local_correlation
 
 def test_local_correlation_is_the_same_for_any_number_of_threads():
     draws = np.random.default_rng(0)
-    first, second = (gaussian_filter(draws.random((48, 50, 46)), 1).astype(np.float32) for _ in range(2))
-    place = np.ones(first.shape, bool)
+    images = [gaussian_filter(draws.random((40, 50, 46)), 1).astype(np.float32) for _ in range(5)]
+    place = np.ones(images[0].shape, bool)
     before, found = torch.get_num_threads(), []
     try:
-        for threads in (1, 2, 3, 4):
+        for threads in (1, 2, 4):
             torch.set_num_threads(threads)
-            found.append(_local_correlation(first, second, place))
+            found.append([_local_correlation(images[0], other, place) for other in images[1:]])
     finally:
         torch.set_num_threads(before)
-    assert np.ptp(found) < 1e-12 and found[0] > 0
+    assert np.ptp(found, axis=0).max() < 1e-12 and np.min(found) > 0
