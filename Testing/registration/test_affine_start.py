@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 from support.volumes import CENTRE, a_blob_image, a_geometry, any_geometry, blob_values, rotation, transformed  # noqa: F401
 from VoxelMorphLib.core.errors import Cancelled
 from VoxelMorphLib.core.geometry import Geometry
@@ -79,6 +80,16 @@ def test_the_circle_of_two_padded_scans_does_not_hold_them() -> None:
     outside = np.hypot((i - (FINE[0] - 1) / 2) / FINE[0], (j - (FINE[1] - 1) / 2) / FINE[1]) > 0.48
     padded = [image.with_array(np.where(outside[..., None], -2000, image.array)) for image in (fixed, moving)]
     assert error_mm(affine_start(*padded, "rigid").transform, TURNED, fixed) < 1.0
+
+
+@pytest.mark.parametrize("method", ["Execute", "MetricEvaluate"])
+def test_a_full_memory_is_not_taken_for_a_lost_overlap(monkeypatch, method) -> None:
+    def fail(*_images):
+        raise RuntimeError("Exception thrown in SimpleITK: Failed to allocate memory for image.")
+
+    monkeypatch.setattr(sitk.ImageRegistrationMethod, method, fail)
+    with pytest.raises(MemoryError, match="allocate"):
+        affine_start(*a_turned_pair(), "affine")
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from ..core.errors import GeometryError
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
 from ..core.io.itk import LPS
+from ..core.memory import is_memory_shortage
 from ..core.progress import Progress, silent
 from ..core.transform import AffineTransform
 from .header_check import HeaderCheck
@@ -286,6 +287,7 @@ class _Search:
             method.Execute(self.fixed.image, self.moving.image)
         except RuntimeError as error:
             if not stopped:
+                _check_memory(error)
                 raise GeometryError(
                     "The affine start lost the overlap of the two volumes. Align them roughly first, or choose "
                     "the affine start centre."
@@ -310,7 +312,8 @@ class _Search:
         method.SetInitialTransform(transform)
         try:
             return -method.MetricEvaluate(self.fixed.image, self.moving.image)
-        except RuntimeError:
+        except RuntimeError as error:
+            _check_memory(error)
             return -np.inf
 
     def _overlap(self, transform: sitk.Transform) -> float:
@@ -328,6 +331,12 @@ class _Search:
             method.SetMetricSamplingPercentage(SAMPLES, self._itk_seed)
         method.SetInterpolator(sitk.sitkLinear)
         return method
+
+
+def _check_memory(error: RuntimeError) -> None:
+    """Pass on that the memory is full, which ITK says in the same way as that nothing overlaps."""
+    if is_memory_shortage(error):
+        raise MemoryError(str(error)) from error
 
 
 def _to_ras(transform: Any) -> AffineTransform:
