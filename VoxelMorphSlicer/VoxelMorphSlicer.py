@@ -38,8 +38,11 @@ class VoxelMorphSlicer(ScriptedLoadableModule):
             '<a href="https://github.com/SlicerVoxelMorph/SlicerVoxelMorph">Documentation</a>'
         )
         self.parent.acknowledgementText = _(
-            "Networks: VoxelMorph (Balakrishnan et al., IEEE TMI 2019; Dalca et al., Medical Image Analysis 2019) and "
-            "SynthMorph (Hoffmann et al., IEEE TMI 2022). Please cite the papers of the network that you use."
+            "Networks: VoxelMorph ("
+            '<a href="https://doi.org/10.1109/TMI.2019.2897538">Balakrishnan et al., IEEE TMI 2019</a>; '
+            '<a href="https://doi.org/10.1016/j.media.2019.07.006">Dalca et al., Medical Image Analysis 2019</a>) and '
+            'SynthMorph (<a href="https://doi.org/10.1109/TMI.2021.3116879">Hoffmann et al., IEEE TMI 2022</a>). '
+            "Please cite the papers of the network that you use."
         )
         slicer.app.connect("startupCompleted()", registerSampleData)
 

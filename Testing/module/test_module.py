@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import sys
 import types
@@ -16,6 +17,7 @@ pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
 from support.mrml_nodes import add_volume
+from support.shared_data import REPOSITORY
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import Cancelled, ImageError
 from VoxelMorphLib.core.geometry import Geometry
@@ -133,3 +135,11 @@ def test_the_self_test_passes(module):
     unittest.defaultTestLoader.loadTestsFromTestCase(module.VoxelMorphSlicerTest).run(result)
     assert result.testsRun
     assert result.wasSuccessful(), result.failures + result.errors
+
+
+def test_the_papers_that_the_module_names_are_those_to_be_cited():
+    cited = set(re.findall(r"doi: (\S+)", (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")))
+    readme = set(re.findall(r"https://doi\.org/([^)\s]+)", (REPOSITORY / "README.md").read_text(encoding="utf-8")))
+    module = (REPOSITORY / "VoxelMorphSlicer" / "VoxelMorphSlicer.py").read_text(encoding="utf-8")
+    named = set(re.findall(r'https://doi\.org/([^"]+)', module))
+    assert named and named <= cited <= readme
