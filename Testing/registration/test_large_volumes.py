@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from scipy.ndimage import gaussian_filter
-from support.volumes import a_blob_image, a_geometry
+from support.volumes import a_blob_image, a_geometry, blob_values
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image, LabelMap
@@ -29,7 +31,9 @@ def a_pair(monkeypatch) -> tuple[Image, Image]:
     """Two volumes that an optimisation sees on fewer voxels than they have."""
     levels = (Level(2, 4), Level(1, 4))
     monkeypatch.setitem(PRESETS, "fast", Preset(levels, levels, 8_000, 3_000_000))
-    return a_blob_image(a_geometry("anisotropic", SHAPE)), a_blob_image(a_geometry("LPS", SHAPE, 1.9))
+    grid = a_geometry("LPS", SHAPE, 1.9)
+    bent = 100 * blob_values(grid.points() + 1.5 * np.sin(grid.points()[..., ::-1] / 6))
+    return a_blob_image(a_geometry("anisotropic", SHAPE)), Image(bent.astype(np.float32), grid, "bent blobs")
 
 
 def registered(pair: tuple[Image, Image], affine: str = "centre") -> Registration:
@@ -49,12 +53,22 @@ def test_the_field_of_a_large_volume_is_kept_where_it_was_found(a_pair, affine, 
     monkeypatch.setattr(network_space, "LARGEST_FIELD", 10_000)
     large = registered(a_pair, affine)
     assert field_of(usual).geometry.shape == fixed.geometry.shape
+    assert np.abs(field_of(usual).array).max() > 1
     assert field_of(large).array.size < 0.5 * field_of(usual).array.size
     for found, expected in ((large.forward, usual.forward), (large.inverse, usual.inverse)):
         grid = fixed.geometry
         difference = found.to_displacement(grid).array - expected.to_displacement(grid).array
         assert np.abs(difference).max() < 1e-3
     np.testing.assert_allclose(large.moved.array, usual.moved.array, atol=2e-3)
+
+
+@pytest.mark.parametrize(("voxels", "is_told"), [(2_000, True), (4_000_000, False)])
+def test_it_is_said_on_which_voxels_a_large_pair_was_compared(a_pair, voxels, is_told, monkeypatch):
+    levels = (Level(2, 2),)
+    monkeypatch.setitem(PRESETS, "fast", Preset(levels, levels, voxels, 3_000_000))
+    compared = registered(a_pair).report.compared
+    said = re.search(r"; on voxels of [\d.]+ mm, because there would be too many of 1.9 mm", compared)
+    assert bool(said) == is_told, compared
 
 
 def test_figures_of_a_large_volume_count_its_own_voxels(a_pair, monkeypatch):

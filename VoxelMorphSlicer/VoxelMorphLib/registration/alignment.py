@@ -36,6 +36,8 @@ from .texture import FOREGROUND
 
 #: Iterations that remove what sampling on a grid leaves between the integrals of a velocity and of its negative.
 POLISHING = 6
+#: Voxels so many times as large as those of the images are told.
+COARSER = 1.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +110,8 @@ def align(
     field = replace(field, inverse_field=back)
     similarity = "auto" if predictor.optimiser is None else predictor.optimiser.chosen
     transforms = _after(start, field), _before(inverted(start), back)
-    return Alignment(*transforms, said + _late(predictor), predictor.compared, similarity)
+    compared = _compared(predictor, grid, fixed, moving)
+    return Alignment(*transforms, said + _late(predictor), compared, similarity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +159,15 @@ def _field_grid(fixed: _Side, grid: Geometry, to_grid: AffineTransform, predicto
         return field_grid(geometry, grid)
     space = replace(predictor.entry.space, voxel_size=float(grid.spacing.min()))
     return field_grid(geometry, network_grid(fixed.shown, space))
+
+
+def _compared(predictor: Predictor, grid: Geometry, fixed: Image, moving: Image) -> str:
+    """How an optimisation compared the images, and on which voxels where these are coarser than both have."""
+    size = float(grid.spacing.min())
+    finest = max(float(image.geometry.spacing.min()) for image in (fixed, moving))
+    if not predictor.compared or size < COARSER * finest:
+        return predictor.compared
+    return f"{predictor.compared}; on voxels of {size:.2g} mm, because there would be too many of {finest:.2g} mm"
 
 
 def _late(predictor: Predictor) -> tuple[str, ...]:
