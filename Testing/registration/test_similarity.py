@@ -35,8 +35,9 @@ def of_another_contrast(tissue: torch.Tensor) -> torch.Tensor:
 
 def test_one_contrast_gets_local_correlation_inverted_or_not(tissue) -> None:
     inverted = torch.where(tissue > 0.05, 1.1 - tissue, 0 * tissue).clamp(0, 1)
-    for other in (tissue.roll(1, 2), 0.7 * tissue, inverted):
+    for other in (tissue.roll(1, 2), 0.7 * tissue, inverted, 1 - tissue):
         assert choose_similarity("auto", tissue, other)[0].name == "ncc"
+        assert choose_similarity("auto", 1 - tissue, other)[0].name == "ncc"
 
 
 def test_different_contrasts_get_descriptors_and_the_reason_says_so(tissue) -> None:
@@ -46,6 +47,13 @@ def test_different_contrasts_get_descriptors_and_the_reason_says_so(tissue) -> N
         assert chosen.name == "mind"
         assert "different contrasts" in reason
         assert "linearity 0." in reason
+
+
+def test_bright_surroundings_are_no_contents(tissue) -> None:
+    """They are alike in any two inverted images, as air is in any others."""
+    wide = [torch.nn.functional.pad(image, (16,) * 6) for image in (tissue, of_another_contrast(tissue))]
+    for pair in (wide, [1 - image for image in wide]):
+        assert choose_similarity("auto", *pair)[0].name == "mind"
 
 
 def test_the_figures_do_not_depend_on_contrast_and_brightness(tissue) -> None:

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from ..core.errors import ConfigError
 from ..core.filters import box_moments, box_sum
+from ..core.image_resampling import background_of
 from ..core.losses.mind import mind_descriptor
 from ..core.losses.mutual_information import mutual_information_loss
 from ..core.tensors import as_array
@@ -180,11 +181,16 @@ def _shown_by_both(fixed: Tensor, moving: Tensor, mask: Tensor | None, voxels: i
     """The intensities of both images on about so many voxels, where both have contents; of all if that is nowhere."""
     block = max(1, round((fixed.numel() / voxels) ** (1 / 3)))
     reduction = [min(block, n) for n in fixed.shape[2:]]
-    x, y = (as_array(reduce_features(image, reduction).flatten().double()) for image in (fixed, moving))
+    x, y = (_above_darkness(as_array(reduce_features(image, reduction)[0, 0].double())) for image in (fixed, moving))
     shown = (x > FOREGROUND) & (y > FOREGROUND)
     if mask is not None:
         shown &= as_array(reduce_features(mask, reduction).flatten()) > 0.999
     return (x[shown], y[shown]) if shown.sum() > 2 * CLASSES else (x, y)
+
+
+def _above_darkness(array: np.ndarray) -> np.ndarray:
+    """All values (I, J, K) of 0..1 in a row, inverted where the surroundings are bright: they are no contents."""
+    return (1 - array if background_of(array) > 0.5 else array).ravel()
 
 
 def _standard(values: np.ndarray) -> np.ndarray:
