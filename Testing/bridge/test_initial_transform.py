@@ -93,7 +93,7 @@ def test_the_table_compares_with_the_initial_alignment(logic, a_registered_pair)
         }
         for measure in ("Dice overlap (0 to 1)", "Dice overlap, fixed to moving (0 to 1)"):
             before, after = map(float, rows[measure])
-            assert 0.5 < before < 0.9 and after > 0.97
+            assert 0.5 < before < 0.9 and after > 0.96
         before, after = (float(text.removesuffix(" mm")) for text in rows["Landmark error"])
         assert before == pytest.approx(3.0, abs=1e-6) and after < 0.5
         before, after = map(float, rows["Correlation (-1 to 1)"])

@@ -15,6 +15,7 @@ A_TRAINING = {
     "curves": b"\x89PNG",
     "pairs": [],
     "learned": [],
+    "made": None,
     "variants": {},
     "settings": [],
 }

@@ -70,4 +70,4 @@ def screenshot(page: Path, png: Path, width: int = 1200, height: int = 2400) -> 
 def _run(folder: str, *words: str) -> str:
     quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage")
     argv = [require_browser(), *quiet, f"--user-data-dir={folder}/profile", "--virtual-time-budget=3000", *words]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(argv, capture_output=True, encoding="utf-8", timeout=60, check=True).stdout

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core.errors import DependencyError, ImageError, OutputError
 from ..core.io.files import check_readable, extension, replacing
+from ..core.io.paths import is_file
 
 SURFACE_EXTENSIONS = (".vtk", ".vtp", ".stl", ".ply", ".obj")
 _READERS = {
@@ -114,7 +115,7 @@ def write_surface(surface: Surface, path: Path | str) -> Path:
     _say_space(writer, mesh, kind, "RAS" if is_ras else "LPS", vtk)
     with replacing(path, 40 * mesh.GetNumberOfPoints()) as scratch, _quiet(vtk):
         writer.SetFileName(str(scratch))
-        if not writer.Write() or not scratch.is_file():
+        if not writer.Write() or not is_file(scratch):
             raise OutputError(f"{path} could not be written. Check the free space and the folder.")
     return path
 

@@ -12,6 +12,7 @@ from .. import __version__
 from ..core.errors import OutputError
 from ..core.io.files import check_writable, replacing
 from ..core.io.locks import locked
+from ..core.io.paths import exists
 from ..core.progress import Progress, silent
 from .pairs import Pairs
 from .results import RESULTS, Results
@@ -85,14 +86,14 @@ def prepare_folder(folder: Path, pairs: Pairs) -> None:
     for name in (RESULTS, REPORT):
         check_writable(folder / name)
         for source in pairs.sources:
-            if source.exists() and (folder / name).exists() and source.samefile(folder / name):
+            if exists(source) and exists(folder / name) and source.samefile(folder / name):
                 raise OutputError(f"The results would be written to {source}, which is read. Give it another name.")
 
 
 def _describe_derivatives(folder: Path) -> None:
     """The file that makes a folder a data set of BIDS, unless there is one."""
     path = folder / "dataset_description.json"
-    if path.exists():
+    if exists(path):
         return
     content = {
         "Name": "Registered images",

@@ -24,7 +24,7 @@ from ..batch.summary import REPORT, Summary
 from ..batch.table_pairs import TablePairs
 from ..core.config import RegistrationOptions
 from ..core.errors import Cancelled, ConfigError, VoxelMorphError
-from ..core.io.paths import expanded
+from ..core.io.paths import expanded, is_file
 from ..core.options import options_of
 from ..weights.catalogue import DEFAULT_MODEL, find_entry
 from .common import ConsoleProgress, Parser, complain, run, say
@@ -152,7 +152,7 @@ def _pairs(arguments: argparse.Namespace) -> Pairs:
     chosen = RegistrationOptions(**given_options(arguments, OPTIONS))
     given = {name: getattr(chosen, name) for name in given_options(arguments, OPTIONS)}
     model = str(arguments.modelFile or arguments.model or "")
-    common = Common(str(Path(model).absolute()) if model and Path(model).is_file() else model, given)
+    common = Common(str(Path(model).absolute()) if model and is_file(model) else model, given)
     folder = arguments.folder or arguments.folder_after
     ways = [name for name in ("pairs", "all", "to") if getattr(arguments, name)]
     if len(ways) != 1:
@@ -174,9 +174,9 @@ def _pairs(arguments: argparse.Namespace) -> Pairs:
 
 def _check_model(arguments: argparse.Namespace) -> None:
     """Refuse an unknown model at once instead of once for every row."""
-    if arguments.modelFile and not arguments.modelFile.is_file():
+    if arguments.modelFile and not is_file(arguments.modelFile):
         raise ConfigError(f"--modelFile {arguments.modelFile} does not exist. Check the name and the folder.")
-    if arguments.model and not Path(arguments.model).is_file():
+    if arguments.model and not is_file(arguments.model):
         find_entry(arguments.model)
 
 

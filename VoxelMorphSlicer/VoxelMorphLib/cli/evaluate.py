@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.config import RegistrationOptions
 from ..core.errors import ConfigError, VoxelMorphError
+from ..core.io.paths import is_folder
 from ..core.options import options_of
 from ..core.progress import span
 from ..evaluation.subject import FILES, Subject
@@ -159,7 +160,7 @@ def _check_outputs(arguments: argparse.Namespace, pairs: Sequence[ListedPair]) -
         with _naming(pair, len(pairs)):
             _check_pair(pair, bool(arguments.model), check_files)
             for role, file in pair.files.items():
-                if not file.is_dir():
+                if not is_folder(file):
                     check_readable(file, ConfigError)
                 inputs[role] = file
                 check_apart({role: file}, outputs)

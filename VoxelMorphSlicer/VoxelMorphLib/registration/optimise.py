@@ -349,10 +349,16 @@ def _reduced_mask(mask: Tensor, blocks: Sequence[int]) -> Tensor:
     return (reduced >= 0.5 * reduced.max()).to(mask.dtype)
 
 
-def optimiser_space(space: NetworkSpace, image: Image, other: Image, preset: Preset) -> NetworkSpace:
-    """The space of the catalogue with the voxel size that suits a pair: between the finest of both images, or coarser.
+#: Voxels of the other image that are so many times as large or small as those of the first are taken into account.
+OTHER_VOXELS = 1.5
 
-    Coarser so that the part of the image with contents has about `Preset.voxels` voxels at most.
+
+def optimiser_space(space: NetworkSpace, image: Image, other: Image, preset: Preset) -> NetworkSpace:
+    """The space of the catalogue with the voxel size that suits a pair.
+
+    That of the finest axis of `image`, which then keeps its voxels as they are; where the other image is much finer or
+    coarser, in the middle of both. Coarser so that the part of the image with contents has about `Preset.voxels`
+    voxels at most.
 
     Args:
         space: of the catalogue.
@@ -360,9 +366,13 @@ def optimiser_space(space: NetworkSpace, image: Image, other: Image, preset: Pre
         other: that is brought there.
         preset: limits the voxels.
     """
-    flat = np.array(image.geometry.shape) == 1
-    spacings = (each.geometry.spacing[np.array(each.geometry.shape) > 1].min() for each in (image, other))
-    finest = float(np.sqrt(np.prod(list(spacings))))
-    voxels = np.prod(network_grid(image, replace(space, voxel_size=finest)).shape)
-    coarser = max(1.0, float(voxels / preset.voxels) ** (1 / np.count_nonzero(~flat)))
-    return replace(space, voxel_size=finest * coarser)
+    own, others = (_finest(each) for each in (image, other))
+    size = own if 1 / OTHER_VOXELS <= others / own <= OTHER_VOXELS else float(np.sqrt(own * others))
+    voxels = np.prod(network_grid(image, replace(space, voxel_size=size)).shape)
+    axes = np.count_nonzero(np.array(image.geometry.shape) > 1)
+    return replace(space, voxel_size=size * max(1.0, float(voxels / preset.voxels) ** (1 / axes)))
+
+
+def _finest(image: Image) -> float:
+    """mm, of the axes along which there is more than one voxel."""
+    return float(image.geometry.spacing[np.array(image.geometry.shape) > 1].min())

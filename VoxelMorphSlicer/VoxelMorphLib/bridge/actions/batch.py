@@ -21,6 +21,7 @@ from ...core.image import Image
 from ...core.io.files import extension, replacing
 from ...core.io.image_lists import TABLES
 from ...core.io.names import stem
+from ...core.io.paths import exists, is_file
 from ...core.options import changed_options
 from ...core.progress import Progress, silent
 from ...core.python_process import python_command
@@ -202,7 +203,7 @@ class _SceneFiles:
         try:
             with replacing(fresh) as scratch:
                 write(scratch)
-            if not (path.exists() and filecmp.cmp(fresh, path, shallow=False)):
+            if not (exists(path) and filecmp.cmp(fresh, path, shallow=False)):
                 fresh.replace(path)
         finally:
             fresh.unlink(missing_ok=True)
@@ -230,7 +231,7 @@ def _stored_file(node: slicer.vtkMRMLScalarVolumeNode) -> Path | None:
     if storage is None or not storage.GetFileName() or node.GetParentTransformNode() is not None:
         return None
     path = Path(storage.GetFileName())
-    return path if path.is_file() and not node.GetModifiedSinceRead() else None
+    return path if is_file(path) and not node.GetModifiedSinceRead() else None
 
 
 def _node_named(text: str) -> slicer.vtkMRMLScalarVolumeNode | None:
@@ -245,7 +246,7 @@ def _is_volume(node: slicer.vtkMRMLNode | None) -> bool:
 
 def _filled(table: slicer.vtkMRMLTableNode | None, folder: Path) -> slicer.vtkMRMLTableNode | None:
     """The table node with what became of the pairs so far; None where nothing was done."""
-    written = [folder / name for name in (RESULTS, JOURNAL) if (folder / name).is_file()]
+    written = [folder / name for name in (RESULTS, JOURNAL) if is_file(folder / name)]
     path = max(written, key=lambda file: file.stat().st_mtime_ns, default=None)
     if path is None or (table is not None and table.GetScene() is None):
         return table

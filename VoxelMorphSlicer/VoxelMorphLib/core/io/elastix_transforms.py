@@ -16,6 +16,7 @@ import SimpleITK as sitk  # noqa: N813
 from ..errors import GeometryError
 from ..memory import check_memory
 from .files import check_readable
+from .paths import exists
 
 #: Name of elastix -> the transform of ITK with the same parameters.
 LINEAR: dict[str, Callable[[], sitk.Transform]] = {
@@ -85,7 +86,7 @@ def _initial(entries: dict[str, str], path: Path) -> Path | None:
         raise GeometryError(f"{path} is added to the transform {named} instead of following it. {_REMEDY}")
     name = min(PurePosixPath(named).name, PureWindowsPath(named).name, key=len)
     beside = path.parent / name
-    if not beside.exists():
+    if not exists(beside):
         raise GeometryError(
             f"{path} continues {named}, and no file {name} lies beside it. Put it into the same folder."
         )

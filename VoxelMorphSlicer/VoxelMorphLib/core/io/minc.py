@@ -14,6 +14,7 @@ from ..errors import ImageError
 from ..memory import check_memory
 from ..python_process import LIBRARY_FOLDER, python_command, python_environment
 from .files import LARGEST_COMPRESSION
+from .paths import is_file
 
 MINC_EXTENSION = ".mnc"
 MINC_NOTE = (
@@ -66,7 +67,7 @@ def _convert(path: Path, plain: Path) -> None:
             f"{path} cannot be read, because no process for it can be started ({cause.strerror}). Close other "
             "programs, or convert it to .nii.gz."
         ) from cause
-    if code or not plain.is_file():
+    if code or not is_file(plain):
         raise ImageError(f"{path} is damaged, or a MINC file that ITK does not read. Convert it to .nii.gz.")
 
 

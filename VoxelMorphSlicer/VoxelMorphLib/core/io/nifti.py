@@ -24,6 +24,7 @@ from ..memory import check_memory
 from .files import LARGEST_COMPRESSION, check_readable, extension
 from .nifti2 import LENGTH, LONGER, as_nifti1
 from .nifti_position import HEADER, SINGLE_FILE_OFFSET, check_position, place
+from .paths import exists
 
 #: Real scalar types by their NIfTI code.
 SCALARS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
@@ -114,7 +115,7 @@ def _half(path: Path, kind: str) -> Path:
         return check_readable(path, ImageError)
     name = re.sub(r"\.(hdr|img)(\.gz)?$", "", path.name, flags=re.IGNORECASE)
     known = [path.with_name(name + each) for each in (kind, kind.upper(), f"{kind}.gz")]
-    found = next((each for each in known if each.exists()), None)
+    found = next((each for each in known if exists(each)), None)
     if found is None:
         raise ImageError(f"{path} is one half of a pair, and {known[0].name} does not lie beside it. Copy it there.")
     return check_readable(found, ImageError)

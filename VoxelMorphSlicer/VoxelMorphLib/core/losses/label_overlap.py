@@ -44,14 +44,14 @@ def moved_label_overlap(fixed: Tensor, moving: Tensor, displacement: Tensor, cou
     size = items * (count + 1)
     moved, shared = (displacement.new_zeros(size) for _ in range(2))
     for corner in product((0, 1), repeat=len(shape)):
-        index, weight = first, None
+        index, weight = first, torch.ones_like(part[0])
         stride = shape_size(shape)
         for axis, up in enumerate(corner):
             stride //= shape[axis]
             place = (lower[axis] + up).clamp(max=shape[axis] - 1)
             index = index + place * stride
             share = part[axis] if up else 1 - part[axis]
-            weight = share if weight is None else weight * share
+            weight = weight * share
         found = labels[index] + offset
         moved = moved.index_add(0, found.flatten(), weight.flatten())
         equal = found == still
