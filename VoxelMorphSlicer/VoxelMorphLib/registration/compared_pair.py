@@ -70,6 +70,7 @@ class ComparedPair:
         self._moving_values = _to_unit(coarse_moving.array)
         self._blocks = np.rint(coarse_moving.geometry.spacing / moving.geometry.spacing)
         self._positions: dict[Transform, Position] = {}
+        self._changes: dict[tuple[Position, Position], Change | None] = {}
 
     def at(self, transform: Transform) -> Position:
         """What the moving image shows through a transform, fixed -> moving; kept for the next question."""
@@ -89,7 +90,15 @@ class ComparedPair:
         return Position(points, values, seen, compared)
 
     def change(self, earlier: Position, later: Position) -> Change | None:
-        """Their agreement with the fixed image, at the same voxels if possible; None where one shows nothing."""
+        """Their agreement with the fixed image, at the same voxels if possible; None where one shows nothing.
+
+        Kept for the next question, as positions are.
+        """
+        if (earlier, later) not in self._changes:
+            self._changes[earlier, later] = self._measured(earlier, later)
+        return self._changes[earlier, later]
+
+    def _measured(self, earlier: Position, later: Position) -> Change | None:
         if min(earlier.compared.sum(), later.compared.sum()) < FEWEST:
             return None
         places = compared_places(earlier.compared, later.compared)

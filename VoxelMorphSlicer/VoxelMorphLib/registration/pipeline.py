@@ -300,7 +300,7 @@ class _Job:
             return found
         improved = self.compared.improved(start, found.forward)
         of_contrasts = self.options.similarity == "auto" and found.similarity in ("mind", "mi")
-        if improved and not (of_contrasts and not self.compared.improved(start, found.forward, beyond_chance=True)):
+        if improved and (not of_contrasts or self.compared.improved(start, found.forward, beyond_chance=True)):
             return found
         told = "; ".join(filter(None, (found.compared, "nothing better than the start was found, which was kept")))
         warnings = (*found.warnings, BY_CHANCE) if improved else found.warnings
