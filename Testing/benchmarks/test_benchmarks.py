@@ -173,8 +173,10 @@ def test_the_event_loop_is_watched_during_a_click(tiny, monkeypatch):
     monkeypatch.setattr(ui_gap, "_BUDGET_S", 1.0)
     rows = ui_gap.measure_ui_gap(tiny)
     assert {row.unit for row in rows} == {"ms"}
-    assert any("Measuring" in row.name for row in rows)
-    assert rows[0].value == max(row.value for row in rows)
+    # How many stages are seen depends on the machine: some are shorter than a tick.
+    assert len({row.name for row in rows}) > 2
+    assert any(" > " in row.name for row in rows), "the change from one stage to the next is a gap too"
+    assert [row.value for row in rows] == sorted((row.value for row in rows), reverse=True)
 
 
 def test_the_event_loop_is_not_watched_without_the_stand_ins(tiny, monkeypatch):
