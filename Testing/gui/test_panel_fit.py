@@ -50,11 +50,15 @@ def test_without_a_pair_the_models_are_described_and_the_oldest_come_last(panel)
     assert not any("fit" in text for text in texts(panel).values())
 
 
+#: Its models that bend.
+SYNTHMORPH = {f"synthmorph-{name}" for name in ("shapes", "brains", "deform-3", "joint-3")}
+
+
 @pytest.mark.parametrize(
     ("extent", "fits"),
     [
         (HIPPOCAMPUS, {"hippocampus-T1-labels", "hippocampus-T1"}),
-        (BRAIN, {"vxm-dense-brain-T1-mse", "synthmorph-shapes", "synthmorph-brains", "synthmorph-deform-3"}),
+        (BRAIN, {"vxm-dense-brain-T1-mse", *SYNTHMORPH}),
         (MOUSE, set()),
     ],
     ids=["hippocampus", "brain", "mouse"],

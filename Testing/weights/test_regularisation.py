@@ -35,7 +35,8 @@ def a_hyper_file(request, tmp_path):
 
 def test_the_catalogue_tells_which_models_have_it():
     assert [name for name, entry in load_catalogue().items() if supports_regularisation(entry)] == [
-        "synthmorph-deform-3"
+        "synthmorph-deform-3",
+        "synthmorph-joint-3",
     ]
     assert not supports_regularisation(None)
 
@@ -112,6 +113,7 @@ def test_what_comes_before_a_model_follows_from_its_entry():
     assert [name for name, start in starts.items() if start == "centre"] == [
         "synthmorph-affine-2",
         "synthmorph-rigid-1",
+        "synthmorph-joint-3",
     ]
     assert starts["synthmorph-deform-3"] == starts["vxm-dense-brain-T1-mse"] == "affine"
     plain = ModelEntry("mine", "Mine", "Aligns.", "VxmDense", file="mine.h5", format="keras")

@@ -13,17 +13,22 @@ import torch
 from support.keras_files import synthmorph_layers, write_keras
 from support.tiny_networks import a_pair, filled
 from torch import nn
-from VoxelMorphLib.core.config import NetworkSpace
+from VoxelMorphLib.core.config import NetworkSpace, RegistrationOptions
 from VoxelMorphLib.core.errors import ConfigError, WeightsError
+from VoxelMorphLib.core.geometry import Geometry
+from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.networks.affine_detector import VxmAffineFeatureDetector
 from VoxelMorphLib.networks.joint import HyperVxmJoint
+from VoxelMorphLib.registration.predictor import load_predictor
+from VoxelMorphLib.registration.request import RegistrationRequest
 from VoxelMorphLib.weights.catalogue import load_catalogue
 from VoxelMorphLib.weights.entry import ModelEntry
 from VoxelMorphLib.weights.keras import network_from_keras
-from VoxelMorphLib.weights.keras_file import read_keras
+from VoxelMorphLib.weights.keras_file import KerasFile, read_keras
 from VoxelMorphLib.weights.keras_synthmorph import joint_from_keras
 from VoxelMorphLib.weights.keras_synthmorph import synthmorph_layers as roles
 from VoxelMorphLib.weights.load import load_network
+from VoxelMorphLib.weights.store import state
 
 DETECTOR = {"num_feat": 8, "enc_nf": [4, 6], "dec_nf": [], "add_nf": [6, 5]}
 DEFORM = {"hyp_units": [5, 4], "enc_nf": [4, 6], "dec_nf": [6, 4], "add_nf": [4, 5]}
@@ -123,9 +128,11 @@ def test_two_files_make_a_joint_network(tmp_path, hyper):
 
 
 def test_the_hypernetwork_is_never_in_memory_as_a_whole(tmp_path, monkeypatch):
-    """Evaluated while it is read, no tensor has the units in front of a kernel."""
+    """Evaluated while it is read, row by row, no tensor has the units in front of a kernel."""
     path = a_file(tmp_path, a_deformable(2))
-    built = []
+    built, whole = [], []
+    read = KerasFile.read_one
+    monkeypatch.setattr(KerasFile, "read_one", lambda *a: whole.append(a[2]) or read(*a))
     monkeypatch.setattr(
         "VoxelMorphLib.weights.keras_synthmorph.network_from_state", lambda *a: built.append(a) or nn.Module()
     )
@@ -134,6 +141,16 @@ def test_the_hypernetwork_is_never_in_memory_as_a_whole(tmp_path, monkeypatch):
     assert name == "HyperVxmJoint"
     assert arguments["hyp_num"] == 0
     assert max(tensor.ndim for tensor in state.values()) == 4
+    assert set(whole) == {"kernel", "bias", "hyperkernel_bias", "hyperbias_bias"}
+
+
+def test_a_hypernetwork_of_contradicting_extents_is_refused(tmp_path):
+    layers = synthmorph_layers(a_deformable(2))
+    name = next(name for name in layers if "hyper_conv" in name)
+    layers[name]["hyperkernel_kernel"] = layers[name]["hyperkernel_kernel"][:-1]
+    path = write_keras(tmp_path / "weights.h5", layers)
+    with pytest.raises(WeightsError, match=r"holds hyperkernel_kernel of shape \(3, \d+\) in hyper_conv_from_dense_7"):
+        network_from_keras(path, hyperparameters=0.5)
 
 
 @pytest.fixture
@@ -184,6 +201,63 @@ def test_a_cache_that_cannot_be_written_does_no_harm(a_published_model, tmp_path
     entry, network = a_published_model
     a_cache_folder.write_text("a file where the folder should be")
     assert_equal_weights(load_network(entry, tmp_path)[0], network.specialise(0.5))
+
+
+@pytest.fixture
+def a_published_pipeline(tmp_path, monkeypatch) -> tuple[ModelEntry, HyperVxmJoint]:
+    """Small files of an affine and a deformable network that are listed as the published ones are, and their joint."""
+    network = a_joint(3, mid_space=True, bidir=True)
+    affine = filled(VxmAffineFeatureDetector(3, **DETECTOR))
+    affine.load_state_dict(network.affine.state_dict())
+    deform = HyperVxmJoint(3, **DEFORM, skip_affine=True)
+    deform.deform.load_state_dict(network.deform.state_dict())
+    catalogue = dict(load_catalogue())
+    for name, part in (("synthmorph-affine-2", affine), ("synthmorph-joint-3", deform)):
+        path = a_file(tmp_path, part, catalogue[name].file)
+        facts = {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        arguments = {**catalogue[name].arguments, **(DEFORM | {"affine": DETECTOR} if part is deform else DETECTOR)}
+        catalogue[name] = dataclasses.replace(catalogue[name], **facts, arguments=arguments)
+    for module in ("load", "specialised", "catalogue"):
+        monkeypatch.setattr(f"VoxelMorphLib.weights.{module}.load_catalogue", lambda *_path: catalogue)
+    return catalogue["synthmorph-joint-3"], network
+
+
+def test_the_published_pipeline_is_made_of_two_files(a_published_pipeline, tmp_path, a_cache_folder):
+    entry, network = a_published_pipeline
+    assert state(entry) == "to download"
+    assert state(entry, tmp_path) == "in your folder"
+    first, found = load_network("synthmorph-joint-3", tmp_path, regularisation=0.3)
+    assert found is entry and found.affine_start == "centre"
+    assert_equal_weights(first, network.specialise(0.3))
+    assert first.mid_space and first.bidir and first.multiple == 8
+    pair = a_pair(SHAPE[3])
+    torch.testing.assert_close(first.fields(*pair).displacement, network.specialise(0.3).fields(*pair).displacement)
+    for name in ("synthmorph.affine.2.h5", "synthmorph.deform.3.h5"):
+        (tmp_path / name).unlink()
+    assert_equal_weights(load_network("synthmorph-joint-3", tmp_path, regularisation=0.3)[0], first)
+    assert len(list(a_cache_folder.iterdir())) == 1
+
+
+def test_a_missing_affine_part_is_named(a_published_pipeline, tmp_path, monkeypatch):
+    monkeypatch.setattr("VoxelMorphLib.weights.store.download", lambda url, *_rest: pytest.fail(url))
+    (tmp_path / "synthmorph.affine.2.h5").unlink()
+    assert state(a_published_pipeline[0], tmp_path) == "to download"
+    with pytest.raises(pytest.fail.Exception, match=r"synthmorph\.affine\.2\.h5"):
+        load_network("synthmorph-joint-3", tmp_path)
+
+
+@pytest.mark.parametrize("value", [0, 1])
+@pytest.mark.parametrize("name", ["synthmorph-joint-3", "synthmorph-deform-3"])
+def test_the_ends_of_the_interval_are_refused_before_anything_is_fetched(name, value):
+    image = Image(np.random.default_rng(0).random((16, 16, 16), np.float32), Geometry((16,) * 3, np.eye(4)))
+    request = RegistrationRequest(image, image, name, RegistrationOptions(hyper=value))
+    with pytest.raises(ConfigError, match=f"hyper is {value}, but {name} was trained for values between 0 and 1"):
+        load_predictor(request, lambda *_: None)
+
+
+def test_only_a_joint_network_takes_an_affine_part():
+    with pytest.raises(ConfigError, match="has an affine_model, which only a HyperVxmJoint network can take"):
+        dataclasses.replace(load_catalogue()["synthmorph-shapes"], affine_model="synthmorph-affine-2")
 
 
 def test_a_rigid_model_is_rigid_by_its_entry(tmp_path):

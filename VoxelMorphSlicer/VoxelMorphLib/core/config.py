@@ -195,8 +195,8 @@ class RegistrationOptions(Settings):
     )
     hyper: float = option(
         0.5,
-        "for models that were trained for all values of it, such as synthmorph-deform-3 and HyperMorph networks: 0 "
-        "follows the images, 1 gives the smoothest deformation. Other models ignore it",
+        "for models that were trained for all values of it, such as synthmorph-joint-3 and HyperMorph networks: 0 "
+        "follows the images, 1 gives the smoothest deformation; SynthMorph's take neither end. Other models ignore it",
         title="Regularity",
         low=0,
         high=1,

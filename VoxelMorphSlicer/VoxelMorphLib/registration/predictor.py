@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..core.config import NetworkSpace
+from ..core.config import NetworkSpace, RegistrationOptions
 from ..core.devices import resolve_device
 from ..core.errors import ConfigError
 from ..core.image import Image
@@ -16,7 +16,7 @@ from ..core.progress import Progress, span
 from ..networks.fields import FieldPair
 from ..weights.architectures import LINEAR, MATRIX_ONLY
 from ..weights.catalogue import DEFAULT_MODEL, find_entry, load_catalogue
-from ..weights.entry import ModelEntry
+from ..weights.entry import ModelEntry, check_regularity
 from ..weights.load import load_network
 from ..weights.store import pin_notice
 from .guides import Guides
@@ -119,15 +119,15 @@ def load_predictor(
         networks: keeps what is loaded for the next call; None loads anew.
 
     Raises:
-        ConfigError: unknown model, or a refinement or similarity that it or the pair cannot have.
+        ConfigError: unknown model, or a refinement, regularity or similarity that it or the pair cannot have.
         WeightsError: the weights cannot be had or read.
         DeviceError: no such device.
     """
     options, name = request.options, str(request.model or DEFAULT_MODEL)
     device = resolve_device(options.device)
     listed = known_entry(name)
-    if listed is not None and options.refine not in ("auto", "none"):
-        _check_refinable(listed)  # before it is downloaded
+    if listed is not None:  # before it is downloaded
+        _check_use(listed, options)
     preset = _preset(options.refine, name, listed)
     optimiser = None
     if preset != "none":
@@ -143,8 +143,7 @@ def load_predictor(
     network, entry = load(
         request.model or name, request.weights_dir, device, options.precision, progress, options.hyper
     )
-    if optimiser is not None:
-        _check_refinable(entry)
+    _check_use(entry, options)
     notice = pin_notice(entry)
     said = (notice,) if notice and notice != told else ()
     return Predictor(entry, device, network.fields, optimiser, said)
@@ -155,8 +154,9 @@ def optimises(entry: ModelEntry, refine: str) -> bool:
     return entry.id == DEFAULT_MODEL or (entry.bends and refine not in ("auto", "none"))
 
 
-def _check_refinable(entry: ModelEntry) -> None:
-    if entry.architecture in MATRIX_ONLY:
+def _check_use(entry: ModelEntry, options: RegistrationOptions) -> None:
+    check_regularity(entry, options.hyper)
+    if entry.architecture in MATRIX_ONLY and options.refine not in ("auto", "none"):
         raise ConfigError(
             f"The model {entry.id} gives a matrix, which has no deformation to refine. Choose refine none."
         )

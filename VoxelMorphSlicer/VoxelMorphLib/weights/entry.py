@@ -27,7 +27,7 @@ FORMATS = ("keras", "safetensors", "torch")
 MEASUREMENT_KEYS = {"data", "metric", "value", "command"}
 _REQUIRED = ("id", "title", "description", "architecture")
 _TEXTS = ("id", "title", "description", "architecture", "anatomy", "modality")
-_OPTIONAL_TEXTS = ("file", "url", "sha256", "format", "licence", "citation")
+_OPTIONAL_TEXTS = ("file", "url", "sha256", "format", "licence", "citation", "affine_model")
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class ModelEntry:
         requires_skull_strip: the images must show the brain only.
         labels: numbers of the channels of the atlas that a segmenting network keeps, background included; empty where
             they are counted from 0, or where there is none.
+        affine_model: id of the model whose file holds the affine part of a joint network; None where `file` holds all.
         measured: accuracy measured by this project, each a dict of `MEASUREMENT_KEYS`.
 
     Raises:
@@ -80,6 +81,7 @@ class ModelEntry:
     requires_centring: bool = False
     requires_skull_strip: bool = False
     labels: tuple[int, ...] = ()
+    affine_model: str | None = None
     measured: tuple[dict[str, Any], ...] = field(default=(), hash=False)
 
     def __post_init__(self) -> None:
@@ -141,6 +143,21 @@ class ModelEntry:
 def supports_regularisation(entry: ModelEntry | None) -> bool:
     """Whether `RegistrationOptions.hyper`, the weight of the regularisation, means anything to a model."""
     return entry is not None and (entry.architecture == HYPER_DENSE or has_hypernetwork(entry))
+
+
+def check_regularity(entry: ModelEntry, value: float) -> None:
+    """Refuse a weight of the regularisation that a joint network was never trained for.
+
+    Source: SynthMorph draws it from the open interval (0, 1), Hoffmann et al., doi:10.1162/imag_a_00197.
+
+    Raises:
+        ConfigError: it is an end of the interval or lies outside.
+    """
+    if has_hypernetwork(entry) and not 0 < value < 1:
+        raise ConfigError(
+            f"hyper is {value:g}, but {entry.id} was trained for values between 0 and 1 without the ends. Choose one "
+            "of them, such as 0.05 or 0.95."
+        )
 
 
 #: Start by which the model without deformation does each of its tasks.
@@ -205,10 +222,18 @@ def _value_problem(entry: ModelEntry) -> str | None:
         return "needs an id of letters, digits, points, dashes and underscores"
     if not entry.title.strip() or not entry.description.strip() or "\n" in entry.description:
         return "needs a title and a description of one line"
-    if (entry.file is None) != (entry.architecture in WITHOUT_WEIGHTS):
-        return f"needs a file, unless its architecture is {' or '.join(WITHOUT_WEIGHTS)}"
     if not plausible(entry.arguments):
         return f"has numbers beyond {LARGEST_ARGUMENT} or foreign values as arguments of its architecture"
+    if any(not isinstance(m, dict) or set(m) != MEASUREMENT_KEYS for m in entry.measured):
+        return f"has a measurement whose keys are not {', '.join(sorted(MEASUREMENT_KEYS))}"
+    return _file_problem(entry)
+
+
+def _file_problem(entry: ModelEntry) -> str | None:
+    if (entry.file is None) != (entry.architecture in WITHOUT_WEIGHTS):
+        return f"needs a file, unless its architecture is {' or '.join(WITHOUT_WEIGHTS)}"
+    if entry.affine_model is not None and entry.architecture != JOINT:
+        return f"has an affine_model, which only a {JOINT} network can take"
     if entry.file in ("", "..") or (entry.file and PureWindowsPath(entry.file).name != entry.file):
         return f"has the file {entry.file!r}; give a plain name without folders"
     if entry.format not in FORMATS and entry.file is not None:
@@ -217,6 +242,4 @@ def _value_problem(entry: ModelEntry) -> str | None:
         return f"has the sha256 {entry.sha256!r}; give 64 lower-case hexadecimal digits or null"
     if entry.bytes is not None and entry.bytes <= 0:
         return f"has a size of {entry.bytes} bytes; give a positive number or null"
-    if any(not isinstance(m, dict) or set(m) != MEASUREMENT_KEYS for m in entry.measured):
-        return f"has a measurement whose keys are not {', '.join(sorted(MEASUREMENT_KEYS))}"
     return None

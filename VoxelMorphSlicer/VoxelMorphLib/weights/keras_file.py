@@ -61,8 +61,37 @@ class KerasFile:
         Raises:
             WeightsError: the file cannot be read any more.
         """
+        return {name: self.read_one(layer, name) for name in layer.shapes}
+
+    def read_one(self, layer: KerasLayer, name: str) -> np.ndarray:
+        """One array of a layer, float32.
+
+        Raises:
+            WeightsError: as `read`.
+        """
         with _open(self.path) as file:
-            return {name: _dataset(file, place)[()].astype(np.float32) for name, place in layer._places.items()}
+            return _numbers(_dataset(file, layer._places[name])[()])
+
+    def weighted_sum(self, layer: KerasLayer, name: str, weights: np.ndarray) -> np.ndarray:
+        """`weights` (N,) times an array (N, ...) of a layer, which is never in memory as a whole; (...), float32.
+
+        Args:
+            layer: of this file.
+            name: of the array.
+            weights: rows of weight 0 are not even read.
+
+        Raises:
+            WeightsError: the file cannot be read any more, or the array has another number of rows.
+        """
+        shape = layer.shapes[name]
+        if shape[:1] != weights.shape:
+            raise WeightsError(f"{self.path} holds {name} of shape {shape} in {layer.name}. {_REMEDY}")
+        total = np.zeros(shape[1:], np.float32)
+        with _open(self.path) as file:
+            rows = _dataset(file, layer._places[name])
+            for row in np.flatnonzero(weights):
+                total += np.float32(weights[row]) * _numbers(rows[row])
+        return total
 
 
 def read_keras(path: str | Path) -> KerasFile:
@@ -84,6 +113,10 @@ def read_keras(path: str | Path) -> KerasFile:
             raise _refusal("has no layers with weights")
         _check_size(file, sum(prod(shape) for layer in layers for shape in layer.shapes.values()), "of weights")
     return KerasFile(path, class_name, config, tuple(layers))
+
+
+def _numbers(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32, copy=False)
 
 
 class _Refused(WeightsError):

@@ -59,7 +59,7 @@ def synthmorph_network(
 
 
 def joint_from_keras(
-    affine: str | Path, deform: str | Path, hyperparameters: Hyperparameters = None, **options: Any
+    affine: str | Path, deform: str | Path, /, hyperparameters: Hyperparameters = None, **options: Any
 ) -> nn.Module:
     """The joint network of two files, as FreeSurfer combines them: an affine detector, then a deformable network.
 
@@ -148,9 +148,12 @@ def _evaluated(
         arrays = file.read(layer)
         values = np.maximum(values @ arrays["kernel"] + arrays["bias"], 0)
     for layer in layers.generated:
-        arrays = file.read(layer)
-        kernel = values @ arrays.pop("hyperkernel_kernel") + arrays["hyperkernel_bias"]
-        yield layer, {"kernel": kernel, "bias": values @ arrays["hyperbias_kernel"] + arrays["hyperbias_bias"]}
+        yield layer, {short: _generated(file, layer, f"hyper{short}", values) for short in ("kernel", "bias")}
+
+
+def _generated(file: KerasFile, layer: KerasLayer, name: str, values: np.ndarray) -> np.ndarray:
+    """One tensor of a generated convolution, flat: a linear function of the last hidden layer."""
+    return file.weighted_sum(layer, f"{name}_kernel", values) + file.read_one(layer, f"{name}_bias")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import os
 import re
 from pathlib import Path
@@ -13,7 +11,7 @@ from torch import nn
 
 from ..core.config import NetworkSpace
 from ..core.devices import resolve_device
-from ..core.errors import AccessError, ConfigError, OutputError, WeightsError
+from ..core.errors import ConfigError, WeightsError
 from ..core.io.paths import is_file
 from ..core.progress import Progress, silent, span
 from ..networks.joint import DEFAULT_REGULARISATION, HyperVxmJoint
@@ -23,9 +21,10 @@ from .architectures import DETECTOR, JOINT
 from .catalogue import find_entry, load_catalogue
 from .entry import ModelEntry, has_hypernetwork
 from .file_format import file_format
-from .folders import default_cache_folder
 from .keras import network_from_keras
-from .safetensors_file import read_model, write_model
+from .keras_synthmorph import joint_from_keras
+from .safetensors_file import read_model
+from .specialised import keep_specialised, read_specialised
 from .store import locate_weights, sha256_of
 from .torch_file import network_from_torch
 
@@ -71,9 +70,10 @@ def load_network(
     device = resolve_device(device)
     loaded = _kept(model, regularisation)
     if loaded is None:
-        listed, path = _find(model, weights_dir, span(progress, 0.0, 0.8))
+        listed, path = _find(model, weights_dir, span(progress, 0.0, 0.7))
+        affine = _affine_file(listed, weights_dir, span(progress, 0.7, 0.8))
         progress(0.8, f"Reading {path.name}")
-        loaded = _read(listed, path, regularisation)
+        loaded = _read(listed, path, affine, regularisation)
     network, entry = loaded
     if regularisation is not None:
         choose_regularisation(network, regularisation)
@@ -113,6 +113,13 @@ def _find(
     return entry, locate_weights(entry, weights_dir, progress)
 
 
+def _affine_file(entry: ModelEntry | None, weights_dir: str | Path | None, progress: Progress) -> Path | None:
+    """The file of another model that holds the affine part."""
+    if entry is None or entry.affine_model is None:
+        return None
+    return locate_weights(find_entry(entry.affine_model), weights_dir, progress)
+
+
 def _is_path(model: str | os.PathLike[str]) -> bool:
     if isinstance(model, str) and model in load_catalogue():
         return False
@@ -144,13 +151,15 @@ def _check_available(entry: ModelEntry) -> None:
         )
 
 
-def _read(entry: ModelEntry | None, path: Path, regularisation: float | None) -> tuple[nn.Module, ModelEntry]:
+def _read(
+    entry: ModelEntry | None, path: Path, affine: Path | None, regularisation: float | None
+) -> tuple[nn.Module, ModelEntry]:
     kind = file_format(path)
     described: ModelEntry | None = None
     if kind == "safetensors":
         network, described = read_model(path)
     else:
-        network = _from_keras(entry, path, regularisation) if kind == "keras" else network_from_torch(path)
+        network = _from_keras(entry, path, affine, regularisation) if kind == "keras" else network_from_torch(path)
     if not isinstance(network, Registrar):
         raise WeightsError(f"{path} holds a {type(network).__name__}, which registers nothing. Choose another file.")
     described = described or _describe(network, path, kind)
@@ -164,9 +173,11 @@ def _read(entry: ModelEntry | None, path: Path, regularisation: float | None) ->
     return network, entry or described
 
 
-def _from_keras(entry: ModelEntry | None, path: Path, regularisation: float | None) -> nn.Module:
+def _from_keras(entry: ModelEntry | None, path: Path, affine: Path | None, regularisation: float | None) -> nn.Module:
     """What SynthMorph's files do not say about their network, the catalogue does."""
     options = entry.arguments if entry is not None and entry.architecture in _SYNTHMORPH_NETWORKS else {}
+    if affine is not None:
+        return joint_from_keras(affine, path, _joint(regularisation), **options)
     return network_from_keras(path, hyperparameters=_joint(regularisation), **options)
 
 
@@ -197,33 +208,3 @@ def _space(name: str, network: Registrar) -> NetworkSpace:
     if name in _SYNTHMORPH_NETWORKS:
         return _SYNTHMORPH_SPACE
     return NetworkSpace(multiple=network.multiple)
-
-
-def read_specialised(entry: ModelEntry, regularisation: float) -> nn.Module | None:
-    """The small network of an earlier `keep_specialised`; None where there is none, or it is damaged."""
-    try:
-        path = _path(entry, regularisation)
-        if not is_file(path):
-            return None
-        network, kept = read_model(path)
-    except (AccessError, WeightsError):
-        return None
-    return network if kept.arguments == _plain_arguments(entry) else None
-
-
-def keep_specialised(network: nn.Module, entry: ModelEntry, regularisation: float) -> None:
-    """Keep the small network in the cache folder, so that the large file is not read again; not when it is full."""
-    path = _path(entry, regularisation)
-    kept = dataclasses.replace(entry, arguments=_plain_arguments(entry), file=path.name, format="safetensors")
-    with contextlib.suppress(OutputError, OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_model(network, kept, path)
-
-
-def _plain_arguments(entry: ModelEntry) -> dict:
-    return {**entry.arguments, "hyp_num": 0}
-
-
-def _path(entry: ModelEntry, regularisation: float) -> Path:
-    """Another version of the file has another checksum and so another name."""
-    return default_cache_folder() / f"{entry.id}-{(entry.sha256 or 'unknown')[:8]}-{regularisation:.4g}.safetensors"

@@ -11,11 +11,14 @@ from pathlib import Path
 from ..core.errors import AccessError, ConfigError, OutputError, WeightsError
 from ..core.io.paths import entries, is_file, is_folder
 from ..core.progress import Progress, silent
+from .catalogue import find_entry
 from .download import download, part_path, tag_path
 from .entry import ModelEntry
 from .folders import BUNDLED_FOLDER, default_cache_folder
 
 _CHUNK = 1 << 22
+#: Answers of `state`, what is still missing first.
+_STATES = ("to download", "partly downloaded", "downloaded", "in your folder", "bundled")
 
 
 def locate_weights(entry: ModelEntry, weights_dir: str | Path | None = None, progress: Progress = silent) -> Path:
@@ -49,11 +52,16 @@ def state(entry: ModelEntry, weights_dir: str | Path | None = None) -> str:
     """Where the weights are: "bundled", "in your folder", "downloaded", "partly downloaded" or "to download".
 
     A model without weights counts as bundled. What is bundled or downloaded is recognised by name and size only;
-    whether it is intact is checked when it is used.
+    whether it is intact is checked when it is used. Of a model of two files the one counts that is less at hand.
 
     Raises:
         ConfigError: `weights_dir` is not a folder.
     """
+    entries = [entry] if entry.affine_model is None else [entry, find_entry(entry.affine_model)]
+    return min((_state_of_file(one, weights_dir) for one in entries), key=_STATES.index)
+
+
+def _state_of_file(entry: ModelEntry, weights_dir: str | Path | None) -> str:
     if entry.file is None or is_file(BUNDLED_FOLDER / entry.file):
         return "bundled"
     if weights_dir is not None and _is_in_folder(entry, Path(weights_dir)):
