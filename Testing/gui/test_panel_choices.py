@@ -44,7 +44,7 @@ COMBO_BOXES = {
     "overlay": ("moved", "checkerboard", "moving", "jacobian"),
     "sequenceReference": ("frame", "volume"),
     "applyInterpolation": ("linear", "nearest", "cubic", "multilabel"),
-    "applyResult": ("moved", "jacobian", "displacement"),
+    "applyResult": ("moved", "jacobian", "displacement", "parts"),
 }
 
 

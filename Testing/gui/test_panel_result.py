@@ -338,6 +338,15 @@ def test_maps_of_a_transform_are_drawn(shown, scene, forward, volumes, result, l
     assert values.min() == pytest.approx(least, abs=1e-4) and values.max() == pytest.approx(most, abs=1e-4)
 
 
+def test_a_transform_of_one_part_is_not_split(shown, scene, forward):
+    shown.choose(appliedTransformSelector=forward)
+    choose_box(shown, "applyResultComboBox", "parts")
+    before = content(scene)
+    apply(shown)
+    assert "is linear alone, so that there is nothing to split" in shown.ui.statusLabel.text
+    assert content(scene) == before
+
+
 def test_the_interpolation_is_chosen_by_a_click(shown, scene, forward, volumes):
     labels = add_volume(a_label_map(a_geometry("RAS", (8, 8, 8), 3.0)), "labels", "vtkMRMLLabelMapVolumeNode")
     shown.choose(appliedTransformSelector=forward, appliedNodeSelector=labels)

@@ -65,6 +65,7 @@ WITHOUT_TORCH = (
     "core.series",
     "apply.apply",
     "cli.apply",
+    "registration.presets",
     "registration.request",
     "batch.run",
     "batch.table_pairs",

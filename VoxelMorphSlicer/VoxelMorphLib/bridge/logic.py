@@ -19,6 +19,7 @@ from .actions.register import ScenePair, Side
 from .actions.save_transform import save_steps
 from .actions.segment import segment_steps
 from .actions.sequences import Reference, SequenceJob, sequence_steps
+from .actions.split_transform import split_steps
 from .actions.train import check_steps, model_id, model_steps, training_steps
 from .background.steps import Steps, Task, finish
 from .install import TRAINING, Ask, ensure, load_torch, packages_for_model
@@ -287,6 +288,20 @@ class VoxelMorphLogic:
             The path.
         """
         return save_steps(Application(transformNode, inverse, referenceVolume), Path(path))
+
+    @action
+    def splitTransform(self, transformNode: slicer.vtkMRMLTransformNode, inverse: bool = False) -> Steps:
+        """Add the linear and the deformable part of a transform as two nodes. An action.
+
+        Args:
+            transformNode: forward or inverse transform of a registration, or any other; is not changed.
+            inverse: take the node of the opposite direction.
+
+        Returns:
+            The linear node, and the deformable node that it lies under. What is put under the linear node lands where
+            `transformNode` places it.
+        """
+        return split_steps(Application(transformNode, inverse))
 
     @action
     def evaluate(

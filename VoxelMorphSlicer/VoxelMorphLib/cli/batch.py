@@ -25,11 +25,11 @@ from ..batch.table_pairs import TablePairs
 from ..core.config import RegistrationOptions
 from ..core.errors import Cancelled, ConfigError, VoxelMorphError
 from ..core.io.paths import expanded, is_file
-from ..core.options import options_of
+from ..core.options import changed_options, options_of
 from ..weights.catalogue import DEFAULT_MODEL, find_entry
 from .common import ConsoleProgress, Parser, complain, run, say
 from .interrupts import interrupt_at_the_end_of_input
-from .options import add_options, given_options
+from .options import add_options, add_preset, chosen_settings, given_options, list_presets
 
 OPTIONS = options_of(RegistrationOptions)
 BATCH_OPTIONS = options_of(BatchOptions)
@@ -88,6 +88,7 @@ def parser() -> Parser:
     )
     add("--model", default="", help=f"id of the model list, or a weights file; default: {DEFAULT_MODEL}")
     add("--modelFile", type=Path, help="a weights file of your own, which takes the place of --model")
+    add_preset(made)
     add("--weightsDir", type=Path, help="folder with downloaded weights, recognised by checksum")
     add("--allowFallback", action="store_true", help="short of memory, use half the resolution")
     add_options(made, OPTIONS)
@@ -96,6 +97,9 @@ def parser() -> Parser:
 
 def _command(argv: Sequence[str]) -> None:
     arguments = parser().parse(argv)
+    if arguments.listPresets:
+        list_presets()
+        return
     options = BatchOptions(**given_options(arguments, BATCH_OPTIONS))
     _check_model(arguments)
     if arguments.outputDir is None:
@@ -149,9 +153,9 @@ def _executor(arguments: argparse.Namespace, settings: Settings) -> Callable[[],
 
 
 def _pairs(arguments: argparse.Namespace) -> Pairs:
-    chosen = RegistrationOptions(**given_options(arguments, OPTIONS))
-    given = {name: getattr(chosen, name) for name in given_options(arguments, OPTIONS)}
-    model = str(arguments.modelFile or arguments.model or "")
+    chosen_model, chosen = chosen_settings(arguments, OPTIONS)
+    given = {option.field: getattr(chosen, option.field) for option, _text in changed_options(chosen)}
+    model = str(chosen_model or "")
     common = Common(str(Path(model).absolute()) if model and is_file(model) else model, given)
     folder = arguments.folder or arguments.folder_after
     ways = [name for name in ("pairs", "all", "to") if getattr(arguments, name)]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.config import RegistrationOptions
 from ..core.options import Option, camel_case
-from .common import Parser
+from .common import Parser, complain, say
 
 
 def add_options(parser: Parser, shown: Mapping[str, Option], hidden: Mapping[str, Option] | None = None) -> None:
@@ -52,9 +52,48 @@ def request_fields(arguments: argparse.Namespace, options: Iterable[str]) -> dic
 
     names = {field.name for field in dataclasses.fields(RegistrationRequest)}
     given = {name: value for name, value in vars(arguments).items() if name in names}
-    chosen = RegistrationOptions(**given_options(arguments, options))
-    own = getattr(arguments, "modelFile", None)
-    return {**given, "model": own or arguments.model or None, "options": chosen}
+    model, chosen = chosen_settings(arguments, options)
+    return {**given, "model": model, "options": chosen}
+
+
+def add_preset(parser: Parser) -> None:
+    """Add the option that names a preset, and the one that lists them."""
+    parser.add_argument(
+        "--preset",
+        default="",
+        help="name of a preset, or the .json file of one, for what is not given otherwise; --listPresets prints them",
+    )
+    parser.add_argument("--listPresets", action="store_true", help="print the presets and stop")
+
+
+def list_presets() -> None:
+    """Print all presets, a line each."""
+    from ..registration.presets import described, presets
+
+    known, problems = presets()
+    for line in described(known):
+        say(line)
+    for problem in problems:
+        complain(f"Warning: left out: {problem}")
+
+
+def chosen_settings(arguments: argparse.Namespace, options: Iterable[str]) -> tuple[Any, RegistrationOptions]:
+    """The model, None for the default, and the options of a command; what stands on it wins over its preset.
+
+    Args:
+        arguments: of the command.
+        options: names of the `RegistrationOptions` that the command has.
+
+    Raises:
+        ConfigError: there is no such preset, or an impossible value.
+    """
+    given, model = given_options(arguments, options), getattr(arguments, "modelFile", None) or arguments.model or None
+    if not getattr(arguments, "preset", ""):
+        return model, RegistrationOptions(**given)
+    from ..registration.presets import find_preset
+
+    preset = find_preset(arguments.preset)
+    return model or preset.model, RegistrationOptions.from_dict({**preset.options, **given})
 
 
 def _metavar(option: Option) -> str:

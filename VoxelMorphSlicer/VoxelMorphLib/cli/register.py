@@ -16,7 +16,7 @@ from ..weights.architectures import SEGMENTING
 from ..weights.catalogue import DEFAULT_MODEL
 from .common import ConsoleProgress, Parser, complain, run, say
 from .interrupts import current
-from .options import add_options, request_fields
+from .options import add_options, add_preset, list_presets, request_fields
 
 if TYPE_CHECKING:
     from ..core.image import LabelMap
@@ -90,6 +90,7 @@ def _parser() -> Parser:
     add("--initialTransform", dest="initial", type=Path, help="rough alignment fixed to moving that comes first")
     add("--model", default="", help=f"id of the model list, or a weights file; default: {DEFAULT_MODEL}")
     add("--modelFile", type=Path, help="a weights file of your own, which takes the place of --model")
+    add_preset(parser)
     add("--weightsDir", dest="weights_dir", type=Path, help="folder with downloaded weights, recognised by checksum")
     add("--report", type=Path, help="output: HTML page with pictures and figures")
     add_options(parser, OPTIONS)
@@ -105,7 +106,9 @@ def _command(argv: Sequence[str]) -> None:
         _list_models(arguments.weights_dir)
     if arguments.listDevices:
         _list_devices()
-    if not (arguments.listModels or arguments.listDevices):
+    if arguments.listPresets:
+        list_presets()
+    if not (arguments.listModels or arguments.listDevices or arguments.listPresets):
         _register(arguments)
 
 

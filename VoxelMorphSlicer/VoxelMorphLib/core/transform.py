@@ -269,3 +269,15 @@ def _append(parts: tuple[Transform, ...], part: Transform) -> tuple[Transform, .
 def simplest(composite: CompositeTransform) -> Transform:
     """The only part of a composite that has one, else the composite."""
     return composite.transforms[0] if len(composite.transforms) == 1 else composite
+
+
+def split_linear(transform: Transform) -> tuple[Transform | None, AffineTransform | None]:
+    """What a transform does first, and the matrix that it ends with: applied in a row they are the transform.
+
+    Either is None where there is no such part. A registration bends the fixed space before its linear start leads to
+    the moving space.
+    """
+    parts = transform.transforms if isinstance(transform, CompositeTransform) else (transform,)
+    if not isinstance(parts[-1], AffineTransform):
+        return transform, None
+    return (simplest(CompositeTransform(parts[:-1])) if parts[:-1] else None), parts[-1]

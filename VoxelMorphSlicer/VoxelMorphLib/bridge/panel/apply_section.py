@@ -22,6 +22,9 @@ from .progress_section import done
 #: Name under which the subject hierarchy keeps our identifiers; its own numbers change when a scene is loaded.
 UID_NAME = "VoxelMorph"
 
+#: Result that is no moved copy and no map.
+PARTS = "parts"
+
 
 class ApplySection:
     """The section "Apply a transform".
@@ -63,6 +66,11 @@ class ApplySection:
 
     def steps(self, parameters, progress: Progress) -> Steps:
         """Make a moved copy of the folder or of the node, or a map; gives the sentence that remains of it."""
+        if parameters.applyResult == PARTS:
+            parts = yield from self._logic.splitTransform.steps(
+                parameters.appliedTransform, inverse=parameters.applyInverse
+            )
+            return done(", ".join(node.GetName() for node in parts))
         if parameters.applyResult != "moved":
             draw = getattr(self._logic, parameters.applyResult).steps
             drawn = yield from draw(
@@ -101,6 +109,7 @@ def _results() -> dict[str, str]:
         "moved": _("Moved copy of the input"),
         "jacobian": _("Jacobian map: 1 keeps volumes, 0 and less folds"),
         "displacement": _("Length of the displacement (mm)"),
+        PARTS: _("Linear and deformable part as two transforms"),
     }
 
 

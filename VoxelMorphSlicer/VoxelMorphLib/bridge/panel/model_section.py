@@ -18,6 +18,7 @@ from ...weights.own_models import is_own, remove_from_catalogue
 from ...weights.store import delete_downloaded, downloaded_files, state, unfinished_bytes
 from ..background.steps import Steps
 from .choices import ChoiceBox
+from .menus import make_menu, open_folder
 from .model_files import SUFFIXES, facts_of, import_steps, imported_files, licence_question, remove_imported, title_of
 from .model_fit import ModelFit
 from .progress_section import ProgressSection
@@ -46,8 +47,7 @@ class ModelSection:
         self.fit = ModelFit()
         self._task, self._titles, self._listed = "deformable", {}, {}
         self._box = ChoiceBox(ui.modelComboBox, {}, self._choose)
-        self.actions: dict[str, qt.QAction] = {}
-        self._makeMenu()
+        self.actions = self._menu()
         self.refresh()
 
     @property
@@ -171,12 +171,9 @@ class ModelSection:
     def onOpenFolder(self) -> None:
         """Show the folder of models in the file manager."""
         try:
-            folder = default_cache_folder()
-            folder.mkdir(parents=True, exist_ok=True)
-        except (VoxelMorphError, OSError) as error:
+            open_folder(default_cache_folder())
+        except VoxelMorphError as error:
             self._progress.say(_("The folder of models cannot be opened: {error}").format(error=error), error=True)
-            return
-        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder)))
 
     def _remove(self, model: str) -> None:
         if model not in self.entries:
@@ -187,20 +184,14 @@ class ModelSection:
         elif not delete_downloaded(self.entries[model]):
             raise OutputError(_("There is no downloaded file of this model."))
 
-    def _makeMenu(self) -> None:
+    def _menu(self) -> dict[str, qt.QAction]:
         """Import, delete and show files, behind one button."""
-        button = self.ui.modelMenuButton
-        menu = qt.QMenu(button)
-        for name, text, work in (
+        items = (
             ("importModelAction", _("Import weights..."), self.onImport),
             ("deleteModelAction", _("Delete the model's file"), self.onDelete),
             ("openModelFolderAction", _("Open the folder of models"), self.onOpenFolder),
-        ):
-            action = menu.addAction(text)
-            action.objectName = name
-            action.connect("triggered(bool)", work)
-            self.actions[name] = action
-        button.setMenu(menu)
+        )
+        return make_menu(self.ui.modelMenuButton, items)
 
     def _list(self) -> None:
         """Offer the models that do the task."""

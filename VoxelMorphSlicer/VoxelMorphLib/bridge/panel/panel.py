@@ -8,6 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...core.errors import Cancelled, DeviceError, VoxelMorphError
+from ...registration.presets import Preset
 from ...weights.architectures import LINEAR, OPTIMISE
 from ...weights.entry import tasks_of
 from ..background.runner import Runner
@@ -22,6 +23,7 @@ from .landmark_errors import LandmarkErrors
 from .model_section import ModelSection
 from .parameters_check import missing_for_measure, missing_for_register, missing_while, offer
 from .preparation import Preparation
+from .preset_section import PresetSection, take_preset
 from .progress_section import ProgressSection, sentence_of
 from .registering import pair_steps, sequence_steps
 from .result_section import ResultSection
@@ -66,6 +68,7 @@ class Panel:
         )
         self.training = TrainingSection(ui, logic, self.runner, _askToInstall, self._onModelAdded, self.update)
         self.batch = BatchSection(ui, logic, self.runner, self.models.approve, _askToInstall, self.update)
+        self.presets = PresetSection(ui, self._takePreset, self.progress)
         self.settings = SettingsForm(ui, self._store)
         self._boxes = self._makeBoxes()
         ui.registerButton.connect("clicked(bool)", self.onRegister)
@@ -102,6 +105,7 @@ class Panel:
             if self.parameters is not None:
                 self._showChoices()
                 self.results.update(self.parameters)
+            self.presets.update(self.parameters)
             self._showButtons()
             self.training.blocked = self.preparation.busy or self.batch.preparation.busy
             self.training.update()
@@ -235,6 +239,10 @@ class Panel:
         if self.parameters is not None:
             model = self.models.modelFor(task, self.parameters.model)
             self._take(model, self.models.startFor(task, model))
+
+    def _takePreset(self, preset: Preset) -> None:
+        if self.parameters is not None:
+            take_preset(self.parameters, preset)
 
     def _take(self, model: str, start: str) -> None:
         with slicer.util.NodeModify(self.parameters.parameterNode):  # what is shown follows both at once

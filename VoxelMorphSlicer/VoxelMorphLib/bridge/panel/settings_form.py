@@ -17,7 +17,7 @@ from .parameters import panel_options
 
 #: Section, and row or None for the last, of options that do not stand among the settings.
 _PLACES = {
-    "refine": ("inputsSection", 3),
+    "refine": ("inputsSection", 4),
     "smoothness": ("inputsSection", None),
     "hyper": ("inputsSection", None),
     "affine": ("startSection", None),
