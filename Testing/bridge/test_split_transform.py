@@ -29,14 +29,16 @@ def bent():
 
 
 def test_both_parts_in_a_row_are_the_transform(bent):
-    whole = CompositeTransform((bent, LINEAR))
-    first, last = split_linear(whole)
-    assert first is bent
-    np.testing.assert_allclose(last.apply_to_points(first.apply_to_points(POINTS)), whole.apply_to_points(POINTS))
-    assert split_linear(bent) == (bent, None)
-    assert split_linear(LINEAR) == (None, LINEAR)
-    begins_linear = CompositeTransform((LINEAR, bent))
-    assert split_linear(begins_linear) == (begins_linear, None)
+    for whole in (
+        CompositeTransform((bent, LINEAR)),
+        CompositeTransform((LINEAR, bent)),
+        CompositeTransform((LINEAR, bent, LINEAR)),
+    ):
+        first, last = split_linear(whole)
+        assert isinstance(first, AffineTransform) != isinstance(last, AffineTransform)
+        np.testing.assert_allclose(last.apply_to_points(first.apply_to_points(POINTS)), whole.apply_to_points(POINTS))
+    for alone in (bent, LINEAR, CompositeTransform((bent, bent))):
+        assert split_linear(alone) is None
 
 
 def test_what_lies_under_the_linear_node_lands_as_before(scene, bent):
@@ -56,14 +58,16 @@ def test_a_registration_under_parents_is_split_in_both_directions(scene, volumes
     add_linear_parent(moving, a_rigid_matrix(5, 2))
     nodes = write_registration(known_registration(fixed, moving), fixed, moving)
     whole = nodes["inverse" if inverse else "forward"]
-    linear, deformable = VoxelMorphLogic().splitTransform(nodes["forward"], inverse=inverse)
-    np.testing.assert_allclose(map_from_world(linear, POINTS), map_from_world(whole, POINTS), atol=1e-3)
-    np.testing.assert_array_equal(space_to_world(linear), space_to_world(whole))
+    inner, outer = VoxelMorphLogic().splitTransform(nodes["forward"], inverse=inverse)
+    assert inner.GetName() == f"{whole.GetName()} {'deformable' if inverse else 'linear'}"
+    assert inner.GetParentTransformNode() is outer
+    np.testing.assert_allclose(map_from_world(inner, POINTS), map_from_world(whole, POINTS), atol=1e-3)
+    np.testing.assert_array_equal(space_to_world(inner), space_to_world(whole))
     volume = fixed if inverse else moving
-    assert linear.GetNodeReference(linear.GetMovingNodeReferenceRole()) is volume
+    assert inner.GetNodeReference(inner.GetMovingNodeReferenceRole()) is volume
     before = matrix_to_world(volume)
-    volume.SetAndObserveTransformNodeID(linear.GetID())
-    np.testing.assert_allclose(matrix_to_world(volume, linear), before, atol=1e-9)
+    volume.SetAndObserveTransformNodeID(inner.GetID())
+    np.testing.assert_allclose(matrix_to_world(volume, inner), before, atol=1e-9)
 
 
 @pytest.mark.parametrize(("part", "kind"), [("linear", "linear"), ("bent", "deformable")])

@@ -298,8 +298,8 @@ class VoxelMorphLogic:
             inverse: take the node of the opposite direction.
 
         Returns:
-            The linear node, and the deformable node that it lies under. What is put under the linear node lands where
-            `transformNode` places it.
+            Two nodes, the first under the second. What is put under the first lands where `transformNode` places it;
+            of a forward transform that is the linear one.
         """
         return split_steps(Application(transformNode, inverse))
 

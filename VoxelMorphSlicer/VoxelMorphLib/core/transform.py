@@ -271,13 +271,17 @@ def simplest(composite: CompositeTransform) -> Transform:
     return composite.transforms[0] if len(composite.transforms) == 1 else composite
 
 
-def split_linear(transform: Transform) -> tuple[Transform | None, AffineTransform | None]:
-    """What a transform does first, and the matrix that it ends with: applied in a row they are the transform.
+def split_linear(transform: Transform) -> tuple[Transform, Transform] | None:
+    """A matrix at either end of a transform, and the rest: applied first to last both are the transform.
 
-    Either is None where there is no such part. A registration bends the fixed space before its linear start leads to
-    the moving space.
+    The forward transform of a registration ends with its linear start, the inverse one begins with it. None where there
+    is no such matrix, or nothing beside it.
     """
     parts = transform.transforms if isinstance(transform, CompositeTransform) else (transform,)
-    if not isinstance(parts[-1], AffineTransform):
-        return transform, None
-    return (simplest(CompositeTransform(parts[:-1])) if parts[:-1] else None), parts[-1]
+    if len(parts) == 1:
+        return None
+    if isinstance(parts[-1], AffineTransform):
+        return simplest(CompositeTransform(parts[:-1])), parts[-1]
+    if isinstance(parts[0], AffineTransform):
+        return parts[0], simplest(CompositeTransform(parts[1:]))
+    return None

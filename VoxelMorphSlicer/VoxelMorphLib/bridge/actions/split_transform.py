@@ -5,7 +5,7 @@ from __future__ import annotations
 import slicer
 
 from ...core.errors import GeometryError, OutputError
-from ...core.transform import Transform, split_linear
+from ...core.transform import AffineTransform, Transform, split_linear
 from ..background.steps import Steps
 from ..scene.placement import set_space, space_to_world
 from ..scene.result_nodes import set_roles
@@ -34,22 +34,25 @@ def _split(application: Application) -> Steps:
         raise OutputError(
             f"No node holds the inverse of {application.transform_node.GetName()}. Choose a transform and no inverse."
         )
-    bent, linear = split_linear(_read(whole))
+    parts = split_linear(_read(whole))
     yield None
-    if bent is None or linear is None:
-        kind = "linear" if bent is None else "deformable"
+    if parts is None:
+        kind = "linear" if whole.IsTransformToWorldLinear() else "deformable"
         raise OutputError(f"{whole.GetName()} is {kind} alone, so that there is nothing to split. Use it as it is.")
     application.check_transform()  # time has passed
-    scene, name = whole.GetScene(), whole.GetName()
+    scene = whole.GetScene()
     with unchanged_on_failure(scene, []):
-        outer = transform_to_node(bent, None, f"{name} deformable", scene)
-        inner = transform_to_node(linear, None, f"{name} linear", scene)
+        outer, inner = (transform_to_node(part, None, f"{whole.GetName()} {_kind(part)}", scene) for part in parts)
         inner.SetAndObserveTransformNodeID(outer.GetID())
         set_space(inner, space_to_world(whole))
         for node in (inner, outer):
             _name_volumes(node, whole)
             place_beside(node, whole)
     return inner, outer
+
+
+def _kind(part: Transform) -> str:
+    return "linear" if isinstance(part, AffineTransform) else "deformable"
 
 
 def _read(node: slicer.vtkMRMLTransformNode) -> Transform:
