@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,17 @@ def test_a_missing_library_is_named(tmp_path, command):
     code, _, message = version_printed_by(script)
     assert code == 1
     assert message.startswith("Error: VoxelMorphLib is not in ") and "Traceback" not in message
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_plugin_of_the_application_is_loaded(tmp_path, command):
+    package = tmp_path / "VoxelMorphLib"
+    package.mkdir()
+    (package / "__init__.py").write_text("import os, sys\nsys.exit(repr(os.environ['ITK_AUTOLOAD_PATH']))\n")
+    script = shutil.copy(MODULE / "CLI" / f"{command}.py", tmp_path)
+    environment = {**os.environ, "ITK_AUTOLOAD_PATH": "/Slicer/lib/ITKFactories"}
+    child = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, env=environment)
+    assert (child.returncode, child.stderr) == (1, "''\n")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python-real
 """Train a network: Slicer's command line module, and the same from any shell (`--help` lists the options)."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def _library_folder():
 
 if __name__ == "__main__":
     sys.path.insert(0, _library_folder())
+    os.environ["ITK_AUTOLOAD_PATH"] = ""  # Slicer's plug-in for images of its scene would load MRML and VTK
     try:
         from VoxelMorphLib.cli.train import main
 
