@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
@@ -168,3 +170,26 @@ def test_cancelling_inside_the_search_is_passed_on() -> None:
     image = a_blob_image(a_geometry("RAS", FINE, 1.0))
     with pytest.raises(Cancelled, match="stopped"):
         affine_start(image, image, "affine", progress=cancel_late)
+
+
+@pytest.fixture
+def ctrl_c_is_heard():
+    """Also where the tests run in the background."""
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, earlier)
+
+
+def test_ctrl_c_waits_for_itk_which_would_print_and_lose_it(ctrl_c_is_heard) -> None:
+    called = []
+
+    def interrupt(fraction: float, _text: str) -> None:
+        if fraction > 0.31:  # the search of the pose is over
+            signal.raise_signal(signal.SIGINT)
+            called.append(fraction)
+
+    image = a_blob_image(a_geometry("RAS", FINE, 1.0))
+    with pytest.raises(KeyboardInterrupt):
+        affine_start(image, image, "affine", progress=interrupt)
+    assert len(called) == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

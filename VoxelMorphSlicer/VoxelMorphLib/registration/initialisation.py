@@ -12,6 +12,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from ..core.errors import GeometryError
 from ..core.geometry import Geometry
+from ..core.held_signals import held_signals
 from ..core.image import Image, LabelMap
 from ..core.io.itk import LPS
 from ..core.memory import is_memory_shortage
@@ -271,10 +272,13 @@ class _Search:
         return transform, found
 
     def _execute(self, method: sitk.ImageRegistrationMethod, levels: int, begin: float, end: float) -> None:
-        """Run; an exception of the progress callback stops the ascent first, because ITK would swallow it."""
+        """Run; an exception of the progress callback or a signal stops the ascent first: ITK would swallow them."""
         stopped: list[BaseException] = []
 
         def report() -> None:
+            if came:
+                method.StopRegistration()
+                return
             done = (method.GetCurrentLevel() + method.GetOptimizerIteration() / ITERATIONS) / levels
             try:
                 self.progress(begin + (end - begin) * done, "Aligning")
@@ -284,7 +288,8 @@ class _Search:
 
         method.AddCommand(sitk.sitkIterationEvent, report)
         try:
-            method.Execute(self.fixed.image, self.moving.image)
+            with held_signals() as came:
+                method.Execute(self.fixed.image, self.moving.image)
         except RuntimeError as error:
             if not stopped:
                 _check_memory(error)
