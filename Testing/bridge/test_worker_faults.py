@@ -192,13 +192,14 @@ def test_a_disk_that_fills_up_while_the_result_is_written(new_client):
 def test_prints_of_libraries_do_not_reach_the_protocol(new_client):
     code = """
 import os, subprocess, sys
-read = worker.read_request
+from VoxelMorphLib.worker import files
+read = files.read_request
 def noisy(folder):
     print('{"type": "error"}', flush=True)
     os.write(1, b'noise of a C library')
     subprocess.run([sys.executable, "-c", "import sys; print('child reads', sys.stdin.read(1))"])
     return read(folder)
-worker.read_request = noisy
+files.read_request = noisy
 """
     client = new_client(command=patched_command(code))
     assert isinstance(Outcome(client, a_job()).wait(), Registration)
@@ -208,7 +209,9 @@ worker.read_request = noisy
 
 @pytest.mark.slow
 def test_a_fault_of_ours_is_told_and_the_process_replaced(new_client):
-    client = new_client(command=patched_command("worker.read_request = lambda folder: 1 / 0"))
+    client = new_client(
+        command=patched_command("from VoxelMorphLib.worker import files\nfiles.read_request = lambda folder: 1 / 0")
+    )
     outcome = Outcome(client, a_job())
     pid = client.pid
     error = outcome.wait()

@@ -172,7 +172,8 @@ def test_a_worker_that_never_answers_during_a_sequence(series_ready, scene):
 
 #: The second job is never answered, and nothing is heard of the process.
 _MUTE = """
-read = worker.read_request
+from VoxelMorphLib.worker import files
+read = files.read_request
 count = []
 def mute(folder):
     count.append(folder)
@@ -181,7 +182,7 @@ def mute(folder):
         worker.Worker.send = lambda *_arguments: None
         time.sleep(600)
     return read(folder)
-worker.read_request = mute
+files.read_request = mute
 """
 
 

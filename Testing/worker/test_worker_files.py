@@ -13,6 +13,7 @@ from support.volumes import GEOMETRIES, a_blob_image, a_geometry, a_label_map, a
 from VoxelMorphLib.core import errors
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.image import Image, LabelMap
+from VoxelMorphLib.core.io.scratch import remove_folder
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
 from VoxelMorphLib.registration.request import RegistrationRequest
 from VoxelMorphLib.registration.result import Registration, RegistrationReport
@@ -20,7 +21,6 @@ from VoxelMorphLib.worker.files import (
     bytes_needed,
     read_registration,
     read_request,
-    remove_folder,
     write_registration,
     write_request,
 )

@@ -1,5 +1,12 @@
 """One `main(argv) -> int` per command."""
 
-from .process_limits import check_process_limits
+import sys
 
-check_process_limits()  # before any of the libraries is loaded, which abort or try again for ever
+from ..core.errors import DeviceError
+from ..core.process_limits import check_process_limits
+
+try:
+    check_process_limits()
+except DeviceError as refused:
+    print(f"Error: {refused}", file=sys.stderr)
+    sys.exit(2)

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from .. import __version__
-from ..core.errors import DependencyError, OutputError, TorchLoadError, VoxelMorphError, WorkerError
-from .files import read_request, remove_folder, write_registration
+from ..core.errors import DependencyError, DeviceError, OutputError, TorchLoadError, VoxelMorphError, WorkerError
+from ..core.io.scratch import remove_folder
+from ..core.process_limits import check_process_limits
 from .protocol import PROTOCOL, Message, decode, encode, error_message
 
 #: Seconds between two reports of progress within one stage.
@@ -73,6 +74,10 @@ class Worker:
     def serve(self) -> NoReturn:
         """Say hello, then work until there is nothing more to do."""
         self.send({"type": "hello", "protocol": PROTOCOL, "version": __version__, "pid": os.getpid()})
+        try:
+            check_process_limits()
+        except DeviceError as error:
+            self._decline(error)
         for work in (self._listen, self._beat):
             threading.Thread(target=work, daemon=True).start()
         fit = True
@@ -93,6 +98,13 @@ class Worker:
                 self.answers.flush()
         except OSError:
             self._leave()
+
+    def _decline(self, error: DeviceError) -> NoReturn:
+        """Answer the first request, without any thread or library, that nothing can be done here."""
+        line = self.requests.readline()
+        if line:
+            self.send(error_message(decode(line)["job"], error))
+        self._leave()
 
     def _listen(self) -> None:
         try:
@@ -124,12 +136,14 @@ class Worker:
         clock = _Clock()
         progress(0.0, "Loading PyTorch")
         register = self._library()
+        from . import files
+
         clock.lap("import")
-        request = _on_disk(folder, read_request, folder)
+        request = _on_disk(folder, files.read_request, folder)
         clock.lap("read")
         registration = register(request, progress, self._cache)
         clock.lap("register")
-        _on_disk(folder, write_registration, registration, folder)
+        _on_disk(folder, files.write_registration, registration, folder)
         clock.lap("write")
         del clock.seconds["register"]
         return clock.seconds

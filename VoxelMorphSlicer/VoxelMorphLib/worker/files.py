@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ import numpy as np
 from ..core.config import RegistrationOptions
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
-from ..core.io.paths import exists
 from ..core.transform import AffineTransform, CompositeTransform, DisplacementField, Transform
 from ..registration.request import RegistrationRequest
 from ..registration.result import Registration, RegistrationReport
@@ -78,15 +75,6 @@ def bytes_needed(request: RegistrationRequest) -> int:
     images = [value for value in vars(request).values() if isinstance(value, Image)]
     result = request.fixed.array.size * (request.moving.array.itemsize + FIELDS_BYTES)
     return sum(image.array.nbytes for image in images) + result
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a folder even while somebody still writes into it; what cannot be removed stays."""
-    for _attempt in range(20):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not exists(folder):
-            return
-        time.sleep(0.05)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from typing import Any
 
 from ...core.errors import OutputError, VoxelMorphError, WorkerError
 from ...core.io.paths import exists
-from ...core.io.scratch import make_scratch_folder
+from ...core.io.scratch import make_scratch_folder, remove_folder
 from ...registration.request import RegistrationRequest
 from ...registration.result import Registration
-from ...worker.files import bytes_needed, read_registration, remove_folder, write_request
+from ...worker.files import bytes_needed, read_registration, write_request
 from ...worker.protocol import LONGEST_LINE, Message, decode, encode, error_of
 
 

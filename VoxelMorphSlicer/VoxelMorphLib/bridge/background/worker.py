@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from ...core.errors import Cancelled, VoxelMorphError, WorkerError
+from ...core.io.scratch import remove_folder
 from ...core.progress import Progress, silent
 from ...registration.request import RegistrationRequest
 from ...registration.result import Registration
-from ...worker.files import remove_folder
 from ...worker.protocol import PROTOCOL
 from .child_process import ChildProcess, python_command
 from .exchange import Event, Exchange

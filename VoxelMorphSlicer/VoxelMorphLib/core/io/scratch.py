@@ -9,7 +9,10 @@ import platform
 import re
 import shutil
 import tempfile
+import time
 from pathlib import Path
+
+from .paths import exists
 
 
 def make_scratch_folder(parent: Path | str | None, prefix: str) -> Path:
@@ -40,6 +43,15 @@ def _remove_dead(parent: Path, prefix: str, _process: int) -> None:
         match = named.fullmatch(folder.name)
         if match and not is_running(int(match[1])):
             shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder even while somebody still writes into it; what cannot be removed stays."""
+    for _attempt in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not exists(folder):
+            return
+        time.sleep(0.05)
 
 
 def is_running(process: int) -> bool:
