@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .batch import measure_batch
 from .compare import measure_against_pypi
 from .floor import measure_floor
 from .gpu import measure_gpu
@@ -35,6 +36,7 @@ TOPICS = {
     "ui": measure_ui_gap,
     "training": measure_training,
     "poses": measure_poses,
+    "batch": measure_batch,
 }
 
 
@@ -50,12 +52,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--threads", type=int, default=os.cpu_count(), help="of floor and memory; compare and training take one"
     )
+    parser.add_argument("--rows", type=int, default=default.rows, help="of batch, at least 10; README tells of 10000")
     parser.add_argument("--out", type=Path, default=Path("bench-output"), help="folder of results.md and results.json")
     arguments = parser.parse_args(argv)
     if any(n < 32 or n % 32 for n in arguments.shape):
         parser.error(f"--shape {arguments.shape} needs multiples of 32")
+    if arguments.rows < 10:
+        parser.error(f"--rows {arguments.rows} is too few; memory is compared with a tenth of them")
     settings = dataclasses.replace(
-        default, shape=tuple(arguments.shape), repeats=arguments.repeats, threads=arguments.threads
+        default,
+        shape=tuple(arguments.shape),
+        repeats=arguments.repeats,
+        threads=arguments.threads,
+        rows=arguments.rows,
     )
     rows: list[Row] = []
     for topic in arguments.topics:

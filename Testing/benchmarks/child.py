@@ -12,12 +12,13 @@ from typing import Any
 _REPORT = """
 import json, sys
 from support.peak_memory import peak_bytes
-print(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes(), "torch": "torch" in sys.modules}))
+report = {"seconds": seconds, "peak_bytes": peak_bytes(), "torch": "torch" in sys.modules}
+print(json.dumps({**report, **globals().get("more", {})}))
 """
 
 
 def run_child(code: str, arguments: Sequence[str] = (), threads: int = 1) -> dict[str, Any]:
-    """Run Python code that leaves the variable `seconds`.
+    """Run Python code that leaves the variable `seconds`, and perhaps a dictionary `more` of other numbers.
 
     Args:
         code: statements; `sys.argv[1:]` are the arguments.
@@ -25,7 +26,7 @@ def run_child(code: str, arguments: Sequence[str] = (), threads: int = 1) -> dic
         threads: of torch.
 
     Returns:
-        seconds; peak_bytes, the largest resident memory; torch, whether torch was imported.
+        seconds; peak_bytes, the largest resident memory; torch, whether torch was imported; and what is in `more`.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, "-c", code + _REPORT, *arguments]

@@ -62,7 +62,7 @@ def during(ready, scripted, monkeypatch):
 
     def give(work) -> None:
         logic = type(ready.widget.panel.logic)
-        for name in ("ensurePackages", "ensureTrainingPackages"):
+        for name in ("ensurePackages", "ensureTrainingPackages", "ensureReportPackages"):
             monkeypatch.setattr(logic, name, lambda _self, *_arguments: work(), raising=False)
 
     return give

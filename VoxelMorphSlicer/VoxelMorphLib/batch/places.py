@@ -13,6 +13,8 @@ from ..core.io.image_lists import bids_entities
 from ..core.io.names import stem
 from .options import BatchOptions
 
+#: The page of the whole batch.
+REPORT = "report.html"
 #: Characters that the names of folders have on every system.
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)

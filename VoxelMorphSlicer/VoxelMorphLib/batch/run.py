@@ -15,9 +15,10 @@ from ..core.io.locks import locked
 from ..core.io.paths import exists
 from ..core.progress import Progress, silent
 from .pairs import Pairs
+from .places import REPORT
 from .results import RESULTS, Results
 from .row import Outcome, Row
-from .summary import REPORT, Summary
+from .summary import Summary
 
 LOCK = ".voxelmorph-batch.lock"
 

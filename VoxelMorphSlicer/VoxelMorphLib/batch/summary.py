@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..report.layout import Case, Cases, Page, Table
+from .places import REPORT
 from .row import MEASURES, Outcome
 
-REPORT = "report.html"
 #: Pairs that the page shows, the worst ones; the table of results has all.
 SHOWN = 100
 #: What orders pairs, from the first one that is known; small is bad.

@@ -16,13 +16,14 @@ from .actions.evaluate import Evaluated, evaluation_steps
 from .actions.guides import Marked
 from .actions.jacobian import jacobian_steps, magnitude_steps
 from .actions.register import ScenePair, Side
+from .actions.report import report_steps
 from .actions.save_transform import save_steps
 from .actions.segment import segment_steps
 from .actions.sequences import Reference, SequenceJob, sequence_steps
 from .actions.split_transform import split_steps
 from .actions.train import check_steps, model_id, model_steps, training_steps
 from .background.steps import Steps, Task, finish
-from .install import TRAINING, Ask, ensure, load_torch, packages_for_model
+from .install import MATPLOTLIB, TORCH, TRAINING, Ask, ensure, load_torch, packages_for_model
 
 if TYPE_CHECKING:
     import slicer
@@ -72,6 +73,10 @@ class VoxelMorphLogic:
     def ensureTrainingPackages(self, ask: Ask) -> None:
         """Install what a training lacks, after one question; see `ensurePackages`."""
         ensure(TRAINING, ask)
+
+    def ensureReportPackages(self, ask: Ask) -> None:
+        """Install what the pages of reports lack, after one question; see `ensurePackages`."""
+        ensure((TORCH, MATPLOTLIB), ask)
 
     def finish(self, steps: Steps, worker: WorkerClient | None = None) -> Any:
         """Do the steps of any action, wait, and give their result.
@@ -331,6 +336,31 @@ class VoxelMorphLogic:
         nodes = fixedNode, movingNode, movedNode, forwardNode
         drawn = fixedSegmentation, movingSegmentation, fixedLandmarks, movingLandmarks
         return evaluation_steps(Evaluated(*nodes, *drawn, isFresh), table)
+
+    @action
+    def report(
+        self,
+        fixedNode: slicer.vtkMRMLScalarVolumeNode,
+        movingNode: slicer.vtkMRMLScalarVolumeNode,
+        movedNode: slicer.vtkMRMLScalarVolumeNode | None,
+        forwardNode: slicer.vtkMRMLTransformNode,
+        path: str | Path,
+        fixedSegmentation: slicer.vtkMRMLNode | None = None,
+        movingSegmentation: slicer.vtkMRMLNode | None = None,
+        fixedLandmarks: slicer.vtkMRMLMarkupsNode | None = None,
+        movingLandmarks: slicer.vtkMRMLMarkupsNode | None = None,
+    ) -> Steps:
+        """Measure a registration and write a page with pictures and all measures. An action.
+
+        Args:
+            path: of the .html file; the other arguments are those of `evaluate`.
+
+        Returns:
+            The path.
+        """
+        nodes = fixedNode, movingNode, movedNode, forwardNode
+        drawn = fixedSegmentation, movingSegmentation, fixedLandmarks, movingLandmarks
+        return report_steps(Evaluated(*nodes, *drawn), Path(path))
 
     @action
     def registerMany(

@@ -15,12 +15,13 @@ from pathlib import Path
 from ..batch.folder_pairs import FolderPairs
 from ..batch.options import BatchOptions
 from ..batch.pairs import Common, Pairs
+from ..batch.places import REPORT
 from ..batch.pool import Pool
 from ..batch.processor import Settings
 from ..batch.results import RESULTS
 from ..batch.row import Outcome
 from ..batch.run import Executor, run_batch
-from ..batch.summary import REPORT, Summary
+from ..batch.summary import Summary
 from ..batch.table_pairs import TablePairs
 from ..core.config import RegistrationOptions
 from ..core.errors import Cancelled, ConfigError, VoxelMorphError

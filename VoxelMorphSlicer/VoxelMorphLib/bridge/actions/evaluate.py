@@ -85,15 +85,9 @@ def evaluation_steps(nodes: Evaluated, table: slicer.vtkMRMLTableNode | None = N
         GeometryError: a volume or segmentation under a non-linear parent.
         OutputError: a node is missing or left the scene, or `table` is no table.
     """
-    _check(nodes)
     check_table(table)
-    seen = yield from _read(nodes)
-    landmarks = list(_landmarks(nodes))
-    provenance = list(_provenance(nodes.forward))
-    measured = yield lambda: (list(_similarity_rows(seen)), list(_folding_rows(seen)))
-    rows = important_first([*(yield lambda: list(_overlap(seen))), *landmarks, *measured[1], *measured[0], *provenance])
-    _check(nodes)  # time has passed
-    check_table(table)
+    _seen, rows = yield from measuring(nodes)
+    check_table(table)  # time has passed
     scene = nodes.fixed.GetScene()
     with unchanged_on_failure(scene, [] if table is None else [table]):
         if table is None:
@@ -102,6 +96,25 @@ def evaluation_steps(nodes: Evaluated, table: slicer.vtkMRMLTableNode | None = N
             place_beside(table, nodes.fixed)
         fill_table(rows, table)
     return table
+
+
+def measuring(nodes: Evaluated) -> Steps:
+    """Measure a registration; gives what was compared, and the rows, the most important first.
+
+    Args:
+        nodes: what was registered, and what is known about it.
+
+    Raises:
+        ImageError, GeometryError, OutputError: as `evaluation_steps`.
+    """
+    _check(nodes)
+    seen = yield from _read(nodes)
+    landmarks = list(_landmarks(nodes))
+    provenance = list(_provenance(nodes.forward))
+    measured = yield lambda: (list(_similarity_rows(seen)), list(_folding_rows(seen)))
+    rows = important_first([*(yield lambda: list(_overlap(seen))), *landmarks, *measured[1], *measured[0], *provenance])
+    _check(nodes)  # time has passed
+    return seen, rows
 
 
 def _check(nodes: Evaluated) -> None:
@@ -113,7 +126,7 @@ def _check(nodes: Evaluated) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Back:
+class Back:
     """What brings the fixed structures to the moving ones.
 
     Args:
@@ -127,7 +140,7 @@ class _Back:
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
+class Seen:
     """What is measured, once it has been read from the nodes.
 
     Args:
@@ -147,7 +160,7 @@ class _Seen:
     initial: Transform
     is_moved: bool
     forward: Optional[Transform]
-    back: Optional[_Back]
+    back: Optional[Back]
     known: Optional[dict[str, float]]
     pairs: tuple[tuple[Structure, Structure], ...]
     alone: tuple[Row, ...]
@@ -176,7 +189,7 @@ def _read(nodes: Evaluated) -> Steps:
     back = (yield from _read_back(nodes)) if compares else None
     pairs, alone = (yield from _read_structures(nodes)) if compares else ((), ())
     is_moved = nodes.moved is not None
-    return _Seen(fixed, before, after, initial, is_moved, forward, back, known, tuple(pairs), tuple(alone))
+    return Seen(fixed, before, after, initial, is_moved, forward, back, known, tuple(pairs), tuple(alone))
 
 
 def _read_back(nodes: Evaluated) -> Steps:
@@ -184,7 +197,7 @@ def _read_back(nodes: Evaluated) -> Steps:
     grid = volume_geometry(nodes.moving, path.matrix_to_world(nodes.moving))
     before = path.initial()
     initial = IDENTITY if before is None else (yield from before.reversed().sampled(grid))
-    return _Back(grid, initial, (yield from path.reversed().sampled(grid)))
+    return Back(grid, initial, (yield from path.reversed().sampled(grid)))
 
 
 def _read_structures(nodes: Evaluated) -> Steps:
@@ -204,7 +217,7 @@ def _known_figures(forward: slicer.vtkMRMLTransformNode) -> dict[str, float] | N
     return known if set(FIGURES) <= set(known) else None
 
 
-def _similarity_rows(seen: _Seen) -> Iterator[Row]:
+def _similarity_rows(seen: Seen) -> Iterator[Row]:
     """On a subset of the fixed voxels, as the registration reports it."""
     if seen.known is None:
         moved = seen.after if seen.is_moved else None
@@ -215,7 +228,7 @@ def _similarity_rows(seen: _Seen) -> Iterator[Row]:
     yield Row(INFORMATION, "", known["MutualInformationBefore"], known["MutualInformationAfter"], "nat")
 
 
-def _overlap(seen: _Seen) -> Iterator[Row]:
+def _overlap(seen: Seen) -> Iterator[Row]:
     if seen.pairs and seen.back is not None:
         compared = [Compared(fixed, moving, moving) for fixed, moving in seen.pairs]
         there = overlap_rows(compared, seen.fixed.geometry, seen.initial, seen.forward)
@@ -239,7 +252,7 @@ def _landmarks(nodes: Evaluated) -> Iterator[Row]:
     yield from landmark_rows(pairs, *transforms)
 
 
-def _folding_rows(seen: _Seen) -> Iterator[Row]:
+def _folding_rows(seen: Seen) -> Iterator[Row]:
     """Of the transform as the registration measured it, or of its samples on the fixed grid."""
     known = seen.known
     if known is None:

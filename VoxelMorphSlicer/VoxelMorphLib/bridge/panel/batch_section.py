@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ...core.errors import Cancelled, VoxelMorphError
+from ...batch.places import REPORT
+from ...core.errors import AccessError, Cancelled, VoxelMorphError
+from ...core.io.paths import is_file
 from ..actions.batch import Batch
 from ..background.runner import Runner
 from ..background.steps import Task
@@ -18,6 +21,7 @@ from .parameters import chosen_options
 from .parameters_check import offer
 from .preparation import Preparation
 from .progress_section import ProgressSection, sentence_of
+from .report_pages import show_page
 
 #: Path widgets by the parameter that they show.
 PATHS = {"batchSource": "batchSourceEdit", "batchOutput": "batchOutputEdit"}
@@ -62,11 +66,17 @@ class BatchSection:
         ui.batchSourceFolderButton.connect("clicked(bool)", self._chooseFolder)
         ui.batchButton.connect("clicked(bool)", self.onRegister)
         ui.cancelBatchButton.connect("clicked(bool)", self.onCancel)
+        ui.batchReportButton.connect("clicked(bool)", lambda _checked: show_page(self._page))
 
     @property
     def working(self) -> bool:
         """Whether something runs."""
         return self._task is not None and self._task.busy
+
+    @property
+    def _page(self) -> Path:
+        """That of the output folder."""
+        return Path(self.parameters.batchOutput) / REPORT
 
     def update(self, parameters, busy: bool) -> None:
         """Follow the configuration.
@@ -86,6 +96,8 @@ class BatchSection:
         missing = self._missing(busy or self.working or self.preparation.busy)
         offer(self.ui.batchButton, missing, _("Register all pairs; those that are done and unchanged are skipped"))
         self.ui.cancelBatchButton.enabled = self.working
+        missing = "" if self._has_page() else _("The output folder has no report yet.")
+        offer(self.ui.batchReportButton, missing, _("Show the page with the worst pairs first in the browser"))
 
     def onRegister(self) -> None:
         """Begin, after the questions about licence and packages."""
@@ -157,6 +169,12 @@ class BatchSection:
         if not (chosen.batchSource or chosen.batchTable is not None or self.folder.item):
             return _("Choose a folder of images, a table of pairs, or a folder of the data tree.")
         return "" if chosen.batchOutput else _("Choose an output folder.")
+
+    def _has_page(self) -> bool:
+        try:
+            return self.parameters is not None and is_file(self._page)
+        except AccessError:  # the command says what is wrong with the folder
+            return False
 
     def _keep(self, name: str, value: str) -> None:
         if not self._showing and self.parameters is not None:

@@ -93,7 +93,8 @@ def _following(chosen, inputs, targets: dict, logic, nodes: dict) -> Steps:
             target = None
         chosen.movedSegmentation = yield from logic.segment.steps(fixed, inputs.finder, target, inputs.device)
         set_pair(chosen.movedSegmentation, fixed, moving)
-    yield from _measuring(chosen, inputs, (fixed, moving), nodes, targets["resultsTable"], logic, isFresh=True)
+    seen = fixed, moving, nodes["moved"], forward
+    yield from _measuring(chosen, seen, _drawn(inputs), targets["resultsTable"], logic, isFresh=True)
     return done(chosen.movedVolume.GetName() if chosen.movedVolume else "", warnings_of(forward), worse_of(forward))
 
 
@@ -103,28 +104,42 @@ def measured_again(chosen, logic) -> Steps:
     Raises:
         ImageError: as `check_inputs`.
     """
+    nodes, drawn = evaluated_nodes(chosen)
+    table = chosen.resultsTable
+    target = None if table is None or holds_other_pair(table, nodes[:2]) else table
+    return _again(chosen, nodes, drawn, target, logic)
+
+
+def evaluated_nodes(chosen) -> tuple[tuple, tuple]:
+    """The nodes of a result, and those that were drawn in both volumes, in the order in which `logic` takes them.
+
+    Raises:
+        ImageError: as `check_inputs`.
+    """
     check_inputs(chosen)
-    pair, moved, table = result_pair(chosen), chosen.movedVolume, chosen.resultsTable
-    nodes = {"forward": chosen.forwardTransform}
-    nodes["moved"] = None if moved is None or pair_of(moved) != pair else moved
-    target = None if table is None or holds_other_pair(table, pair) else table
-    return _again(chosen, _inputs_of(chosen), pair, nodes, target, logic)
+    pair, moved = result_pair(chosen), chosen.movedVolume
+    shown = None if moved is None or pair_of(moved) != pair else moved
+    return (*pair, shown, chosen.forwardTransform), _drawn(chosen)
 
 
-def _again(chosen, inputs, pair: tuple, nodes: dict, target, logic) -> Steps:
-    yield from _measuring(chosen, inputs, pair, nodes, target, logic, isFresh=False)
+def _again(chosen, nodes: tuple, drawn: tuple, target, logic) -> Steps:
+    yield from _measuring(chosen, nodes, drawn, target, logic, isFresh=False)
     return done(chosen.resultsTable.GetName())
 
 
-def _measuring(chosen, inputs, pair: tuple, nodes: dict, target, logic, isFresh: bool) -> Steps:
+def _measuring(chosen, nodes: tuple, drawn: tuple, target, logic, isFresh: bool) -> Steps:
     yield _("Measuring")
-    drawn = (
+    table = yield from logic.evaluate.steps(*nodes, *drawn, target, isFresh=isFresh)
+    set_pair(table, *nodes[:2])
+    chosen.resultsTable = table  # complete, so that the view fits its columns to what they hold
+
+
+def _drawn(inputs) -> tuple:
+    """Segmentations and landmarks, each of both volumes or none."""
+    return (
         *_both(inputs.fixedSegmentation, inputs.movingSegmentation),
         *_both(inputs.fixedLandmarks, inputs.movingLandmarks),
     )
-    table = yield from logic.evaluate.steps(*pair, nodes["moved"], nodes["forward"], *drawn, target, isFresh=isFresh)
-    set_pair(table, *pair)
-    chosen.resultsTable = table  # complete, so that the view fits its columns to what they hold
 
 
 def result_pair(chosen) -> tuple:

@@ -26,6 +26,7 @@ from .preparation import Preparation
 from .preset_section import PresetSection, take_preset
 from .progress_section import ProgressSection, sentence_of
 from .registering import pair_steps, sequence_steps
+from .report_pages import reporting
 from .result_section import ResultSection
 from .sequence_section import SequenceSection
 from .settings_form import SettingsForm
@@ -60,7 +61,7 @@ class Panel:
             self._onDevicesFound,
             self.progress.say,
         )
-        self.results = ResultSection(ui)
+        self.results = ResultSection(ui, self.onReport)
         self.landmarks = LandmarkErrors(ui.landmarkStatusLabel)
         self.apply = ApplySection(ui, logic, self.onApply, self.onSaveTransform, self._store)
         self.sequence = SequenceSection(
@@ -139,21 +140,36 @@ class Panel:
             return
         self._work(_("Measuring"), steps)
 
+    def onReport(self, path: str) -> None:
+        """Write the page of the result and show it."""
+        self._prepare(
+            lambda: self.logic.ensureReportPackages(_askToInstall),
+            lambda chosen: reporting(chosen, self.logic, path),
+        )
+
     def onCancel(self) -> None:
         """Stop what runs; the scene stays as it is, or as a finished registration left it."""
         if self._task is not None:
             self._task.cancel()
 
     def _start(self, make_steps: Callable[..., Steps]) -> None:
-        chosen, model = self.parameters, self.parameters.model
+        model = self.parameters.model
         if not self.models.approve(model):
             self.progress.say(_("The licence of the model was not agreed to; nothing was done"))
             return
+        self._prepare(
+            lambda: self.logic.ensurePackages(model, _askToInstall),
+            lambda chosen: make_steps(chosen, self.logic, self.progress.progress),
+        )
+
+    def _prepare(self, install: Callable[[], None], make_steps: Callable[..., Steps]) -> None:
+        """Begin with the configuration of the click, after what it lacks was installed."""
+        chosen = self.parameters
         self.progress.start(_("Preparing"))
         self.preparation.run(
-            lambda: self.logic.ensurePackages(model, _askToInstall),
+            install,
             lambda: self.parameters is chosen,  # a closed scene leaves none, or an empty one
-            lambda: self._begin(make_steps(chosen, self.logic, self.progress.progress)),
+            lambda: self._begin(make_steps(chosen)),
         )
 
     def _complain(self, error: Exception) -> None:
@@ -297,6 +313,7 @@ class Panel:
             getattr(self.ui, name).enabled = not busy
         missing = missing_while(busy) or missing_for_measure(self.parameters)
         offer(self.ui.measureButton, missing, _("Fill the table anew, with what was drawn or chosen since"))
+        offer(self.ui.reportButton, missing, _("Write a page with pictures and measures, and show it in the browser"))
         self.sequence.update(self.parameters, busy)
         self.apply.update(self.parameters, busy)
         self.batch.update(self.parameters, self.preparation.busy or self.training.preparation.busy)

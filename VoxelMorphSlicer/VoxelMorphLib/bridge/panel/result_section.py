@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -10,6 +12,7 @@ from ...core.errors import VoxelMorphError
 from ..actions.results_table import summary_of
 from ..scene.checkerboard import show_checkerboard
 from .follow_up import holds_other_pair
+from .report_pages import choose_page
 
 #: Distance of the drawn grid lines.
 GRID_SPACING_MM = 10.0
@@ -34,18 +37,21 @@ class ResultSection:
 
     Args:
         ui: the widgets by name.
+        onReport: called with the path that a person chose for the report.
     """
 
-    def __init__(self, ui):
+    def __init__(self, ui, onReport: Callable[[str], None]):
         self.ui = ui
         self._shown = None
         self._overlay = ""  # ID of what lies over the fixed volume
         self._bent = None  # transform whose grid is drawn
+        self._name = ""  # proposed for a report
         self._timer = qt.QTimer()
         self._timer.setInterval(FLICKER_MS)
         self._timer.connect("timeout()", self._flicker)
         self._is_front = True
         ui.flickerCheckBox.connect("toggled(bool)", self._on_flicker)
+        ui.reportButton.connect("clicked(bool)", lambda _checked: choose_page(self._name, onReport))
         # A column is narrower than its longest texts, which take several lines.
         ui.resultsTableView.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
 
@@ -74,6 +80,8 @@ class ResultSection:
 
     def update(self, parameters) -> None:
         """Follow the configuration; the slice views change only when their part of it did."""
+        forward = parameters.forwardTransform
+        self._name = forward.GetName() if forward is not None else ""
         self._show_table(parameters.resultsTable)
         self._show_layers(parameters)
         self._show_grid(parameters)
