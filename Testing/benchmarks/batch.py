@@ -8,7 +8,7 @@ from .settings import Settings
 
 WORKERS = 2
 _BATCH = """
-import os, sys, tempfile, time
+import sys, tempfile, time
 from functools import partial
 from pathlib import Path
 from VoxelMorphLib.batch.options import BatchOptions
@@ -27,11 +27,10 @@ with tempfile.TemporaryDirectory() as name:
         table.write("fixed,moving,id\\n")
         table.writelines(f"a.nii,a.nii,row{number}\\n" for number in range(count))
     began = time.perf_counter()
-    executor = partial(Pool, workers, Settings(folder / "out", BatchOptions(workers=workers)), "support.batch_work:process")
-    peaks = []  # after each row
-    summary = run_batch(
-        TablePairs(folder / "pairs.csv", Common()), folder / "out", executor, tell=lambda _outcome: peaks.append(peak_bytes())
-    )
+    out, peaks = folder / "out", []  # memory after each row
+    executor = partial(Pool, workers, Settings(out, BatchOptions(workers=workers)), "support.batch_work:process")
+    pairs = TablePairs(folder / "pairs.csv", Common())
+    summary = run_batch(pairs, out, executor, tell=lambda _outcome: peaks.append(peak_bytes()))
     seconds = time.perf_counter() - began
     more = {"tenth_bytes": peaks[count // 10 - 1]}
     assert dict(summary.counts) == {"done": count}, summary.counts

@@ -13,6 +13,7 @@ import torch
 
 from benchmarks import compare, gpu, large, memory, startup, ui_gap, warm_click
 from benchmarks.__main__ import main
+from benchmarks.batch import measure_batch
 from benchmarks.child import run_child
 from benchmarks.clock import interleaved, median_ratio
 from benchmarks.floor import convolutions_of, measure_floor
@@ -140,6 +141,19 @@ def test_large_pairs_are_registered_apart_or_their_absence_is_told(tiny, tmp_pat
     peak, seconds = large.measure_large(tiny, (40, 36, 24))
     assert (peak.unit, seconds.unit) == ("GB peak", "s CPU") and 0.1 < peak.value < 4 and seconds.value > 0.1
     assert "40x36x24" in peak.name
+
+
+@pytest.mark.slow
+def test_rows_of_a_batch_are_timed_and_their_memory_is_told(tiny):
+    each, memory, grown = measure_batch(dataclasses.replace(tiny, rows=10))
+    assert each.value > 0 and each.unit == "ms" and "10 rows" in each.note
+    assert 0 <= grown.value < memory.value < 1000
+
+
+def test_too_few_rows_of_a_batch_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["--rows", "9"])
+    assert "--rows 9 is too few" in capsys.readouterr().err
 
 
 def test_the_machine_is_described():

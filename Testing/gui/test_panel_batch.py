@@ -89,9 +89,7 @@ def test_the_button_says_what_is_missing(panel, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_folder_of_the_data_tree_is_registered_and_skipped_the_second_time(
-    panel, scene, a_folder, tmp_path, dialogs
-):
+def test_a_folder_of_the_data_tree_is_registered_and_skipped_the_second_time(panel, scene, a_folder, tmp_path, dialogs):
     panel.ui.batchFolderComboBox.setCurrentItem(a_folder)
     panel.ui.batchOutputEdit.currentPath = str(tmp_path / "out")
     assert (panel.ui.batchReportButton.enabled, panel.ui.batchReportButton.toolTip) == (

@@ -17,7 +17,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
-from support import fake_trainer
+from support import fake_batch, fake_trainer
 from support.mrml_nodes import add_volume
 from support.pictures import LARGEST_BYTES, beside, captioned, from_image, from_pixmap, is_drawn, stacked, write_png
 from support.scripted_worker import ScriptedWorker
@@ -191,6 +191,30 @@ def test_the_section_that_applies_transforms(a_module_widget, scene, folder, tmp
     panel.choose(appliedTransformSelector=transform, appliedNodeSelector=add_volume(image, "Patient PET"))
     panel.choose(appliedReferenceSelector=add_volume(image, "Atlas"))
     keep(folder, "panel-apply", picture_of(panel, tmp_path))
+
+
+@pytest.mark.slow
+def test_the_section_for_many_pairs_while_it_registers(a_module_widget, scene, folder, tmp_path):
+    panel = a_module_widget()
+    ui, batch = panel.ui, panel.widget.panel.batch
+    batch.command = fake_batch.command("waits")
+    for section in ("inputsSection", "advancedSection", "resultSection"):
+        getattr(ui, section).collapsed = True
+    ui.batchSection.collapsed = False
+    (tmp_path / "report.html").touch()  # of the pairs so far
+    ui.batchSourceEdit.currentPath, ui.batchOutputEdit.currentPath = str(tmp_path), str(tmp_path)
+    panel.choose(batchTemplateSelector=add_volume(a_blob_image(a_geometry()), "Atlas"))
+    panel.click("batchButton")
+    panel.wait(lambda: "1 of 2" in ui.batchStatusLabel.text)
+    batch.progress._began -= 27
+    batch.progress.tick()
+    batch._showing = True  # a folder of this test is no name for a picture
+    ui.batchSourceEdit.currentPath, ui.batchOutputEdit.currentPath = "/data/hippocampi", "/data/registered"
+    batch._showing = False
+    picture = picture_of(panel, tmp_path)
+    panel.click("cancelBatchButton")
+    panel.wait(lambda: not batch.working)
+    keep(folder, "panel-batch", picture)
 
 
 @pytest.mark.slow

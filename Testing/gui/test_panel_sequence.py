@@ -218,3 +218,15 @@ def test_the_moved_volumes_are_shown(ready, scene, worker):
     browser = ready.widget.panel.parameters.sequenceBrowser
     proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
     assert layers.GetBackgroundVolumeID() == proxy.GetID()
+
+
+def test_a_sequence_is_carried_along_by_a_transform(panel, scene, series):
+    panel.ui.applySection.collapsed = False
+    transform = scene.AddNewNodeByClass("vtkMRMLTransformNode", "shift")
+    atlas = add_volume(a_blob_image(GRID), "atlas")
+    panel.choose(appliedTransformSelector=transform, appliedNodeSelector=series, appliedReferenceSelector=atlas)
+    panel.click("applyButton")
+    panel.wait(lambda: is_idle(panel))
+    assert panel.ui.statusLabel.text == "Done: heart moved"
+    moved = scene.GetFirstNodeByName("heart moved")
+    assert moved.GetNumberOfDataNodes() == 3 and moved.GetNthIndexValue(2) == "3"

@@ -24,7 +24,7 @@ def main() -> int:
     (folder / "results.csv").write_text(f"{HEADER}\n{ROW}\n")
     if sys.argv[1] == "crashes":
         return 1
-    print("VoxelMorphBatch: Registering\n<filter-progress>0.500</filter-progress>", flush=True)
+    print("VoxelMorphBatch: Registering, 1 of 2 pairs\n<filter-progress>0.500</filter-progress>", flush=True)
     sys.stdin.read()
     print("Stopped after 1 of 2 pairs, which are kept.", file=sys.stderr)
     return 130

@@ -204,14 +204,15 @@ class VoxelMorphLogic:
         interpolation: str = "linear",
         progress: Progress | None = None,
     ) -> Steps:
-        """Carry a volume, label map, segmentation, model, markups or a whole folder along. An action.
+        """Carry a volume, sequence, segmentation, model, markups or a whole folder along. An action.
 
         Args:
             nodeOrItem: node in the moving space, or number of a folder in the subject hierarchy; is not changed.
             transformNode: forward transform; what is in the fixed space goes back with `inverse` or the inverse node.
             referenceVolume: grid for voxels; None takes the fixed volume of the transform, the moving one back.
             inverse: the opposite direction.
-            target: node of the same kind that receives the result; None creates one beside the input.
+            target: node of the same kind that receives the result, for sequences none; None creates one beside the
+                input.
             interpolation: of intensities: "linear", "cubic" or "nearest", while labels are nearest; "multilabel"
                 interpolates the borders of labels, and intensities linearly.
             progress: told every node of a folder; may raise `Cancelled`.

@@ -1,4 +1,4 @@
-"""A transform node applied to another node: volume, label map, segmentation, model or markups."""
+"""A transform node applied to another node: volume, label map, sequence, segmentation, model or markups."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from ...core.errors import GeometryError, OutputError
 from ...core.geometry import Geometry
 from ...core.image_resampling import MULTILABEL
 from ..background.steps import Steps, finish
+from ..scene.frames import holds_volumes
 from ..scene.placement import matrix_to_world
 from ..scene.rollback import place_beside, unchanged_on_failure
 from ..scene.scene_path import ScenePath
 from ..scene.volume_nodes import volume_geometry
-from .apply_nodes import apply_to_points, volume_steps
+from .apply_points import apply_to_points
 from .apply_segmentations import segmentation_steps
+from .apply_sequences import sequence_steps
+from .apply_volumes import volume_steps
 
-#: Classes of nodes that a transform can move; other nodes in a folder are left out.
+#: Classes of nodes that a transform can move, beside sequences of volumes; other nodes in a folder are left out.
 KINDS = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode", "vtkMRMLModelNode", "vtkMRMLMarkupsNode")
 
 
@@ -50,7 +53,9 @@ class Application:
 
         Returns a function that writes it, into `target` or a new node beside `node`. See `Steps` and `apply_transform`.
         """
-        if isinstance(node, slicer.vtkMRMLVolumeNode):
+        if isinstance(node, slicer.vtkMRMLSequenceNode):
+            write = yield from sequence_steps(node, self.path, self.grid(), self.interpolation_of, target)
+        elif isinstance(node, slicer.vtkMRMLVolumeNode):
             resampling = yield from self._resampling(node)
             write = yield from volume_steps(node, *resampling, target, self.interpolation_of(node))
         elif isinstance(node, slicer.vtkMRMLSegmentationNode):
@@ -77,7 +82,7 @@ class Application:
         if not can_be_moved(node):
             raise OutputError(
                 f"{node.GetName()} is a {node.GetClassName()}, which a transform cannot be applied to. "
-                "Choose a volume, segmentation, model or markups."
+                "Choose a volume, a sequence of volumes, a segmentation, a model or markups."
             )
         if target is not None and target in (node, self.transform_node, self._named_volume()):
             raise OutputError(f"{target.GetName()} is an input and cannot receive the result. Choose another node.")
@@ -120,8 +125,8 @@ class Application:
 
 
 def can_be_moved(node: slicer.vtkMRMLNode | None) -> bool:
-    """True for volumes, segmentations, models and markups."""
-    return node is not None and any(node.IsA(kind) for kind in KINDS)
+    """True for volumes, sequences of them, segmentations, models and markups."""
+    return node is not None and (holds_volumes(node) or any(node.IsA(kind) for kind in KINDS))
 
 
 def apply_transform(
@@ -134,12 +139,13 @@ def apply_transform(
 def node_steps(node: slicer.vtkMRMLNode, application: Application, target: slicer.vtkMRMLNode | None = None) -> Steps:
     """Move one node; when anything fails the scene is unchanged.
 
-    Images, label maps and segmentations are resampled once onto the grid of the reference volume. The points of models
+    Images, label maps, all frames of a sequence and segmentations are resampled once onto the grid of the reference
+    volume. The points of models
     and markups are moved in the opposite direction. Parent transforms of the node are respected, and a node that is
     under the transform already is not moved twice.
 
     Args:
-        node: volume, segmentation, model or markups; is not changed.
+        node: volume, sequence of volumes, segmentation, model or markups; is not changed.
         application: which transform, and how.
         target: node of the same kind that receives the result; None creates one beside `node`.
 

@@ -16,7 +16,8 @@ from ...core.transform import Transform
 from ..background.steps import Steps
 from ..scene.segment_layers import BINARY, Layer, binary_segmentation, oriented_image, segment_layers
 from ..scene.volume_nodes import i_fastest
-from .apply_nodes import copy_display, warn_of_loss
+from .apply_points import copy_display
+from .apply_volumes import warn_of_loss
 
 
 def segmentation_steps(

@@ -15,7 +15,7 @@ from ...core.progress import Progress, silent, span
 from ...core.transform import AffineTransform, Transform
 from ...registration.request import RegistrationRequest
 from ..background.steps import Registering, Steps
-from ..scene.frames import BROWSER_CLASS, Frames
+from ..scene.frames import Frames, add_sequences
 from ..scene.placement import set_space
 from ..scene.result_nodes import set_provenance
 from ..scene.rollback import place_beside, unchanged_on_failure
@@ -247,13 +247,7 @@ def _added(
     transforms: slicer.vtkMRMLSequenceNode,
     warnings: tuple[str, ...],
 ) -> SequenceResult:
-    for node in (volumes, transforms):
-        node.SetName(scene.GenerateUniqueName(node.GetName()))
-        scene.AddNode(node)
-    browser_name = scene.GenerateUniqueName(f"{frames.sequence.GetName()} registered")
-    browser = scene.AddNewNodeByClass(BROWSER_CLASS, browser_name)
-    browser.SetAndObserveMasterSequenceNodeID(volumes.GetID())
-    browser.AddSynchronizedSequenceNode(transforms)
+    browser = add_sequences(scene, (volumes, transforms), f"{frames.sequence.GetName()} registered")
     for node in (volumes, transforms, browser):
         place_beside(node, frames.proxy or frames.sequence)
     return SequenceResult(volumes, transforms, browser, warnings)

@@ -24,6 +24,7 @@ Transformable = Union[
     slicer.vtkMRMLMarkupsCurveNode,
     slicer.vtkMRMLMarkupsPlaneNode,
     slicer.vtkMRMLMarkupsROINode,
+    slicer.vtkMRMLSequenceNode,
     None,
 ]
 

@@ -1,6 +1,8 @@
-"""Sequences of volumes -> images frame by frame, and sequences of results that are not in the scene yet."""
+"""Sequences of volumes -> images frame by frame, and sequences of results on their way into the scene."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import slicer
@@ -31,7 +33,7 @@ class Frames:
         ignored: slicer.vtkMRMLTransformNode | None = None,
     ):
         self.sequence, self.proxy = sequence_of(node)
-        if not len(self) or not isinstance(self.sequence.GetNthDataNode(0), slicer.vtkMRMLScalarVolumeNode):
+        if not holds_volumes(self.sequence):
             raise ImageError(
                 f"{self.sequence.GetName()} is a sequence without volumes. Choose a sequence of scalar volumes."
             )
@@ -46,21 +48,57 @@ class Frames:
         return image_from_node(self.sequence.GetNthDataNode(index), role, self.to_world)
 
     def title(self, index: int) -> str:
-        """A frame's name in messages: "frame 3 of 10 (time 2.5 s)"."""
-        sequence = self.sequence
-        parts = (sequence.GetIndexName(), sequence.GetNthIndexValue(index), sequence.GetIndexUnit())
-        words = " ".join(part for part in parts if part)
-        return f"frame {index + 1} of {len(self)} ({words})"
+        """A frame's name in messages, see `frame_title`."""
+        return frame_title(self.sequence, index)
 
     def like(self, name: str) -> slicer.vtkMRMLSequenceNode:
-        """An empty sequence with the same kind of index; it belongs to no scene yet."""
-        result = slicer.vtkMRMLSequenceNode()
-        result.SetName(name)
-        result.SetIndexName(self.sequence.GetIndexName())
-        result.SetIndexUnit(self.sequence.GetIndexUnit())
-        result.SetIndexType(self.sequence.GetIndexType())
-        result.SetNumericIndexValueTolerance(self.sequence.GetNumericIndexValueTolerance())
-        return result
+        """An empty sequence with the same kind of index, see `empty_like`."""
+        return empty_like(self.sequence, name)
+
+
+def frame_title(sequence: slicer.vtkMRMLSequenceNode, index: int) -> str:
+    """A frame's name in messages: "frame 3 of 10 (time 2.5 s)"."""
+    parts = (sequence.GetIndexName(), sequence.GetNthIndexValue(index), sequence.GetIndexUnit())
+    words = " ".join(part for part in parts if part)
+    return f"frame {index + 1} of {sequence.GetNumberOfDataNodes()} ({words})"
+
+
+def empty_like(sequence: slicer.vtkMRMLSequenceNode, name: str) -> slicer.vtkMRMLSequenceNode:
+    """An empty sequence with the same kind of index; it belongs to no scene yet."""
+    result = slicer.vtkMRMLSequenceNode()
+    result.SetName(name)
+    result.SetIndexName(sequence.GetIndexName())
+    result.SetIndexUnit(sequence.GetIndexUnit())
+    result.SetIndexType(sequence.GetIndexType())
+    result.SetNumericIndexValueTolerance(sequence.GetNumericIndexValueTolerance())
+    return result
+
+
+def holds_volumes(node: slicer.vtkMRMLNode | None) -> bool:
+    """Whether a node is a sequence of volumes."""
+    if not isinstance(node, slicer.vtkMRMLSequenceNode) or not node.GetNumberOfDataNodes():
+        return False
+    return isinstance(node.GetNthDataNode(0), slicer.vtkMRMLScalarVolumeNode)
+
+
+def add_sequences(
+    scene: slicer.vtkMRMLScene, sequences: Sequence[slicer.vtkMRMLSequenceNode], name: str
+) -> slicer.vtkMRMLSequenceBrowserNode:
+    """Add sequences to a scene, under unique names, with a browser that shows them together.
+
+    Args:
+        scene: receives them.
+        sequences: the first one leads.
+        name: of the browser.
+    """
+    for node in sequences:
+        node.SetName(scene.GenerateUniqueName(node.GetName()))
+        scene.AddNode(node)
+    browser = scene.AddNewNodeByClass(BROWSER_CLASS, scene.GenerateUniqueName(name))
+    browser.SetAndObserveMasterSequenceNodeID(sequences[0].GetID())
+    for node in sequences[1:]:
+        browser.AddSynchronizedSequenceNode(node)
+    return browser
 
 
 def sequence_of(

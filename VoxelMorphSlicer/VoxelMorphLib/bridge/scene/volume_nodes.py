@@ -125,8 +125,11 @@ def image_to_node(
 
 
 def show_like(node: slicer.vtkMRMLScalarVolumeNode, model: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Give a node without display the colours, and for intensities the window and level, of another volume."""
-    if node.GetDisplayNode() is not None:
+    """Give a node without display the colours, and for intensities the window and level, of another volume.
+
+    Frames of a sequence are in no scene and have no display.
+    """
+    if node.GetDisplayNode() is not None or node.GetScene() is None:
         return
     example = model.GetDisplayNode()
     if type(node) is type(model) and example is not None:

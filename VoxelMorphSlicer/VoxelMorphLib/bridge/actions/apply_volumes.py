@@ -1,4 +1,4 @@
-"""Volumes, models and markups moved by a transform: voxels are resampled, points go the opposite direction."""
+"""Volumes moved by a transform: their voxels are resampled onto another grid."""
 
 from __future__ import annotations
 
@@ -15,49 +15,9 @@ from ...core.geometry import Geometry
 from ...core.image import Image, LabelMap
 from ...core.transform import Transform
 from ..background.steps import Steps
-from ..scene.transform_nodes import VtkTransform, general_transform
 from ..scene.volume_nodes import i_fastest, image_from_node, image_to_node, is_colour, show_like, volume_geometry
 
 VECTOR_CLASS = "vtkMRMLVectorVolumeNode"
-
-
-def apply_to_points(
-    node: slicer.vtkMRMLDisplayableNode,
-    transform: VtkTransform,
-    to_world: vtk.vtkAbstractTransform,
-    target: slicer.vtkMRMLDisplayableNode | None = None,
-) -> slicer.vtkMRMLDisplayableNode:
-    """Move the points of a model or of markups, by Slicer's own code for each kind.
-
-    Of planes and regions of interest only the control points move: a box stays a box.
-
-    Args:
-        node: is not changed.
-        transform: world of `node` -> world of the result.
-        to_world: own coordinates of `node` -> its world.
-        target: receives a moved copy of everything in `node`; None creates a node of the same class.
-
-    Returns:
-        The node with the result, under no parent transform.
-
-    Raises:
-        OutputError: `target` is of another class.
-    """
-    if target is not None and target.GetClassName() != node.GetClassName():
-        raise OutputError(
-            f"{target.GetName()} is a {target.GetClassName()} and cannot hold a {node.GetClassName()}. "
-            "Choose a node of the same kind."
-        )
-    if target is None:
-        scene = node.GetScene()
-        name = scene.GenerateUniqueName(f"{node.GetName()} moved")
-        target = scene.AddNewNodeByClass(node.GetClassName(), name)
-    with slicer.util.NodeModify(target):
-        target.SetAndObserveTransformNodeID(None)
-        _copy_content(node, target)
-        target.ApplyTransform(general_transform(to_world, transform.vtk_transform))
-    copy_display(target, node)
-    return target
 
 
 def volume_steps(
@@ -111,23 +71,6 @@ def warn_of_loss(name: str, labels: Sequence[LabelMap], moved: Sequence[Image]) 
             "volume and lies at the same place.",
             stacklevel=2,
         )
-
-
-def _copy_content(node: slicer.vtkMRMLDisplayableNode, target: slicer.vtkMRMLDisplayableNode) -> None:
-    """An independent copy; a deep copy of a model would overwrite the target's mesh for good."""
-    target.CopyContent(node, False)
-    if isinstance(node, slicer.vtkMRMLModelNode) and node.GetMesh() is not None:
-        mesh = node.GetMesh().NewInstance()
-        mesh.DeepCopy(node.GetMesh())
-        target.SetAndObserveMesh(mesh)
-
-
-def copy_display(node: slicer.vtkMRMLDisplayableNode, model: slicer.vtkMRMLDisplayableNode) -> None:
-    """Show a node as another of its class, of segments each one, where it has no display of its own yet."""
-    if node.GetDisplayNode() is None:
-        node.CreateDefaultDisplayNodes()
-        if node.GetDisplayNode() is not None and model.GetDisplayNode() is not None:
-            node.GetDisplayNode().CopyContent(model.GetDisplayNode())
 
 
 def _colour_steps(
