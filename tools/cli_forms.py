@@ -21,7 +21,9 @@ from VoxelMorphLib.core.config import RegistrationOptions  # noqa: E402
 from VoxelMorphLib.core.options import Option, options_of  # noqa: E402
 from VoxelMorphLib.training.options import TrainingConfig  # noqa: E402
 from VoxelMorphLib.training.recipes import DEFAULT_RECIPE, RECIPES, all_options  # noqa: E402
+from VoxelMorphLib.weights.architectures import TEMPLATES  # noqa: E402
 from VoxelMorphLib.weights.catalogue import CATALOGUE_NAME, DEFAULT_MODEL, load_catalogue  # noqa: E402
+from VoxelMorphLib.weights.entry import tasks_of  # noqa: E402
 from VoxelMorphLib.weights.folders import BUNDLED_FOLDER  # noqa: E402
 
 
@@ -32,6 +34,7 @@ def written_forms() -> dict[Path, str]:
         "Batch": batch_form(),
         "Evaluate": evaluate_form(),
         "Register": register_form(),
+        "Template": template_form(),
         "Train": train_form(),
     }
     return {FOLDER / f"VoxelMorph{name}.xml": text for name, text in forms.items()}
@@ -42,6 +45,11 @@ def apply_form() -> str:
     options = {name: option for name, option in options_of(ApplyOptions).items() if option.in_form}
     parameters = {name: _option(option, options, option.default) for name, option in options.items()}
     return _form("VoxelMorph: apply transforms", _APPLY, _APPLY_GROUPS, options, parameters)
+
+
+def template_form() -> str:
+    """The description of the template command."""
+    return _form("VoxelMorph: write a template", _TEMPLATE, _TEMPLATE_GROUPS, {}, {})
 
 
 def register_form(config: type = RegistrationOptions) -> str:
@@ -211,7 +219,7 @@ _MODELS = [
         "optimise suits any two volumes of the same anatomy and linear bends nothing; both need no network "
         'connection. The others are networks for one kind of image; "List the models" says for which.',
         DEFAULT_MODEL,
-        [entry.id for entry in load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME).values() if entry.available],
+        [entry.id for entry in load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME).values() if tasks_of(entry)],
     ),
     _parameter(
         "file",
@@ -229,6 +237,9 @@ _MODELS = [
         "their names. Others are downloaded from their authors.",
         channel="input",
     ),
+]
+_TEMPLATE_MODELS = [
+    entry.id for entry in load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME).values() if entry.architecture in TEMPLATES
 ]
 _REGISTER_GROUPS = (
     _Group(
@@ -412,6 +423,70 @@ def _node(tag: str, name: str, label: str, description: str, channel: str, attri
     return _parameter(tag, name, label, description, channel=channel, attributes=attributes)
 
 
+_TEMPLATE = (
+    "Writes the template that a model keeps, or makes for a subject of some age and sex for example, as a volume. The "
+    "section Template explorer of the module VoxelMorph shows it while a slider moves."
+)
+_TEMPLATE_GROUPS = (
+    _Group(
+        "Template",
+        "Whose template, and where it goes.",
+        before=[
+            _parameter(
+                "string-enumeration",
+                "model",
+                "Model",
+                "A model of the list that keeps a template. Models trained here are given as a file.",
+                _TEMPLATE_MODELS[0],
+                _TEMPLATE_MODELS,
+            ),
+            _parameter(
+                "file",
+                "modelFile",
+                "Own weights file",
+                "Weights file of the recipe template or conditional-template, or an atlas as an array of NumPy. It "
+                "takes the place of the model.",
+                channel="input",
+                attributes=' fileExtensions=".safetensors,.pt,.h5,.npy,.npz"',
+            ),
+            _parameter(
+                "string",
+                "attributes",
+                "Attributes",
+                "Of the subject, such as age=71,sex=1. What is left out is the mean of the training.",
+            ),
+            _node("image", "output", "Template", "Volume that receives the template.", "output"),
+        ],
+    ),
+    _Group(
+        "Sweep",
+        "Many templates as the frames of one volume.",
+        before=[
+            _parameter(
+                "string",
+                "series",
+                "Sweep through",
+                "Name of an attribute; its trained range in 11 frames. age=20:90:15 is 15 frames from 20 to 90.",
+            ),
+        ],
+        advanced=True,
+    ),
+    _Group(
+        "Original files",
+        "Needed for files of the original VoxelMorph.",
+        before=[
+            _node(
+                "image",
+                "base",
+                "Base volume",
+                "Volume that the training started from, of conditional templates whose file does not hold it.",
+                "input",
+            ),
+            _MODELS[2],
+        ],
+        advanced=True,
+    ),
+)
 _APPLY_GROUPS = (
     _Group(
         "Transforms",

@@ -77,7 +77,7 @@ def pairs() -> list[tuple[str, str]]:
 
 
 def write_lists(folder: Path) -> None:
-    """images.txt, labels.txt, pairs.txt, pair_labels.txt, and volumes.csv: label volumes, standardised."""
+    """images.txt, labels.txt, pairs.txt, pair_labels.txt, and volumes.csv: label volumes."""
     folder.mkdir(parents=True, exist_ok=True)
     training = json.loads((DATA / "train_cases.json").read_text())
     for name, kind in (("images", "images"), ("labels", "labels")):
@@ -90,9 +90,9 @@ def write_lists(folder: Path) -> None:
     known = np.array([volumes[case] for case in training])
     with (folder / "volumes.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["image", "volume"])
+        writer.writerow(["image", "volume [mm3]"])
         for case in cases:
-            writer.writerow([case_file("images", case).name, f"{(volumes[case] - known.mean()) / known.std():.4f}"])
+            writer.writerow([case_file("images", case).name, volumes[case]])
     print(f"{len(training)} training cases; label volume {known.mean():.0f} +- {known.std():.0f} voxels; {folder}")
 
 

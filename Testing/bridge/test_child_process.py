@@ -53,7 +53,7 @@ def test_who_has_a_result_finds_its_files_gone(monkeypatch, tmp_path):
     folder = exchange.folder / "1"
     folder.mkdir()
     left, nothing = [], Registration(None, IDENTITY, IDENTITY, RegistrationReport())
-    monkeypatch.setattr("VoxelMorphLib.bridge.background.exchange.read_registration", lambda _folder: nothing)
+    monkeypatch.setattr("VoxelMorphLib.bridge.background.exchange.read_result", lambda _folder: nothing)
     monkeypatch.setattr(exchange, "events", SimpleNamespace(put=lambda _event: left.append(folder.exists())))
     exchange.hear(encode({"type": "result", "job": 1, "seconds": {}}))
     assert left == [False]

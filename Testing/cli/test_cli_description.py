@@ -14,6 +14,7 @@ from VoxelMorphLib.cli import register
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.options import options_of
 from VoxelMorphLib.weights.catalogue import CATALOGUE_NAME, load_catalogue
+from VoxelMorphLib.weights.entry import tasks_of
 from VoxelMorphLib.weights.folders import BUNDLED_FOLDER
 
 FOLDER = Path(__file__).resolve().parents[2] / "VoxelMorphSlicer" / "CLI"
@@ -22,11 +23,14 @@ COMMANDS = sorted(path.stem for path in FOLDER.glob("*.xml"))
 GROUP_TAGS = ("label", "description")
 OPTIONS = options_of(RegistrationOptions).values()
 CHOICES = {option.name: tuple(option.choices) for option in OPTIONS}
-CHOICES["model"] = tuple(load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME))
+CHOICES["model"] = tuple(
+    name for name, entry in load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME).items() if tasks_of(entry)
+)
 #: The field of each option of the register command.
 SETTING_NAMES = {option.name: option.field for option in OPTIONS}
-#: Options that make no sense in a form: Slicer always passes numbers, and `background` has none by default.
-NOT_IN_THE_FORM = {"help", "version", "background"}
+#: Options that make no sense in a form: Slicer always passes numbers, and `background` has none by default; it passes
+#: every other option too, so that a preset would change nothing.
+NOT_IN_THE_FORM = {"help", "version", "background", "preset", "listPresets"}
 
 
 def tree_of(command):
@@ -134,7 +138,7 @@ def test_the_script_beside_it_is_a_slicer_command(command):
     script = (FOLDER / f"{command}.py").read_text()
     assert script.startswith("#!/usr/bin/env python-real\n")
     assert len(script.splitlines()) <= 30
-    assert set(re.findall(r"^(?:from|import) (\w+)", script, re.MULTILINE)) <= {"sys", "pathlib"}
+    assert set(re.findall(r"^(?:from|import) (\w+)", script, re.MULTILINE)) <= {"os", "sys", "pathlib"}
 
 
 def test_register_offers_the_options_of_its_command(capsys):

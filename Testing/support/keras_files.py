@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor, nn
 from VoxelMorphLib.networks.dense import RegistrationNetwork
 from VoxelMorphLib.networks.joint import HyperVxmJoint
+from VoxelMorphLib.networks.legacy_template import LegacyTemplateCreation
 
 #: The configuration of a file of the original's VxmDense.
 DENSE_CONFIG: dict[str, Any] = {
@@ -108,6 +109,30 @@ def legacy_layers(network: RegistrationNetwork, first: int = 31) -> dict[str, Ar
     if network.logvar is not None:
         layers["log_sigma"] = keras_arrays(network.logvar)
     return layers
+
+
+def legacy_template_layers(network: RegistrationNetwork) -> dict[str, Arrays]:
+    """The layers of a template network of 2019 under the names that its training scripts gave them."""
+    mean = network.mean_stream
+    stored = {"mean": np.moveaxis(mean.mean.numpy(), 0, -1), "count": mean.count.numpy()}
+    rest = {**legacy_layers(network), "mean_stream": stored}
+    if isinstance(network, LegacyTemplateCreation):
+        return {"atlas": {"kernel": np.moveaxis(network.template.detach().numpy(), 0, -1)}, **rest}
+    made, levels = network.generator, len(network.generator.decoder) + 1
+    features, *coarse = made.coarse
+    kernel, bias = made.dense.weight.detach().numpy(), made.dense.bias.detach().numpy()
+    layers = {
+        "dense_1": {
+            "kernel": np.moveaxis(kernel.T.reshape(-1, features, *coarse), 1, -1).reshape(len(kernel.T), -1),
+            "bias": np.moveaxis(bias.reshape(features, *coarse), 0, -1).reshape(-1),
+        }
+    }
+    for level, convolutions in enumerate(made.decoder):
+        for i, convolution in enumerate(convolutions):
+            layers[f"atlasmodel_conv_uparm_{levels + level}_{i}"] = keras_arrays(convolution)
+    layers["atlasmodel_likelihood"] = keras_arrays(made.likelihood)
+    layers.update({f"atlas_ec_{i}": keras_arrays(convolution) for i, convolution in enumerate(made.extra)})
+    return {**layers, "atlasmodel_c": keras_arrays(made.image), **rest}
 
 
 def _channels_last(weight: Tensor) -> np.ndarray:

@@ -6,8 +6,11 @@ import torch
 from torch import Tensor, nn
 from VoxelMorphLib.networks.dense import RegistrationNetwork, VxmDense
 from VoxelMorphLib.networks.legacy import VxmCvpr2018, VxmMiccai2018
+from VoxelMorphLib.networks.legacy_template import LegacyConditionalTemplateCreation, LegacyTemplateCreation
 
 TINY = ((4, 8), (8, 8, 4))
+#: Features of a tiny network of 2018 that predicts a velocity.
+LEGACY_TINY = ((2, 3, 4, 5), (5, 4, 4, 4, 3))
 SHAPES = {1: (48,), 2: (24, 16), 3: (16, 8, 12)}
 
 
@@ -35,7 +38,25 @@ def a_cvpr(ndims: int = 3, seed: int = 0) -> VxmCvpr2018:
 
 
 def a_miccai(ndims: int = 3, seed: int = 0, **options) -> VxmMiccai2018:
-    return filled(VxmMiccai2018(ndims, ((2, 3, 4, 5), (5, 4, 4, 4, 3)), **options), seed)
+    return filled(VxmMiccai2018(ndims, LEGACY_TINY, **options), seed)
+
+
+def a_legacy_template(shape: tuple[int, ...] = (16, 32), seed: int = 0) -> LegacyTemplateCreation:
+    return _with_mean(filled(LegacyTemplateCreation(shape, LEGACY_TINY), seed))
+
+
+def a_legacy_conditional_template(
+    shape: tuple[int, ...] = (16, 32), seed: int = 0, **options
+) -> LegacyConditionalTemplateCreation:
+    small = {"features": LEGACY_TINY, "generator_features": 3}
+    return _with_mean(filled(LegacyConditionalTemplateCreation(shape, **{**small, **options}), seed))
+
+
+def _with_mean(network: nn.Module) -> nn.Module:
+    """With numbers in the mean displacement too."""
+    network.mean_stream.mean = torch.rand(network.mean_stream.mean.shape)
+    network.mean_stream.count += 30
+    return network
 
 
 def with_constant_flow(network: RegistrationNetwork, flow: float) -> RegistrationNetwork:

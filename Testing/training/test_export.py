@@ -7,22 +7,24 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from support.made_up_training import LABELS, SHAPE, a_scan, a_task
+from support.made_up_training import LABELS, SHAPE, a_scan, a_task, some_info
+from support.template_models import AGE
+from VoxelMorphLib.core.attributes import Attribute
 from VoxelMorphLib.core.errors import ConfigError, ImageError, WeightsError
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.io.images import read_image
 from VoxelMorphLib.registration.segment import segment_image
-from VoxelMorphLib.training.checkpoint import plain_info, save_checkpoint
+from VoxelMorphLib.training.checkpoint import check_same_training, plain_info, save_checkpoint
 from VoxelMorphLib.training.export import ModelFacts, export, export_images
 from VoxelMorphLib.training.monitors.curves import write_curves
 from VoxelMorphLib.training.recipes import RECIPES
 from VoxelMorphLib.weights.load import load_network
 
 
-def a_checkpoint(folder, recipe="pairwise", step=6, ema=None, **values):
+def a_checkpoint(folder, recipe="pairwise", info=None, step=6, ema=None, **values):
     """As the trainer writes it, of an untrained network."""
-    task = a_task(recipe, voxel_size=2.0, **values)
+    task = a_task(recipe, info, voxel_size=2.0, **values)
     path = folder / "checkpoints" / "best.pt"
     path.parent.mkdir(exist_ok=True)
     content = {
@@ -194,3 +196,29 @@ def test_an_older_checkpoint_needs_the_file_of_known_intensities(tmp_path, known
 def test_recipes_without_a_template_write_no_image(tmp_path, recipe):
     path, _ = a_checkpoint(tmp_path, recipe)
     assert export_images(path, tmp_path) == []
+
+
+def test_a_conditional_model_knows_its_attributes(tmp_path):
+    path, _ = a_checkpoint(tmp_path, "conditional-template", some_info(described=(AGE,)))
+    assert export(path, tmp_path / "m.safetensors").attributes == (AGE,)
+    assert load_network(tmp_path / "m.safetensors")[1].attributes == (AGE,)
+
+
+def test_an_older_conditional_model_numbers_its_attributes(tmp_path):
+    path, _ = a_checkpoint(tmp_path, "conditional-template")
+    content = torch.load(path, weights_only=True)
+    del content["facts"]["described"]
+    save_checkpoint(path, content)
+    assert export(path, tmp_path / "m.safetensors").attributes == (Attribute("attribute1"),)
+
+
+def test_a_training_on_attributes_as_they_are_is_not_resumed(tmp_path):
+    path, task = a_checkpoint(tmp_path, "conditional-template", some_info(described=(AGE,)))
+    content = torch.load(path, weights_only=True)
+    check_same_training(path, content, task.config, task.info)
+    del content["facts"]["described"]
+    with pytest.raises(ConfigError, match="earlier version, which did not standardise attributes"):
+        check_same_training(path, content, task.config, task.info)
+    content["facts"]["described"] = [{**AGE.to_dict(), "mean": 60}]
+    with pytest.raises(ConfigError, match="The data have changed"):
+        check_same_training(path, content, task.config, task.info)

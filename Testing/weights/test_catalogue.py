@@ -30,6 +30,8 @@ PUBLISHED = {
     "vxm-cvpr2018-vm2-cc": ("ab94aceb10a5462f695d018adef4f7d3e558cc0d76a392c76e7f78f0d98d6b61", 1278136),
     "vxm-cvpr2018-vm2-mse": ("6225ee716ca02fdb47bea685edb299eab1bc2d89b71a1e721982fe3ddf92178e", 1278048),
     "vxm-miccai2018": ("09440b0730b736628d9d589256d74f18f69d219c6744ce5bbbb2b5ce3eb3ccd0", 1139008),
+    "vxm-atlas-2019": (None, None),
+    "vxm-atlas-2019-age-sex": (None, None),
 }
 
 
@@ -199,8 +201,8 @@ WRONG_ROWS = [
     ({"architecture": {"class": "VxmDense", "arguments": {"levels": 10**400}}}, "numbers beyond 4096"),
     ({"architecture": {"class": "VxmDense", "arguments": {"features": nested(100)}}}, "foreign values as arguments"),
     ({"architecture": {"class": "VxmDense", "arguments": {"features": [1] * 5000}}}, "foreign values as arguments"),
-    ({"space": [1]}, "needs an object as space and lists as measured and labels"),
-    ({"measured": {"dice": 1}}, "needs an object as space and lists as measured and labels"),
+    ({"space": [1]}, "needs an object as space and lists as measured, labels, attributes"),
+    ({"measured": {"dice": 1}}, "needs an object as space and lists as measured, labels, attributes"),
     ({"measured": [{"dice": 1}]}, "measurement whose keys are not command, data, metric, value"),
 ]
 

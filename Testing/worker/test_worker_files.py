@@ -19,10 +19,10 @@ from VoxelMorphLib.registration.request import RegistrationRequest
 from VoxelMorphLib.registration.result import Registration, RegistrationReport
 from VoxelMorphLib.worker.files import (
     bytes_needed,
-    read_registration,
     read_request,
-    write_registration,
+    read_result,
     write_request,
+    write_result,
 )
 from VoxelMorphLib.worker.protocol import decode, encode, error_message, error_of
 
@@ -116,9 +116,9 @@ def test_registrations_come_back_from_their_folder_and_arrays_are_written_once(t
     inverse = start.inverse().compose(field.inverse_field)
     report = RegistrationReport(model="tiny", warnings=("ä", "b"), seconds={"load": 0.1}, similarity_after=1 / 3)
     moved = a_blob_image(field.geometry, dtype="int16")
-    write_registration(Registration(moved, forward, inverse, report), tmp_path)
+    write_result(Registration(moved, forward, inverse, report), tmp_path)
     assert len(list(tmp_path.glob("*.npy"))) == 3
-    back = read_registration(tmp_path)
+    back = read_result(tmp_path)
     remove_folder(tmp_path)
     assert_equal_images(back.moved, moved)
     assert back.report == report
@@ -135,7 +135,7 @@ def test_the_json_of_a_job_is_one_line(tmp_path):
     write_request(RegistrationRequest(a_blob_image(a_geometry()), a_blob_image(a_geometry("LAS"))), tmp_path)
     text = (tmp_path / "request.json").read_text(encoding="ascii")
     assert "\n" not in text
-    assert json.loads(text)["model"] is None
+    assert json.loads(text)["values"]["model"] is None
 
 
 def test_relative_names_mean_the_same_in_the_worker(tmp_path, monkeypatch):
@@ -158,7 +158,7 @@ def test_the_space_that_a_job_needs_is_known(tmp_path):
     job = RegistrationRequest(a_blob_image(grid), a_blob_image(a_geometry("LAS", (20, 14, 12)), dtype="int16"))
     write_request(job, tmp_path)
     moved = a_blob_image(grid, dtype="int16")
-    write_registration(Registration(moved, there, back, RegistrationReport()), tmp_path)
+    write_result(Registration(moved, there, back, RegistrationReport()), tmp_path)
     headers = 5 * 128
     assert bytes_needed(job) + headers == sum(path.stat().st_size for path in tmp_path.glob("*.npy"))
 

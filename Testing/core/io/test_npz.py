@@ -95,3 +95,36 @@ def test_an_affine_of_another_kind_is_never_read(tmp_path, affine, monkeypatch):
     monkeypatch.setattr(np, "asarray", lambda value, *_kind: value if value.shape != affine.shape else pytest.fail())
     with pytest.raises(ImageError, match=r"x\.npz holds an affine of .* with the shape .* instead of \(4, 4\)"):
         read_image(tmp_path / "x.npz")
+
+
+def saved(array: np.ndarray) -> bytes:
+    """What numpy.save writes."""
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=True)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 6), (1, 4, 5, 6, 1)])
+def test_an_array_of_its_own_is_placed_as_the_original_does(tmp_path, shape):
+    array = np.random.default_rng(0).random(shape)
+    np.save(tmp_path / "atlas.npz.npy", array)
+    image = read_image(tmp_path / "atlas.npz.npy")
+    assert np.array_equal(image.array, array.reshape(4, 5, 6))
+    assert image.geometry == default_geometry((4, 5, 6))
+    assert "atlas.npz.npy holds numbers without a position" in image.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"no array", "is no NumPy array of numbers, or is damaged"),
+        (saved(np.array([{}], object)), "is no NumPy array of numbers, or is damaged"),
+        (saved(np.zeros((4, 4, 4)))[:300], "announces 512 bytes but holds 300"),
+        (saved(np.zeros((4, 4, 4, 4, 4))), "has 5 dimensions"),
+    ],
+)
+def test_a_bad_array_is_refused(tmp_path, content, text):
+    path = tmp_path / "atlas.npy"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=text):
+        read_image(path)

@@ -132,11 +132,13 @@ def test_listed_pairs_are_used_as_they_are(a_folder):
 
 
 def test_attributes_are_those_of_the_fixed_images(a_folder):
-    rows = ["image,age", *(f"case{i},{i}" for i in range(5))]
+    rows = ["image,age [years]", *(f"case{i},{i}" for i in range(5))]
     config = a_data_config(a_folder, attributes=write_list(a_folder / "ages.csv", rows))
     with pytest.warns(UserWarning, match="1 of 6 images are left out"):
         data = TrainingData(config, 16)
     assert data.info().attributes == 1
+    (age,) = data.info().described
+    assert (age.name, age.unit, age.limits, age.mean) == ("age", "years", (0, 4), 2)
     for batch in data.batches(0, 3):
         assert batch.attributes.flatten().tolist() == [float(name[-1]) for name in batch.names]
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from support.made_up_training import SHAPE, a_batch, a_scan, a_task, losses, some_info
 from support.tiny_networks import filled
+from VoxelMorphLib.core.attributes import Attribute
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.core.spatial import warp
 
@@ -89,6 +92,14 @@ def test_attributes_decide_the_template():
     batch = a_batch(task, size=2)
     output = task.run(task.network, batch, torch.Generator())
     assert not torch.allclose(output.template[0], output.template[1])
+
+
+def test_attributes_are_standardised_for_the_network():
+    task = a_moved_task("conditional-template")
+    task.info = replace(task.info, described=(Attribute("age", "years", 20, 90, 55, 10),))
+    batch = replace(a_batch(task, size=2), attributes=torch.tensor([[55.0], [75.0]]))
+    template = task.run(task.network, batch, torch.Generator()).template
+    assert torch.equal(template, task.network.template(torch.tensor([[0.0], [2.0]])))
 
 
 def test_the_conditional_recipe_needs_attributes():

@@ -21,6 +21,7 @@ from .actions.save_transform import save_steps
 from .actions.segment import segment_steps
 from .actions.sequences import Reference, SequenceJob, sequence_steps
 from .actions.split_transform import split_steps
+from .actions.template import template_steps
 from .actions.train import check_steps, model_id, model_steps, training_steps
 from .background.steps import Steps, Task, finish
 from .install import MATPLOTLIB, TORCH, TRAINING, Ask, ensure, load_torch, packages_for_model
@@ -28,8 +29,9 @@ from .install import MATPLOTLIB, TORCH, TRAINING, Ask, ensure, load_torch, packa
 if TYPE_CHECKING:
     import slicer
 
-    from ..registration.request import RegistrationRequest
+    from ..core.image import Image
     from ..registration.result import Registration
+    from ..registration.template_request import Request
     from ..training.options import TrainingConfig
     from ..training.recipes import Recipe
     from ..weights.entry import ModelEntry
@@ -85,7 +87,7 @@ class VoxelMorphLogic:
             steps: of an action.
             worker: process that registers; None registers in this process.
         """
-        return finish(steps, self._registerHere if worker is None else worker.run)
+        return finish(steps, self._computeHere if worker is None else worker.run)
 
     def start(
         self,
@@ -262,6 +264,31 @@ class VoxelMorphLogic:
             progress: called with a fraction and a text; may raise `Cancelled`.
         """
         return segment_steps(volumeNode, model, device, target, progress or silent)
+
+    @action
+    def template(
+        self,
+        model: str | Path,
+        attributes: dict[str, float] | None = None,
+        targetNode: slicer.vtkMRMLScalarVolumeNode | None = None,
+        baseNode: slicer.vtkMRMLScalarVolumeNode | None = None,
+        progress: Progress = silent,
+        weightsDir: Path | None = None,
+    ) -> Steps:
+        """Make the template of a model as a volume. An action.
+
+        Args:
+            model: id of the catalogue, or a weights file, of the recipe template or conditional-template.
+            attributes: of the subject, such as {"age": 71}; the middle of the training for those left out.
+            targetNode: receives the template; None creates a node.
+            baseNode: volume that the generated one is added to, of files that do not hold it.
+            progress: called with a fraction and a text.
+            weightsDir: folder with weight files.
+
+        Returns:
+            The volume node, in the intensities of the training and with its middle at the origin.
+        """
+        return template_steps(model, attributes, targetNode, baseNode, weightsDir, progress)
 
     @action
     def displacement(
@@ -459,19 +486,20 @@ class VoxelMorphLogic:
 
         return Curves(folder)
 
-    def _registerHere(self, request: RegistrationRequest, progress: Progress) -> Registration:
-        """Register in this process.
+    def _computeHere(self, request: Request, progress: Progress) -> Registration | Image:
+        """Register, or make a template, in this process.
 
         Raises:
             DependencyError: this process cannot load torch.
         """
         load_torch()
         from ..registration.cache import RegistrationCache
-        from ..registration.register import register, release_memory
+        from ..registration.compute import compute
+        from ..registration.register import release_memory
 
         self._cache = self._cache or RegistrationCache.of_application()
         try:
-            return register(request, progress, self._cache)
+            return compute(request, progress, self._cache)
         finally:
             release_memory()
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from ..core.errors import ConfigError, GeometryError
 from ..core.options import check_range
 from .convolution import Convolution, convolve, upsample
-from .dense import VxmDense
+from .dense import RegistrationNetwork, VxmDense
 from .fields import FieldPair, via_template
 from .padding import pad_same
 from .template import MeanStream, TemplateOutput, copy_image
@@ -23,48 +23,35 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _PER_LEVEL = 2
 
 
-class ConditionalTemplateCreation(VxmDense):
-    """A VxmDense whose moving image is a fixed base plus what a generator makes from the subject's attributes.
-
-    Args:
-        shape: of the template and of all images.
-        attributes: how many numbers describe a subject; the caller standardises them.
-        template_features, image_features: channels; None gives the template as many as the images.
-        generator_levels, generator_features, generator_kernel, extra_convolutions: see `TemplateGenerator`.
-        use_mean_stream: keep a running mean of the displacements from the images to the template, see `TemplateOutput`.
-        mean_cap: number of images over which it runs.
-        options: the other arguments of `VxmDense`.
-
-    Raises:
-        ConfigError: impossible or contradicting values.
-
-    Source: Dalca et al., NeurIPS 2019, arXiv:1908.02738.
-    """
+class GeneratedTemplate(RegistrationNetwork):
+    """A registration network whose moving image follows from the subject's attributes; see its subclasses."""
 
     base: Tensor
 
-    def __init__(
-        self,
-        shape: Sequence[int],
-        attributes: int = 1,
-        template_features: int | None = None,
-        image_features: int = 1,
-        generator_levels: int = 0,
-        generator_features: int = 32,
-        generator_kernel: int = 3,
-        extra_convolutions: int = 3,
-        use_mean_stream: bool = True,
-        mean_cap: float = 100,
-        **options: Any,
+    def keep_generator(
+        self, generator: TemplateGenerator, shape: Sequence[int], features: int, mean_cap: float | None
     ) -> None:
-        channels = image_features if template_features is None else template_features
-        own = {"moving_features": channels, "fixed_features": image_features, "bidir": use_mean_stream}
-        super().__init__(len(shape), **{**options, **own})
-        self.generator = TemplateGenerator(
-            attributes, shape, channels, generator_levels, generator_features, generator_kernel, extra_convolutions
-        )
-        self.register_buffer("base", torch.zeros(channels, *shape))
-        self.mean_stream = MeanStream((len(shape), *shape), mean_cap) if use_mean_stream else None
+        """Begin with a blank base; call it once the network is built.
+
+        Args:
+            generator: makes what is added to the base.
+            shape: of the template and of all images.
+            features: channels of the template.
+            mean_cap: number of images over which the mean displacement runs; None keeps no mean.
+        """
+        self.generator = generator
+        self.register_buffer("base", torch.zeros(features, *shape))
+        self.mean_stream = None if mean_cap is None else MeanStream((len(shape), *shape), mean_cap)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the template and of all images."""
+        return tuple(self.base.shape[1:])
+
+    @property
+    def attributes(self) -> int:
+        """How many numbers describe a subject."""
+        return self.generator.dense.in_features
 
     def start_from(self, image: Tensor) -> None:
         """Set the base.
@@ -106,9 +93,50 @@ class ConditionalTemplateCreation(VxmDense):
         self, moving: Tensor, fixed: Tensor, sample: bool = False, generator: torch.Generator | None = None
     ) -> FieldPair:
         """Between two images via the template of attributes 0, the average subject's; all have one shape."""
-        template = self.template(self.base.new_zeros(len(fixed), self.generator.dense.in_features))
+        template = self.template(self.base.new_zeros(len(fixed), self.attributes))
         to_moving = super().fields(template, moving, sample, generator)
         return via_template(to_moving, super().fields(template, fixed, sample, generator))
+
+
+class ConditionalTemplateCreation(GeneratedTemplate, VxmDense):
+    """A VxmDense whose moving image is a fixed base plus what a generator makes from the subject's attributes.
+
+    Args:
+        shape: of the template and of all images.
+        attributes: how many numbers describe a subject; the caller standardises them.
+        template_features, image_features: channels; None gives the template as many as the images.
+        generator_levels, generator_features, generator_kernel, extra_convolutions: see `TemplateGenerator`.
+        use_mean_stream: keep a running mean of the displacements from the images to the template, see `TemplateOutput`.
+        mean_cap: number of images over which it runs.
+        options: the other arguments of `VxmDense`.
+
+    Raises:
+        ConfigError: impossible or contradicting values.
+
+    Source: Dalca et al., NeurIPS 2019, arXiv:1908.02738.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        attributes: int = 1,
+        template_features: int | None = None,
+        image_features: int = 1,
+        generator_levels: int = 0,
+        generator_features: int = 32,
+        generator_kernel: int = 3,
+        extra_convolutions: int = 3,
+        use_mean_stream: bool = True,
+        mean_cap: float = 100,
+        **options: Any,
+    ) -> None:
+        channels = image_features if template_features is None else template_features
+        own = {"moving_features": channels, "fixed_features": image_features, "bidir": use_mean_stream}
+        super().__init__(len(shape), **{**options, **own})
+        generator = TemplateGenerator(
+            attributes, shape, channels, generator_levels, generator_features, generator_kernel, extra_convolutions
+        )
+        self.keep_generator(generator, shape, channels, mean_cap if use_mean_stream else None)
 
 
 class TemplateGenerator(nn.Module):

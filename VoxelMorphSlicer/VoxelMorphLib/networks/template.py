@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import GeometryError
-from .dense import VxmDense
+from .dense import RegistrationNetwork, VxmDense
 from .fields import FieldPair, RegistrationOutput, via_template
 
 
@@ -30,34 +30,25 @@ class TemplateOutput:
     mean_displacement: Tensor | None
 
 
-class TemplateCreation(VxmDense):
-    """A VxmDense whose moving image, the template, is learnt with it; always bidirectional.
+class LearnedTemplate(RegistrationNetwork):
+    """A bidirectional registration network whose moving image, the template, is learnt with it; see its subclasses."""
 
-    Args:
-        shape: of the template and of all images.
-        mean_cap: number of images over which the mean displacement runs.
-        template_features, image_features: channels.
-        options: the other arguments of `VxmDense`.
+    def keep_template(self, shape: Sequence[int], features: int, mean_cap: float) -> None:
+        """Begin with a blank template; call it once the network is built.
 
-    Raises:
-        ConfigError: impossible or contradicting values.
-
-    Source: Dalca et al., NeurIPS 2019, arXiv:1908.02738.
-    """
-
-    def __init__(
-        self,
-        shape: Sequence[int],
-        mean_cap: float = 100,
-        template_features: int = 1,
-        image_features: int = 1,
-        **options: Any,
-    ) -> None:
-        channels = {"moving_features": template_features, "fixed_features": image_features}
-        super().__init__(len(shape), **{**options, **channels, "bidir": True})
-        self.template = nn.Parameter(torch.zeros(template_features, *shape))
+        Args:
+            shape: of the template and of all images.
+            features: channels of the template.
+            mean_cap: number of images over which the mean displacement runs.
+        """
+        self.template = nn.Parameter(torch.zeros(features, *shape))
         nn.init.normal_(self.template, std=1e-7)
         self.mean_stream = MeanStream((len(shape), *shape), mean_cap)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the template and of all images."""
+        return tuple(self.template.shape[1:])
 
     def start_from(self, image: Tensor) -> None:
         """Set the template.
@@ -89,6 +80,34 @@ class TemplateCreation(VxmDense):
         template = self.template.expand(len(fixed), *self.template.shape)
         to_moving = super().fields(template, moving, sample, generator)
         return via_template(to_moving, super().fields(template, fixed, sample, generator))
+
+
+class TemplateCreation(LearnedTemplate, VxmDense):
+    """A VxmDense whose moving image, the template, is learnt with it; always bidirectional.
+
+    Args:
+        shape: of the template and of all images.
+        mean_cap: number of images over which the mean displacement runs.
+        template_features, image_features: channels.
+        options: the other arguments of `VxmDense`.
+
+    Raises:
+        ConfigError: impossible or contradicting values.
+
+    Source: Dalca et al., NeurIPS 2019, arXiv:1908.02738.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        mean_cap: float = 100,
+        template_features: int = 1,
+        image_features: int = 1,
+        **options: Any,
+    ) -> None:
+        channels = {"moving_features": template_features, "fixed_features": image_features}
+        super().__init__(len(shape), **{**options, **channels, "bidir": True})
+        self.keep_template(shape, template_features, mean_cap)
 
 
 def copy_image(image: Tensor, target: Tensor) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
@@ -56,6 +58,17 @@ def network_grid(fixed: Image, space: NetworkSpace) -> Geometry:
         for a, (n, target) in enumerate(zip(whole.shape, wanted))
     ]
     return whole.shifted([start for start, _extent in axes], [extent for _start, extent in axes])
+
+
+def standard_grid(space: NetworkSpace, shape: Sequence[int]) -> Geometry:
+    """A grid of a model's space with its middle at the origin; voxels of 1 mm where each image keeps its own."""
+    affine = np.eye(4)
+    affine[:3, :3] = 0
+    for axis, letter in enumerate(space.orientation):
+        place = "RLAPSI".find(letter)
+        affine[place // 2, axis] = (space.voxel_size or 1.0) * (-1 if place % 2 else 1)
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return Geometry(tuple(shape), affine)
 
 
 def training_grid(image: Image, space: NetworkSpace) -> Geometry:

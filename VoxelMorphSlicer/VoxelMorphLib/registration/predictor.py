@@ -13,6 +13,7 @@ from ..core.devices import resolve_device
 from ..core.errors import ConfigError
 from ..core.image import Image
 from ..core.progress import Progress, span
+from ..networks.conditional_template import GeneratedTemplate
 from ..networks.fields import FieldPair
 from ..weights.architectures import LINEAR, MATRIX_ONLY
 from ..weights.catalogue import DEFAULT_MODEL, find_entry, load_catalogue
@@ -143,6 +144,11 @@ def load_predictor(
     network, entry = load(
         request.model or name, request.weights_dir, device, options.precision, progress, options.hyper
     )
+    if isinstance(network, GeneratedTemplate) and not network.base.any():
+        raise ConfigError(
+            f"The file of {entry.id} lacks the image that its template is added to, so nothing can be registered by "
+            "way of it. Make a template of it, and register with that."
+        )
     _check_use(entry, options)
     notice = pin_notice(entry)
     said = (notice,) if notice and notice != told else ()

@@ -84,7 +84,8 @@ class RegistrationRequest:
     def portable(self) -> RegistrationRequest:
         """The same request for a process in another working folder: model files and folders by absolute paths."""
         folder = None if self.weights_dir is None else Path(self.weights_dir).absolute()
-        return replace(self, model=_portable(self.model), weights_dir=folder)
+        model = None if self.model is None else portable_model(self.model)
+        return replace(self, model=model, weights_dir=folder)
 
 
 def _read_landmarks(paths: dict[str, Path]) -> dict[str, np.ndarray]:
@@ -96,8 +97,8 @@ def _read_landmarks(paths: dict[str, Path]) -> dict[str, np.ndarray]:
     return {name: read_points(path).positions for name, path in paths.items()}
 
 
-def _portable(model: str | Path | None) -> str | None:
+def portable_model(model: str | Path) -> str:
     """A model name that means the same in another working folder."""
-    if model is None or (isinstance(model, str) and model in load_catalogue()):
+    if isinstance(model, str) and model in load_catalogue():
         return model
     return str(Path(model).absolute()) if exists(model) else str(model)

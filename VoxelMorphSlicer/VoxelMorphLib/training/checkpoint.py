@@ -67,8 +67,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         "format" 1; "recipe", its name; "config", its values; "step", how many are done; "rate", the learning rate of
         the last one; "network", the tensors by name; "optimiser" and "schedule", their states; "ema", the moving
         average of the network's tensors, or None; "best", the best validation so far; "facts", see `plain_info`;
-        "epoch", the sums of an epoch that is not over. Files of earlier versions lack "rate", and "intensities" in
-        "facts".
+        "epoch", the sums of an epoch that is not over. Files of earlier versions lack "rate", and "intensities" and
+        "described" in "facts".
 
     Raises:
         NoCheckpointError: the file holds something else.
@@ -116,7 +116,8 @@ def trained_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def plain_info(info: DatasetInfo) -> dict[str, Any]:
     """What a checkpoint keeps of the dataset info, as plain values."""
-    return {name: getattr(info, name) for name in ("shape", "channels", "labels", "attributes", "intensities")}
+    plain = {name: getattr(info, name) for name in ("shape", "channels", "labels", "attributes", "intensities")}
+    return {**plain, "described": [attribute.to_dict() for attribute in info.described]}
 
 
 def check_same_training(path: Path, checkpoint: Mapping[str, Any], config: TrainingConfig, info: DatasetInfo) -> None:
@@ -140,6 +141,10 @@ def check_same_training(path: Path, checkpoint: Mapping[str, Any], config: Train
             "folder."
         )
     before, now = _plain(checkpoint["facts"]), _plain(plain_info(info))
+    if info.described and "described" not in before:
+        raise ConfigError(
+            f"{path} is of an earlier version, which did not standardise attributes. Train anew in another folder."
+        )
     changed = [
         f"{name} (was {before[name]}, is {now[name]})" for name in now if before.get(name, now[name]) != now[name]
     ]

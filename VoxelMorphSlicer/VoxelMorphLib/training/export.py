@@ -11,11 +11,13 @@ from typing import Any
 
 import torch
 
+from ..core.attributes import Attribute
 from ..core.errors import WeightsError
 from ..core.image import Image
 from ..core.io.images import write_image
 from ..core.tensors import as_array
 from ..networks.atlas_segmentation import ProbAtlasSegmentation
+from ..networks.conditional_template import GeneratedTemplate
 from ..networks.registrar import Registrar
 from ..weights.entry import ModelEntry
 from ..weights.safetensors_file import write_model
@@ -97,6 +99,7 @@ def export(checkpoint: str | Path, path: str | Path, facts: ModelFacts | None = 
         arguments=arguments,
         space=config.space(tuple(content["facts"]["shape"]), network.multiple),
         labels=_channel_labels(config, content["facts"]["labels"], network),
+        attributes=_described(content["facts"]) if isinstance(network, GeneratedTemplate) else (),
         measured=_measured(config, checkpoint, content["step"], facts.command),
     )
     write_model(network, entry, path)
@@ -108,6 +111,12 @@ def _channel_labels(config: TrainingConfig, labels: Sequence[int], network: obje
     if not isinstance(network, ProbAtlasSegmentation) or getattr(config, "prob_atlas", ""):
         return ()
     return (0, *(int(label) for label in labels)) if len(labels) + 1 == network.moving_features else ()
+
+
+def _described(known: dict[str, Any]) -> tuple[Attribute, ...]:
+    """What the attributes of a training are; earlier versions did not keep it, and trained on them as they were."""
+    unnamed = [{"name": f"attribute{number}"} for number in range(1, known["attributes"] + 1)]
+    return tuple(map(Attribute.from_dict, known.get("described", unnamed)))
 
 
 def export_images(checkpoint: str | Path, folder: str | Path) -> list[Path]:
@@ -146,6 +155,7 @@ def _task(path: Path, content: dict[str, Any], config: TrainingConfig) -> Task:
         known["channels"],
         labels,
         attributes=known["attributes"],
+        described=_described(known),
         mean=blank,
         label_mean=torch.full((1 + len(labels), *shape), 1 / (1 + len(labels))),
         atlas=blank,

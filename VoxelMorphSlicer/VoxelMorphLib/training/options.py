@@ -81,8 +81,8 @@ class TrainingConfig(Settings):
     atlas_labels: str = _data("", "label map of the atlas", path="file")
     attributes: str = _data(
         "",
-        "CSV file, first column the image's name and then one number per column, such as its age; for "
-        "conditional templates",
+        "CSV file, first column the image's name and then one number per column, such as its age, with the header "
+        '"image,age [years]"; for conditional templates',
         path="file",
     )
     validation_list: str = _data(

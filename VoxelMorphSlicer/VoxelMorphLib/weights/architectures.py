@@ -30,6 +30,15 @@ MATRIX_ONLY = (DETECTOR, AFFINE)
 HYPER_DENSE = "HyperVxmDense"
 #: Keeps an atlas of labels, which it deforms onto images.
 SEGMENTING = "ProbAtlasSegmentation"
+#: Keep the image that they were trained to deform onto all others, or make it of attributes such as age.
+TEMPLATES = (
+    "TemplateCreation",
+    "ConditionalTemplateCreation",
+    "LegacyTemplateCreation",
+    "LegacyConditionalTemplateCreation",
+)
+#: Their files lack the image that the generated one is added to, so that there is no template to register by way of.
+WITHOUT_BASE = ("LegacyConditionalTemplateCreation",)
 #: Files with greater weights are damaged or foreign.
 LARGEST_WEIGHT = 1e6
 
@@ -45,6 +54,8 @@ ARCHITECTURES = {
     "InstanceDense": "instance",
     "TemplateCreation": "template",
     "ConditionalTemplateCreation": "conditional_template",
+    "LegacyTemplateCreation": "legacy_template",
+    "LegacyConditionalTemplateCreation": "legacy_template",
     SEGMENTING: "atlas_segmentation",
     DETECTOR: "affine_detector",
     JOINT: "joint",

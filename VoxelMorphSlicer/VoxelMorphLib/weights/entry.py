@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PureWindowsPath
 from typing import Any
 
+from ..core.attributes import Attribute
 from ..core.config import NetworkSpace
 from ..core.errors import ConfigError
 from .architectures import (
@@ -18,6 +19,7 @@ from .architectures import (
     LARGEST_ARGUMENT,
     LINEAR,
     MATRIX_ONLY,
+    WITHOUT_BASE,
     WITHOUT_WEIGHTS,
     plausible,
 )
@@ -28,6 +30,7 @@ MEASUREMENT_KEYS = {"data", "metric", "value", "command"}
 _REQUIRED = ("id", "title", "description", "architecture")
 _TEXTS = ("id", "title", "description", "architecture", "anatomy", "modality")
 _OPTIONAL_TEXTS = ("file", "url", "sha256", "format", "licence", "citation", "affine_model")
+_LISTS = ("measured", "labels", "attributes")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class ModelEntry:
         labels: numbers of the channels of the atlas that a segmenting network keeps, background included; empty where
             they are counted from 0, or where there is none.
         affine_model: id of the model whose file holds the affine part of a joint network; None where `file` holds all.
+        attributes: what the template of a conditional model depends on, in the order of the network's input.
         measured: accuracy measured by this project, each a dict of `MEASUREMENT_KEYS`.
 
     Raises:
@@ -82,6 +86,7 @@ class ModelEntry:
     requires_skull_strip: bool = False
     labels: tuple[int, ...] = ()
     affine_model: str | None = None
+    attributes: tuple[Attribute, ...] = ()
     measured: tuple[dict[str, Any], ...] = field(default=(), hash=False)
 
     def __post_init__(self) -> None:
@@ -127,15 +132,16 @@ class ModelEntry:
             ConfigError: a key is unknown or missing, or a value is impossible.
         """
         name, architecture = _check_keys(cls, values)
-        space, measured, labels = values.get("space", {}), values.get("measured", []), values.get("labels", [])
-        if not isinstance(space, dict) or not isinstance(measured, list) or not isinstance(labels, list):
-            raise ConfigError(f"The model entry {name!r} needs an object as space and lists as measured and labels.")
+        space, lists = values.get("space", {}), {key: values.get(key, []) for key in _LISTS}
+        if not isinstance(space, dict) or not all(isinstance(value, list) for value in lists.values()):
+            raise ConfigError(f"The model entry {name!r} needs an object as space and lists as {', '.join(_LISTS)}.")
         converted = {
             "architecture": architecture["class"],
             "arguments": architecture["arguments"],
             "space": _space(name, space),
-            "measured": tuple(measured),
-            "labels": tuple(labels),
+            "measured": tuple(lists["measured"]),
+            "labels": tuple(lists["labels"]),
+            "attributes": tuple(map(Attribute.from_dict, lists["attributes"])),
         }
         return cls(**{**values, **converted})
 
@@ -168,6 +174,8 @@ TASKS = ("deformable", *STARTS)
 
 def tasks_of(entry: ModelEntry | None) -> tuple[str, ...]:
     """Those of `TASKS` that a model does; of a file that was not read yet nobody knows, so it deforms."""
+    if entry is not None and entry.architecture in WITHOUT_BASE:
+        return ()
     if entry is not None and entry.architecture == LINEAR:
         return tuple(STARTS)
     if entry is not None and entry.architecture in MATRIX_ONLY:
@@ -207,6 +215,7 @@ def _type_problem(entry: ModelEntry) -> str | None:
     wanted: dict[str, Any] = dict.fromkeys(_TEXTS, str)
     wanted.update(dict.fromkeys(_OPTIONAL_TEXTS, (str, type(None))))
     wanted.update(labels=tuple, arguments=dict, bytes=(int, type(None)), space=NetworkSpace, measured=tuple)
+    wanted.update(attributes=tuple)
     wanted.update(requires_affine=bool, requires_centring=bool, requires_skull_strip=bool)
     for name, kind in wanted.items():
         value = getattr(entry, name)

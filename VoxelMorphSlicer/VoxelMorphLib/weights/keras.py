@@ -16,6 +16,7 @@ from ..core.errors import WeightsError
 from ..core.options import check_choice
 from .architectures import network_from_state
 from .keras_file import KerasFile, KerasLayer, read_keras
+from .keras_legacy_template import legacy_template
 from .keras_models import MODELS, model_modules
 from .keras_synthmorph import synthmorph_layers, synthmorph_network
 from .keras_tensors import layer_tensors
@@ -28,7 +29,9 @@ from .keras_unet import (
     unet_modules,
 )
 
-REMEDY = f"Choose a file of VxmDense, {', '.join(MODELS)}, or of the CVPR-2018 or MICCAI-2018 network."
+REMEDY = (
+    f"Choose a file of VxmDense, {', '.join(MODELS)}, or of the networks of CVPR 2018, MICCAI 2018 and NeurIPS 2019."
+)
 
 
 def network_from_keras(
@@ -129,6 +132,9 @@ def find_architecture(file: KerasFile, indexing: str | None = None) -> KerasArch
     """
     if file.class_name in MODELS:
         return KerasArchitecture(file.class_name, MODELS[file.class_name](file), model_modules(file))
+    template = legacy_template(file)
+    if template is not None:
+        return KerasArchitecture(*template)
     bare = [layer.name for layer in file.layers if set(layer.shapes) != {"kernel", "bias"}]
     if bare:
         raise WeightsError(f"{file.path} has layers that are no convolutions ({_some(bare)}). {REMEDY}")

@@ -166,16 +166,20 @@ def legacy_arguments(file: KerasFile, modules: dict[str, KerasLayer]) -> tuple[s
                 f"{file.path} is no network of 2018: its convolution {level + 1} has the strides {stride} instead of "
                 "2. Choose a file of the original's branch legacy."
             )
-    features = [
-        [kernel[-1] for path, kernel in kernels.items() if path.startswith(f"unet.{part}.")]
-        for part in ("encoder", "decoder")
-    ]
-    arguments: dict[str, Any] = {"ndims": len(kernels["flow"]) - 2, "features": features}
+    arguments: dict[str, Any] = {"ndims": len(kernels["flow"]) - 2, "features": legacy_features(modules)}
     if "logvar" not in kernels:
         return "VxmCvpr2018", arguments
     _, squarings = legacy_squarings(file)
     negated = any(layer.get("class_name") == "Negate" for layer in _graph(file))
     return "VxmMiccai2018", {**arguments, "bidir": negated, **({"int_steps": squarings} if squarings else {})}
+
+
+def legacy_features(modules: dict[str, KerasLayer]) -> list[list[int]]:
+    """The features of encoder and decoder of a 2018 network."""
+    return [
+        [layer.shapes["kernel"][-1] for path, layer in modules.items() if path.startswith(f"unet.{part}.")]
+        for part in ("encoder", "decoder")
+    ]
 
 
 def legacy_squarings(file: KerasFile) -> tuple[bool, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from pathlib import Path
@@ -14,8 +15,10 @@ from ..core.devices import resolve_device
 from ..core.errors import ConfigError, WeightsError
 from ..core.io.paths import is_file
 from ..core.progress import Progress, silent, span
+from ..networks.conditional_template import GeneratedTemplate
 from ..networks.joint import DEFAULT_REGULARISATION, HyperVxmJoint
 from ..networks.registrar import Registrar, choose_regularisation
+from ..networks.template import LearnedTemplate
 from ..networks.unet import set_unet_precision
 from .architectures import DETECTOR, JOINT
 from .catalogue import find_entry, load_catalogue
@@ -28,8 +31,8 @@ from .specialised import keep_specialised, read_specialised
 from .store import locate_weights, sha256_of
 from .torch_file import network_from_torch
 
-#: The networks of 2018 exist only as trained on FreeSurfer's affinely aligned brains.
-_BRAIN_NETWORKS = ("VxmCvpr2018", "VxmMiccai2018")
+#: The networks of 2018 and 2019 exist only as trained on FreeSurfer's affinely aligned brains.
+_BRAIN_NETWORKS = ("VxmCvpr2018", "VxmMiccai2018", "LegacyTemplateCreation", "LegacyConditionalTemplateCreation")
 _BRAIN_SPACE = NetworkSpace(1.0, "LIA", (160, 192, 224), 16, "foreground", "freesurfer")
 #: Of the networks whose weights files say nothing about themselves: SynthMorph's.
 _SYNTHMORPH_NETWORKS = (DETECTOR, JOINT)
@@ -184,8 +187,8 @@ def _from_keras(entry: ModelEntry | None, path: Path, affine: Path | None, regul
 def _describe(network: Registrar, path: Path, kind: str) -> ModelEntry:
     """An entry for a file without a description.
 
-    A network of 2018 is fed with brains in FreeSurfer's space, one of SynthMorph in that of its authors; any other one
-    on the grid of the fixed image, with intensities from 0 to 1.
+    A network of 2018 or 2019 is fed with brains in FreeSurfer's space, one of SynthMorph in that of its authors; any
+    other one on the grid of the fixed image, with intensities from 0 to 1.
     """
     name = type(network).__name__
     brain = name in _BRAIN_NETWORKS
@@ -203,8 +206,11 @@ def _describe(network: Registrar, path: Path, kind: str) -> ModelEntry:
 
 
 def _space(name: str, network: Registrar) -> NetworkSpace:
+    space = NetworkSpace(multiple=network.multiple)
     if name in _BRAIN_NETWORKS:
-        return _BRAIN_SPACE
-    if name in _SYNTHMORPH_NETWORKS:
-        return _SYNTHMORPH_SPACE
-    return NetworkSpace(multiple=network.multiple)
+        space = _BRAIN_SPACE
+    elif name in _SYNTHMORPH_NETWORKS:
+        space = _SYNTHMORPH_SPACE
+    if isinstance(network, (LearnedTemplate, GeneratedTemplate)) and len(network.shape) == 3:
+        return dataclasses.replace(space, shape=network.shape)
+    return space

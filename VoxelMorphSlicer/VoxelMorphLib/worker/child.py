@@ -1,5 +1,7 @@
 """The warm worker: a child process that registers pair after pair and keeps torch and the models loaded between them.
 
+It makes the templates of models too.
+
 It reads one request per line on its standard input and answers by lines on its standard output; see `protocol`
 for their form and `files` for the folders in which requests and results lie. It ends when its input closes.
 """
@@ -121,7 +123,7 @@ class Worker:
     def _answer(self, job: int, folder: Path) -> bool:
         """Do one job; False when this process should not do another one."""
         try:
-            self.send({"type": "result", "job": job, "seconds": self._register(folder, _Reporter(self, job))})
+            self.send({"type": "result", "job": job, "seconds": self._compute(folder, _Reporter(self, job))})
         except VoxelMorphError as error:
             self.send(error_message(job, error))
             return not isinstance(error, DependencyError)  # half-loaded packages stay broken
@@ -131,28 +133,28 @@ class Worker:
             return False
         return True
 
-    def _register(self, folder: Path, progress: _Reporter) -> dict[str, float]:
+    def _compute(self, folder: Path, progress: _Reporter) -> dict[str, float]:
         """Do the job of a folder; the seconds of what `register` does not time itself."""
         clock = _Clock()
         progress(0.0, "Loading PyTorch")
-        register = self._library()
+        compute = self._library()
         from . import files
 
         clock.lap("import")
         request = _on_disk(folder, files.read_request, folder)
         clock.lap("read")
-        registration = register(request, progress, self._cache)
+        result = compute(request, progress, self._cache)
         clock.lap("register")
-        _on_disk(folder, files.write_registration, registration, folder)
+        _on_disk(folder, files.write_result, result, folder)
         clock.lap("write")
         del clock.seconds["register"]
         return clock.seconds
 
     def _library(self) -> Callable[..., Any]:
-        """What registers; loading it takes seconds the first time."""
+        """What computes; loading it takes seconds the first time."""
         try:
             from ..registration.cache import RegistrationCache
-            from ..registration.register import register
+            from ..registration.compute import compute
         except (ImportError, OSError) as error:
             raise TorchLoadError(
                 f"PyTorch or a library that it needs cannot be loaded ({error}). Install PyTorch in the module PyTorch "
@@ -160,7 +162,7 @@ class Worker:
             ) from error
         if self._cache is None:
             self._cache = RegistrationCache()
-        return register
+        return compute
 
     def _release_memory(self) -> None:
         """While nobody asks for anything, the device's memory belongs to other programs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,18 @@ from ..core.image import Image, LabelMap
 from ..core.transform import AffineTransform, CompositeTransform, DisplacementField, Transform
 from ..registration.request import RegistrationRequest
 from ..registration.result import Registration, RegistrationReport
+from ..registration.template_request import Request, TemplateRequest
 
 REQUEST_NAME, RESULT_NAME = "request.json", "registration.json"
 #: Bytes per voxel of the two displacement fields of a result, three float32 each.
 FIELDS_BYTES = 24
 
+#: What can be asked for.
+_REQUESTS: dict[str, type[Request]] = {kind.__name__: kind for kind in (RegistrationRequest, TemplateRequest)}
 _KINDS = {"Image": Image, "LabelMap": LabelMap}
 
 
-def write_request(request: RegistrationRequest, folder: Path) -> None:
+def write_request(request: Request, folder: Path) -> None:
     """Write a request into an existing empty folder; model files and folders become absolute paths.
 
     Raises:
@@ -30,38 +34,43 @@ def write_request(request: RegistrationRequest, folder: Path) -> None:
     """
     arrays = _Writer(folder)
     values = {name: arrays.value(value) for name, value in vars(request.portable()).items()}
-    (folder / REQUEST_NAME).write_text(json.dumps(values), encoding="ascii")
+    _write_json({"request": type(request).__name__, "values": values}, folder / REQUEST_NAME)
 
 
-def read_request(folder: Path) -> RegistrationRequest:
+def read_request(folder: Path) -> Request:
     """Read what `write_request` wrote."""
-    arrays = _Reader(folder)
-    return RegistrationRequest(**{k: arrays.value(v) for k, v in _read_json(folder / REQUEST_NAME).items()})
+    arrays, content = _Reader(folder), _read_json(folder / REQUEST_NAME)
+    return _REQUESTS[content["request"]](**{k: arrays.value(v) for k, v in content["values"].items()})
 
 
-def write_registration(registration: Registration, folder: Path) -> None:
+def write_result(result: Registration | Image, folder: Path) -> None:
     """Write a result into an existing folder, beside the request that it belongs to.
 
     Raises:
         OSError: the disk is full or fails.
     """
     arrays = _Writer(folder, "result-")
+    if isinstance(result, Image):
+        _write_json({"template": arrays.image(result)}, folder / RESULT_NAME)
+        return
     values = {
-        "moved": arrays.image(registration.moved),
-        "forward": arrays.transform(registration.forward),
-        "inverse": arrays.transform(registration.inverse),
-        "report": registration.report.to_dict(),
+        "moved": arrays.image(result.moved),
+        "forward": arrays.transform(result.forward),
+        "inverse": arrays.transform(result.inverse),
+        "report": result.report.to_dict(),
     }
-    (folder / RESULT_NAME).write_text(json.dumps(values), encoding="ascii")
+    _write_json(values, folder / RESULT_NAME)
 
 
-def read_registration(folder: Path) -> Registration:
-    """Read what `write_registration` wrote; the arrays are in memory and the folder is not needed any more.
+def read_result(folder: Path) -> Registration | Image:
+    """Read what `write_result` wrote; the arrays are in memory and the folder is not needed any more.
 
     The arrays are laid out as VTK wants them, I fastest: doing so here, in the thread that reads, saves the
     application from standing still when it turns them into nodes.
     """
     values, arrays = _read_json(folder / RESULT_NAME), _Reader(folder, i_fastest=True)
+    if "template" in values:
+        return arrays.image(values["template"])
     return Registration(
         moved=arrays.image(values["moved"]),
         forward=arrays.transform(values["forward"]),
@@ -70,11 +79,17 @@ def read_registration(folder: Path) -> Registration:
     )
 
 
-def bytes_needed(request: RegistrationRequest) -> int:
-    """About what a request and its result take on the disk."""
+def bytes_needed(request: Request) -> int:
+    """About what a request and its result take on the disk; a template is not larger than its base."""
     images = [value for value in vars(request).values() if isinstance(value, Image)]
-    result = request.fixed.array.size * (request.moving.array.itemsize + FIELDS_BYTES)
+    result = 0
+    if isinstance(request, RegistrationRequest):
+        result = request.fixed.array.size * (request.moving.array.itemsize + FIELDS_BYTES)
     return sum(image.array.nbytes for image in images) + result
+
+
+def _write_json(values: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(values), encoding="ascii")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -98,6 +113,8 @@ class _Writer:
             return {"kind": "options", "values": value.to_dict()}
         if isinstance(value, np.ndarray):
             return {"kind": "array", "array": self.array(value)}
+        if isinstance(value, Mapping):
+            return {"kind": "numbers", "values": dict(value)}
         return {"kind": "path", "path": str(value)} if isinstance(value, Path) else value
 
     def image(self, image: Image | None) -> dict[str, Any] | None:
@@ -149,6 +166,8 @@ class _Reader:
             return self.array(value["array"])
         if kind == "path":
             return Path(value["path"])
+        if kind == "numbers":
+            return value["values"]
         return value if kind is None else self.transform(value)
 
     def image(self, values: dict[str, Any] | None) -> Image | None:

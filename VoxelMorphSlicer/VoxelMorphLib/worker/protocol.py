@@ -9,7 +9,7 @@ from ..core import errors
 from ..core.errors import DependencyError, VoxelMorphError, WorkerError
 
 #: Raised when a message changes its meaning; both sides must have the same.
-PROTOCOL = 1
+PROTOCOL = 2
 #: A longer line is no message.
 LONGEST_LINE = 1 << 20
 

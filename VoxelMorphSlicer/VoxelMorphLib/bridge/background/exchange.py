@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import OutputError, VoxelMorphError, WorkerError
+from ...core.image import Image
 from ...core.io.paths import exists
 from ...core.io.scratch import make_scratch_folder, remove_folder
-from ...registration.request import RegistrationRequest
 from ...registration.result import Registration
-from ...worker.files import bytes_needed, read_registration, write_request
+from ...registration.template_request import Request
+from ...worker.files import bytes_needed, read_result, write_request
 from ...worker.protocol import LONGEST_LINE, Message, decode, encode, error_of
 
 
@@ -24,8 +25,8 @@ class Event:
     """Something that a worker told.
 
     Args:
-        kind: "hello" (value: protocol version), "progress" (fraction and text), "result" (a `Registration`) or "error"
-            (a `VoxelMorphError`).
+        kind: "hello" (value: protocol version), "progress" (fraction and text), "result" (a `Registration`, or an
+            `Image`) or "error" (a `VoxelMorphError`).
         job: that it belongs to.
         value: see `kind`.
     """
@@ -53,7 +54,7 @@ class Exchange:
         except OSError as error:
             raise _unusable(parent or "of the system", error) from error
 
-    def written(self, number: int, job: RegistrationRequest) -> bytes | None:
+    def written(self, number: int, job: Request) -> bytes | None:
         """Write a job's files; the line that asks for it, None where they cannot be written, which an event tells.
 
         Raises:
@@ -108,8 +109,8 @@ class Exchange:
     def _take_result(self, message: Message) -> None:
         folder = self.folder / str(message["job"])
         try:
-            registration = _timed(read_registration(folder), {"start": self._start_s, **message["seconds"]})
-            event = Event("result", message["job"], registration)
+            result = _timed(read_result(folder), {"start": self._start_s, **message["seconds"]})
+            event = Event("result", message["job"], result)
         except OSError as error:
             event = Event("error", message["job"], _unusable(folder, error))
         self._start_s = 0.0
@@ -117,8 +118,10 @@ class Exchange:
         self.events.put(event)
 
 
-def _timed(registration: Registration, seconds: Mapping[str, float]) -> Registration:
-    """The registration with the worker's own times in its report."""
+def _timed(registration: Registration | Image, seconds: Mapping[str, float]) -> Registration | Image:
+    """A registration with the worker's own times in its report."""
+    if isinstance(registration, Image):
+        return registration
     stages = {name: value for name, value in registration.report.seconds.items() if name != "total"}
     stages = {**seconds, **stages}
     report = replace(registration.report, seconds={**stages, "total": sum(stages.values())})

@@ -19,7 +19,7 @@ from ...core.errors import Cancelled, ConfigError, VoxelMorphError
 from ...core.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from ...registration.request import RegistrationRequest
+    from ...registration.template_request import Request
 
 #: Seconds between two looks of `wait_for` at another process.
 LOOK_S = 0.01
@@ -28,15 +28,15 @@ LOOK_S = 0.01
 class Worker(Protocol):
     """What steps ask of the process that registers; `worker.WorkerClient` is one."""
 
-    def submit(self, request: RegistrationRequest, on_progress: Progress, /) -> Running:
+    def submit(self, request: Request, on_progress: Progress, /) -> Running:
         """Queue a registration, which is awaited by what this returns."""
 
 
 @dataclass(frozen=True, eq=False)
 class Registering:
-    """A registration that steps wait for, wherever it is computed; they are sent its `Registration`."""
+    """A registration or a template that steps wait for, wherever it is computed; they are sent the result."""
 
-    request: RegistrationRequest
+    request: Request
     progress: Progress = silent
 
 
@@ -69,7 +69,7 @@ class Running(ABC):
 Steps = Generator[Union[Callable[[], Any], Registering, Running, str, None], Any, Any]
 
 
-def finish(steps: Steps, register: Callable[[RegistrationRequest, Progress], Any] | None = None) -> Any:
+def finish(steps: Steps, register: Callable[[Request, Progress], Any] | None = None) -> Any:
     """Do all steps here and now.
 
     Args:
@@ -116,7 +116,7 @@ def wait_for(running: Running, timeout_s: float | None = None) -> Any:
     return running.result()
 
 
-def _done_here(item: Any, register: Callable[[RegistrationRequest, Progress], Any] | None) -> Any:
+def _done_here(item: Any, register: Callable[[Request, Progress], Any] | None) -> Any:
     if isinstance(item, Registering):
         assert register is not None, "steps that register need somebody who computes"
         return register(item.request, item.progress)

@@ -1,4 +1,4 @@
-"""WorkerClient: registrations in a warm child process; needs neither Qt nor a scene, only somebody who calls poll."""
+"""WorkerClient: registrations and templates in a warm child process; without Qt and scene, for who calls poll."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Union
 
 from ...core.errors import Cancelled, VoxelMorphError, WorkerError
+from ...core.image import Image
 from ...core.io.scratch import remove_folder
 from ...core.progress import Progress, silent
-from ...registration.request import RegistrationRequest
 from ...registration.result import Registration
+from ...registration.template_request import Request
 from ...worker.protocol import PROTOCOL
 from .child_process import ChildProcess, python_command
 from .exchange import Event, Exchange
 from .steps import Running, wait_for
+
+#: What a job gives: a registration, or a template.
+Result = Union[Registration, Image]
 
 
 def worker_command() -> list[str]:
@@ -27,11 +32,11 @@ def worker_command() -> list[str]:
 
 
 class Job(Running):
-    """A registration that a worker was asked for; exactly one of `on_done` and `on_error` is called for it.
+    """Work that a worker was asked for; exactly one of `on_done` and `on_error` is called for it.
 
     Args:
         worker: its `poll` calls `end`, its `cancel` stops this job, its `forget` does so without a word.
-        request: what to register.
+        request: what to compute.
         on_progress: receives the latest progress.
         on_done: receives the result.
         on_error: receives what went wrong.
@@ -40,9 +45,9 @@ class Job(Running):
     def __init__(
         self,
         worker: WorkerClient,
-        request: RegistrationRequest,
+        request: Request,
         on_progress: Progress = silent,
-        on_done: Callable[[Registration], None] = lambda _registration: None,
+        on_done: Callable[[Result], None] = lambda _registration: None,
         on_error: Callable[[VoxelMorphError], None] = lambda _error: None,
     ):
         self._worker, self.request = worker, request
@@ -50,14 +55,14 @@ class Job(Running):
         self.ended = self.begun = False
         self.number = 0
         self.news: tuple[float, str] | None = None
-        self._outcome: Registration | VoxelMorphError | None = None
+        self._outcome: Result | VoxelMorphError | None = None
 
     def poll(self) -> bool:
         if not self.ended:
             self._worker.poll()
         return self.ended
 
-    def result(self) -> Registration:
+    def result(self) -> Result:
         if isinstance(self._outcome, Exception):
             raise self._outcome
         return self._outcome
@@ -74,7 +79,7 @@ class Job(Running):
             news, self.news = self.news, None
             self._on_progress(*news)
 
-    def end(self, outcome: Registration | VoxelMorphError, quietly: bool = False) -> None:
+    def end(self, outcome: Result | VoxelMorphError, quietly: bool = False) -> None:
         """Take the result or the error, and call back."""
         self._outcome, self.ended = outcome, True
         if not quietly:
@@ -116,7 +121,7 @@ class WorkerClient:
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
         #: Jobs that are done but not delivered yet, with their outcomes.
-        self._done: deque[tuple[Job, Registration | VoxelMorphError]] = deque()
+        self._done: deque[tuple[Job, Result | VoxelMorphError]] = deque()
         self._count = 0
         self._process: ChildProcess | None = None
         self._exchange: Exchange | None = None
@@ -138,15 +143,15 @@ class WorkerClient:
 
     def submit(
         self,
-        job: RegistrationRequest,
+        job: Request,
         on_progress: Progress = silent,
-        on_done: Callable[[Registration], None] = lambda _registration: None,
+        on_done: Callable[[Result], None] = lambda _registration: None,
         on_error: Callable[[VoxelMorphError], None] = lambda _error: None,
     ) -> Job:
         """Queue a job; exactly one of `on_done` and `on_error` is called for it, by `poll`.
 
         Args:
-            job: what to register; its arrays must not change before it is done.
+            job: what to compute; its arrays must not change before it is done.
             on_progress: receives the latest progress; may raise `Cancelled` to stop this job.
             on_done: receives the result.
             on_error: receives what went wrong, `Cancelled` after `cancel`.
@@ -192,13 +197,11 @@ class WorkerClient:
             job.end(Cancelled("The worker was closed before the registration was done."), quietly=True)
         _end(self._alive, self.closing_s)
 
-    def run(
-        self, job: RegistrationRequest, progress: Progress = silent, timeout_s: float | None = None
-    ) -> Registration:
+    def run(self, job: Request, progress: Progress = silent, timeout_s: float | None = None) -> Result:
         """Register and wait for the result.
 
         Args:
-            job: what to register.
+            job: what to compute.
             progress: receives the progress; may raise `Cancelled`.
             timeout_s: seconds after which the job is stopped; None waits for ever.
 

@@ -75,7 +75,8 @@ class ModelSection:
         if start == "landmarks-thin-plate":
             return "deformable"
         tasks, map_of_start = tasks_of(self.entries.get(model)), start.removeprefix("landmarks-")
-        return next((task for task in tasks if len(tasks) > 1 and STARTS[task] == map_of_start), tasks[0])
+        first = tasks[0] if tasks else "deformable"
+        return next((task for task in tasks if len(tasks) > 1 and STARTS[task] == map_of_start), first)
 
     def modelFor(self, task: str, model: str) -> str:
         """The model to begin with for a task: the one that is chosen where it does it, else one without weights."""

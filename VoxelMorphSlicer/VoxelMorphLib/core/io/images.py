@@ -26,7 +26,17 @@ from .itk import (
 from .mgh import MGH_EXTENSIONS, MGH_TYPES, check_nibabel, read_mgh, write_mgh
 from .minc import MINC_EXTENSION, MINC_NOTE, read_minc
 from .nifti import PAIR_EXTENSIONS, read_nifti, read_nifti_geometry, read_pair
-from .npz import IMAGE_KEYS, LABEL_KEYS, default_geometry, plane_geometry, read_npz, write_npz
+from .npz import (
+    ARRAY_EXTENSION,
+    ARRAY_NOTE,
+    IMAGE_KEYS,
+    LABEL_KEYS,
+    default_geometry,
+    plane_geometry,
+    read_npy,
+    read_npz,
+    write_npz,
+)
 
 IMAGE_EXTENSIONS = (*READERS, *MGH_EXTENSIONS, ".npz")
 #: Files of other programs that are not read, and what to do instead.
@@ -41,8 +51,8 @@ def read_image(path: Path | str, name: str | None = None) -> Image:
 
     Args:
         path: .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz or .npz (arrays `vol`, `vol_data` or a single one),
-            a pair of .hdr and .img, .mnc (MINC 2), or a folder with one DICOM series. A 2-D image becomes a volume of
-            one slice.
+            .npy (one array), a pair of .hdr and .img, .mnc (MINC 2), or a folder with one DICOM series. A 2-D image
+            becomes a volume of one slice.
         name: shown in messages; default the file name.
 
     Raises:
@@ -124,6 +134,8 @@ def _read(path: Path | str, keys: tuple[str, ...]) -> tuple[np.ndarray, Geometry
     if kind == ".npz":
         array, affine = read_npz(path, keys)
         return *_scalar_volume(array, affine, path), ()
+    if kind == ARRAY_EXTENSION:
+        return *_scalar_volume(read_npy(path), None, path), (ARRAY_NOTE.format(path.name),)
     if kind in MGH_EXTENSIONS:
         return *_scalar_volume(*read_mgh(path), path), ()
     if kind in _FOREIGN:

@@ -1,4 +1,4 @@
-"""NumPy archives of the original VoxelMorph <-> images.
+"""NumPy archives and arrays of the original VoxelMorph <-> images.
 
 Such files hold arrays only. Unless they have our key `affine`, they get the position that the original gives them
 when it saves NIfTI (voxelmorph `py/utils.py`, `save_volfile`): LIA, 1 mm, voxel shape / 2 at the origin.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -17,6 +17,12 @@ from ..geometry import Geometry
 from ..memory import check_memory
 from .files import LARGEST_COMPRESSION, check_readable
 
+ARRAY_EXTENSION = ".npy"
+#: What is said of a file that holds one array and no position.
+ARRAY_NOTE = (
+    "{} holds numbers without a position. It is placed as the original VoxelMorph places its volumes: axes to the "
+    "left, down and to the front, voxels of 1 mm, the middle at the origin."
+)
 #: Keys in order of preference, by kind of content.
 IMAGE_KEYS = ("vol", "vol_data")
 LABEL_KEYS = ("seg",)
@@ -74,6 +80,40 @@ def read_npz(
     return array if are_axes_kept else _squeezed(array), affine
 
 
+def read_npy(path: Path | str) -> np.ndarray:
+    """The one array of a .npy file, without the batch and channel axes of the original.
+
+    Args:
+        path: of the file, whatever stands before the last point, as in "atlas.npz.npy"; nothing in it is executed.
+
+    Raises:
+        ImageError: no plain array, or truncated.
+    """
+    path = check_readable(path, ImageError)
+    try:
+        with path.open("rb") as stream:
+            shape, dtype = _header(stream)
+        declared = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        if declared <= path.stat().st_size:
+            check_memory(path, declared)
+            return _squeezed(np.load(path, allow_pickle=False))
+    except (MemoryError, MemoryShortError):
+        raise
+    except Exception as cause:  # struct, tokenize and value errors of a damaged header, pickled objects
+        raise ImageError(
+            f"{path} is no NumPy array of numbers, or is damaged. Save it again with numpy.save."
+        ) from cause
+    raise ImageError(f"{path} announces {declared} bytes but holds {path.stat().st_size}. Save it again.")
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of the array that begins here."""
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    return shape, dtype
+
+
 def holds_labels(path: Path) -> bool:
     """Whether a file is an archive with a label map beside its volume; what is wrong with it shows when it is read."""
     if path.suffix.lower() != ".npz":
@@ -96,9 +136,7 @@ def _affine(path: Path, archive: Any) -> np.ndarray:
 def _check_member(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
     """Compare the shape in the array's header with its stored length before anything is allocated."""
     with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as member:
-        version = np.lib.format.read_magic(member)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(member)
+        shape, dtype = _header(member)
         declared = int(np.prod(shape, dtype=object)) * dtype.itemsize
         stored = min(archive.getinfo(f"{name}.npy").file_size, path.stat().st_size * LARGEST_COMPRESSION)
     if declared > stored:

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ...core.attributes import Attribute
+
 #: Means and standard deviations, one of each per label.
 Intensities = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -97,6 +99,7 @@ class DatasetInfo:
         labels: values of the label maps, ascending, without 0; empty without label maps.
         labelled: the images that are trained on have label maps, not only those of the validation.
         attributes: how many numbers describe a case.
+        described: what these numbers are, and their range in the cases that are trained on; empty without any.
         mean: (C, *shape), mean of up to 100 training images; None where no recipe needs it.
         label_mean: (1 + L, *shape), mean membership of the background and of each label in up to 100 training cases; as
             `mean`, and None without label maps.
@@ -111,6 +114,7 @@ class DatasetInfo:
     labels: tuple[int, ...] = ()
     labelled: bool = True
     attributes: int = 0
+    described: tuple[Attribute, ...] = ()
     mean: Tensor | None = None
     label_mean: Tensor | None = None
     atlas: Tensor | None = None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ...core.attributes import Attribute, describe
 from ...core.errors import ConfigError
 from ...core.io.image_lists import bids_subject, label_column, list_pairs, list_paths, own_label_map, read_table
 from ...core.io.names import stem, unique_names
@@ -113,7 +114,7 @@ def read_attributes(path: str) -> dict[str, tuple[float, ...]]:
     """The numbers of each row by the text in its first column.
 
     Args:
-        path: .csv or .tsv file; the first row is a header. Scaling the numbers is the user's choice.
+        path: .csv or .tsv file; the first row is a header.
 
     Raises:
         ConfigError: missing file, a row without name, twice the same name, or a cell that is no finite number.
@@ -131,6 +132,13 @@ def read_attributes(path: str) -> dict[str, tuple[float, ...]]:
             )
         table[name] = tuple(_number(cell, title, number, path) for cell, title in zip(cells, header[1:]))
     return table
+
+
+def described_attributes(path: str, cases: Sequence[Case]) -> tuple[Attribute, ...]:
+    """Name, unit and distribution of each column of a table that was read, over the cases that are trained on."""
+    header, _ = read_table(expanded(path), "attributes")
+    columns = zip(*(case.attributes for case in cases))
+    return tuple(describe(title, values) for title, values in zip(header[1:], columns))
 
 
 def with_attributes(cases: Sequence[Case], path: str) -> list[Case]:

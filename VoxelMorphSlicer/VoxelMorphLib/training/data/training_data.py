@@ -10,7 +10,16 @@ from math import prod
 from ...core.errors import ConfigError, ImageError, VoxelMorphError
 from ..options import TrainingConfig
 from .case import Batch, Case, DatasetInfo
-from .lists import Split, check_enough, hold_back, read_atlas, read_cases, read_pairs, read_validation
+from .lists import (
+    Split,
+    check_enough,
+    described_attributes,
+    hold_back,
+    read_atlas,
+    read_cases,
+    read_pairs,
+    read_validation,
+)
 from .loader import BatchSource, CaseSource, load_in_order, make_batch
 from .sampling import Draws
 from .scan import scan_files
@@ -97,6 +106,7 @@ class TrainingData:
             labels=self.store.space.labels,
             labelled=all(case.labels is not None for case in self.cases),
             attributes=len(self.cases[0].attributes),
+            described=described_attributes(self.config.attributes, self.cases) if self.config.attributes else (),
             mean=None if means is None else means.image,
             label_mean=None if means is None else means.labels,
             atlas=None if atlas is None else atlas.image,

@@ -10,6 +10,7 @@ import numpy as np
 from ...core.geometry import Geometry
 from ...core.image import Image
 from ...core.transform import DisplacementField
+from ...registration.network_space import standard_grid
 from ...report.figures import agreement_figure, images_figure
 from ...report.sheet import Sheet
 from ...report.views import Window, anatomical_slices, centre_of_content, make_views
@@ -38,13 +39,7 @@ class Throttle:
 
 def space_geometry(config: TrainingConfig, shape: tuple[int, ...]) -> Geometry:
     """The training space with its middle at the origin, for pictures; voxels of 1 mm where each image keeps its own."""
-    affine = np.eye(4)
-    affine[:3, :3] = 0
-    for axis, letter in enumerate(config.orientation):
-        place = "RLAPSI".find(letter)
-        affine[place // 2, axis] = (config.voxel_size or 1.0) * (-1 if place % 2 else 1)
-    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-    return Geometry(shape, affine)
+    return standard_grid(config.space(None), shape)
 
 
 def pair_pictures(pair: Registered, geometry: Geometry) -> tuple[bytes, bytes]:

@@ -103,7 +103,14 @@ class ConditionalTemplateTask(TemplateTask):
         return weighted(self.template_terms(self.run(network, batch, generator), batch))
 
     def run(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> TemplateOutput:
-        return network(batch.attributes, batch.fixed, generator=generator)
+        return network(self._standardised(batch.attributes), batch.fixed, generator=generator)
+
+    def _standardised(self, attributes: Tensor) -> Tensor:
+        """As the network takes them, (B, A): in standard deviations from the mean of the training."""
+        if not self.info.described:
+            return attributes
+        mean = attributes.new_tensor([attribute.mean for attribute in self.info.described])
+        return (attributes - mean) / attributes.new_tensor([a.deviation for a in self.info.described])
 
     def template(self, network: nn.Module) -> Tensor:
         return network.template(network.base.new_zeros(1, self.info.attributes))
