@@ -14,7 +14,7 @@ from ..core.full_precision import in_float32
 from ..core.options import check_choice, check_range
 from ..core.resize import resize_displacement
 from ..core.spatial import warp
-from .convolution import convolution
+from .convolution import convolution, convolve
 from .fields import FieldPair, RegistrationOutput
 from .padding import crop, pad_to_multiple
 from .unet import Unet
@@ -182,8 +182,8 @@ class RegistrationNetwork(nn.Module):
         self, features: Tensor, sample: bool, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor | None, Tensor]:
         """Mean, logvar and velocity at the resolution of the features, float32."""
-        flow = self.flow(features).contiguous()  # sampling and resizing are slow with the channels last
-        logvar = None if self.logvar is None else self.logvar(features).contiguous()
+        flow = _convolved(self.flow, features)
+        logvar = None if self.logvar is None else _convolved(self.logvar, features)
         if not sample:
             return flow, logvar, flow
         if logvar is None:
@@ -222,6 +222,11 @@ def _flow_convolution(unet: nn.Module, std: float, bias: float = 0.0) -> nn.Modu
     nn.init.normal_(module.weight, std=std)
     nn.init.constant_(module.bias, bias)
     return module
+
+
+def _convolved(module: nn.Module, features: Tensor) -> Tensor:
+    """(B, N, *shape); sampling and resizing would be slow with the channels last."""
+    return convolve(features, module.weight, module.bias).contiguous()
 
 
 class VxmDense(RegistrationNetwork):

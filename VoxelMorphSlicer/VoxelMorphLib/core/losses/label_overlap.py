@@ -54,8 +54,8 @@ def moved_label_overlap(fixed: Tensor, moving: Tensor, displacement: Tensor, cou
             weight = weight * share
         found = labels[index] + offset
         moved = moved.index_add(0, found.flatten(), weight.flatten())
-        equal = found == still
-        shared = shared.index_add(0, found[equal], weight[equal])
+        agreed = torch.where(found == still, found, 0)  # others go to the first background, which counts for nothing
+        shared = shared.index_add(0, agreed.flatten(), weight.flatten())
     total = moved + torch.bincount(still.flatten(), minlength=size)
     shared, total = (value.view(items, count + 1)[:, 1:] for value in (shared, total))
     occurs = total > 0
