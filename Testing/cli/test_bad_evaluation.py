@@ -101,26 +101,26 @@ TABLES = {
     "empty": ("", "is empty"),
     "duplicate ids": (
         "id,fixedLabels,movedLabels\na,fl.nii.gz,dl.nii.gz\nb,fl.nii.gz,dl.nii.gz\na,fl.nii.gz,dl.nii.gz\n",
-        "Rows 2 and 4 of .* have the same id 'a'",
+        "Line 4 of .* has the id 'a' again",
     ),
-    "a column twice": ("fixed,Fixed\nfixed.nii.gz,fixed.nii.gz\n", "the column 'fixed' twice"),
+    "a column twice": ("fixed,Fixed\nfixed.nii.gz,fixed.nii.gz\n", "the column fixed twice"),
     "file missing": (
         "id,fixed,moved\na,fixed.nii.gz,moved.nii.gz\nb,fixed.nii.gz,gone.nii.gz\n",
-        r"Row 3 \(b\) .*moved .*gone.nii.gz does not exist",
+        r"Line 3 \(b\) .*moved .*gone.nii.gz does not exist",
     ),
-    "a formula as file": ("id,fixed,moved\na,fixed.nii.gz,\"=cmd|' /C calc'!A0\"\n", r"Row 2 \(a\).*does not exist"),
-    "a script as file": ("id,fixed,moved\na,fixed.nii.gz,<script>\n", r"Row 2 \(a\).*does not exist"),
+    "a formula as file": ("id,fixed,moved\na,fixed.nii.gz,\"=cmd|' /C calc'!A0\"\n", r"Line 2 \(a\).*does not exist"),
+    "a script as file": ("id,fixed,moved\na,fixed.nii.gz,<script>\n", r"Line 2 \(a\).*does not exist"),
     "a row with nothing to measure": (
         "id,fixed,moved\na,fixed.nii.gz,moved.nii.gz\nb,fixed.nii.gz,\n",
-        r"Row 3 \(b\): There is nothing to measure",
+        r"Line 3 \(b\): There is nothing to measure",
     ),
     "a row whose grids do not meet": (
         "id,fixed,moved\na,fixed.nii.gz,moved.nii.gz\nb,fixed.nii.gz,far.nii.gz\n",
-        r"Row 3 \(b\): .*do not meet",
+        r"Line 3 \(b\): .*do not meet",
     ),
     "a row without common label": (
         "id,fixedLabels,movedLabels\na,fl.nii.gz,dl.nii.gz\n<script>,fl.nii.gz,other.nii.gz\n",
-        r"Row 3 \(<script>\): .*have none in common",
+        r"Line 3 \(<script>\): .*have none in common",
     ),
     "bytes": (b"id,fixed\0\xff\xfe,moved\n1,2,3\n", "cannot be read as text|is no text file"),
 }

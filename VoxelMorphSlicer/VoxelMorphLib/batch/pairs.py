@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..core.io.pair_tables import id_digest
 from .row import Row
 
 
@@ -55,8 +56,3 @@ def unused_id(name: str, content: str, taken: set[int]) -> tuple[str, str]:
             taken.add(id_digest(candidate))
             return candidate, ""
     return name, "This pair is in the table twice. Give both rows an id."
-
-
-def id_digest(row_id: str) -> int:
-    """Of an id, alike for capitals, as file systems may see them."""
-    return int.from_bytes(hashlib.blake2b(row_id.casefold().encode(errors="replace"), digest_size=8).digest(), "little")

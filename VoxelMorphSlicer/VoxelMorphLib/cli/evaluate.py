@@ -272,7 +272,7 @@ def _naming(pair: ListedPair, count: int) -> Iterator[None]:
         yield
     except VoxelMorphError as error:
         if count > 1 and error.args:
-            place = f"Row {pair.row} ({pair.name})" if pair.row else pair.name
+            place = f"Line {pair.line} ({pair.name})" if pair.line else pair.name
             error.args = (f"{place}: {error.args[0]}", *error.args[1:])
         raise
 

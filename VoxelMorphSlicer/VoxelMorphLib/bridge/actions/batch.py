@@ -19,9 +19,9 @@ from ...core.config import RegistrationOptions
 from ...core.errors import ImageError, OutputError
 from ...core.image import Image
 from ...core.io.files import extension, replacing
-from ...core.io.image_lists import TABLES
 from ...core.io.names import stem
 from ...core.io.paths import exists, is_file
+from ...core.io.tables import TABLES
 from ...core.options import changed_options
 from ...core.progress import Progress, silent
 from ...core.python_process import python_command

@@ -7,7 +7,6 @@ Names in BIDS folders: Brain Imaging Data Structure 1.9, "Magnetic Resonance Ima
 from __future__ import annotations
 
 import codecs
-import csv
 import glob
 import re
 import warnings
@@ -20,8 +19,8 @@ from .images import IMAGE_EXTENSIONS
 from .names import stem
 from .npz import holds_labels
 from .paths import entries, expanded, is_file, is_folder
+from .tables import TABLES, Table
 
-TABLES = (".csv", ".tsv")
 IMAGE_COLUMNS = ("image", "images", "path", "file", "filename", "scan")
 LABEL_COLUMNS = ("labels", "label", "seg", "segmentation", "label_map")
 MOVING_COLUMNS = ("moving", "source", "moving_image")
@@ -119,13 +118,7 @@ def read_table(path: Path, option: str) -> tuple[list[str], list[list[str]]]:
     Raises:
         ConfigError: unreadable, or without rows.
     """
-    text = _text(path, option)
-    delimiter = "\t" if extension(path) == ".tsv" else ";" if ";" in text.split("\n")[0] else ","
-    try:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(), delimiter=delimiter)]
-    except csv.Error as cause:  # a cell of more than 128 kB
-        raise ConfigError(f"{option} {str(path)!r} is no table of paths ({cause}). Write one image a row.") from cause
-    rows = [row for row in rows if any(row)]
+    rows = [cells for _line, cells in Table(path, f"{option} {str(path)!r}").rows()]
     if rows and (extension(rows[0][0]) in IMAGE_EXTENSIONS or (option == "attributes" and _has_numbers(rows[0]))):
         return _made_header(rows, path, option), rows
     if len(rows) < 2:

@@ -11,8 +11,9 @@ import numpy as np
 
 from ..errors import ConfigError
 from .files import check_readable, extension
-from .image_lists import TABLES, read_table
+from .image_lists import read_table
 from .npz import read_npz
+from .tables import TABLES
 
 _NUMBER_COLUMNS = ("label", "labels", "labelvalue", "id", "index", "value", "number", "no", "#no.")
 _NAME_COLUMNS = ("name", "structure", "labelname", "label_name", "region", "abbreviation")
