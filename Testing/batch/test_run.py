@@ -17,7 +17,7 @@ from VoxelMorphLib.batch.pool import Pool
 from VoxelMorphLib.batch.processor import Settings
 from VoxelMorphLib.batch.run import LOCK, run_batch
 from VoxelMorphLib.batch.table_pairs import TablePairs
-from VoxelMorphLib.core.errors import Cancelled, OutputError
+from VoxelMorphLib.core.errors import Cancelled, OutputError, WorkerError
 from VoxelMorphLib.core.io.locks import locked
 
 WORK = "support.batch_work:process"
@@ -34,11 +34,11 @@ def a_batch(tmp_path):
     """Run rows of these models, "" for an ordinary one; gives the summary."""
     (tmp_path / "a.nii").write_bytes(b"x")
 
-    def run(models, workers=2, folder="out", **more):
+    def run(models, workers=2, folder="out", work=WORK, **more):
         lines = [f"a.nii,a.nii,row{number},{model}" for number, model in enumerate(models, start=1)]
         (tmp_path / "pairs.csv").write_text("\n".join(["fixed,moving,id,model", *lines]))
         settings = Settings(tmp_path / folder, BatchOptions(workers=workers))
-        executor = partial(Pool, workers, settings, WORK)
+        executor = partial(Pool, workers, settings, work)
         return run_batch(TablePairs(tmp_path / "pairs.csv", Common()), tmp_path / folder, executor, **more)
 
     return run
@@ -76,6 +76,13 @@ def test_a_lost_process_is_replaced_and_its_rows_run_again(a_batch, tmp_path, ca
     assert rows[3]["status"] == "failed" and rows[3]["fixed"] == "a.nii"
     assert rows[3]["sentence"].startswith("The process that registered it ended 3 times (exit code 7)")
     assert summary.worst()[0].id == "row4"
+
+
+def test_processes_that_cannot_start_end_the_batch_at_once(a_batch, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr("VoxelMorphLib.batch.pool.ATTEMPTS", 1)
+    with pytest.raises(WorkerError, match=r"processes that register cannot be started \(exit code 1\)"):
+        a_batch([""] * 3, workers=1, work="no_such_module:process")
+    assert table(tmp_path / "out") == [] and "no_such_module" in capfd.readouterr().err
 
 
 def test_a_cancelled_batch_keeps_what_is_done_and_goes_on(a_batch, tmp_path):

@@ -16,6 +16,8 @@ from ..worker.child import private_streams
 
 #: Rows at a time: one is computed while the next is read, or the last one written.
 AT_ONCE = 2
+#: First line of the answers: everything is loaded, and rows may come.
+READY = b"ready\n"
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -43,6 +45,8 @@ class Child:
 
     def serve(self) -> NoReturn:
         """Work until the parent has nothing more, or is gone."""
+        self.answers.write(READY)
+        self.answers.flush()
         settings = json.loads(self.requests.readline() or b"{}")
         with ThreadPoolExecutor(AT_ONCE) as threads:
             for line in self.requests:

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
+from ..core.errors import WorkerError
 from ..core.python_process import LIBRARY_FOLDER, python_command, python_environment
-from .child import AT_ONCE
+from .child import AT_ONCE, READY
 from .processor import PROCESS_NUMBER, Settings
 from .row import Outcome, Row
 
@@ -109,7 +110,9 @@ class Pool:
 
     def _run_child(self, number: int, first: tuple[Row, int]) -> tuple[Row, int] | None:
         """Feed one process; gives the row to begin the next process with, if this one is lost."""
-        child = self._start(number)
+        child = self._ready(number)
+        if child is None:
+            return None
         running: dict[int, tuple[Row, int]] = {}
         following: tuple[Row, int] | None = first
         assert child.stdin is not None and child.stdout is not None
@@ -152,6 +155,27 @@ class Pool:
         )
         names = {column: os.path.basename(row.files.get(column, "")) for column in ("fixed", "moving")}  # noqa: PTH119
         self._tell(Outcome(row.number, row.id, "failed", sentence, **names))
+
+    def _ready(self, number: int) -> subprocess.Popen | None:
+        """A process that listens; None after the end of the batch.
+
+        Raises:
+            WorkerError: none gets that far, so that it is not the fault of any row.
+        """
+        code = 0
+        for _attempt in range(ATTEMPTS):
+            child = self._start(number)
+            assert child.stdout is not None
+            if child.stdout.readline() == READY:
+                return child
+            self._end(number, child)
+            if self._closed:
+                return None
+            code = child.returncode
+        raise WorkerError(
+            f"The processes that register cannot be started (exit code {code}); what they printed stands above. "
+            "Install VoxelMorph and its packages again, or choose another Python."
+        )
 
     def _start(self, number: int) -> subprocess.Popen:
         command = [*python_command(), "-m", "VoxelMorphLib.batch.child"]

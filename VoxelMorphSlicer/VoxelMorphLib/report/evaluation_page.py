@@ -102,7 +102,7 @@ def overview_page(results: Sequence[Result], title: str, links: dict[str, str] |
         title=title,
         subtitle=f"{len(results)} pairs",
         cards=_cards(results),
-        cases=Cases("Pairs, the worst first", [_KEY[measure] for measure in shown], cases),
+        cases=Cases("Pairs, the worst first", [_title(measure) for measure in shown], cases),
         tables=[Table("Means over all pairs", ("Quantity", "Before", "After"), rows)],
     )
 
@@ -146,6 +146,12 @@ def _cards(results: Sequence[Result]) -> list[tuple[str, str]]:
         for measure, text in _KEY.items()
         if measure in rows
     ]
+
+
+def _title(measure: str) -> str:
+    """Of a column."""
+    text = "folded voxels" if measure == FOLDED else _KEY[measure]
+    return f"{text[0].upper()}{text[1:]}"
 
 
 def _has(result: Result, measure: str) -> bool:
