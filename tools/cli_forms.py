@@ -89,6 +89,10 @@ def batch_form() -> str:
     return _form("VoxelMorph: register many pairs", _BATCH, _BATCH_GROUPS, options, parameters)
 
 
+#: Behind the title of a group, that of the closed one with its advanced options.
+_MORE = ": more"
+
+
 @dataclass(frozen=True)
 class _Group:
     """Parameters under one heading.
@@ -116,7 +120,9 @@ class _Group:
         return f"\n  <parameters{advanced}>\n{head}{''.join([*self.before, *own, *self.after])}  </parameters>\n"
 
     def _holds(self, option: Option, titles: Collection[str]) -> bool:
-        return option.group == self.title or (self.takes_the_rest and option.group not in titles)
+        heading = f"{option.group}{_MORE}" if option.advanced else option.group
+        heading = heading if heading in titles else option.group
+        return heading == self.title or (self.takes_the_rest and heading not in titles)
 
 
 def _form(
@@ -787,6 +793,8 @@ _MODEL = [
         attributes=' fileExtensions=".safetensors"',
     ),
     _flag("addToModels", "Add to the model list", "Offer the trained model in the list of the module."),
+]
+_ABOUT_MODEL = [
     _flag("replaceModel", "Replace the model", "An own model of the same id gives way to the new one."),
     _parameter("string", "modelId", "Id of the model", "Empty takes the name of the model's file."),
     _parameter("string", "modelTitle", "Title of the model", "What a person chooses from the model list."),
@@ -823,6 +831,10 @@ _TRAIN_GROUPS = (
     _Group("Losses", "What the network is trained for."),
     _Group("Optimisation", "How long and how fast."),
     _Group("Output", "What is written while the training runs.", after=_MODEL),
+    _Group(f"Data{_MORE}", "Parts of lists, and which labels.", advanced=True),
+    _Group(f"Losses{_MORE}", "Their weights and forms.", advanced=True),
+    _Group(f"Optimisation{_MORE}", "How steps are made and when they end.", advanced=True),
+    _Group(f"Output{_MORE}", "What the list of models says of the trained one.", before=_ABOUT_MODEL, advanced=True),
     _Group("Training space", "Where and how the network sees the images.", advanced=True),
     _Group("Network", "The U-net and the deformation that it predicts.", advanced=True),
     _Group("Computation", "Device, precision and loading of images.", advanced=True),

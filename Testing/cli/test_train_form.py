@@ -37,7 +37,8 @@ def test_every_option_of_the_command_is_in_the_form():
 def test_every_shared_field_stands_in_its_group():
     groups = {group.findtext("label"): group for group in FORM.iter("parameters")}
     for option in options_of(TrainingConfig).values():
-        assert PARAMETERS[option.name] in list(groups[option.group])
+        title = f"{option.group}: more" if option.advanced else option.group
+        assert PARAMETERS[option.name] in list(groups[title])
 
 
 def test_what_is_needed_often_stands_first_and_the_rest_is_closed():
@@ -45,6 +46,15 @@ def test_what_is_needed_often_stands_first_and_the_rest_is_closed():
     assert closed == sorted(closed) and not all(closed)
     shown = [group.findtext("label") for group in FORM.iter("parameters") if group.get("advanced") != "true"]
     assert shown == ["Recipe", "Data", "Losses", "Optimisation", "Output"]
+
+
+def test_what_is_open_is_what_most_trainings_need():
+    shown = [group for group in FORM.iter("parameters") if group.get("advanced") != "true"]
+    names = [element.findtext("name") for group in shown for element in group if element.get("hidden") != "true"]
+    names = [name for name in names if name]
+    assert {"imageList", "labelList", "imageLoss", "smoothness", "epochs", "lr", "outputDir", "model"} <= set(names)
+    assert not {"imagePrefix", "mergeLabels", "nccForm", "ema", "modelLicence"} & set(names)
+    assert len(names) <= 25
 
 
 def test_defaults_are_those_of_the_pairwise_recipe():

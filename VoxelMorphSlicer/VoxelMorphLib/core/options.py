@@ -55,6 +55,7 @@ class Option:
         step: of its slider, where it is not a hundredth of the way.
         path: what a text names: "file", "folder" (to write into), or "files" (a list, a folder or a pattern).
         group: heading in the forms of Slicer; the forms have a place for options without one.
+        advanced: whether few need it, so that a form may keep it in a closed part of its group.
         name: of the command's option and of the parameter that a scene keeps; by default the field in camelCase.
         aliases: other options of the command that mean the same, without dashes.
         in_form: whether the forms of Slicer have it.
@@ -74,6 +75,7 @@ class Option:
     step: float | None = None
     path: str = ""
     group: str = ""
+    advanced: bool = False
     name: str = ""
     aliases: tuple[str, ...] = ()
     in_form: bool = True

@@ -38,6 +38,7 @@ _loss = partial(option, group="Losses")
 _optimisation = partial(option, group="Optimisation")
 _output = partial(option, group="Output")
 _computation = partial(option, group="Computation")
+_rare_data, _rare_loss, _rare_optimisation = (partial(o, advanced=True) for o in (_data, _loss, _optimisation))
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ class TrainingConfig(Settings):
         "or a BIDS folder",
         path="files",
     )
-    image_prefix: str = _data("", "put before every line of a text file of images")
-    image_suffix: str = _data("", "put after every line of a text file of images")
+    image_prefix: str = _rare_data("", "put before every line of a text file of images")
+    image_suffix: str = _rare_data("", "put after every line of a text file of images")
     pair_list: str = _data(
         "", "text file of two images a line, moving and fixed, instead of random pairs of `image_list`", path="file"
     )
@@ -69,17 +70,17 @@ class TrainingConfig(Settings):
         '"seg"',
         path="files",
     )
-    label_prefix: str = _data("", "put before every line of a text file of label maps")
-    label_suffix: str = _data("", "put after every line of a text file of label maps")
-    labels: tuple[int, ...] = _data((), "label values to use; empty takes all that every label map has, without 0")
-    merge_labels: str = _data("", 'label values to be read as others, "17=1 53=1"')
+    label_prefix: str = _rare_data("", "put before every line of a text file of label maps")
+    label_suffix: str = _rare_data("", "put after every line of a text file of label maps")
+    labels: tuple[int, ...] = _rare_data((), "label values to use; empty takes all that every label map has, without 0")
+    merge_labels: str = _rare_data("", 'label values to be read as others, "17=1 53=1"')
     atlas: str = _data(
         "",
         "image that all images are registered with instead of with each other, or that a template starts from",
         path="file",
     )
     atlas_labels: str = _data("", "label map of the atlas", path="file")
-    attributes: str = _data(
+    attributes: str = _rare_data(
         "",
         "CSV file, first column the image's name and then one number per column, such as its age, with the header "
         '"image,age [years]"; for conditional templates',
@@ -171,8 +172,8 @@ class TrainingConfig(Settings):
             "tukey": "Tukey's biweight",
         },
     )
-    image_sigma: float = _loss(1.0, 'expected difference of intensities, of the loss "mse"', low=1e-6, high=1e6)
-    ncc_window: int = _loss(
+    image_sigma: float = _rare_loss(1.0, 'expected difference of intensities, of the loss "mse"', low=1e-6, high=1e6)
+    ncc_window: int = _rare_loss(
         9,
         'extent of the windows of the loss "ncc"',
         title="Window of the local correlation",
@@ -180,14 +181,14 @@ class TrainingConfig(Settings):
         high=99,
         unit="voxels",
     )
-    ncc_form: str = _loss(
+    ncc_form: str = _rare_loss(
         "squared",
         'of the loss "ncc": "squared" as the original, or "signed", which leads from farther away; "legacy" and '
         '"absolute" take inverted contrast for similar',
         title="Form of the local correlation",
         choices={"squared": "Squared", "signed": "Signed", "legacy": "Legacy", "absolute": "Absolute"},
     )
-    image_weight: float = _loss(1.0, "weight of the image loss", low=0, high=1e6)
+    image_weight: float = _rare_loss(1.0, "weight of the image loss", low=0, high=1e6)
     smoothness: float = _loss(
         0.01,
         "weight of the field's penalty (lambda)",
@@ -196,10 +197,10 @@ class TrainingConfig(Settings):
         high=1e6,
         aliases=("lambda",),
     )
-    penalty: str = _loss(
+    penalty: str = _rare_loss(
         "l2", 'of the field: "l2" or "l1" of its gradient, or "bending"', choices=("l2", "l1", "bending")
     )
-    penalty_multiplier: float = _loss(
+    penalty_multiplier: float = _rare_loss(
         0.0, "factor of the gradient penalty; 0 takes `int_resolution`, as the original", low=0, high=1e6
     )
 
@@ -208,24 +209,24 @@ class TrainingConfig(Settings):
     )
     steps_per_epoch: int = _optimisation(100, "steps of the optimiser in each epoch", low=1, high=1_000_000)
     batch_size: int = _optimisation(1, "samples that each device computes at once", low=1, high=1024)
-    accumulate: int = _optimisation(1, "batches that are added up for one step of the optimiser", low=1, high=1024)
+    accumulate: int = _rare_optimisation(1, "batches that are added up for one step of the optimiser", low=1, high=1024)
     lr: float = _optimisation(1e-4, "learning rate of Adam", title="Learning rate", low=1e-9, high=10)
-    schedule: str = _optimisation(
+    schedule: str = _rare_optimisation(
         "constant",
         'of the learning rate: "constant", "cosine" to zero, or "onecycle" with a warm up of 5 % of the steps',
         choices=("constant", "cosine", "onecycle"),
     )
-    clip: float = _optimisation(
+    clip: float = _rare_optimisation(
         0.0, "largest norm of the gradient; 0 for no limit", title="Largest gradient", low=0, high=1e6
     )
-    ema: float = _optimisation(
+    ema: float = _rare_optimisation(
         0.0,
         "decay of the running mean of the weights that is validated and exported; 0 for none",
         title="Running mean of the weights",
         low=0,
         high=0.99999,
     )
-    patience: int = _optimisation(
+    patience: int = _rare_optimisation(
         0,
         "validations without a better result after which the training ends; 0 goes on to the last epoch",
         low=0,
