@@ -14,8 +14,9 @@ from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.spatial import warp, warp_points
 from VoxelMorphLib.core.transform import IDENTITY, AffineTransform
+from VoxelMorphLib.registration.effort import Level
 from VoxelMorphLib.registration.guides import Guidance, Guides, common_labels
-from VoxelMorphLib.registration.optimise import Level, VelocityOptimiser
+from VoxelMorphLib.registration.optimise import VelocityOptimiser
 from VoxelMorphLib.registration.register import register_pair
 
 GRID = Geometry((32, 28, 24), np.eye(4))

@@ -15,10 +15,11 @@ from VoxelMorphLib.core.errors import GeometryError, ImageError
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
+from VoxelMorphLib.registration.effort import Level
 from VoxelMorphLib.registration.initialisation import affine_start
 from VoxelMorphLib.registration.masks import fitted_mask, hide_outside, mask_through
 from VoxelMorphLib.registration.network_space import encode, encode_mask
-from VoxelMorphLib.registration.optimise import Level, VelocityOptimiser
+from VoxelMorphLib.registration.optimise import VelocityOptimiser
 from VoxelMorphLib.registration.register import register_pair
 
 GRID = a_geometry("RAS", (32, 28, 24), 1.2)

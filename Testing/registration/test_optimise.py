@@ -15,13 +15,9 @@ from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.core.transform import IDENTITY, DisplacementField
 from VoxelMorphLib.registration.alignment import Alignment
+from VoxelMorphLib.registration.effort import EFFORTS, Level, optimiser_space
 from VoxelMorphLib.registration.network_space import decode, encode
-from VoxelMorphLib.registration.optimise import (
-    PRESETS,
-    Level,
-    VelocityOptimiser,
-    optimiser_space,
-)
+from VoxelMorphLib.registration.optimise import VelocityOptimiser
 
 GRID = a_geometry("RAS", (32, 28, 24), 1.2)
 SPACE = NetworkSpace(intensity="percentile")
@@ -121,13 +117,13 @@ def test_cancelling_is_passed_on(a_warped_pair) -> None:
 def test_large_images_are_optimised_on_a_grid_of_bounded_size() -> None:
     head = a_geometry("RAS", (200, 220, 200), 1.0)
     full = Image(np.random.default_rng(0).random(head.shape, np.float32), head)
-    size = optimiser_space(SPACE, full, full, PRESETS["balanced"]).voxel_size
-    assert abs(np.prod(head.with_spacing(size).shape) / PRESETS["balanced"].voxels - 1) < 0.1
+    size = optimiser_space(SPACE, full, full, EFFORTS["balanced"]).voxel_size
+    assert abs(np.prod(head.with_spacing(size).shape) / EFFORTS["balanced"].voxels - 1) < 0.1
     part = np.zeros(head.shape, np.float32)
     part[60:140, 60:140, 60:140] = full.array[60:140, 60:140, 60:140]
-    assert optimiser_space(SPACE, Image(part, head), full, PRESETS["balanced"]).voxel_size == pytest.approx(1.0)
+    assert optimiser_space(SPACE, Image(part, head), full, EFFORTS["balanced"]).voxel_size == pytest.approx(1.0)
     small = a_blob_image(a_geometry("anisotropic", (32, 28, 24), 1.0))
-    assert optimiser_space(SPACE, small, small, PRESETS["fast"]).voxel_size == pytest.approx(
+    assert optimiser_space(SPACE, small, small, EFFORTS["fast"]).voxel_size == pytest.approx(
         small.geometry.spacing.min()
     )
 
@@ -162,7 +158,7 @@ def test_twice_the_smoothness_bends_less(a_warped_pair) -> None:
 
 
 def test_fast_leaves_out_what_costs_most() -> None:
-    optimiser = VelocityOptimiser(preset="fast")
+    optimiser = VelocityOptimiser(effort="fast")
     head, crop = torch.empty(1, 1, 160, 192, 140, device="meta"), torch.empty(1, 1, 48, 64, 48, device="meta")
     assert [level.reduction for level in optimiser._affordable(optimiser.levels, head)] == [4, 2]
     assert [level.reduction for level in optimiser._affordable(optimiser.levels, crop)] == [4, 2, 1]

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from VoxelMorphLib.registration import initialisation, pose_search, predictor
-from VoxelMorphLib.registration.optimise import Level, VelocityOptimiser
+from VoxelMorphLib.registration.effort import Level
+from VoxelMorphLib.registration.optimise import VelocityOptimiser
 
 #: Enough to bend the field at every resolution; not enough to align anything.
 FEW = (Level(4, 2), Level(2, 2), Level(1, 2))
@@ -25,8 +26,8 @@ POSES = {"ROTATIONS": 1, "NEAR_CLIMBS": 0, "FAR_CLIMBS": 0, "SWEEPS": 0, "TRIAL_
 IN_WORKER = """
 def _library(self, loaded=worker.Worker._library):
     register = loaded(self)
-    from VoxelMorphLib.registration import initialisation, optimise, pose_search, predictor
-    few = tuple(optimise.Level(reduction, 2) for reduction in (4, 2, 1))
+    from VoxelMorphLib.registration import effort, initialisation, optimise, pose_search, predictor
+    few = tuple(effort.Level(reduction, 2) for reduction in (4, 2, 1))
     def optimiser(smoothness, budget_s, *rest, **more):
         return optimise.VelocityOptimiser(smoothness, budget_s, *rest, levels=few if budget_s < 60 else None, **more)
     predictor.VelocityOptimiser = optimiser

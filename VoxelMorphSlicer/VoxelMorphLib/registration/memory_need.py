@@ -9,8 +9,8 @@ import numpy as np
 from ..core import memory
 from ..core.errors import MemoryShortError
 from ..core.image import Image
+from .effort import EFFORTS
 from .network_space import LARGEST_FIELD, network_grid, whole_grid
-from .optimise import PRESETS
 from .predictor import Predictor
 
 #: Bytes for each voxel of both images: their copies while a start is searched for.
@@ -89,11 +89,11 @@ def _while_compared(voxels: int, predictor: Predictor) -> int:
     if optimiser is None:
         return PER_NETWORK_VOXEL * voxels
     channels = CHANNELS.get(optimiser.similarity, 1)
-    finest = next(name for name, preset in PRESETS.items() if preset is optimiser.preset)
+    finest = next(name for name, effort in EFFORTS.items() if effort is optimiser.effort)
     reductions = [
         level.reduction
         for level in optimiser.levels
-        if voxels * channels / level.reduction**3 <= optimiser.preset.values
+        if voxels * channels / level.reduction**3 <= optimiser.effort.values
     ]
     reduction = min(reductions, default=optimiser.levels[0].reduction)
     described = PER_CHANNEL * channels if channels > 1 else 0

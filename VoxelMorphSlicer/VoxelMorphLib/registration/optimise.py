@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.config import NetworkSpace
-from ..core.image import Image
 from ..core.progress import Progress, silent
 from ..core.spatial import warp
 from ..networks.fields import FieldPair
+from .effort import EFFORTS, Level
 from .gauss_newton import Regularity, solve, structure_tensor
 from .guides import Guides
-from .network_space import network_grid
 from .similarity import Pull, Similarity, choose_similarity, reduce_features
 from .velocity_nodes import VelocityNodes, gather, spread
 
@@ -35,49 +33,6 @@ INNER_ITERATIONS = 5
 LONGEST_STEP = 1.0
 
 
-@dataclass(frozen=True)
-class Level:
-    """One resolution of the optimisation.
-
-    Args:
-        reduction: image extents are divided by this.
-        iterations: steps at most.
-        spacing: voxels of the full image between two nodes of the velocity; by default twice the reduction.
-    """
-
-    reduction: int
-    iterations: int
-    spacing: float | None = None
-
-
-@dataclass(frozen=True)
-class Preset:
-    """How thoroughly a pair is optimised.
-
-    Args:
-        levels: from zero, coarse to fine.
-        refining: the levels that go on from a network's velocity.
-        voxels: of the finest grid, about, at most.
-        values: voxels times channels of a level, at most; finer ones are left out.
-    """
-
-    levels: tuple[Level, ...]
-    refining: tuple[Level, ...]
-    voxels: int
-    values: int
-
-
-PRESETS = {
-    "fast": Preset((Level(4, 15), Level(2, 8), Level(1, 4)), (Level(2, 5), Level(1, 4)), 4_500_000, 3_000_000),
-    "balanced": Preset(
-        (Level(4, 30), Level(2, 20), Level(1, 5, 1.5)), (Level(2, 10), Level(1, 5, 1.5)), 4_500_000, 6_000_000
-    ),
-    "best": Preset(
-        (Level(4, 40), Level(2, 40), Level(1, 10, 1.0)), (Level(2, 20), Level(1, 10, 1.0)), 8_000_000, 30_000_000
-    ),
-}
-
-
 class VelocityOptimiser:
     """Finds the stationary velocity that aligns one pair.
 
@@ -85,8 +40,8 @@ class VelocityOptimiser:
         smoothness: 0.5 is what suits the similarity; twice as much halves the strains, about.
         budget_s: seconds after which the search stops wherever it is.
         similarity: "auto" or a name; see `similarity`.
-        preset: see `PRESETS`.
-        levels: resolutions instead of those of the preset.
+        effort: see `EFFORTS`.
+        levels: resolutions instead of those of the effort.
         binary: roles of images with two values, see `similarity.binary_roles`; interpolation hides it.
 
     Source: velocity parametrisation: Dalca et al., MICCAI 2018, doi:10.1007/978-3-030-00928-1_82; both directions:
@@ -102,13 +57,13 @@ class VelocityOptimiser:
         smoothness: float = 0.5,
         budget_s: float = 600.0,
         similarity: str = "auto",
-        preset: str = "balanced",
+        effort: str = "balanced",
         levels: tuple[Level, ...] | None = None,
         binary: Sequence[str] = (),
     ):
         self.smoothness, self.budget_s, self.similarity = smoothness, budget_s, similarity
-        self.preset, self.binary = PRESETS[preset], binary
-        self.levels, self.refining = levels or self.preset.levels, levels or self.preset.refining
+        self.effort, self.binary = EFFORTS[effort], binary
+        self.levels, self.refining = levels or self.effort.levels, levels or self.effort.refining
         #: How the last pair was compared, and why so.
         self.chosen = self.reason = ""
         #: Whether the search of the last pair ended before it was done.
@@ -159,8 +114,8 @@ class VelocityOptimiser:
         return FieldPair(velocity, *grids[-1].displacements(velocity))
 
     def _affordable(self, levels: Sequence[Level], features: Tensor) -> list[Level]:
-        """Without those that are too fine for the preset; the first one stays."""
-        most = self.preset.values
+        """Without those that are too fine for the effort; the first one stays."""
+        most = self.effort.values
         return [level for level in levels if level is levels[0] or features.numel() / level.reduction**3 <= most]
 
     def _descend(
@@ -347,32 +302,3 @@ def _reduced_mask(mask: Tensor, blocks: Sequence[int]) -> Tensor:
     """0 and 1; what is too small to fill half a voxel of the reduced grid keeps its fullest voxels."""
     reduced = reduce_features(mask, blocks)
     return (reduced >= 0.5 * reduced.max()).to(mask.dtype)
-
-
-#: Voxels of the other image that are so many times as large or small as those of the first are taken into account.
-OTHER_VOXELS = 1.5
-
-
-def optimiser_space(space: NetworkSpace, image: Image, other: Image, preset: Preset) -> NetworkSpace:
-    """The space of the catalogue with the voxel size that suits a pair.
-
-    That of the finest axis of `image`, which then keeps its voxels as they are; where the other image is much finer or
-    coarser, in the middle of both. Coarser so that the part of the image with contents has about `Preset.voxels`
-    voxels at most.
-
-    Args:
-        space: of the catalogue.
-        image: on whose grid the pair is compared.
-        other: that is brought there.
-        preset: limits the voxels.
-    """
-    own, others = (_finest(each) for each in (image, other))
-    size = own if 1 / OTHER_VOXELS <= others / own <= OTHER_VOXELS else float(np.sqrt(own * others))
-    voxels = np.prod(network_grid(image, replace(space, voxel_size=size)).shape)
-    axes = np.count_nonzero(np.array(image.geometry.shape) > 1)
-    return replace(space, voxel_size=size * max(1.0, float(voxels / preset.voxels) ** (1 / axes)))
-
-
-def _finest(image: Image) -> float:
-    """mm, of the axes along which there is more than one voxel."""
-    return float(image.geometry.spacing[np.array(image.geometry.shape) > 1].min())

@@ -20,9 +20,10 @@ from ..weights.catalogue import DEFAULT_MODEL, find_entry, load_catalogue
 from ..weights.entry import ModelEntry, check_regularity
 from ..weights.load import load_network
 from ..weights.store import pin_notice
+from .effort import optimiser_space
 from .guides import Guides
 from .memo import NetworkCache
-from .optimise import VelocityOptimiser, optimiser_space
+from .optimise import VelocityOptimiser
 from .request import RegistrationRequest
 from .similarity import binary_roles, check_similarity
 
@@ -64,7 +65,7 @@ class Predictor:
         """The grid and intensities to encode a pair for; the grid will be that of `image`."""
         if self.predict is not None or self.optimiser is None:
             return self.entry.space
-        return optimiser_space(self.entry.space, image, other, self.optimiser.preset)
+        return optimiser_space(self.entry.space, image, other, self.optimiser.effort)
 
     def fields(
         self,
@@ -129,12 +130,12 @@ def load_predictor(
     listed = known_entry(name)
     if listed is not None:  # before it is downloaded
         _check_use(listed, options)
-    preset = _preset(options.refine, name, listed)
+    effort = _effort(options.refine, name, listed)
     optimiser = None
-    if preset != "none":
+    if effort != "none":
         binary = binary_roles(request.fixed.array, request.moving.array)
         check_similarity(options.similarity, binary)
-        optimiser = VelocityOptimiser(options.smoothness, options.budget_s, options.similarity, preset, binary=binary)
+        optimiser = VelocityOptimiser(options.smoothness, options.budget_s, options.similarity, effort, binary=binary)
     if name == DEFAULT_MODEL:
         return Predictor(find_entry(name), device, None, optimiser)
     if listed is not None and listed.architecture == LINEAR:
@@ -168,7 +169,7 @@ def _check_use(entry: ModelEntry, options: RegistrationOptions) -> None:
         )
 
 
-def _preset(refine: str, name: str, listed: ModelEntry | None) -> str:
+def _effort(refine: str, name: str, listed: ModelEntry | None) -> str:
     """Of the optimisation that a request asks for; "none" for none."""
     if name == DEFAULT_MODEL:
         if refine == "none":
