@@ -15,7 +15,7 @@ from support.workers import write_tiny_network
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
-from VoxelMorphLib.registration import pipeline
+from VoxelMorphLib.registration import pipeline, starting
 from VoxelMorphLib.registration.cache import RegistrationCache
 from VoxelMorphLib.registration.memo import Memo, fingerprint
 from VoxelMorphLib.registration.register import register_pair
@@ -33,13 +33,13 @@ def hardly_any_optimisation():
 @pytest.fixture
 def searches(monkeypatch):
     """The kinds of start that were really searched for."""
-    seen, find = [], pipeline.affine_start
+    seen, find = [], starting.affine_start
 
     def counted(fixed, moving, kind, *rest):
         seen.append(kind)
         return find(fixed, moving, kind, *rest)
 
-    monkeypatch.setattr(pipeline, "affine_start", counted)
+    monkeypatch.setattr(starting, "affine_start", counted)
     return seen
 
 

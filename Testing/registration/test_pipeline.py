@@ -12,7 +12,7 @@ from VoxelMorphLib.core.errors import Cancelled, ConfigError, DeviceError, Geome
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.transform import IDENTITY, AffineTransform, DisplacementField
-from VoxelMorphLib.registration import pipeline
+from VoxelMorphLib.registration import starting
 from VoxelMorphLib.registration.cache import RegistrationCache
 from VoxelMorphLib.registration.initialisation import Start
 from VoxelMorphLib.registration.register import register_pair
@@ -247,8 +247,8 @@ def test_volumes_of_truth_values_are_registered():
 @pytest.mark.slow
 def test_a_start_after_an_initial_transform_looks_at_few_voxels(monkeypatch):
     seen = []
-    monkeypatch.setattr(pipeline, "SURROUNDINGS_VOXELS", 4000)
-    monkeypatch.setattr(pipeline, "affine_start", lambda fixed, moving, *_rest: seen.append(moving) or Start(IDENTITY))
+    monkeypatch.setattr(starting, "SURROUNDINGS_VOXELS", 4000)
+    monkeypatch.setattr(starting, "affine_start", lambda fixed, moving, *_rest: seen.append(moving) or Start(IDENTITY))
     image = a_blob_image(a_geometry("oblique", (40, 36, 32), 1.0))
     turned = AffineTransform(np.diag([1.02, 1, 1, 1]))
     register_pair(image, image, options=RegistrationOptions(affine="rigid", budget_s=1, device="cpu"), initial=turned)
@@ -259,7 +259,7 @@ def test_a_start_after_an_initial_transform_looks_at_few_voxels(monkeypatch):
 
 
 def test_what_the_start_warns_of_is_said_first(a_fixed_image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "affine_start", lambda *_all: Start(IDENTITY, ("It was turned.",)))
+    monkeypatch.setattr(starting, "affine_start", lambda *_all: Start(IDENTITY, ("It was turned.",)))
     options = RegistrationOptions(affine="rigid", device="cpu")
     cache = RegistrationCache()
     for _ in range(2):  # the second time from the cache

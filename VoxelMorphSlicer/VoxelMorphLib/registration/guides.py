@@ -9,14 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.errors import ImageError
+from ..core.errors import ConfigError, ImageError
 from ..core.geometry import Geometry
 from ..core.image import LabelMap
+from ..core.landmarks import check_inside, check_pairs
 from ..core.metrics import target_registration_error
 from ..core.spatial import sample_at, warp
 from ..core.tensors import as_tensor
 from ..core.transform import IDENTITY, Transform
 from .gauss_newton import structure_tensor
+from .masks import check_labels_meet
+from .request import RegistrationRequest
 from .similarity import reduce_features
 from .velocity_nodes import VelocityNodes, gather, spread
 
@@ -90,6 +93,30 @@ class Guidance:
         if self.labels is not None:
             labels = _label_channels(self.labels, grid, start, device)
         return Guides(points, labels, self.landmark_weight, self.label_weight)
+
+
+def guidance_of(request: RegistrationRequest) -> Guidance:
+    """What is marked in both images of a request.
+
+    Raises:
+        ImageError: landmarks that are no pairs, or labels without a common one.
+        GeometryError: landmarks or labels that lie elsewhere than their image.
+        ConfigError: labels of one image only.
+    """
+    landmarks = check_pairs(request.fixed_landmarks, request.moving_landmarks)
+    if landmarks is not None:
+        check_inside(landmarks[0], request.fixed.geometry, "fixed")
+        check_inside(landmarks[1], request.moving.geometry, "moving")
+    labels = None
+    if request.fixed_labels is not None and request.moving_labels is not None:
+        labels = request.fixed_labels, request.moving_labels
+        common_labels(*labels)
+        check_labels_meet(labels[0], request.fixed, "fixed")
+        check_labels_meet(labels[1], request.moving, "moving")
+    elif request.fixed_labels is not None or request.moving_labels is not None:
+        raise ConfigError("Labels of only one image cannot pull. Give those of the fixed and of the moving image.")
+    options = request.options
+    return Guidance(landmarks, labels, options.landmark_weight, options.label_weight)
 
 
 def common_labels(fixed: LabelMap, moving: LabelMap) -> np.ndarray:
