@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support.conformance import ReferenceCase, assert_within, cases
+from support.tiny_networks import as_original
 from torch import Tensor, nn
 from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.networks.dense import RegistrationNetwork
@@ -146,3 +147,14 @@ def test_every_recorded_tensor_is_reproduced(case):
         # with fill_value, a sample exactly on the border may fall to either side
         flips = 1e-3 if case.args.get("fill_value") is not None and name.startswith(("y_", "model_output")) else 0.0
         assert_within(channels_last(tensors[name]), recorded, TOLERANCE, flips=flips)
+
+
+@pytest.mark.parametrize("case", cases("B_networks", lambda case: case.kind == "miccai2018_net"))
+def test_the_original_mode_gives_what_the_fixed_one_gave(case):
+    """With the weights that the first code would have stored for the same network."""
+    network = build_legacy(case)
+    output = run(case, as_original(network))
+    recorded = case.outputs
+    assert_within(channels_last(output.displacement), recorded["warp"], TOLERANCE)
+    assert_within(channels_last(output.flow * 2**network.int_steps), recorded["flow_conv"], TOLERANCE)
+    assert_within(channels_last(output.moved), recorded["model_output_0"], TOLERANCE)

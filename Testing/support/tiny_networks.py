@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log
+
 import torch
 from torch import Tensor, nn
 from VoxelMorphLib.networks.dense import RegistrationNetwork, VxmDense
@@ -9,6 +11,7 @@ from VoxelMorphLib.networks.legacy import VxmCvpr2018, VxmMiccai2018
 from VoxelMorphLib.networks.legacy_template import LegacyConditionalTemplateCreation, LegacyTemplateCreation
 
 TINY = ((4, 8), (8, 8, 4))
+PARTS = ("weight", "bias")
 #: Features of a tiny network of 2018 that predicts a velocity.
 LEGACY_TINY = ((2, 3, 4, 5), (5, 4, 4, 4, 3))
 SHAPES = {1: (48,), 2: (24, 16), 3: (16, 8, 12)}
@@ -39,6 +42,21 @@ def a_cvpr(ndims: int = 3, seed: int = 0) -> VxmCvpr2018:
 
 def a_miccai(ndims: int = 3, seed: int = 0, **options) -> VxmMiccai2018:
     return filled(VxmMiccai2018(ndims, LEGACY_TINY, **options), seed)
+
+
+def as_original(network: VxmMiccai2018) -> VxmMiccai2018:
+    """The network of 2018 that predicts the same as the first code stored it: a small velocity, y before x."""
+    channels = {"moving_features": network.moving_features, "fixed_features": network.fixed_features}
+    blocks = [network.unet.encoder, network.unet.decoder]
+    features = [[block.convolution.out_channels for block in part] for part in blocks]
+    other = VxmMiccai2018(network.unet.ndims, features, network.int_steps, network.bidir, True, **channels).eval()
+    state, scale = dict(network.state_dict()), 2**network.int_steps
+    order = [1, 0, *range(2, network.unet.ndims)]
+    state.update({f"{head}.{part}": state[f"{head}.{part}"][order] for head in ("flow", "logvar") for part in PARTS})
+    state.update({f"flow.{part}": state[f"flow.{part}"] / scale for part in PARTS})
+    state["logvar.bias"] = state["logvar.bias"] - 2 * log(scale)
+    other.load_state_dict(state)
+    return other
 
 
 def a_legacy_template(shape: tuple[int, ...] = (16, 32), seed: int = 0) -> LegacyTemplateCreation:

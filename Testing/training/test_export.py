@@ -60,6 +60,17 @@ def test_the_model_of_every_recipe_registers_like_its_task(recipe, tmp_path):
         assert torch.allclose(fields.displacement, expected.displacement, atol=1e-5)
 
 
+def test_a_network_of_2018_is_exported_as_it_was_trained(tmp_path):
+    values = {"encoder": (2, 3, 4, 5), "decoder": (5, 4, 4, 4, 3), "original": True}
+    path, task = a_checkpoint(tmp_path, "probabilistic", **values)
+    entry = export(path, tmp_path / "m.safetensors")
+    assert (entry.architecture, entry.arguments["original"]) == ("VxmMiccai2018", True)
+    network = load_network(tmp_path / "m.safetensors")[0]
+    moving, fixed = (a_scan(number)[0][None] for number in (0, 1))
+    assert torch.equal(network.flow.weight, task.network.flow.weight)
+    assert network.fields(moving, fixed).displacement.shape == (1, 3, *SHAPE)
+
+
 def test_a_model_that_segments_knows_the_numbers_of_its_labels(tmp_path):
     path, task = a_checkpoint(tmp_path, "atlas-segmentation")
     assert export(path, tmp_path / "m.safetensors").labels == (0, *task.info.labels)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from support.keras_files import DENSE_CONFIG, dense_layers, legacy_layers, write_keras
 from support.shared_data import weights_folder
-from support.tiny_networks import TINY, a_cvpr, a_dense, a_miccai
+from support.tiny_networks import TINY, a_cvpr, a_dense, a_miccai, a_pair, as_original
 from VoxelMorphLib.core.errors import ConfigError, WeightsError
 from VoxelMorphLib.networks.dense import VxmDense
 from VoxelMorphLib.weights.keras import find_architecture, network_from_keras
@@ -123,6 +123,20 @@ def test_a_velocity_without_scaling_is_scaled(tmp_path):
     assert torch.allclose(found.flow.weight, 128 * network.flow.weight)
     assert torch.allclose(found.logvar.bias, network.logvar.bias + 2 * log(128))
     assert torch.equal(found.logvar.weight, network.logvar.weight)
+
+
+def test_a_file_of_the_first_code_registers_as_its_network_does(tmp_path):
+    """What the original mode trains has the layout of the files of 2018."""
+    network = as_original(a_miccai(3))
+    config = graph(("Dense3DSpatialTransformer", "dense3d_1", {}), *[("Add", f"add_{i}", {}) for i in range(7)])
+    found = network_from_keras(write_keras(tmp_path / "a.h5", legacy_layers(network), "Model", config))
+    assert (found.original, network.original) == (False, True)
+    pair = a_pair((16, 16, 32))
+    with torch.no_grad():
+        a, b = found.fields(*pair), network.fields(*pair)
+    torch.testing.assert_close(a.displacement, b.displacement, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(a.velocity, b.velocity, atol=1e-4, rtol=1e-4)
+    assert a.displacement.abs().max() > 0.1
 
 
 def test_a_graph_with_a_negation_has_two_directions(tmp_path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from support.made_up_training import a_batch, a_task, losses
+from support.tiny_networks import filled
+from VoxelMorphLib.core.displacement import integrate_velocity
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.core.losses.regularisers import kl_loss
 
@@ -47,6 +49,35 @@ def test_the_variant_of_2018_weakens_the_variance():
     given = losses(old, batch)["penalty"].item()
     assert given == pytest.approx(kl_loss(output.regularised, 10.0, "miccai2018").item(), rel=1e-5)
     assert given < losses(usual, batch)["penalty"].item()
+
+
+ORIGINAL = {"encoder": (2, 3, 4, 5), "decoder": (5, 4, 4, 4, 3)}
+
+
+def test_the_original_mode_penalises_the_velocity_before_it_is_scaled():
+    task = a_task("probabilistic", original=True, int_steps=4, prior_lambda=20.0, image_sigma=0.1, **ORIGINAL)
+    assert type(task.network).__name__ == "VxmMiccai2018"
+    filled(task.network, size=0.3)
+    batch = a_batch(task, size=2)
+    terms = losses(task, batch, seed=4)
+    output = task.network(batch.moving, batch.fixed, generator=torch.Generator().manual_seed(4))
+    parameters = torch.cat([output.flow, output.logvar], dim=1)
+    assert terms["penalty"].item() == pytest.approx(kl_loss(parameters, 20.0, "miccai2018").item(), rel=1e-5)
+    image = (batch.fixed - output.moved).square().mean() / 0.1**2
+    assert terms["image"].item() == pytest.approx(image.item(), rel=1e-5)
+    torch.testing.assert_close(output.integrated, integrate_velocity(16 * output.svf, 4))
+    name, arguments = task.published()[1:]
+    assert (name, arguments["original"], arguments["int_steps"]) == ("VxmMiccai2018", True, 4)
+    assert sum(terms.values()).backward() is None
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [({"symmetric": True}, "cannot be symmetric"), ({"encoder": (4, 8)}, "the networks of 2018 have 4 encoder")],
+)
+def test_impossible_networks_of_2018_are_refused(values, text):
+    with pytest.raises(ConfigError, match=text):
+        a_task("probabilistic", original=True, **{**ORIGINAL, **values})
 
 
 def test_it_can_compare_both_directions():

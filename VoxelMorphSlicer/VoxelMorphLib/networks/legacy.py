@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from ..core.errors import ConfigError
 from .conv_block import ConvBlock
 from .convolution import convolution, convolve_and_activate, network_input
 from .dense import RegistrationNetwork
+from .fields import FieldPair
 from .padding import pad_same
 
 #: (encoder, decoder) features of the CVPR-2018 networks by their published names.
@@ -61,6 +63,10 @@ class VxmMiccai2018(RegistrationNetwork):
         features: (encoder, decoder); decoder features beyond the fifth are ignored.
         int_steps: squarings of the integration.
         bidir: return the inverse and the moved fixed image too.
+        original: as the very first code: the convolutions predict the velocity divided by 2^int_steps, which is
+            squared without being scaled, and give the second component before the first ("xy"). The variance is that
+            of this small velocity.
+        moving_features, fixed_features: channels of the two images.
 
     Raises:
         ConfigError: impossible features.
@@ -74,17 +80,42 @@ class VxmMiccai2018(RegistrationNetwork):
         features: Sequence[Sequence[int]] = MICCAI_FEATURES,
         int_steps: int = 7,
         bidir: bool = False,
+        original: bool = False,
+        moving_features: int = 1,
+        fixed_features: int = 1,
     ) -> None:
         encoder, decoder = features
         super().__init__(
-            StridedUnet(ndims, 2, encoder, decoder, full_size=False),
+            StridedUnet(ndims, moving_features + fixed_features, encoder, decoder, full_size=False),
             int_steps=int_steps,
             svf_resolution=2,
             int_resolution=2,
             bidir=bidir,
             use_probs=True,
             alignment="legacy",
+            moving_features=moving_features,
+            fixed_features=fixed_features,
         )
+        self.original = original
+        self.scale = 2**int_steps if original else 1
+
+    def fields(
+        self, moving: Tensor, fixed: Tensor, sample: bool = False, generator: torch.Generator | None = None
+    ) -> FieldPair:
+        pair = super().fields(moving, fixed, sample, generator)
+        return pair if pair.velocity is None else replace(pair, velocity=self.scale * pair.velocity)
+
+    def _predict(
+        self, features: Tensor, sample: bool, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        flow, logvar, svf = super()._predict(features, sample, generator)
+        if not self.original or flow.shape[1] == 1:
+            return flow, logvar, svf
+        flow, logvar, svf = (field[:, [1, 0, *range(2, field.shape[1])]] for field in (flow, logvar, svf))
+        return flow, logvar, svf
+
+    def _integrate(self, velocity: Tensor) -> Tensor:
+        return super()._integrate(self.scale * velocity)
 
 
 class StridedConvolution(nn.Module):

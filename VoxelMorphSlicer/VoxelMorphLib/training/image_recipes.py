@@ -62,6 +62,12 @@ class ProbabilisticConfig(TrainingConfig):
         '"current", or "miccai2018" whose variance term is weaker, as in the first code',
         choices=("current", "miccai2018"),
     )
+    original: bool = option(
+        False,
+        "train the network of 2018 as its first code did: it predicts the velocity divided by 2 to the power of "
+        "`int_steps`, with components in the order xy; sigma and lambda count after that division, and `kl_variant` "
+        "is miccai2018",
+    )
 
 
 @dataclass(frozen=True)

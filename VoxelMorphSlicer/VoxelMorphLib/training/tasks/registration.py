@@ -12,6 +12,7 @@ from ...core.errors import ConfigError
 from ...core.losses.by_name import make_loss
 from ...networks.dense import VxmDense
 from ...networks.fields import RegistrationOutput
+from ...networks.legacy import VxmMiccai2018
 from ..data.case import Batch, DatasetInfo
 from ..data.sampling import AUGMENT, torch_seed
 from ..options import TrainingConfig
@@ -94,14 +95,27 @@ class AtlasTask(RegistrationTask):
 
 
 class ProbabilisticTask(RegistrationTask):
-    """Velocities are drawn from the predicted distribution, whose divergence from a smooth prior is penalised."""
+    """Velocities are drawn from the predicted distribution, whose divergence from a smooth prior is penalised.
+
+    Raises:
+        ConfigError: the network of 2018 is wanted symmetric, or with other numbers of features than it has.
+    """
 
     def __init__(self, config: ProbabilisticConfig, info: DatasetInfo):
+        if config.original:
+            self.network_class = VxmMiccai2018
         super().__init__(config, info)
-        self.penalty_term = make_loss("kl", prior_lambda=config.prior_lambda, variant=config.kl_variant)
+        variant = "miccai2018" if config.original else config.kl_variant
+        self.penalty_term = make_loss("kl", prior_lambda=config.prior_lambda, variant=variant)
 
     def arguments(self) -> dict[str, Any]:
-        return {**super().arguments(), "use_probs": True}
+        dense = super().arguments()
+        if not self.config.original:
+            return {**dense, "use_probs": True}
+        if self.config.symmetric:
+            raise ConfigError("The network of 2018 cannot be symmetric. Turn original or symmetric off.")
+        kept = ("ndims", "features", "int_steps", "bidir", "moving_features", "fixed_features")
+        return {**{name: dense[name] for name in kept}, "original": True}
 
 
 def image_term(config: TrainingConfig) -> ImageTerm:
