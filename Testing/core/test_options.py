@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 
 import pytest
-from cli_forms import register_form
+from forms.register import register_form
 from VoxelMorphLib.cli.common import Parser
 from VoxelMorphLib.cli.options import add_options, given_options
 from VoxelMorphLib.core.config import RegistrationOptions, Settings

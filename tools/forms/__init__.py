@@ -1,0 +1,1 @@
+"""The forms of the commands, one file each."""
