@@ -219,10 +219,3 @@ class TestElastix:
         ours = read_transform(path, GRID)
         assert isinstance(ours, DisplacementField) and distance(ours, whole, voxels()) < 1e-4
         assert distance(ours, turn, voxels()) > 0.3
-
-
-@pytest.mark.parametrize("extension", [".mat", ".txt", ".tfm"])
-def test_a_plain_matrix_is_named(tmp_path, extension):
-    np.savetxt(tmp_path / f"x{extension}", np.eye(4))
-    with pytest.raises(GeometryError, match=r"nothing but a 4x4 matrix, as FSL's flirt and others write it"):
-        read_transform(tmp_path / f"x{extension}")

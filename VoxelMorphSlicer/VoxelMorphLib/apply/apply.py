@@ -78,7 +78,8 @@ def apply_transform(
     grid = _grid(reference)
     if isinstance(moved, (str, Path)):
         moved = read_moved(moved, options)
-    result = apply(ApplyRequest(moved, chain_of(transforms, grid), grid, options), progress)
+    chain = chain_of(transforms, grid, getattr(moved, "geometry", None))
+    result = apply(ApplyRequest(moved, chain, grid, options), progress)
     if output is not None:
         write_moved(result, output)
     return result

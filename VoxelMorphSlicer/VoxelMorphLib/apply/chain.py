@@ -68,20 +68,28 @@ class Chain:
     links: tuple[Link, ...] = ()
 
     @classmethod
-    def read(cls, files: Sequence[tuple[Path | str, bool]], reference: Geometry | None = None) -> Chain:
+    def read(
+        cls,
+        files: Sequence[tuple[Path | str, bool]],
+        reference: Geometry | None = None,
+        moved: Geometry | None = None,
+    ) -> Chain:
         """Read transforms.
 
         Args:
             files: path and whether it is inverted, from the reference to the input.
-            reference: grid on which the first one is sampled if its file needs one, as B-splines and voxel warps do.
+            reference: grid at one end, on which the first one is sampled if its file needs one, as B-splines and voxel
+                warps do.
+            moved: grid at the other end, which transforms of FSL need too.
 
         Raises:
             GeometryError: a file cannot be read, or needs a grid and has none.
         """
         links = []
         for place, (path, is_inverted) in enumerate(files):
-            fixed = reference if place == 0 and not is_inverted else None
-            links.append(Link(read_transform(path, fixed), is_inverted, Path(path).name))
+            ends = reference if place == 0 else None, moved if place == len(files) - 1 else None
+            fixed, moving = reversed(ends) if is_inverted else ends
+            links.append(Link(read_transform(path, fixed, moving), is_inverted, Path(path).name))
         return cls(tuple(links))
 
     @property

@@ -141,13 +141,13 @@ def check_moved_extension(moved: Any, path: Path | str) -> None:
         check_surface_file(path)
 
 
-def chain_of(transforms: Any, reference: Geometry | None = None) -> Chain:
+def chain_of(transforms: Any, reference: Geometry | None = None, moved: Geometry | None = None) -> Chain:
     """A chain of whatever names its links.
 
     Args:
         transforms: one or several, from the reference to the input: a `Transform`, a path, or a pair ("inverse", one of
             both).
-        reference: as of `Chain.read`.
+        reference, moved: as of `Chain.read`.
 
     Raises:
         GeometryError: a file cannot be read.
@@ -156,14 +156,15 @@ def chain_of(transforms: Any, reference: Geometry | None = None) -> Chain:
     if isinstance(transforms, Chain):
         return transforms
     single = isinstance(transforms, (Transform, str, Path)) or _is_inverse(transforms)
-    links: list[Link] = []
-    for place, given in enumerate([transforms] if single else transforms):
+    row, links = [transforms] if single else list(transforms), list[Link]()
+    for place, given in enumerate(row):
         inverted = _is_inverse(given)
         what = given[1] if inverted else given
         if isinstance(what, Transform):
             links.append(Link(what, inverted))
         elif isinstance(what, (str, Path)):
-            links += Chain.read([(what, inverted)], reference if place == 0 else None).links
+            ends = reference if place == 0 else None, moved if place == len(row) - 1 else None
+            links += Chain.read([(what, inverted)], *ends).links
         else:
             raise ConfigError(f"{what!r} is no transform. Give a Transform, a path, or a pair ({INVERSE!r}, one).")
     return Chain(tuple(links))

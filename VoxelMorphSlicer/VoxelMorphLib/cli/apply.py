@@ -6,13 +6,14 @@ import argparse
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..apply.options import ApplyOptions
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, VoxelMorphError
+from ..core.io.files import extension
 from ..core.options import options_of
 from .common import ConsoleProgress, Parser, run, say
 from .interrupts import current
@@ -113,13 +114,24 @@ def _apply(arguments: argparse.Namespace, options: ApplyOptions) -> list[str]:
     from ..core.io.images import read_image_geometry
 
     reference = read_image_geometry(arguments.reference) if arguments.reference else None
-    chain = Chain.read(arguments.transforms, reference)
+    chain = Chain.read(arguments.transforms, reference, _moved_grid(arguments))
     made = [*_moved(arguments, chain, reference, options), *_maps(arguments, chain, reference)]
     with ExitStack() as stack:  # a failure leaves none of the files
         for path, write, _line in made:
             write(stack.enter_context(replacing(path)))
         current().finish()
     return [line for _path, _write, line in made]
+
+
+def _moved_grid(arguments: argparse.Namespace) -> Geometry | None:
+    """Of the volume that is moved, where there is one; what is wrong with it is said when it is read."""
+    from ..core.io.images import IMAGE_EXTENSIONS, read_image_geometry
+
+    for path in (arguments.input, arguments.movingLabels):
+        if path is not None and extension(path) in IMAGE_EXTENSIONS:
+            with suppress(VoxelMorphError):
+                return read_image_geometry(path)
+    return None
 
 
 def _moved(

@@ -173,12 +173,13 @@ def read_subject(name: str, files: Mapping[str, Path]) -> Subject:
         moved_labels=labels.get("movedLabels"),
         label_names=names_in([files[name] for name in label_files]),
     )
+    grids = known.fixed_grid, known.moving_grid
     points = [files[name] for name in ("fixedPoints", "movingPoints") if name in files]
     subject = Subject(
         **{
             **vars(known),
-            "forward": read_transform(files["transform"], known.fixed_grid) if "transform" in files else None,
-            "inverse": read_transform(files["inverse"], known.moving_grid) if "inverse" in files else None,
+            "forward": read_transform(files["transform"], *grids) if "transform" in files else None,
+            "inverse": read_transform(files["inverse"], *reversed(grids)) if "inverse" in files else None,
             "landmarks": read_landmark_pairs(*points) if points else None,
         }
     )

@@ -78,7 +78,7 @@ class RegistrationRequest:
         points = _read_landmarks({name: Path(values[name]) for name in LANDMARKS if name in named})
         read = {**values, **points, **{name: each(values[name]) for name, each in readers.items() if name in named}}
         if "initial" in named:
-            read["initial"] = read_transform(values["initial"], read["fixed"].geometry)
+            read["initial"] = read_transform(values["initial"], read["fixed"].geometry, read["moving"].geometry)
         return cls(**read)
 
     def portable(self) -> RegistrationRequest:

@@ -18,6 +18,7 @@ from ..errors import GeometryError, OutputError, UnplacedFieldError
 from ..geometry import Geometry
 from ..transform import DisplacementField
 from .files import check_readable, extension, naming
+from .fsl import COEFFICIENTS, FIELD, fnirt_field
 from .itk import NIFTI_EXTENSIONS, READERS, array_of, geometry_of, itk_image, quiet, read_itk, swap_ras_lps
 from .mgh import MGH_EXTENSIONS, read_mgh, write_mgh
 from .nifti import read_nifti
@@ -30,8 +31,12 @@ INTENT_NONE, INTENT_DISPLACEMENT, INTENT_VECTOR = 0, 1006, 1007
 DIRECTION_KEY = "displacement field type"
 
 
-def read_displacement(path: Path | str) -> DisplacementField:
+def read_displacement(path: Path | str, moving: Geometry | None = None) -> DisplacementField:
     """Read a displacement field, RAS mm.
+
+    Args:
+        path: of the file.
+        moving: grid of the image that it leads to, which fields of FSL need.
 
     Raises:
         ImageError: missing or damaged file.
@@ -41,7 +46,7 @@ def read_displacement(path: Path | str) -> DisplacementField:
     path, kind = check_readable(path, GeometryError), extension(path)
     with naming(path):
         if kind in NIFTI_EXTENSIONS:
-            return _read_nifti(path)
+            return _read_nifti(path, moving)
         if kind in MGH_EXTENSIONS:
             array, affine = read_mgh(path)
             _check_vectors(array.shape[:3], array.shape[3:], path)
@@ -75,10 +80,13 @@ def write_displacement(field: DisplacementField, scratch: Path, path: Path) -> N
         raise OutputError(f"{path} could not be written. Check the free space and the folder.") from cause
 
 
-def _read_nifti(path: Path) -> DisplacementField:
+def _read_nifti(path: Path, moving: Geometry | None) -> DisplacementField:
     nifti = read_nifti(path)
     array = nifti.array[:, :, :, 0] if nifti.array.ndim == 5 and nifti.array.shape[3] == 1 else nifti.array
     _check_vectors(array.shape[:3], array.shape[3:], path)
+    assert nifti.geometry is not None
+    if nifti.intent in (FIELD, *COEFFICIENTS):
+        return fnirt_field(_as_float(array), nifti.intent, path, nifti.geometry, moving)
     is_freesurfer = nifti.intent == INTENT_NONE and nifti.array.ndim == 4
     if is_freesurfer and not nifti.in_mm:
         raise UnplacedFieldError(
@@ -91,7 +99,6 @@ def _read_nifti(path: Path) -> DisplacementField:
             f"{INTENT_VECTOR} (LPS). Export it as a displacement field."
         )
     vectors = _as_float(array)
-    assert nifti.geometry is not None
     return DisplacementField(swap_ras_lps(vectors) if nifti.intent == INTENT_VECTOR else vectors, nifti.geometry)
 
 

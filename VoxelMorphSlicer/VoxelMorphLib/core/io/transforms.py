@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..geometry import Geometry
 from ..transform import AffineTransform, CompositeTransform, DisplacementField, Transform
 from .displacement_files import FIELD_EXTENSIONS, read_displacement, write_displacement
 from .files import check_readable, extension, replacing
+from .fsl import flirt_transform, read_matrix
 from .itk import NIFTI_EXTENSIONS
 from .itk_transforms import ITK_EXTENSIONS, MATRIX_EXTENSION, read_itk_transform, write_itk_transform
 from .lta import read_lta, write_lta
@@ -26,27 +28,39 @@ SAMPLED = (*FIELD_EXTENSIONS, FIELD_ARCHIVE)
 WRITABLE = {**dict.fromkeys((*ITK_EXTENSIONS, *SAMPLED), KINDS), ".lta": ("affine",), MATRIX_EXTENSION: ("affine",)}
 
 
-def read_transform(path: Path | str, fixed: Geometry | None = None) -> Transform:
+def read_transform(path: Path | str, fixed: Geometry | None = None, moving: Geometry | None = None) -> Transform:
     """Read a transform.
 
     Args:
-        path: .h5, .tfm, .txt, .mat (ITK), .txt (elastix), .nrrd, .nhdr, .mha, .mhd, .nii, .nii.gz (displacement
-            field), .mgz, .mgh (FreeSurfer warp), .npz (voxel displacements with their position) or .lta.
+        path: .h5, .tfm, .txt, .mat (ITK), .txt (elastix), .mat (flirt), .nrrd, .nhdr, .mha, .mhd, .nii, .nii.gz
+            (displacement field), .mgz, .mgh (FreeSurfer warp), .npz (voxel displacements with their position) or .lta.
         fixed: grid on which B-splines are sampled, and of voxel warps that name none; without it both are refused.
+        moving: grid of the other image, without which the transforms of FSL are refused.
 
     Raises:
         GeometryError: missing file, or a transform of another kind or direction.
         ImageError: the image of a displacement field is damaged.
         DependencyError: .mgz without nibabel.
+
+    Warns:
+        UserWarning: a plain matrix is taken for one of flirt.
     """
     kind = extension(path)
     if kind in (*ITK_EXTENSIONS, MATRIX_EXTENSION):
-        return read_itk_transform(path, fixed)
+        matrix = read_matrix(check_readable(path, GeometryError)) if kind != ".h5" else None
+        if matrix is None:
+            return read_itk_transform(path, fixed)
+        transform = flirt_transform(matrix, Path(path), fixed, moving)
+        warnings.warn(
+            f"{path} is taken for a matrix of FSL's flirt, which brings the moving image onto the fixed one.",
+            stacklevel=2,
+        )
+        return transform
     if kind == ".lta":
         return read_lta(path)
     if kind in SAMPLED:
         try:
-            return read_npz_field(path) if kind == FIELD_ARCHIVE else read_displacement(path)
+            return read_npz_field(path) if kind == FIELD_ARCHIVE else read_displacement(path, moving)
         except UnplacedFieldError:
             if fixed is None:
                 raise
