@@ -19,7 +19,9 @@ from VoxelMorphLib.core.io.images import write_image
 from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.synth.label_tables import labels_to_labels, look_up
 from VoxelMorphLib.training.build import build_training
+from VoxelMorphLib.training.checkpoint import load_checkpoint
 from VoxelMorphLib.training.recipes import make_config
+from VoxelMorphLib.training.tasks.synthmorph import known_displacement
 from VoxelMorphLib.training.trainer import train
 from VoxelMorphLib.training.validation import Validator
 
@@ -70,6 +72,52 @@ def test_images_are_made_of_all_labels_and_the_loss_of_the_named_ones(tmp_path):
     _moving, fixed = task.synthesise(batch)
     assert fixed.image[batch.fixed_labels == 2].std() > 0
     assert list(task.structures()) == [17]
+
+
+def test_the_known_deformation_brings_the_moving_labels_to_the_fixed_ones():
+    task = a_task(
+        "synthmorph-labels", same_subject=True, field_weight=1.0, dice_weight=0.0, vel_std=2.0, vel_res=(6.0,)
+    )
+    moving, fixed = task.synthesise(a_batch(task))
+    known = known_displacement(moving, fixed)
+    moved = warp(moving.labels, known, "nearest")
+    before, after = ((labels == fixed.labels).float().mean() for labels in (moving.labels, moved))
+    assert after > before and 1 - after < 0.7 * (1 - before)
+    assert set(losses(task, a_batch(task))) == {"field", "penalty"}
+    assert task._distance(moving, fixed, known) == 0
+    shifted = known + torch.tensor([2.0, 0, 0]).view(1, 3, 1, 1, 1)
+    assert task._distance(moving, fixed, shifted) == pytest.approx(4)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"same_subject": False}, "is known only where both are made of one label map"),
+        ({"aligned": True}, "is known only where both are made of one label map"),
+        ({"misaligned": 1.0}, "is known only where both are made of one label map"),
+        ({"vel_std": 0.0}, "field_weight has nothing to teach"),
+    ],
+)
+def test_an_unknown_deformation_cannot_be_learned(values, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        make_config("synthmorph-labels", {"same_subject": True, "field_weight": 1.0, **values})
+
+
+@pytest.mark.slow
+def test_a_training_with_muon_from_demons_goes_on_where_it_stopped(tmp_path):
+    wide = {"encoder": (12, 12), "decoder": (12, 12, 12), "optimiser": "muon", "first_weights": "demons"}
+    known = {"same_subject": True, "field_weight": 1.0, "dice_weight": 0.0}
+    whole = a_training(tmp_path / "a", **wide, **known, epochs=2)
+    train(whole)
+    half = a_training(tmp_path / "b", **wide, **known, epochs=1)
+    train(half)
+    train(dataclasses.replace(half, epochs=2), resume=True)
+    first, second = (
+        load_checkpoint(Path(config.output_dir) / "checkpoints" / "last.pt")["network"] for config in (whole, half)
+    )
+    assert first.keys() == second.keys()
+    for name, weight in first.items():
+        torch.testing.assert_close(weight, second[name], msg=name)
 
 
 def test_one_subject_gives_both_images():

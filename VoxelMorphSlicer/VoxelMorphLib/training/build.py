@@ -13,6 +13,7 @@ from .checkpoint import NoCheckpointError, fill, load_checkpoint, trained_weight
 from .data.case import Intensities
 from .data.shapes_data import ShapesData
 from .data.training_data import TrainingData
+from .first_weights import start_with_demons
 from .launch import requested_processes
 from .memory_estimate import format_bytes, free_memory
 from .options import TrainingConfig
@@ -44,6 +45,8 @@ def build_training(config: TrainingConfig, intensities: Intensities | None = Non
         data.derive = task.derive
     if config.init_weights and not kind.reads_init_weights:
         load_start_weights(task, config.init_weights)
+    elif config.first_weights == "demons":
+        start_with_demons(task.network)
     return task, data
 
 

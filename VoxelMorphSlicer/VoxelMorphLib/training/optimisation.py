@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from .data.case import Batch
 from .launch import gather
+from .muon import Muon
 from .options import TrainingConfig
 from .task import Task
 
@@ -31,7 +32,7 @@ WARM_UP, FIRST, LAST = 0.05, 25.0, 25.0e4
 
 
 class Optimisation:
-    """Adam with accumulation, clipping, schedule, moving average of the weights, and several processes.
+    """Adam or Muon with accumulation, clipping, schedule, moving average of the weights, and several processes.
 
     A loss or a gradient that is NaN or infinite must not reach the weights. On the CPU every step is checked. On a GPU
     that would wait for the device, so the fused Adam reads a flag there and leaves the weights alone from the first
@@ -41,15 +42,20 @@ class Optimisation:
         task: its network moves to the device.
         config: of the task.
         fabric: launched.
-        deferred: check in `check_finite` only; None does so on a GPU.
+        deferred: check in `check_finite` only; None does so on a GPU. Muon is checked at every step.
     """
 
     def __init__(self, task: Task, config: TrainingConfig, fabric: Any, deferred: bool | None = None):
         self.task, self.config, self.fabric = task, config, fabric
         self.losses = LossMeans()
         self.deferred = fabric.device.type == "cuda" if deferred is None else deferred
+        self.deferred &= config.optimiser == "adam"
         task.network.to(fabric.device)  # torch before 2.4 makes no fused Adam for weights on the processor
-        adam = Adam(task.network.parameters(), lr=config.lr, fused=self.deferred)
+        adam = (
+            Muon(task.network, config.lr)
+            if config.optimiser == "muon"
+            else Adam(task.network.parameters(), lr=config.lr, fused=self.deferred)
+        )
         # One forward pass per batch for several processes, whatever the task calls and however often.
         self._module, self._optimiser = fabric.setup(_Forward(task.network), adam)
         self._adam = adam

@@ -159,6 +159,13 @@ class TrainingConfig(Settings):
         "the U-net works twice",
         title="Symmetric network",
     )
+    first_weights: str = _network(
+        "random",
+        'what a network starts from without `init_weights`: "random" weights, or "demons", which move two images of '
+        "one contrast towards each other at once",
+        choices={"random": "Random", "demons": "Force of demons"},
+        advanced=True,
+    )
     init_weights: str = _network("", "weights file of the same network to start from", path="file")
 
     image_loss: str = _loss(
@@ -210,7 +217,19 @@ class TrainingConfig(Settings):
     steps_per_epoch: int = _optimisation(100, "steps of the optimiser in each epoch", low=1, high=1_000_000)
     batch_size: int = _optimisation(1, "samples that each device computes at once", low=1, high=1024)
     accumulate: int = _rare_optimisation(1, "batches that are added up for one step of the optimiser", low=1, high=1024)
-    lr: float = _optimisation(1e-4, "learning rate of Adam", title="Learning rate", low=1e-9, high=10)
+    optimiser: str = _rare_optimisation(
+        "adam",
+        '"adam", or "muon", which leaves the plateau at the beginning of hard trainings sooner; its learning rate is '
+        "larger, such as 0.003",
+        choices={"adam": "Adam", "muon": "Muon"},
+    )
+    lr: float = _optimisation(
+        1e-4,
+        "learning rate: step of each weight with Adam, of each feature with Muon",
+        title="Learning rate",
+        low=1e-9,
+        high=10,
+    )
     schedule: str = _rare_optimisation(
         "constant",
         'of the learning rate: "constant", "cosine" to zero, or "onecycle" with a warm up of 5 % of the steps',

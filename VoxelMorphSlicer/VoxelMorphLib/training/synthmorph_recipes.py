@@ -34,6 +34,14 @@ class _SynthMorphConfig(TrainingConfig):
     dice_weight: float = option(
         1.0, "weight of the overlap of the labels; each direction has half of it", low=0, high=1e6, group="Losses"
     )
+    field_weight: float = option(
+        0.0,
+        "weight of the squared distance, voxels, from the known deformation between two images of one label map; "
+        "teaches sooner than the overlap",
+        low=0,
+        high=1e6,
+        group="Losses",
+    )
     vel_std: float = _made(0.5, "largest strength of the random velocities that deform label maps", low=0, high=1000)
     vel_res: tuple[float, ...] = _made((16.0,), "distances of the points of these velocities, voxels, one or several")
     blur_std: float = _made(1.0, "largest standard deviation of the images' blur", low=0, high=100, unit="voxels")
@@ -59,6 +67,8 @@ class _SynthMorphConfig(TrainingConfig):
                 f"The recipe {self.recipe} makes the intensities of its images itself. Set augment_intensity to 0, and "
                 "change gamma_std, bias_std or blur_std instead."
             )
+        if self.field_weight and self.vel_std == 0:
+            raise ConfigError("With vel_std 0 nothing deforms, and field_weight has nothing to teach. Raise vel_std.")
 
     def check_sources(self) -> None:
         _check_no_images(self)
@@ -92,6 +102,14 @@ class SynthMorphLabelsConfig(_SynthMorphConfig):
     strip: float = _made(
         0.0, "share of the images that show nothing but the labels that are brought together", low=0, high=1
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.field_weight and (not self.same_subject or self.aligned or self.misaligned):
+            raise ConfigError(
+                "The deformation between two images is known only where both are made of one label map. With "
+                "field_weight, set same_subject, and leave aligned and misaligned off."
+            )
 
 
 @dataclass(frozen=True)

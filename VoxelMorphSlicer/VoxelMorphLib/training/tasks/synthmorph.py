@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...core.displacement import compose
+from ...core.displacement import compose, integrate_velocity
 from ...core.errors import ConfigError
 from ...core.losses.label_overlap import moved_label_overlap
+from ...core.resize import resize_displacement
 from ...core.spatial import warp
 from ...synth.label_tables import labels_to_labels, look_up
-from ...synth.labels_to_image import LabelsToImage, Synthesised, joined
+from ...synth.labels_to_image import COARSENESS, STEPS, LabelsToImage, Synthesised, joined
 from ...synth.shapes import random_shapes
 from ..data.augment import random_displacement
 from ..data.case import Batch, DatasetInfo
@@ -55,6 +56,7 @@ class SynthMorphLabelsTask(RegistrationTask):
             {
                 "labels": (weight, lambda: self._overlap_loss(fixed, moving, output.displacement)),
                 **terms,
+                "field": (self.config.field_weight, lambda: self._distance(moving, fixed, output.displacement)),
                 "penalty": (self.config.smoothness, lambda: self.penalty_term(output.regularised)),
             }
         )
@@ -110,6 +112,12 @@ class SynthMorphLabelsTask(RegistrationTask):
         """The labels that are brought together."""
         return self.info.labels
 
+    def _distance(self, moving: Synthesised, fixed: Synthesised, displacement: Tensor) -> Tensor:
+        """Mean squared distance from the known deformation, voxels, where the fixed image shows a structure."""
+        inside = look_up(fixed.labels, self.structures(), self.structures()) > 0
+        squared = (displacement - known_displacement(moving, fixed)).square().sum(1, keepdim=True)
+        return (squared * inside).sum() / inside.sum().clamp(min=1)
+
     def _check(self, info: DatasetInfo) -> None:
         if not info.labels:
             raise ConfigError("The recipe makes images of label maps, and there are none with labels. Give label_list.")
@@ -154,6 +162,19 @@ class SynthMorphLabelsTask(RegistrationTask):
         places = [look_up(made.labels, values, range(1, len(values) + 1)) for made in (still, moving)]
         overlap, occurs = moved_label_overlap(*places, displacement, len(values))
         return 1 - overlap.sum() / occurs.sum().clamp(min=1)
+
+
+@torch.no_grad()
+def known_displacement(moving: Synthesised, fixed: Synthesised) -> Tensor:
+    """The displacement (B, N, *shape), voxels, between two deformations of one label map.
+
+    A point of the fixed image is brought to the map by the fixed deformation, and from there by the inverse of the
+    moving one to the moving image.
+    """
+    assert moving.velocity is not None and fixed.displacement is not None
+    inverse = integrate_velocity(-moving.velocity, STEPS)
+    back = resize_displacement(inverse, fixed.displacement.shape[2:], scale=COARSENESS)
+    return compose([back, fixed.displacement])
 
 
 def labels_of(maps: Tensor) -> tuple[int, ...]:
