@@ -172,3 +172,11 @@ def test_the_command_takes_a_preset_and_what_is_given_wins(tmp_path, monkeypatch
     assert asked["model"] == "linear"
     assert register.main([*argv, "--preset", "nonsense"]) == 2
     assert "There is no preset 'nonsense'" in capsys.readouterr().err
+
+
+def test_the_batch_command_takes_a_preset_for_all_rows():
+    from VoxelMorphLib.cli.batch import common_of, parser
+
+    arguments = parser().parse(["--pairs", "pairs.csv", "--preset", "one-patient-rigid", "--smoothness", "2"])
+    common = common_of(arguments)
+    assert (common.model, common.options) == ("linear", {"affine": "rigid", "smoothness": 2.0})

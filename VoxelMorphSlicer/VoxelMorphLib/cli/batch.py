@@ -153,11 +153,20 @@ def _executor(arguments: argparse.Namespace, settings: Settings) -> Callable[[],
     return lambda: Cluster(arguments.dask, settings)
 
 
-def _pairs(arguments: argparse.Namespace) -> Pairs:
+def common_of(arguments: argparse.Namespace) -> Common:
+    """What the command says for all rows, its preset included.
+
+    Raises:
+        ConfigError: there is no such preset, or an impossible value.
+    """
     chosen_model, chosen = chosen_settings(arguments, OPTIONS)
     given = {option.field: getattr(chosen, option.field) for option, _text in changed_options(chosen)}
     model = str(chosen_model or "")
-    common = Common(str(Path(model).absolute()) if model and is_file(model) else model, given)
+    return Common(str(Path(model).absolute()) if model and is_file(model) else model, given)
+
+
+def _pairs(arguments: argparse.Namespace) -> Pairs:
+    common = common_of(arguments)
     folder = arguments.folder or arguments.folder_after
     ways = [name for name in ("pairs", "all", "to") if getattr(arguments, name)]
     if len(ways) != 1:
