@@ -21,6 +21,7 @@ from .poses import measure_poses
 from .row import Row, markdown
 from .settings import Settings
 from .startup import measure_startup
+from .templates import measure_templates
 from .training import measure_training
 from .ui_gap import measure_ui_gap
 from .warm_click import measure_warm_click
@@ -34,6 +35,7 @@ TOPICS = {
     "gpu": measure_gpu,
     "warm": measure_warm_click,
     "ui": measure_ui_gap,
+    "template": measure_templates,
     "training": measure_training,
     "poses": measure_poses,
     "batch": measure_batch,

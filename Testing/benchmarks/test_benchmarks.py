@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import compare, gpu, large, memory, startup, ui_gap, warm_click
+from benchmarks import compare, gpu, large, memory, startup, templates, ui_gap, warm_click
 from benchmarks.__main__ import main
 from benchmarks.batch import measure_batch
 from benchmarks.child import run_child
@@ -103,6 +103,13 @@ def test_absent_packages_weights_and_devices_are_skipped_with_the_reason(tiny, m
     reasons = ("pip install --no-deps voxelmorph==0.3.4", "no published weights", "no CUDA device", "no published")
     for row, reason in zip(rows, reasons):
         assert reason in row.note
+
+
+@pytest.mark.slow
+def test_a_slider_waits_less_than_the_first_template(tiny, monkeypatch):
+    monkeypatch.setattr(templates, "SHAPE", (16, 16, 16))
+    first, moved = templates.measure_templates(tiny)
+    assert 0 < moved.value < first.value
 
 
 @pytest.mark.slow

@@ -28,6 +28,10 @@ SELECTORS = {
     "appliedTransform": ("appliedTransformSelector", "vtkMRMLGridTransformNode"),
     "appliedNode": ("appliedNodeSelector", "vtkMRMLModelNode"),
     "appliedReference": ("appliedReferenceSelector", "vtkMRMLScalarVolumeNode"),
+    "templateBase": ("templateBaseSelector", "vtkMRMLScalarVolumeNode"),
+    "templateVolume": ("templateVolumeSelector", "vtkMRMLScalarVolumeNode"),
+    "templatePatient": ("templatePatientSelector", "vtkMRMLScalarVolumeNode"),
+    "templateLabels": ("templateLabelsSelector", "vtkMRMLLabelMapVolumeNode"),
 }
 CREATABLE = ("movedVolume", "forwardTransform", "inverseTransform", "jacobianVolume", "movedSegmentation")
 SLIDERS = {"smoothness": 0.75, "hyper": 0.2, "budget": 12.0, "fade": 0.2}
@@ -118,7 +122,7 @@ def test_a_choice_is_stored_and_shown(panel, name, value):
 def test_every_parameter_has_a_control_or_is_shown_elsewhere(panel):
     bound = {widget.property("SlicerParameterName") for widget in vars(panel.ui).values()} - {None, ""}
     by_hand = {*COMBO_BOXES, "model", "device", "resultsTable", "appliedFolder", "training"}
-    by_hand |= {"batchSource", "batchFolder", "batchOutput", "batchResults"}
+    by_hand |= {"batchSource", "batchFolder", "batchOutput", "batchResults", "templateModel", "templateValues"}
     assert bound | by_hand == set(parameters(panel).allParameters)
     assert not bound & by_hand
 

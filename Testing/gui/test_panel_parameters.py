@@ -30,6 +30,7 @@ FROZEN_NAMES = {
     *("appliedTransform", "appliedNode", "appliedFolder", "appliedReference", "applyInverse"),
     *("applyInterpolation", "applyResult"),
     *("batchSource", "batchTable", "batchFolder", "batchTemplate", "batchOutput", "batchWorkers", "batchResults"),
+    *("templateModel", "templateValues", "templateBase", "templateVolume", "templatePatient", "templateLabels"),
     "training",
 }
 #: Values other than the defaults.
@@ -63,6 +64,8 @@ VALUES = {
     "batchFolder": "5c1f00",
     "batchOutput": "/data/registered",
     "batchWorkers": 3,
+    "templateModel": "vxm-atlas-2019-age-sex",
+    "templateValues": json.dumps({"age": 71, "sex": 1}),
     "training": json.dumps({"recipe": "pairwise", "output_dir": "", "epochs": 33}),
 }
 #: Class of the node that each other parameter holds.
@@ -82,8 +85,12 @@ CLASSES = {
     "sequenceBrowser": "vtkMRMLSequenceBrowserNode",
     "appliedTransform": "vtkMRMLLinearTransformNode",
     "appliedNode": "vtkMRMLMarkupsCurveNode",
+    "templateLabels": "vtkMRMLSegmentationNode",
 }
-VOLUMES = ("fixedVolume", "movingVolume", "movedVolume", "jacobianVolume", "appliedReference", "batchTemplate")
+VOLUMES = (
+    *("fixedVolume", "movingVolume", "movedVolume", "jacobianVolume", "appliedReference", "batchTemplate"),
+    *("templateBase", "templateVolume", "templatePatient"),
+)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,6 +25,8 @@ from support.scripted_worker import ScriptedWorker
 from support.segmentations import add_segmentation
 from support.shared_data import REPOSITORY
 from support.slice_view import SliceView, require_rendering
+from support.template_models import write_conditional_model
+from support.template_worker import TemplateWorker, choose_template_model, list_model, settle
 from support.volumes import a_blob_image, a_geometry, a_label_map
 from VoxelMorphLib.core.errors import DeviceError
 
@@ -267,6 +270,34 @@ def test_the_panel_and_the_views_with_a_result(panel, worker, views, blue_to_red
     assert (rows["grid"] != rows["moved"]).any()
     shown = [captioned(rows[name], text) for name, text in CAPTIONS.items()]
     keep(folder, "overview", beside([done, stacked(shown)]))
+
+
+@pytest.mark.slow
+def test_the_template_explorer(a_module_widget, views, folder, tmp_path, monkeypatch):
+    """`VXM_TEMPLATE_MODEL` is the conditional template whose pictures are kept, see the README for its training."""
+    model = Path(os.environ.get("VXM_TEMPLATE_MODEL") or tmp_path / "many.safetensors")
+    if FOR_THE_RECORD and not model.is_file():
+        pytest.skip("VXM_TEMPLATE_MODEL names no model to draw")
+    monkeypatch.setenv("VXM_CACHE", str(tmp_path / "cache"))
+    if not model.is_file():
+        write_conditional_model(model)
+    list_model(model, "template", "Hippocampus by volume" if FOR_THE_RECORD else "")
+    panel = a_module_widget()
+    panel.widget.panel.runner.makeWorker = TemplateWorker
+    for section in ("inputsSection", "advancedSection", "resultSection"):
+        getattr(panel.ui, section).collapsed = True
+    panel.ui.templateSection.collapsed = False
+    choose_template_model(panel, "template")
+    slider, rows = panel.ui.templateAttribute0Slider, {}
+    for value in (slider.minimum, slider.value, slider.maximum):
+        slider.value = value
+        settle(panel)
+        fit(views)
+        rows[panel.ui.templateStatusLabel.text] = slices(views)
+    small, _middle, large = rows.values()
+    assert (small != large).any()
+    shown = [captioned(row, text) for text, row in rows.items()]
+    keep(folder, "template-explorer", beside([picture_of(panel, tmp_path), stacked(shown)]))
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ..core.errors import ConfigError, GeometryError
 from ..core.options import check_range
-from .convolution import Convolution, convolve, upsample
+from .convolution import Convolution, channels_last, convolve, upsample
 from .dense import RegistrationNetwork, VxmDense
 from .fields import FieldPair, via_template
 from .padding import pad_same
@@ -200,13 +200,14 @@ class TemplateGenerator(nn.Module):
         if attributes.ndim != 2 or attributes.shape[1] != wanted:
             raise GeometryError(f"The template needs attributes (B, {wanted}), got {tuple(attributes.shape)}.")
         image = functional.elu(self.dense(attributes.float())).unflatten(1, self.coarse)
+        image = channels_last(image) if image.device.type == "cpu" else image
         for convolutions in self.decoder:
             image = upsample(image, 2)
             for convolution in convolutions:
                 image = functional.elu(_same(image, convolution))
         for convolution in (self.likelihood, *self.extra, self.image):
             image = _same(image, convolution)
-        return image
+        return image.contiguous()
 
 
 def _convolution(ndims: int, in_channels: int, out_channels: int, kernel: int) -> Convolution:

@@ -15,8 +15,8 @@ from ...core.progress import Progress, silent
 from ...registration.template_request import TemplateRequest
 from ..background.steps import Registering, Steps
 from ..scene.placement import matrix_to_world
-from ..scene.rollback import unchanged_on_failure
-from ..scene.volume_nodes import image_from_node, image_to_node
+from ..scene.rollback import place_beside, unchanged_on_failure
+from ..scene.volume_nodes import image_from_node, image_to_node, show_like
 
 
 def template_steps(
@@ -56,15 +56,23 @@ def template_steps(
 
 
 def write_template(template: Image, target: slicer.vtkMRMLScalarVolumeNode | None) -> slicer.vtkMRMLScalarVolumeNode:
-    """Put a template into a node under its name, with the window and level of the first one, so that changes show."""
+    """Put a template into a node, whose description tells the subject; window and level stay, so that changes show."""
     node = image_to_node(template, target)
-    node.SetName(template.name)
+    node.SetDescription(template.name)
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
         low, high = (float(value) for value in np.percentile(template.array, (0.5, 99.5)))
         node.GetDisplayNode().SetAutoWindowLevel(False)
         node.GetDisplayNode().SetWindowLevel(max(high - low, 1e-3), (high + low) / 2)
     return node
+
+
+def kept_template(template: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
+    """A copy of a template beside it, which later ones do not change."""
+    copy = image_to_node(image_from_node(template, "fixed"), name=template.GetDescription() or template.GetName())
+    show_like(copy, template)
+    place_beside(copy, template)
+    return copy
 
 
 def _check(target: slicer.vtkMRMLNode | None) -> None:

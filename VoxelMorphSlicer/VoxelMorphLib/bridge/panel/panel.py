@@ -25,12 +25,13 @@ from .parameters_check import missing_for_measure, missing_for_register, missing
 from .preparation import Preparation
 from .preset_section import PresetSection, take_preset
 from .progress_section import ProgressSection, sentence_of
-from .registering import pair_steps, sequence_steps
+from .registering import pair_steps, sequence_steps, template_label_steps, template_steps
 from .report_pages import reporting
 from .result_section import ResultSection
 from .sequence_section import SequenceSection
 from .settings_form import SettingsForm
 from .start_offer import offer_start
+from .template_section import TemplateSection
 from .training_section import TrainingSection
 
 
@@ -67,6 +68,9 @@ class Panel:
         self.sequence = SequenceSection(
             ui, self.onRegisterSequence, self.onCancel, lambda value: self._store("sequenceReference", value)
         )
+        self.templates = TemplateSection(
+            ui, logic, self.runner, self.models.approve, _askToInstall, self._store, self.update
+        )
         self.training = TrainingSection(ui, logic, self.runner, _askToInstall, self._onModelAdded, self.update)
         self.batch = BatchSection(ui, logic, self.runner, self.models.approve, _askToInstall, self.update)
         self.presets = PresetSection(ui, self._takePreset, self.progress)
@@ -74,6 +78,8 @@ class Panel:
         self._boxes = self._makeBoxes()
         ui.registerButton.connect("clicked(bool)", self.onRegister)
         ui.measureButton.connect("clicked(bool)", self.onMeasure)
+        ui.registerTemplateButton.connect("clicked(bool)", lambda _checked: self._start(template_steps))
+        ui.segmentTemplateButton.connect("clicked(bool)", lambda _checked: self._start(template_label_steps))
         for button in (ui.cancelButton, ui.cancelApplyButton):
             button.connect("clicked(bool)", self.onCancel)
         self.update()
@@ -86,6 +92,7 @@ class Panel:
         if parameters is not None:
             self.results.connect(parameters)
             self.sequence.connect(parameters)
+            self.templates.connect(parameters)
         self.training.connect(parameters)
         self.update()
 
@@ -94,6 +101,7 @@ class Panel:
         self.onCancel()
         self.results.close()
         self.landmarks.close()
+        self.templates.close()
         self.runner.close()
 
     def update(self, *_event) -> None:
@@ -215,6 +223,7 @@ class Panel:
 
     def _onModelAdded(self, model: str) -> None:
         self.models.refresh()
+        self.templates.refresh()
         self._store("model", model)
 
     def _onDevicesFound(self) -> None:
@@ -316,6 +325,7 @@ class Panel:
         offer(self.ui.reportButton, missing, _("Write a page with pictures and measures, and show it in the browser"))
         self.sequence.update(self.parameters, busy)
         self.apply.update(self.parameters, busy)
+        self.templates.update(self.parameters, busy)
         self.batch.update(self.parameters, self.preparation.busy or self.training.preparation.busy)
 
 

@@ -104,4 +104,10 @@ class VoxelMorphSlicerParameterNode(parameters_of(RegistrationOptions)):
     batchOutput: str = ""
     batchWorkers: Annotated[int, WithinRange(1, 64)] = 1
     batchResults: slicer.vtkMRMLTableNode
+    templateModel: str = ""
+    templateValues: str = ""
+    templateBase: slicer.vtkMRMLScalarVolumeNode
+    templateVolume: slicer.vtkMRMLScalarVolumeNode
+    templatePatient: slicer.vtkMRMLScalarVolumeNode
+    templateLabels: Labels
     training: str = ""

@@ -88,6 +88,27 @@ def missing_for_sequence(parameters) -> str:
     return ""
 
 
+def missing_for_template(parameters, name: str = "templateVolume") -> str:
+    """Why nothing can be done with the template, "" when it can.
+
+    Args:
+        parameters: of the panel, None for none.
+        name: of the parameter that is needed: the template, the patient, or the template's labels.
+    """
+    if parameters is None:
+        return _("Open the panel again: the scene was closed.")
+    sentences = {
+        "templateVolume": _("Choose a model that makes a template."),
+        "templatePatient": _("Choose the volume of a patient."),
+        "templateLabels": _("Choose a segmentation or label map of the template."),
+    }
+    if getattr(parameters, name) is None:
+        return sentences[name]
+    if name == "templatePatient" and parameters.templatePatient is parameters.templateVolume:
+        return _("Choose another volume than the template as patient.")
+    return ""
+
+
 def missing_for_apply(parameters, has_folder: bool = False) -> str:
     """Why no transform can be applied, "" when one can; a folder takes the place of a node."""
     if parameters is None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import slicer
 from slicer.i18n import tr as _
 
 from ...core.errors import Cancelled, VoxelMorphError
 from ...core.progress import Progress
+from ..actions.template import kept_template
 from ..background.steps import Steps
 from ..scene.result_nodes import warnings_of
 from .follow_up import ARGUMENTS, REGISTERED, check_inputs, follow_up, targets_of
@@ -47,6 +49,37 @@ def _pair_steps(parameters, targets: dict, registration: Steps, logic) -> Steps:
     except Exception as error:  # the registration stands, whatever a node or VTK does afterwards
         text = _("Registered, but: {error}").format(error=sentence_of(error))
         raise VoxelMorphError(" ".join([text, *warnings_of(nodes["forward"])])) from error
+
+
+def template_steps(parameters, logic, progress: Progress) -> Steps:
+    """Register the patient with a copy of the template, which the sliders leave alone; gives what `pair_steps` gives.
+
+    Raises:
+        VoxelMorphError: an input is unfit.
+    """
+    template = kept_template(parameters.templateVolume)
+    with slicer.util.NodeModify(parameters.parameterNode):
+        parameters.fixedVolume, parameters.movingVolume = template, parameters.templatePatient
+    return pair_steps(parameters, logic, progress)
+
+
+def template_label_steps(parameters, logic, progress: Progress) -> Steps:
+    """The same, and then the template's labels on the patient; gives the sentence that remains of both.
+
+    Raises:
+        VoxelMorphError: an input is unfit.
+    """
+    labels, patient = parameters.templateLabels, parameters.templatePatient
+    return _labelled_steps(parameters, labels, patient, template_steps(parameters, logic, progress), logic)
+
+
+def _labelled_steps(parameters, labels, patient, registration: Steps, logic) -> Steps:
+    text = yield from registration
+    moved = yield from logic.applyTransform.steps(
+        labels, parameters.forwardTransform, referenceVolume=patient, inverse=True, interpolation="multilabel"
+    )
+    moved.SetName(slicer.mrmlScene.GenerateUniqueName(f"{patient.GetName()} by the template"))
+    return f"{text} {done(moved.GetName())}"
 
 
 def sequence_steps(parameters, logic, progress: Progress) -> Steps:
