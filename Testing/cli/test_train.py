@@ -85,8 +85,8 @@ def test_a_model_in_the_list_registers_by_its_id(folder, capsys):
 @pytest.mark.slow
 def test_an_earlier_checkpoint_is_exported_alone(folder, capsys):
     assert main(training(folder)) == 0
-    best = folder / "out" / "checkpoints" / "best.pt"
-    assert main(["--export", str(best), "--model", str(folder / "m.safetensors"), "--addToModels"]) == 0
+    last = folder / "out" / "checkpoints" / "last.pt"
+    assert main(["--export", str(last), "--model", str(folder / "m.safetensors"), "--addToModels"]) == 0
     assert read_model(folder / "m.safetensors")[1].id == "m"
     assert load_catalogue()["m"].architecture == "VxmDense"
 

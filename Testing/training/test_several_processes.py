@@ -44,6 +44,7 @@ def test_two_processes_train_like_one_with_twice_the_batch(a_config):
     two = a_config("two", epochs=1, steps_per_epoch=5, accumulate=2, ema=0.5)
     result = torchrun(two)
     assert result.returncode == 0, result.stderr
+    assert "arning" not in result.stderr and "Initializing" not in result.stderr
     one = tiny_trainer(replace(two, output_dir=a_config("one").output_dir, batch_size=2), curves=True)
     one.run()
     row, expected = (read_curves(Path(folder) / "curves.csv")[0] for folder in (two.output_dir, one.folder))

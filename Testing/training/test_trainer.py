@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from support.tiny_training import assert_same_weights, tiny_trainer
@@ -72,12 +74,18 @@ def test_patience_ends_a_training_that_gets_no_better(a_config):
     assert tiny_trainer(trainer.config, resume=True).run().step == result.step
 
 
-def test_without_validation_pairs_the_training_loss_decides(a_config):
+def test_without_validation_pairs_the_last_weights_are_the_model(a_config):
     trainer = tiny_trainer(a_config(epochs=3), pairs=0, monitors=[Recorder()])
+    trainer.best_file.parent.mkdir(parents=True)
+    trainer.best_file.write_bytes(b"of a version that kept the epoch of the lowest training loss")
     result = trainer.run()
-    losses = [row["loss"] for row in trainer.monitors[0].rows]
-    assert result.best_value == -min(losses)
-    assert result.best_step == 4 * (1 + losses.index(min(losses)))
+    assert result.best == result.last and not trainer.best_file.exists()
+    assert (result.best_value, result.best_step) == (-trainer.monitors[0].rows[-1]["loss"], 12)
+    assert "the model is that of the last step" in result.sentence()
+    longer = tiny_trainer(replace(trainer.config, epochs=5), resume=True, pairs=0)
+    result = longer.run()
+    assert load_checkpoint(result.best)["step"] == result.best_step == 20
+    assert_same_weights(load_checkpoint(result.best)["network"], weights(longer))
 
 
 def test_the_running_mean_of_the_weights_is_what_counts(a_config):

@@ -168,7 +168,7 @@ def _train(arguments: argparse.Namespace, config: TrainingConfig) -> None:
 
     result = train(config, arguments.resume, silent if _has_bar() else _progress())
     if result.rank == 0:
-        say(f"{result.step} steps done; best after step {result.best_step}: {result.best}")
+        say(result.sentence())
         for path in export_images(result.best, folder):
             say(f"Image: {path}")
         if _wants_model(arguments):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import subprocess
 import time
@@ -61,7 +62,7 @@ def start_fabric(config: TrainingConfig) -> Fabric:
             accelerator=kind,
             devices=[int(index or 0)] if kind == "cuda" and not several else devices,
             num_nodes=nodes,
-            strategy=_averaging(kind) if several else "auto",
+            strategy=_averaging(kind, config) if several else "auto",
             precision=_PRECISIONS[config.precision],
         )
         fabric.launch()
@@ -158,15 +159,17 @@ def _fabric_class() -> type:
             "Training needs the package lightning_fabric, which is not installed. Install it "
             "(pip install lightning-fabric)."
         ) from error
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its notes tell users nothing that they asked for
     return Fabric
 
 
-def _averaging(kind: str) -> Any:
+def _averaging(kind: str, config: TrainingConfig) -> Any:
     from lightning_fabric.strategies import DDPStrategy
 
-    # A recipe may leave parameters out of a step, so DDP has to find those.
     return DDPStrategy(
-        find_unused_parameters=True,
+        # Every step reaches all weights, except where a term of weight 0 is never computed. Looking for weights that
+        # are left out costs time, and torch complains in each process where there are none.
+        find_unused_parameters=not (config.image_weight and config.smoothness),
         process_group_backend="gloo" if kind == "cpu" else None,
         timeout=timedelta(minutes=JOINING_MINUTES),
     )

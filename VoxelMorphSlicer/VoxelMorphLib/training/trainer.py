@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -233,13 +234,17 @@ class Trainer:
         self._epoch_started = time.perf_counter()
 
     def _validate(self, row: dict[str, Any]) -> Pictures:
-        """Add the measures to the row, save the network when it is the best so far, and return what to draw."""
+        """Add the measures to the row, save the network when it is the best so far, and return what to draw.
+
+        Without validation pairs the noisy loss of one epoch decides about the patience alone, and no network is best.
+        """
         validation, pictures = self.validator(self.optimisation.network, self.config.pictures)
-        value, variant = -self._losses["loss"], ""
-        if validation is not None:
-            row.update(validation.row())
-            value, variant = validation.measures.value, validation.best
-        if self.best.offer(value, variant, self.step):
+        if validation is None:
+            self.best.offer(-self._losses["loss"], "", self.step)
+            on_rank_zero(self.fabric, lambda: self.best_file.unlink(missing_ok=True))  # of an earlier version
+            return pictures
+        row.update(validation.row())
+        if self.best.offer(validation.measures.value, validation.best, self.step):
             self._save(self.best_file)
         return pictures
 
@@ -276,14 +281,15 @@ class Trainer:
         }
 
     def _result(self) -> TrainingResult:
+        validated = is_file(self.best_file)
         return TrainingResult(
             last=self.last,
-            best=self.best_file if is_file(self.best_file) else self.last,
+            best=self.best_file if validated else self.last,
             step=self.step,
             epoch=self.epoch,
-            best_value=self.best.value,
+            best_value=self.best.value if validated else -self._losses.get("loss", math.inf),
             best_variant=self.best.variant,
-            best_step=self.best.step,
+            best_step=self.best.step if validated else self.step,
             losses=self._losses,
             out_of_patience=self.best.exhausted and self.step < self.config.steps,
             rank=self.fabric.global_rank,
@@ -363,12 +369,12 @@ class TrainingResult:
 
     Args:
         last: checkpoint of the last step.
-        best: checkpoint of the best validation; `last` where none gave a number.
+        best: checkpoint of the best validation; `last` where there are no validation pairs, or none gave a number.
         step, epoch: how many were done in all.
         best_value: mean Dice of both directions, or the negative image loss of the validation pairs, or the negative
-            training loss of an epoch where there are no such pairs.
+            training loss of the last epoch where `best` is `last`.
         best_variant: of the task, e.g. the value of a hyperparameter.
-        best_step: after which the best checkpoint was written.
+        best_step: after which the network of `best` was written.
         losses: means of the last epoch, by name.
         out_of_patience: ended because `patience` validations brought nothing better.
         rank: of this process among those that trained together; the first, 0, wrote the files.
@@ -384,6 +390,12 @@ class TrainingResult:
     losses: dict[str, float]
     out_of_patience: bool
     rank: int
+
+    def sentence(self) -> str:
+        """How long it took, and whose weights the model gets."""
+        if self.best == self.last:
+            return f"{self.step} steps done; no validation decides, so the model is that of the last step: {self.best}"
+        return f"{self.step} steps done; best after step {self.best_step}: {self.best}"
 
 
 class StopRequest:
