@@ -169,9 +169,9 @@ def test_what_cannot_be_written(folder, capsys, kind):
 
 
 @pytest.mark.parametrize("name", ["moved.mgz", "MOVED.MGH"])
-def test_float64_in_freesurfers_formats_is_known_before_the_work(folder, capsys, name):
-    moving = voxels(BLOB.array.astype(np.float64))(folder)
-    assert "cannot hold voxels of type float64" in refused(folder, capsys, moving=moving, moved=name)
+def test_long_numbers_in_freesurfers_formats_are_known_before_the_work(folder, capsys, name):
+    moving = voxels(BLOB.array.astype(np.int64))(folder)
+    assert "cannot hold voxels of type int64" in refused(folder, capsys, moving=moving, moved=name)
 
 
 @pytest.mark.parametrize(

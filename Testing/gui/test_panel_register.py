@@ -196,7 +196,7 @@ def test_settings_reach_the_job(ready, scene, worker):
     options = job.options
     assert (options.affine, options.precision, options.interpolation) == ("rigid", "bfloat16", "cubic")
     assert (options.smoothness, options.budget_s, options.device) == (0.7, 1.0, "auto")
-    assert options.hyper == 0.35
+    assert options.hyper == 0.5  # greyed out: this model was not trained for other values
     assert (job.model, job.allow_fallback) == ("optimise", True)
     assert job.initial is not None
 

@@ -103,6 +103,13 @@ def test_an_absent_folder_skips_with_the_reason(monkeypatch, tmp_path):
     assert "no recorded C_functions" in parameter.marks[0].kwargs["reason"]
 
 
+def test_a_folder_with_some_of_the_groups_gives_those(monkeypatch, tmp_path):
+    (tmp_path / "B_networks").mkdir()
+    (tmp_path / "B_networks" / "unet_2d.json").write_text('{"cls": "Unet"}', encoding="utf-8")
+    monkeypatch.setenv("VXM_REFERENCE", str(tmp_path))
+    assert [len(recorded(group)) for group in conformance.GROUPS] == [0, 1, 0]
+
+
 @pytest.mark.parametrize("group", conformance.GROUPS)
 def test_the_recordings_can_be_read(group):
     found = recorded(group)

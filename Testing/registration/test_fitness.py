@@ -9,10 +9,11 @@ from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.errors import GeometryError
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image, LabelMap
-from VoxelMorphLib.registration.fitness import unfitness
+from VoxelMorphLib.registration.fitness import ignored_regularity, unfitness
 from VoxelMorphLib.registration.predictor import known_entry
 from VoxelMorphLib.registration.register import register, register_pair
 from VoxelMorphLib.registration.request import RegistrationRequest
+from VoxelMorphLib.weights.catalogue import load_catalogue
 
 
 def a_ball(extent: float, radius: float = 8.5) -> Image:
@@ -27,6 +28,17 @@ def test_a_network_is_told_when_the_volumes_are_not_its_own(extent, told):
     request = RegistrationRequest(a_ball(extent), a_ball(extent), "hippocampus-T1")
     assert bool(unfitness(request, known_entry("hippocampus-T1"))) is told
     assert unfitness(request, known_entry("optimise")) == "" == unfitness(request, None)
+
+
+def test_a_regularity_that_means_nothing_to_the_model_is_told():
+    known = load_catalogue()
+    chosen = RegistrationOptions(hyper=0.2)
+    assert ignored_regularity(chosen, known["synthmorph-deform-3"]) == ""
+    assert ignored_regularity(RegistrationOptions(), known["hippocampus-T1"]) == ""
+    request = RegistrationRequest(a_ball(40.0), a_ball(40.0), "linear", RegistrationOptions(affine="centre", hyper=0.2))
+    told = ignored_regularity(chosen, known["linear"])
+    assert told.startswith("hyper 0.2 changes nothing, because the model linear was not trained for all values")
+    assert told in register(request).report.warnings
 
 
 def test_the_report_says_it_too():

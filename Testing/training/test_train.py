@@ -113,10 +113,15 @@ def test_a_training_starts_from_a_checkpoint_and_from_a_model(a_file_config, tmp
 
 
 @pytest.mark.slow
-def test_weights_of_another_architecture_do_not_start_a_training(a_file_config):
-    path = train(a_file_config("first", epochs=1)).last
-    with pytest.raises(WeightsError, match="belongs to another architecture"):
-        build_training(a_file_config(init_weights=str(path), encoder=(4, 4), decoder=(4, 4)))
+def test_weights_of_other_layers_do_not_start_a_training_and_the_sentence_names_them(a_file_config, tmp_path):
+    config = a_file_config("first", epochs=1)
+    path = train(config).last
+    export(path, tmp_path / "start.safetensors")
+    encoder, decoder = (",".join(map(str, part)) for part in (config.encoder, config.decoder))
+    sentence = rf"other layers than .* those of the file, encoder {encoder}, decoder {decoder}, or choose another file"
+    for file in (path, tmp_path / "start.safetensors"):
+        with pytest.raises(WeightsError, match=sentence):
+            build_training(a_file_config(init_weights=str(file), encoder=(4, 4), decoder=(4, 4)))
     with pytest.raises(WeightsError, match="does not exist"):
         build_training(a_file_config(init_weights=str(path.parent / "none.pt")))
 

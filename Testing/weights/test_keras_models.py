@@ -12,6 +12,7 @@ from VoxelMorphLib.networks.atlas_segmentation import ProbAtlasSegmentation
 from VoxelMorphLib.networks.semi_supervised import VxmDenseSemiSupervisedSeg
 from VoxelMorphLib.weights.keras import find_architecture, network_from_keras
 from VoxelMorphLib.weights.keras_file import read_keras
+from VoxelMorphLib.weights.load import load_network
 
 FEATURES = [list(part) for part in TINY]
 DENSE = dense_layers(a_dense(2))
@@ -48,6 +49,12 @@ GENERATED = {
     "extra_conv_layers": 0,
     "use_mean_stream": False,
 }
+
+
+def test_a_file_that_keeps_an_image_is_fed_on_its_grid(tmp_path):
+    layers = {"local_param_with_input": {"kernel": zeros(8, 6, 4, 3)}}
+    found, entry = load_network(write_keras(tmp_path / "a.h5", layers, "InstanceDense", {"inshape": [16, 12, 8]}))
+    assert entry.space.shape == found.image_shape == (16, 12, 8)
 
 
 @pytest.mark.parametrize("gaussian", [True, False])

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 from support.volumes import a_blob_image, a_geometry, a_smooth_field
-from VoxelMorphLib.core.errors import DependencyError, ImageError
+from VoxelMorphLib.core.errors import DependencyError, ImageError, OutputError
 from VoxelMorphLib.core.io.images import read_image, write_image
 from VoxelMorphLib.core.io.mgh import WARP_TAG
 from VoxelMorphLib.core.io.transforms import read_transform, write_transform
@@ -56,6 +56,22 @@ def test_a_failure_of_nibabel_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(nibabel.MGHImage, "from_bytes", fail)
     with pytest.raises(ImageError, match=r"x.mgz is damaged: nibabel cannot read it"):
         read_image(path)
+
+
+@pytest.mark.parametrize(("given", "stored"), [("float64", "float32"), ("float16", "float32"), ("int8", "int16")])
+def test_types_that_the_format_lacks_are_written_in_the_next_one(tmp_path, given, stored):
+    image = a_blob_image(a_geometry())
+    image = image.with_array((image.array * 100).astype(given))
+    found = read_image(write_image(image, tmp_path / "x.mgz")).array
+    assert found.dtype == stored
+    np.testing.assert_allclose(found, image.array, rtol=1e-7)
+
+
+def test_numbers_beyond_single_precision_are_refused(tmp_path):
+    image = a_blob_image(a_geometry())
+    with pytest.raises(OutputError, match=r"x\.mgz cannot hold numbers beyond 3\.4e\+38"):
+        write_image(image.with_array(image.array.astype(np.float64) + 1e39), tmp_path / "x.mgz")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("extension", [".mgz", ".mgh"])

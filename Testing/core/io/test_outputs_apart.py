@@ -61,11 +61,11 @@ def test_a_name_that_is_too_long_is_known_before_the_work(tmp_path):
 
 def test_messages_name_what_the_user_named(tmp_path):
     path = tmp_path / "moved.mgz"
-    with pytest.raises(OutputError, match=f"^{path}: .mgz cannot hold voxels of type float64"), replacing(path) as file:
-        write_image(IMAGE.with_array(IMAGE.array.astype(np.float64)), file)
+    with pytest.raises(OutputError, match=f"^{path}: .mgz cannot hold voxels of type int64"), replacing(path) as file:
+        write_image(IMAGE.with_array(IMAGE.array.astype(np.int64)), file)
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("a.mgz", "float64"), ("a.MGH", "int64"), ("a.mgz", "uint32")])
+@pytest.mark.parametrize(("name", "dtype"), [("a.MGH", "int64"), ("a.mgz", "uint32")])
 def test_types_that_a_format_cannot_hold(name, dtype):
     with pytest.raises(OutputError, match=f"cannot hold voxels of type {dtype}"):
         check_voxel_type(name, np.dtype(dtype))

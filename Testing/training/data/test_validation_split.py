@@ -41,6 +41,27 @@ def test_pairs_with_an_atlas_hold_back_one_case_each(a_folder, tmp_path):
     assert trained_on(data) - {str(atlas)} <= {case.name for case in data.cases}
 
 
+def test_prefix_and_suffix_complete_only_what_names_no_file(a_folder, tmp_path):
+    """Lists of validation pairs often come from elsewhere, and name whole paths."""
+    images, labels = (sorted((a_folder / name).iterdir()) for name in ("images", "labels"))
+    lines = [f"{images[4]} {images[5]}", "case3 case2"]
+    config = a_data_config(
+        a_folder,
+        image_list=write_list(tmp_path / "images.txt", ["case0", "case1", str(images[2]).removesuffix(".nii.gz")]),
+        label_list=write_list(tmp_path / "labels.txt", ["case0", "case1", "case2"]),
+        validation_list=write_list(tmp_path / "pairs.txt", lines),
+        validation_label_list=write_list(tmp_path / "p.txt", [f"{labels[4]} {labels[5]}", "case3 case2"]),
+        image_prefix=f"{a_folder}/images/",
+        image_suffix=".nii.gz",
+        label_prefix=f"{a_folder}/labels/",
+        label_suffix=".nii.gz",
+    )
+    with pytest.warns(UserWarning, match="1 of 3 images are not trained on because validation_list uses them"):
+        data = TrainingData(config, 16)
+    assert validated_on(data) == ["case4 case5", "case3 case2"]
+    assert [case.image for case in data.cases] == images[:2]
+
+
 def test_listed_pairs_lose_every_pair_of_a_held_back_case(a_folder):
     lines = ["case0 case1", "case1 case2", "case3 case4", "case4 case5"]
     config = a_data_config(

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.geometry import Geometry
 from ..core.image import Image
+from ..core.io.positions import warn_of_mixed_positions
 from ..core.progress import Progress, silent
 from ..core.series import Series
 from .chain import tell_misses
@@ -77,6 +78,8 @@ def apply_transform(
     options = options or ApplyOptions()
     grid = _grid(reference)
     if isinstance(moved, (str, Path)):
+        if isinstance(reference, (str, Path)):
+            warn_of_mixed_positions((moved, reference))
         moved = read_moved(moved, options)
     chain = chain_of(transforms, grid, getattr(moved, "geometry", None))
     result = apply(ApplyRequest(moved, chain, grid, options), progress)

@@ -112,8 +112,10 @@ def _apply(arguments: argparse.Namespace, options: ApplyOptions) -> list[str]:
     from ..apply.chain import Chain
     from ..core.io.files import replacing
     from ..core.io.images import read_image_geometry
+    from ..core.io.positions import warn_of_mixed_positions
 
     reference = read_image_geometry(arguments.reference) if arguments.reference else None
+    warn_of_mixed_positions((arguments.reference, arguments.input, arguments.movingLabels))
     chain = Chain.read(arguments.transforms, reference, _moved_grid(arguments))
     made = [*_moved(arguments, chain, reference, options), *_maps(arguments, chain, reference)]
     with ExitStack() as stack:  # a failure leaves none of the files

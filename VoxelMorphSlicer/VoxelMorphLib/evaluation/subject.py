@@ -157,12 +157,14 @@ def read_subject(name: str, files: Mapping[str, Path]) -> Subject:
     """
     from ..core.io.images import read_image, read_label_map
     from ..core.io.points import read_landmark_pairs
+    from ..core.io.positions import warn_of_mixed_positions
     from ..core.io.transforms import read_transform
 
     check_files(files)
     images = {name: read_image(files[name]) for name in ("fixed", "moving", "moved") if name in files}
     label_files = [name for name in ("fixedLabels", "movingLabels", "movedLabels") if name in files]
     labels = {name: read_label_map(files[name]) for name in label_files}
+    warn_of_mixed_positions(files[name] for name in (*images, *labels))
     known = Subject(
         name,
         fixed=images.get("fixed"),

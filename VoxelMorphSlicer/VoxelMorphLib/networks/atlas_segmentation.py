@@ -108,6 +108,10 @@ class ProbAtlasSegmentation(VxmDense):
         self.known_means = _known("means", means, labels)
         self.known_log_variances = _known("sigmas", sigmas, labels, lambda sigma: 2 * log(sigma))
 
+    @property
+    def image_shape(self) -> tuple[int, ...] | None:
+        return None if self.atlas is None else tuple(self.atlas.shape[1:])
+
     def start_from(self, atlas: Tensor) -> None:
         """Set the atlas that is stored with the weights.
 

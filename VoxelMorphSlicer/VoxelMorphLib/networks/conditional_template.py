@@ -53,6 +53,10 @@ class GeneratedTemplate(RegistrationNetwork):
         """How many numbers describe a subject."""
         return self.generator.dense.in_features
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        return tuple(self.base.shape[-self.unet.ndims :])
+
     def start_from(self, image: Tensor) -> None:
         """Set the base.
 

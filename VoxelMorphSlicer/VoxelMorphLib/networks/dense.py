@@ -99,6 +99,11 @@ class RegistrationNetwork(nn.Module):
         """Whether a velocity is integrated, so that the inverse is known."""
         return self.int_steps > 0
 
+    @property
+    def image_shape(self) -> tuple[int, ...] | None:
+        """The only shape of images that the network takes, as it keeps an image of its own; None takes any."""
+        return None
+
     def forward(
         self, moving: Tensor, fixed: Tensor, sample: bool | None = None, generator: torch.Generator | None = None
     ) -> RegistrationOutput:
@@ -166,6 +171,8 @@ class RegistrationNetwork(nn.Module):
         return warp(image, displacement, padding="hard", fill=self.fill_value)
 
     def _pair(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        if self.image_shape is not None:
+            check_made_for(self.image_shape, moving, fixed)
         wanted = (self.moving_features, self.fixed_features)
         axes = {moving.ndim, fixed.ndim} == {self.unet.ndims + 2}
         if not axes or moving.shape[2:] != fixed.shape[2:] or (moving.shape[1], fixed.shape[1]) != wanted:
@@ -214,6 +221,17 @@ class RegistrationNetwork(nn.Module):
         if tuple(field.shape[2:]) == tuple(shape):
             return field
         return resize_displacement(field, shape, self.alignment)
+
+
+def check_made_for(shape: Sequence[int], *images: Tensor) -> None:
+    """Raise GeometryError for images (B, C, *other) of a network that was made for one shape alone."""
+    for image in images:
+        if tuple(image.shape[2:]) != tuple(shape):
+            raise GeometryError(
+                f"This network was made for images of {' x '.join(map(str, shape))} voxels, got "
+                f"{' x '.join(map(str, image.shape[2:]))}. Crop, pad or resample them to that shape, or train the "
+                "network anew for theirs."
+            )
 
 
 def _flow_convolution(unet: nn.Module, std: float, bias: float = 0.0) -> nn.Module:

@@ -13,7 +13,7 @@ from ..core.errors import ConfigError, GeometryError
 from ..core.options import check_range
 from ..core.resize import resize_displacement
 from ..core.spatial import warp
-from .dense import LARGEST_RESOLUTION, LARGEST_STEPS
+from .dense import LARGEST_RESOLUTION, LARGEST_STEPS, check_made_for
 from .fields import FieldPair
 
 
@@ -105,7 +105,7 @@ class InstanceDense(nn.Module):
         Raises:
             GeometryError: the images have another shape.
         """
-        self._check(moving)
+        check_made_for(self.shape, moving)
         velocity = self.velocity
         displacement = self._displacement(velocity)
         batch = len(moving)
@@ -121,23 +121,21 @@ class InstanceDense(nn.Module):
         Raises:
             GeometryError: the images have another shape.
         """
-        self._check(moving)
-        self._check(fixed)
+        check_made_for(self.shape, moving)
+        check_made_for(self.shape, fixed)
         velocity = self.velocity.expand(len(moving), *self.parameter.shape)
         displacement = self._displacement(velocity)
         if not self.diffeomorphic:
             return FieldPair(None, displacement, None)
         return FieldPair(velocity, displacement, self._displacement(-velocity))
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """The shape of the pair."""
+        return self.shape
+
     def _displacement(self, velocity: Tensor) -> Tensor:
         displacement = integrate_velocity(velocity, self.int_steps)
         if tuple(velocity.shape[2:]) == self.shape:
             return displacement
         return resize_displacement(displacement, self.shape)
-
-    def _check(self, image: Tensor) -> None:
-        if tuple(image.shape[2:]) != self.shape:
-            raise GeometryError(
-                f"The velocity belongs to images (B, C, *shape) of {self.shape}, got {tuple(image.shape)}. "
-                "Resample them onto that grid."
-            )

@@ -50,6 +50,10 @@ class LearnedTemplate(RegistrationNetwork):
         """Of the template and of all images."""
         return tuple(self.template.shape[1:])
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        return self.shape
+
     def start_from(self, image: Tensor) -> None:
         """Set the template.
 

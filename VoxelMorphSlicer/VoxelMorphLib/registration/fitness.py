@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..core.config import RegistrationOptions
 from ..core.errors import GeometryError
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
 from ..weights.catalogue import load_catalogue
-from ..weights.entry import ModelEntry
+from ..weights.entry import ModelEntry, supports_regularisation
 from ..weights.suitability import Shown, advice
 from .masks import fitted_mask, hide_outside
 from .request import RegistrationRequest
@@ -29,6 +30,16 @@ def unfitness(request: RegistrationRequest, entry: ModelEntry | None) -> str:
     fixed = _shown(request.fixed, request.fixed_mask, "fixed")
     moving = _shown(request.moving, request.moving_mask, "moving")
     return advice(entry, fixed, moving, [other for other in load_catalogue().values() if other.available])
+
+
+def ignored_regularity(options: RegistrationOptions, entry: ModelEntry) -> str:
+    """What to say about a chosen regularity that means nothing to the model; "" where it does, or none was chosen."""
+    if options.hyper == RegistrationOptions.hyper or supports_regularisation(entry):
+        return ""
+    return (
+        f"hyper {options.hyper:g} changes nothing, because the model {entry.id} was not trained for all values of it. "
+        "Choose a HyperMorph network or synthmorph-deform-3, or leave it out."
+    )
 
 
 #: Voxels of a model that the longest axis of a volume has at least, and those of a whole volume at most.

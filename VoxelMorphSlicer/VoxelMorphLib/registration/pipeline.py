@@ -18,7 +18,7 @@ from ..weights.identity import model_identity
 from .alignment import Alignment, align, inverted, without_deformation
 from .cache import RegistrationCache
 from .compared_pair import ComparedPair
-from .fitness import check_scale, unfitness
+from .fitness import check_scale, ignored_regularity, unfitness
 from .guides import guidance_of
 from .initialisation import Start
 from .masks import described, fitted_mask
@@ -180,7 +180,7 @@ class _Job:
         guided: Mapping[str, Any],
     ) -> RegistrationReport:
         entry = predictor.entry
-        said = (verdict.sentence, unfitness(self.request, entry))
+        said = (verdict.sentence, unfitness(self.request, entry), ignored_regularity(self.options, entry))
         warnings = tuple(sentence for sentence in said if sentence) + self.starting.warnings
         warnings += self.request.fixed.notes + self.request.moving.notes
         warnings += predictor.warnings + alignment.warnings

@@ -69,6 +69,7 @@ class RegistrationRequest:
         if not named:
             return cls(**values)
         from ..core.io.images import read_image, read_label_map  # SimpleITK, which a caller with images does not need
+        from ..core.io.positions import mixed_positions
         from ..core.io.transforms import read_transform
 
         readers: dict[str, Callable[[Any], Any]] = {
@@ -77,6 +78,9 @@ class RegistrationRequest:
         }
         points = _read_landmarks({name: Path(values[name]) for name in LANDMARKS if name in named})
         read = {**values, **points, **{name: each(values[name]) for name, each in readers.items() if name in named}}
+        note = mixed_positions(values[name] for name in readers if name in named)
+        if note:
+            read["fixed"] = replace(read["fixed"], notes=(*read["fixed"].notes, note))
         if "initial" in named:
             read["initial"] = read_transform(values["initial"], read["fixed"].geometry, read["moving"].geometry)
         return cls(**read)

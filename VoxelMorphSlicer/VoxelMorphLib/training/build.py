@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, WeightsError
+from ..core.options import options_of
 from ..weights.load import load_network
-from .checkpoint import NoCheckpointError, fill, load_checkpoint, trained_weights
+from .checkpoint import NoCheckpointError, OtherNetworkError, fill, load_checkpoint, trained_weights
 from .data.case import Intensities
 from .data.shapes_data import ShapesData
 from .data.training_data import TrainingData
@@ -79,12 +83,38 @@ def load_start_weights(task: Task, path: str) -> None:
     Raises:
         WeightsError: the file is damaged or of another architecture.
     """
-    if path.endswith(".pt"):
-        try:
-            weights = trained_weights(load_checkpoint(path))
-        except NoCheckpointError:
-            pass  # a file of weights alone
-        else:
-            fill(task.network, weights, Path(path))
-            return
-    task.start_from(load_network(path)[0], path)
+    known: Mapping[str, Any] = {}
+    try:
+        if path.endswith(".pt"):
+            with suppress(NoCheckpointError):  # a file of weights alone
+                checkpoint = load_checkpoint(path)
+                known = checkpoint["config"]
+                return fill(task.network, trained_weights(checkpoint), Path(path))
+        network, entry = load_network(path)
+        known = _layers(entry.arguments)
+        return task.start_from(network, path)
+    except OtherNetworkError as error:
+        raise WeightsError(
+            f"{path} holds a network of other layers than this training's. {_how_to_build(known, task.config)}"
+        ) from error
+
+
+#: Options that decide the layers of every network.
+_LAYERS = ("encoder", "decoder", "svf_resolution")
+
+
+def _layers(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those options as far as the arguments of a network tell them."""
+    features = arguments.get("features")
+    sides = dict(zip(_LAYERS, features)) if isinstance(features, (list, tuple)) and len(features) == 2 else {}
+    return {**sides, **{name: arguments[name] for name in _LAYERS if name in arguments}}
+
+
+def _how_to_build(known: Mapping[str, Any], config: TrainingConfig) -> str:
+    """How to get the network of a file whose options are known as far as possible, as a sentence."""
+    options = options_of(type(config))
+    said = {name: options[name].text(known[name]) for name in _LAYERS if name in known}
+    differing = [f"{name} {text}" for name, text in said.items() if options[name].parse(text) != getattr(config, name)]
+    if differing:
+        return f"Train with those of the file, {', '.join(differing)}, or choose another file."
+    return "Give encoder, decoder and the other options of the network the values that it was trained with."

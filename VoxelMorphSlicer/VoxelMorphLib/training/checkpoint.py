@@ -44,6 +44,10 @@ class NoCheckpointError(WeightsError):
     """A file of tensors holds something else than a checkpoint, perhaps the weights of a network alone."""
 
 
+class OtherNetworkError(WeightsError):
+    """Weights have the names or the shapes of another network than the one that they are to fill."""
+
+
 def save_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
     """Replace an older checkpoint, which stays when anything fails.
 
@@ -159,7 +163,7 @@ def fill(module: torch.nn.Module, weights: Mapping[str, Tensor], path: Path) -> 
     """Load weights into a module that has exactly these tensors.
 
     Raises:
-        WeightsError: the tensors belong to another architecture.
+        OtherNetworkError: the tensors belong to another architecture.
     """
     own = module.state_dict()
     wrong = sorted(set(own) ^ set(weights)) or [
@@ -167,7 +171,7 @@ def fill(module: torch.nn.Module, weights: Mapping[str, Tensor], path: Path) -> 
     ]
     if wrong:
         some = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
-        raise WeightsError(
+        raise OtherNetworkError(
             f"{path} belongs to another architecture than this recipe's: {some} are missing, foreign or of another "
             f"shape. {_REMEDY}"
         )

@@ -59,8 +59,14 @@ class TrainingConfig(Settings):
         "or a BIDS folder",
         path="files",
     )
-    image_prefix: str = _rare_data("", "put before every line of a text file of images")
-    image_suffix: str = _rare_data("", "put after every line of a text file of images")
+    image_prefix: str = _rare_data(
+        "",
+        "put before every line of a text file of images that is no absolute path; in `validation_list` only where the "
+        "line names no file as it stands",
+    )
+    image_suffix: str = _rare_data(
+        "", "put after every line of a text file of images; in `validation_list` as the prefix"
+    )
     pair_list: str = _data(
         "", "text file of two images a line, moving and fixed, instead of random pairs of `image_list`", path="file"
     )
@@ -70,8 +76,8 @@ class TrainingConfig(Settings):
         '"seg"',
         path="files",
     )
-    label_prefix: str = _rare_data("", "put before every line of a text file of label maps")
-    label_suffix: str = _rare_data("", "put after every line of a text file of label maps")
+    label_prefix: str = _rare_data("", "put before every line of a text file of label maps, as the prefix of images")
+    label_suffix: str = _rare_data("", "put after every line of a text file of label maps, as the suffix of images")
     labels: tuple[int, ...] = _rare_data((), "label values to use; empty takes all that every label map has, without 0")
     merge_labels: str = _rare_data("", 'label values to be read as others, "17=1 53=1"')
     atlas: str = _data(

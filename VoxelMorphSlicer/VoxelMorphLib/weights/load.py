@@ -15,10 +15,8 @@ from ..core.devices import resolve_device
 from ..core.errors import ConfigError, WeightsError
 from ..core.io.paths import is_file
 from ..core.progress import Progress, silent, span
-from ..networks.conditional_template import GeneratedTemplate
 from ..networks.joint import DEFAULT_REGULARISATION, HyperVxmJoint
 from ..networks.registrar import Registrar, choose_regularisation
-from ..networks.template import LearnedTemplate
 from ..networks.unet import set_unet_precision
 from .architectures import DETECTOR, JOINT
 from .catalogue import find_entry, load_catalogue
@@ -211,6 +209,5 @@ def _space(name: str, network: Registrar) -> NetworkSpace:
         space = _BRAIN_SPACE
     elif name in _SYNTHMORPH_NETWORKS:
         space = _SYNTHMORPH_SPACE
-    if isinstance(network, (LearnedTemplate, GeneratedTemplate)) and len(network.shape) == 3:
-        return dataclasses.replace(space, shape=network.shape)
-    return space
+    shape = getattr(network, "image_shape", None)  # of networks that keep an image of their own
+    return dataclasses.replace(space, shape=shape) if shape and len(shape) == 3 else space

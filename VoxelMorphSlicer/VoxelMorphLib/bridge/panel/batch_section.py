@@ -17,7 +17,7 @@ from ..actions.batch import Batch
 from ..background.runner import Runner
 from ..background.steps import Task
 from .apply_section import FolderChoice
-from .parameters import chosen_options
+from .parameters import options_for_model
 from .parameters_check import offer
 from .preparation import Preparation
 from .progress_section import ProgressSection, sentence_of
@@ -124,7 +124,7 @@ class BatchSection:
             table=chosen.batchTable,
             item=self.folder.item,
             template=chosen.batchTemplate,
-            options=chosen_options(chosen),
+            options=options_for_model(chosen),
             model=chosen.model,
             workers=chosen.batchWorkers,
             allow_fallback=chosen.allowFallback,

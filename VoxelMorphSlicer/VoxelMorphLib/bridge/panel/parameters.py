@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Union
 
 import slicer
@@ -9,6 +10,8 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from ...core.config import RegistrationOptions
 from ...core.options import Option, options_of
+from ...weights.catalogue import load_catalogue
+from ...weights.entry import supports_regularisation
 
 #: What marks parts of a volume.
 Labels = Union[slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLLabelMapVolumeNode, None]
@@ -52,6 +55,18 @@ def chosen_options(parameters, config: type[RegistrationOptions] = RegistrationO
         ConfigError: a value is impossible.
     """
     return config(**{option.field: getattr(parameters, option.name) for option in panel_options(config)})
+
+
+def options_for_model(parameters) -> RegistrationOptions:
+    """The options of a configuration, without a regularity that was chosen for another model and is greyed out.
+
+    Raises:
+        ConfigError: a value is impossible.
+    """
+    options, entry = chosen_options(parameters), load_catalogue().get(parameters.model)
+    if entry is None or supports_regularisation(entry):
+        return options
+    return replace(options, hyper=RegistrationOptions.hyper)
 
 
 def _hint(option: Option) -> Any:

@@ -14,7 +14,7 @@ from ..actions.template import kept_template
 from ..background.steps import Steps
 from ..scene.result_nodes import warnings_of
 from .follow_up import ARGUMENTS, REGISTERED, check_inputs, follow_up, targets_of
-from .parameters import chosen_options
+from .parameters import options_for_model
 from .parameters_check import LANDMARKS, SEGMENTATIONS, starts_from_landmarks
 from .progress_section import done, sentence_of
 from .sequence_section import FRAME
@@ -115,7 +115,7 @@ def _guides(parameters) -> dict[str, Any]:
 
 def _settings(parameters) -> dict[str, Any]:
     """How to register, whatever is registered."""
-    options = chosen_options(parameters)
+    options = options_for_model(parameters)
     return {
         "model": parameters.model,
         "options": options if parameters.landmarksGuide else replace(options, landmark_weight=0.0),

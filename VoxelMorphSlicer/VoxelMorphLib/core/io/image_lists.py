@@ -38,7 +38,7 @@ def list_paths(source: str, option: str, prefix: str = "", suffix: str = "") -> 
         source: text file (one path a line), .csv or .tsv file with a header (a column "image" or "labels", else the
             first one), folder, BIDS folder, glob pattern, or one image.
         option: name of the option, for messages.
-        prefix: put before every line of a text file.
+        prefix: put before every line of a text file that is no absolute path.
         suffix: put behind it.
 
     Raises:
@@ -79,10 +79,13 @@ def label_column(source: str) -> list[Path | None] | None:
     return [(path.parent / cell).absolute() if cell else None for cell in cells] if any(cells) else None
 
 
-def list_pairs(source: str, option: str, prefix: str = "", suffix: str = "") -> list[tuple[Path, Path]]:
+def list_pairs(
+    source: str, option: str, prefix: str = "", suffix: str = "", only_missing: bool = False
+) -> list[tuple[Path, Path]]:
     """The pairs (moving, fixed) that a list names, two paths a line with a tab, comma or space between them.
 
-    Tables have columns "moving" and "fixed", else their first two count. Other arguments as in `list_paths`.
+    Tables have columns "moving" and "fixed", else their first two count. Other arguments as in `list_paths`; with
+    `only_missing` prefix and suffix complete those paths alone that name no file as they stand.
 
     Raises:
         ConfigError: the list is missing, unreadable or empty, or a line has not two paths.
@@ -104,7 +107,9 @@ def list_pairs(source: str, option: str, prefix: str = "", suffix: str = "") -> 
                     f"Line {number} of {option} {source!r} holds {len(words)} paths. "
                     "Write two, moving and fixed, with a tab between them."
                 )
-            pairs.append((prefix + words[0] + suffix, prefix + words[1] + suffix))
+            whole = [only_missing and is_file(path.parent / word) for word in words]
+            moving, fixed = (w if done else _completed(w, prefix, suffix) for w, done in zip(words, whole))
+            pairs.append((moving, fixed))
     if not pairs:
         raise ConfigError(f"{option} {source!r} holds no pair. Write two paths a line, moving and fixed.")
     return [((path.parent / a).absolute(), (path.parent / b).absolute()) for a, b in pairs]
@@ -229,7 +234,13 @@ def _images_in(folder: Path) -> list[Path]:
 
 
 def _lines(path: Path, option: str, prefix: str, suffix: str) -> list[Path]:
-    return [path.parent / (prefix + _unquoted(line) + suffix) for _number, line in _numbered_lines(path, option)]
+    lines = [_unquoted(line) for _number, line in _numbered_lines(path, option)]
+    return [path.parent / _completed(line, prefix, suffix) for line in lines]
+
+
+def _completed(line: str, prefix: str, suffix: str) -> str:
+    """A line between prefix and suffix; before a whole path no prefix makes sense."""
+    return ("" if Path(line).is_absolute() else prefix) + line + suffix
 
 
 def _numbered_lines(path: Path, option: str) -> list[tuple[int, str]]:

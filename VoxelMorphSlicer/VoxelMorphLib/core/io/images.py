@@ -23,7 +23,7 @@ from .itk import (
     read_itk,
     slice_image,
 )
-from .mgh import MGH_EXTENSIONS, MGH_TYPES, check_nibabel, read_mgh, write_mgh
+from .mgh import MGH_EXTENSIONS, MGH_TYPES, STORED_AS, check_nibabel, read_mgh, write_mgh
 from .minc import MINC_EXTENSION, MINC_NOTE, read_minc
 from .nifti import PAIR_EXTENSIONS, read_nifti, read_nifti_geometry, read_pair
 from .npz import (
@@ -192,7 +192,7 @@ def check_voxel_type(path: Path | str, dtype: np.dtype) -> None:
     """
     kind = extension(path)
     if kind in MGH_EXTENSIONS:
-        allowed = [np.dtype(each).name for each in MGH_TYPES.values()]
+        allowed = [np.dtype(each).name for each in MGH_TYPES.values()] + list(STORED_AS)
     else:
         allowed = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)] + ["float32", "float64"]
     if kind != ".npz" and dtype.kind != "b" and dtype.name not in allowed:

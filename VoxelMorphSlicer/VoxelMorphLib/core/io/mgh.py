@@ -13,13 +13,15 @@ from types import ModuleType
 
 import numpy as np
 
-from ..errors import DependencyError, ImageError
+from ..errors import DependencyError, ImageError, OutputError
 from ..memory import check_memory
 from .files import LARGEST_COMPRESSION, check_readable
 
 MGH_EXTENSIONS = (".mgz", ".mgh")
 #: Bytes per voxel of each voxel type.
 MGH_TYPES = {0: np.uint8, 1: np.int32, 3: np.float32, 4: np.int16, 10: np.uint16}
+#: Types that are written as another one: the format has no longer floats, so that those keep seven digits.
+STORED_AS = {"float64": np.float32, "float16": np.float32, "int8": np.int16, "bool": np.uint8}
 HEADER_BYTES = 284
 INTENT_WARP = 6
 #: Tag 13 with its length: what kind of warp, spacing, exp_k. Kind 3 is a displacement in RAS.
@@ -52,8 +54,18 @@ def read_mgh(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_mgh(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
-    """Write an array of one of the `MGH_TYPES`."""
+    """Write an array of one of the `MGH_TYPES` or of `STORED_AS`.
+
+    Raises:
+        OutputError: numbers beyond those of single precision.
+    """
     nibabel = _nibabel(path)
+    with np.errstate(over="ignore"):
+        array, given = array.astype(STORED_AS.get(array.dtype.name, array.dtype), copy=False), array
+    if array.dtype.kind == "f" and np.isinf(array).any() and np.isfinite(given).all():
+        raise OutputError(
+            f"{path} cannot hold numbers beyond {np.finfo(np.float32).max:.2g}. Scale the voxels or choose .nii.gz."
+        )
     nibabel.MGHImage(array, affine).to_filename(str(path))
 
 

@@ -77,27 +77,24 @@ def read_validation(config: TrainingConfig, cases: Sequence[Case]) -> tuple[tupl
     """
     if not config.validation_list:
         return ()
-    pairs = list_pairs(config.validation_list, "validation_list", config.image_prefix, config.image_suffix)
+    around = config.image_prefix, config.image_suffix
+    pairs = list_pairs(config.validation_list, "validation_list", *around, only_missing=True)
     images = [image for pair in pairs for image in pair]
     if config.validation_label_list:
-        labels = [
-            label
-            for pair in list_pairs(
-                config.validation_label_list, "validation_label_list", config.label_prefix, config.label_suffix
-            )
-            for label in pair
-        ]
+        around = config.label_prefix, config.label_suffix
+        rows = list_pairs(config.validation_label_list, "validation_label_list", *around, only_missing=True)
+        labels = [label for row in rows for label in row]
         _check_count(labels, images, "validation_label_list", "validation_list")
     else:
         known = {case.image: case.labels for case in cases}
         labels = [known.get(image) or own_label_map(image) for image in images]
     found = dict(zip(images, labels))
     names = _names_beside(cases, list(found))
-    rows = {image: Case(name, image, found[image]) for name, image in zip(names, found)}
+    by_image = {image: Case(name, image, found[image]) for name, image in zip(names, found)}
     if config.attributes:
-        rows = {case.image: case for case in with_attributes(list(rows.values()), config.attributes)}
-        pairs = [pair for pair in pairs if pair[0] in rows and pair[1] in rows]
-    return tuple((rows[moving], rows[fixed]) for moving, fixed in pairs)
+        by_image = {case.image: case for case in with_attributes(list(by_image.values()), config.attributes)}
+        pairs = [pair for pair in pairs if pair[0] in by_image and pair[1] in by_image]
+    return tuple((by_image[moving], by_image[fixed]) for moving, fixed in pairs)
 
 
 def read_atlas(config: TrainingConfig, cases: Sequence[Case]) -> Case | None:

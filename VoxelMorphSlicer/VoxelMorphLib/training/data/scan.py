@@ -12,6 +12,7 @@ import numpy as np
 from ...core.config import NetworkSpace
 from ...core.errors import ConfigError, ImageError, VoxelMorphError
 from ...core.io.images import read_image_geometry, read_label_map
+from ...core.io.positions import warn_of_mixed_positions
 from ..options import TrainingConfig
 from .case import Case
 from .lists import Split
@@ -75,6 +76,8 @@ def scan_files(
     if made:
         _check_known(config.labels, seen.labels)
     labels = _labels(config, seen.labels) if has_labels else ()
+    read = [*unique, *([atlas] if atlas else [])]
+    warn_of_mixed_positions(path for case in read for path in (case.image, case.labels))
     return TrainingSpace(config.space(shape, multiple), labels, merges, made), seen.reasons
 
 
