@@ -76,6 +76,9 @@ def build_network(name: str, arguments: dict[str, Any], device: str = "cpu") -> 
         arguments: of its constructor, by name; they may come from a file and are not trusted.
         device: "cpu", or "meta" for a network of shapes without memory.
 
+    Returns:
+        The network, whose `built_with` holds the arguments.
+
     Raises:
         WeightsError: the class is unknown or refuses the arguments.
     """
@@ -87,9 +90,11 @@ def build_network(name: str, arguments: dict[str, Any], device: str = "cpu") -> 
     network_class = getattr(importlib.import_module(f"..networks.{ARCHITECTURES[name]}", __package__), name)
     try:
         with _shapes_only() if device == "meta" else contextlib.nullcontext():
-            return network_class(**arguments)
+            network = network_class(**arguments)
     except _REFUSALS as error:
         raise WeightsError(f"The network {name} cannot be built from its arguments {arguments} ({error}).") from error
+    network.built_with = arguments
+    return network
 
 
 @contextlib.contextmanager
