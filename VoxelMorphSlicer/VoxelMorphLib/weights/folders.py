@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 
 from ..core.errors import ConfigError
-from ..core.io.paths import expanded
+from ..core.io.paths import expanded, is_folder
 
-#: Catalogue and bundled weights; beside the library in the source tree and in the installed extension.
-BUNDLED_FOLDER = Path(__file__).resolve().parents[2] / "Resources" / "Weights"
+_HERE = Path(__file__).resolve()
+_BESIDE = _HERE.parents[2] / "Resources" / "Weights"
+#: Catalogue and bundled weights: beside the library in the source tree and in the extension, inside it after pip.
+BUNDLED_FOLDER = _BESIDE if is_folder(_BESIDE) else _HERE.parent / "bundled"
 
 
 def default_cache_folder() -> Path:
