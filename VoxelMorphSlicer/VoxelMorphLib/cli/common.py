@@ -16,6 +16,7 @@ from .. import __version__
 from ..core.errors import AccessError, Cancelled, ConfigError, OutputError, VoxelMorphError
 from ..core.memory import is_memory_full, is_memory_shortage
 from .interrupts import Interrupts, current, listening
+from .old_options import new_command
 
 #: Exit codes: all went well; the program failed; the user's input cannot be used; stopped by the user.
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -39,8 +40,11 @@ class Parser(argparse.ArgumentParser):
         """Parse; a negative number after an option is its value, which argparse alone refuses for "-1e-3" or "-1,2".
 
         Raises:
-            ConfigError: an option is unknown or lacks its value.
+            ConfigError: an option is unknown, one of the original's scripts, or lacks its value.
         """
+        translated = new_command(self.prog, argv, self._option_string_actions)
+        if translated:
+            raise ConfigError(translated)
         joined: list[str] = []
         for argument in argv:
             if _NUMBER.match(argument) and joined and joined[-1].startswith("--") and "=" not in joined[-1]:

@@ -6,7 +6,7 @@ import inspect
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..core.config import NetworkSpace
 from ..core.errors import WeightsError
@@ -73,7 +73,7 @@ class VxmDense(dense.VxmDense):
         network, entry = load_network(path)
         if entry.architecture != "VxmDense" or not isinstance(network, dense.VxmDense):
             raise WeightsError(f"{path} holds a {entry.architecture}, not a VxmDense. Choose another file.")
-        own = cls(**network.built_with)
+        own = cls(**cast("dict[str, Any]", network.built_with))
         own.load_state_dict(network.state_dict())
         return own.to(device)
 
