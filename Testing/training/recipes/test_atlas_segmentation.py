@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from support.made_up_training import LABELS, SHAPE, a_batch, a_scan, a_task, losses, some_info, train
 from VoxelMorphLib.core.errors import ConfigError
+from VoxelMorphLib.core.metrics import overlap
 from VoxelMorphLib.training.data.space import Prepared
 from VoxelMorphLib.training.data.store import Means
-from VoxelMorphLib.training.tasks.atlas_segmentation import estimate_statistics, make_prob_atlas
+from VoxelMorphLib.training.tasks.atlas_segmentation import AtlasWatch, estimate_statistics, make_prob_atlas
 from VoxelMorphLib.training.tasks.registration import one_hot
+from VoxelMorphLib.training.validation import Validator
 
 RECIPE = "atlas-segmentation"
 
@@ -96,6 +100,50 @@ def test_intensities_start_from_the_mean_image():
     output = task.network(a_batch(task).fixed)
     torch.testing.assert_close(output.means[0], means, rtol=0, atol=1e-3)
     torch.testing.assert_close(output.log_variances[0], 2 * sigmas.log(), rtol=0, atol=1e-3)
+
+
+def test_estimated_intensities_stay_known():
+    """With free ones, a large learning rate and little smoothness, the Gaussians leave the labels."""
+    task = a_task(RECIPE)
+    means, _sigmas = estimate_statistics(task.info.mean, task.atlas)
+    assert task.published()[2]["means"] == pytest.approx(means.tolist())
+    train(task, a_batch(task), steps=20, lr=1e-2)
+    found = task.network(a_batch(task).fixed).means[0]
+    torch.testing.assert_close(found, means, rtol=0, atol=0.02)
+    blank = a_task(RECIPE, some_info(mean=torch.zeros(1, *SHAPE)))  # as of an export
+    assert "means" not in blank.published()[2]
+
+
+def test_the_labels_that_are_found_are_validated():
+    task = a_task(RECIPE)
+    batch = dataclasses.replace(a_batch(task, size=1), moving=a_scan(4)[0][None], moving_labels=a_scan(4)[1][None])
+    found = task.labels_of(task.network, batch.fixed)
+    assert found.shape == batch.fixed_labels.shape and set(found.unique().tolist()) <= {0, *LABELS}
+    data = SimpleNamespace(validation=lambda: iter([batch]))
+    fabric = SimpleNamespace(global_rank=0, world_size=1, device=torch.device("cpu"))
+    measures = Validator(task, data, fabric)(task.network)[0].measures
+    expected = overlap(batch.fixed_labels[0, 0].numpy(), found[0, 0].numpy(), LABELS).by_label
+    assert measures.dice == pytest.approx(dict(expected))
+    assert measures.mean_back_dice > 0
+
+
+def test_channels_of_unknown_labels_are_not_taken_for_labels(tmp_path):
+    task = a_task(RECIPE, prob_atlas=an_atlas_file(tmp_path)[1])
+    assert task.labels_of(task.network, a_batch(task).fixed) is None
+
+
+def test_labels_that_leave_the_atlas_are_told_once():
+    atlas = torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 1]]).view(2, 4, 1, 1)
+    near, far = atlas[None] * 0.8 + 0.1, atlas[None] * 0.2 + 0.4
+    watch = AtlasWatch()
+    for _ in range(100):
+        watch(lambda: near, atlas)
+    with pytest.warns(
+        UserWarning, match=r"leave its atlas: their overlap with it is 0\.\d+, at first it was 0\.90"
+    ) as told:
+        for _ in range(200):
+            watch(lambda: far, atlas)
+    assert len(told) == 1
 
 
 def test_known_intensities_are_read(tmp_path):

@@ -245,7 +245,7 @@ class AtlasSegmentationConfig(TrainingConfig):
     init_stat: str = option(
         "",
         '.npz file, arrays "init_mu" and "init_sigma" of one number per label: what is known of '
-        "intensities; empty estimates them from the mean of the images, as a start",
+        "intensities; empty takes those of the labels in the mean of the images",
         path="file",
     )
 

@@ -88,6 +88,10 @@ class Task(ABC):
         """The fields of a validation pair, images of (B, C, *shape)."""
         return network.fields(moving, fixed)
 
+    def labels_of(self, network: nn.Module, image: Tensor) -> Tensor | None:
+        """(B, 1, *shape): the labels that the network finds in images (B, C, *shape); None where it only moves them."""
+        return None
+
     @abstractmethod
     def published(self) -> tuple[nn.Module, str, dict[str, Any]]:
         """What is exported: the network with the trained weights, its architecture's name and its arguments."""

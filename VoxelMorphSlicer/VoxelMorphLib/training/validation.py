@@ -27,10 +27,11 @@ class Measures:
 
     Args:
         dice: label -> mean Dice overlap of the moved moving labels with the fixed ones, of the pairs that have the
-            label; empty without label maps.
+            label; empty without label maps. Of a network that finds labels itself, those of the fixed image.
         folded_percent: mean share of voxels that fold.
         image_loss: mean of the training's image loss of the moved moving image, without its weight.
-        back_dice, back_image_loss: the same of the fixed labels and image, brought to the moving ones by the inverse.
+        back_dice, back_image_loss: the same of the fixed labels and image, brought to the moving ones by the inverse;
+            of labels that the network finds itself, those of the moving image.
     """
 
     dice: dict[int, float]
@@ -177,25 +178,48 @@ class Validator:
             displacement = fields.displacement.float()
             inverse = invert_displacement(displacement)[0] if fields.inverse is None else fields.inverse.float()
             moved = warp(batch.moving, displacement)
-            self._measured.append((variant, self._measures(batch, moved, displacement, inverse)))
+            measures = self._measures(batch, moved, displacement, inverse, self._found(network, batch))
+            self._measured.append((variant, measures))
             if draw and index == 0:
                 fixed, moving, warped = (array_of(image)[0] for image in (batch.fixed, batch.moving, moved))
                 drawn.append(Registered(batch.names[0], variant, fixed, moving, warped, array_of(displacement)))
         return drawn
 
-    def _measures(self, batch: Batch, moved: Tensor, displacement: Tensor, inverse: Tensor) -> Measures:
+    def _found(self, network: nn.Module, batch: Batch) -> tuple[dict[int, float], dict[int, float]] | None:
+        """Dice of the labels that the network itself finds in the fixed and in the moving image; None for none."""
+        if batch.fixed_labels is None or batch.moving_labels is None:
+            return None
+        pairs = ((batch.fixed, batch.fixed_labels), (batch.moving, batch.moving_labels))
+        found = [(self.task.labels_of(network, image), labels) for image, labels in pairs]
+        there, back = ({} if seen is None else self._overlap(labels, seen) for seen, labels in found)
+        return (there, back) if there or back else None
+
+    def _measures(
+        self,
+        batch: Batch,
+        moved: Tensor,
+        displacement: Tensor,
+        inverse: Tensor,
+        found: tuple[dict[int, float], dict[int, float]] | None,
+    ) -> Measures:
+        there, back = found or (
+            self._dice(batch.fixed_labels, batch.moving_labels, displacement),
+            self._dice(batch.moving_labels, batch.fixed_labels, inverse),
+        )
         return Measures(
-            dice=self._dice(batch.fixed_labels, batch.moving_labels, displacement),
+            dice=there,
             folded_percent=folding(array_of(jacobian_determinant(displacement))).percent,
             image_loss=float(self._loss(batch.fixed, moved)),
-            back_dice=self._dice(batch.moving_labels, batch.fixed_labels, inverse),
+            back_dice=back,
             back_image_loss=float(self._loss(batch.moving, warp(batch.fixed, inverse))),
         )
 
     def _dice(self, still: Tensor | None, moving: Tensor | None, displacement: Tensor) -> dict[int, float]:
         if still is None or moving is None:
             return {}
-        moved = warp(moving.float(), displacement, interpolation="nearest")
+        return self._overlap(still, warp(moving.float(), displacement, interpolation="nearest"))
+
+    def _overlap(self, still: Tensor, moved: Tensor) -> dict[int, float]:
         labels = self.task.info.labels or None
         return dict(overlap(array_of(still), array_of(moved), labels).by_label)
 

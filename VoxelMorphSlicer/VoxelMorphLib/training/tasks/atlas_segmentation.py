@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,6 +15,7 @@ from ...core.errors import ConfigError
 from ...core.filters import gaussian
 from ...core.io.npz import read_npz
 from ...core.io.paths import is_file
+from ...core.losses.anatomy import soft_dice
 from ...core.tensors import as_tensor
 from ...networks.atlas_segmentation import ProbAtlasSegmentation
 from ..data.case import Batch, DatasetInfo, Intensities
@@ -42,8 +46,9 @@ class AtlasSegmentationTask(RegistrationTask):
                 f"The recipe atlas-segmentation knows images of one channel, these have {info.channels}. Choose one."
             )
         self.atlas = make_prob_atlas(config, info)
-        known = known_intensities(config, info, len(self.atlas))
+        known = known_intensities(config, info, len(self.atlas)) or _estimated(info, self.atlas)
         super().__init__(config, dataclasses.replace(info, intensities=known))
+        self._watch = AtlasWatch()
 
     def arguments(self) -> dict[str, Any]:
         known = zip(("means", "sigmas"), map(list, self.info.intensities or ()))
@@ -59,15 +64,11 @@ class AtlasSegmentationTask(RegistrationTask):
     def build(self) -> nn.Module:
         network = super().build()
         network.start_from(self.atlas)
-        if self.info.mean is not None and not self.info.intensities:
-            means, sigmas = estimate_statistics(self.info.mean, self.atlas)
-            with torch.no_grad():
-                network.mean_head.bias.copy_(means)
-                network.log_variance_head.bias.copy_(2 * sigmas.log())
         return network
 
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         output = network(batch.fixed, generator=generator)
+        self._watch(lambda: output.posterior.detach(), self.network.atlas)
         return weighted(
             {
                 "evidence": (self.config.image_weight, lambda: -output.log_evidence.mean()),
@@ -75,8 +76,47 @@ class AtlasSegmentationTask(RegistrationTask):
             }
         )
 
+    def labels_of(self, network: nn.Module, image: Tensor) -> Tensor | None:
+        if self.config.prob_atlas or len(self.info.labels) + 1 != len(self.atlas):
+            return None  # nobody knows which channel is which label
+        numbers = torch.tensor((0, *self.info.labels), device=image.device)
+        return numbers[network(image).posterior.argmax(1, keepdim=True)]
+
     def images(self) -> dict[str, Tensor]:
         return {"atlas": self.network.atlas.clone()}
+
+
+class AtlasWatch:
+    """Warns once when the labels that are found agree with the atlas much less than at first.
+
+    The loss may fall all the while: Gaussians that explain the image better than the labels do, and an atlas that is
+    bent to where they fit, have no likeness to the labels any more.
+    """
+
+    #: Steps between two looks, looks that are averaged, and the part of the first agreement that is too little.
+    EVERY, LOOKS, LEAST = 10, 5, 0.8
+
+    def __init__(self) -> None:
+        self._steps, self._agreements, self._first, self._told = 0, deque[float](maxlen=self.LOOKS), 0.0, False
+
+    def __call__(self, posterior: Callable[[], Tensor], atlas: Tensor) -> None:
+        """Look at (B, L, *shape) beside the atlas (L, *shape), at some of the steps."""
+        self._steps += 1
+        if self._told or self._steps % self.EVERY or len(atlas) < 2:
+            return
+        found = posterior()
+        self._agreements.append(float(soft_dice(atlas[None, 1:].expand_as(found[:, 1:]), found[:, 1:])[0].mean()))
+        now = sum(self._agreements) / len(self._agreements)
+        if len(self._agreements) < self.LOOKS or not self._first:
+            self._first = now
+        elif now < self.LEAST * self._first:
+            self._told = True
+            warnings.warn(
+                f"The labels that the network finds leave its atlas: their overlap with it is {now:.2f}, at first it "
+                f"was {self._first:.2f}, however the loss falls. Raise smoothness or lower lr; with validation pairs "
+                "that have label maps the best network is kept.",
+                stacklevel=2,
+            )
 
 
 def make_prob_atlas(config: AtlasSegmentationConfig, info: DatasetInfo) -> Tensor:
@@ -142,6 +182,17 @@ def read_statistics(path: str, labels: int) -> Intensities:
             "labels. Give one of each per label."
         )
     return means, sigmas
+
+
+def _estimated(info: DatasetInfo, atlas: Tensor) -> Intensities | None:
+    """Intensities of the labels in the mean image; None without one, or where it is blank, as for an export.
+
+    They stay known, so that a training cannot wander off to Gaussians that have no label.
+    """
+    if info.mean is None or not info.mean.any():
+        return None
+    means, sigmas = estimate_statistics(info.mean, atlas)
+    return tuple(means.tolist()), tuple(sigmas.tolist())
 
 
 def estimate_statistics(image: Tensor, atlas: Tensor) -> tuple[Tensor, Tensor]:
