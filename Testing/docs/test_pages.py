@@ -8,7 +8,7 @@ import re
 import pytest
 import VoxelMorphLib
 from support.shared_data import REPOSITORY
-from VoxelMorphLib.cli import apply, evaluate, register, train
+from VoxelMorphLib.cli import apply, evaluate, register, template, train
 from VoxelMorphLib.training.recipes import RECIPES
 from VoxelMorphLib.weights.catalogue import load_catalogue
 
@@ -20,6 +20,7 @@ PARSERS = {
     "Apply": apply._parser(),
     "Evaluate": evaluate.parser(),
     "Register": register._parser(),
+    "Template": template._parser(),
     "Train": train.parser(),
 }
 
@@ -35,7 +36,7 @@ def test_every_promise_names_a_test_that_exists(row):
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[2:50])
 def test_commands_options_recipes_and_models_of_the_page_exist(row):
     here = row.split("|")[2]
-    for program, words in re.findall(r"`(Apply|Evaluate|Register|Train)\b([^`]*)`", here):
+    for program, words in re.findall(r"`(Apply|Evaluate|Register|Template|Train)\b([^`]*)`", here):
         options = re.findall(r"--\w+", words)
         assert set(options) <= {*PARSERS[program]._option_string_actions, "--help"}
     chosen = re.findall(r"--recipe ([a-z-]+)", here)
