@@ -103,3 +103,16 @@ def test_reduced_features_are_means_of_blocks() -> None:
     image = torch.arange(64.0).view(1, 1, 4, 4, 4)
     reduced = reduce_features(image, (2, 4, 1))
     np.testing.assert_allclose(reduced[0, 0, 0, 0], image[0, 0, :2, :, :].mean((0, 1)))
+
+
+@pytest.mark.parametrize("shape", [(48, 48, 1), (1, 48, 48)])
+def test_chance_agrees_as_little_in_slices_as_in_volumes(shape):
+    slices, volumes = (chance_agreement(each) for each in (shape, (24, 24, 24)))
+    assert 0 < slices < 1.1 * volumes
+
+
+def chance_agreement(shape: tuple[int, ...]) -> float:
+    """Mean squared local correlation of two images of strong noise."""
+    one, other = 3 * torch.randn((2, 1, 1, *shape), generator=torch.Generator().manual_seed(0))
+    energy, _slope = SIMILARITIES["ncc"].against(one)(other, None)
+    return -2 * float(energy) / one.numel()

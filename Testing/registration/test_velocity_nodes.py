@@ -68,6 +68,15 @@ def test_a_constant_velocity_costs_nothing() -> None:
     assert Regularity(1.0, 1.0, (2.0, 2.0, 3.0)).gradient(constant).abs().max() < 1e-6
 
 
+def test_a_slice_is_as_stiff_as_a_volume_of_equal_slices():
+    plane, volume = VelocityNodes((17, 13, 1), 2.0), VelocityNodes((17, 13, 9), 2.0)
+    velocity = random_field(plane.shape, 4)
+    thick = velocity.expand(-1, -1, -1, -1, volume.shape[2])
+    alone, among = (Regularity(0.5, 0.2, nodes.strained) for nodes in (plane, volume))
+    torch.testing.assert_close(alone.gradient(velocity)[..., 0], among.gradient(thick)[..., 0])
+    assert 0.4 < alone.diagonal() / among.diagonal() < 0.7  # two axes of three
+
+
 def test_the_step_solves_its_equations() -> None:
     curvature = structure_tensor(random_field((8, 7, 6)), (1, 1, 1))
     regularity, right = Regularity(0.5, 0.2, (2.0, 2.0, 2.0)), random_field((8, 7, 6), 1)

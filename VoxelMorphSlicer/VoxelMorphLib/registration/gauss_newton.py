@@ -6,6 +6,7 @@ by multigrid.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,27 +25,31 @@ class Regularity:
 
     Args:
         membrane, bending: weights.
-        spacing: voxels between two nodes, per axis.
+        spacing: voxels between two nodes, per axis; infinite along an axis of a single node, which has no strain.
     """
 
     membrane: float
     bending: float
     spacing: tuple[float, ...]
 
+    @property
+    def mean_square(self) -> float:
+        """Of the spacing, squared voxels."""
+        squares = [h * h for h in self.spacing if math.isfinite(h)]
+        return sum(squares) / max(len(squares), 1)
+
     def gradient(self, velocity: Tensor) -> Tensor:
         """(1, 3, *nodes) of the energy; linear in the velocity, so it is the operator of the equations as well."""
         once = self._laplacian(velocity)
         result = self.membrane * once
         if self.bending:
-            mean = sum(h * h for h in self.spacing) / len(self.spacing)
-            result = result + (self.bending * mean) * self._laplacian(once)
+            result = result + (self.bending * self.mean_square) * self._laplacian(once)
         return result
 
     def diagonal(self) -> float:
         """About the largest entry on the diagonal of the operator."""
         curvature = sum(2 / (h * h) for h in self.spacing)
-        mean = sum(h * h for h in self.spacing) / len(self.spacing)
-        return self.membrane * curvature + self.bending * mean * curvature**2 * 7 / 6
+        return self.membrane * curvature + self.bending * self.mean_square * curvature**2 * 7 / 6
 
     def _laplacian(self, values: Tensor) -> Tensor:
         """Minus the Laplacian; nothing flows through the faces of the grid."""

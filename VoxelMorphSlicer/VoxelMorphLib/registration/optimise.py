@@ -131,7 +131,7 @@ class VelocityOptimiser:
         curvature = (ways[0].curvature + ways[1].curvature) / 2
         # A node's part of the energy grows with the voxels that it moves, so its regularity does.
         part = 2 * self.smoothness * np.prod(pair.shape) / np.prod(nodes.shape) * pair.contrast
-        regularity = Regularity(similarity.membrane * part, similarity.bending * part, nodes.spacing)
+        regularity = Regularity(similarity.membrane * part, similarity.bending * part, nodes.strained)
         best = _Found(np.inf, velocity, torch.zeros_like(velocity))
         # Through masks other voxels are compared after every step, so energies tell nothing: all steps are shorter.
         masked = any(mask is not None for mask in pair.masks)

@@ -21,7 +21,7 @@ from ..core.image_resampling import background_of
 from ..core.losses.mind import mind_descriptor
 from ..core.losses.mutual_information import mutual_information_loss
 from ..core.tensors import as_array
-from .texture import FOREGROUND, WINDOW, texture_and_noise
+from .texture import FOREGROUND, texture_and_noise, window_of
 
 #: (moved features, mask or None) -> energy of one voxel's mean, and its slope at every moved value.
 Pull = Callable[[Tensor, "Tensor | None"], "tuple[Tensor, Tensor]"]
@@ -210,7 +210,7 @@ def _whole(image: Tensor) -> Tensor:
 
 
 def _locally_normalised(image: Tensor) -> Tensor:
-    window = (WINDOW,) * 3
+    window = window_of(image.shape[2:])
     count = box_sum(torch.ones_like(image), window)
     mean, squares = box_moments(image, window, count)
     return (image - mean) / (squares / count + NOISE).sqrt_()
@@ -227,8 +227,8 @@ def _correlation_with(reference: Tensor) -> Pull:
 
     The moments of the unmoved image are computed once, which halves the sums over windows.
     """
-    window = (WINDOW,) * 3
-    noise = NOISE * math.prod(min(WINDOW, n) for n in reference.shape[2:])
+    window = window_of(reference.shape[2:])
+    noise = NOISE * math.prod(map(min, window, reference.shape[2:]))
     whole = box_sum(torch.ones_like(reference), window)
 
     def moments(image: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:

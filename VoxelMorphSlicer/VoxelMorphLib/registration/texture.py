@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ..core.filters import box_moments, box_sum
 
-#: Voxels, side of a window.
-WINDOW = 5
+#: Voxels, side of a window in volumes and in slices; both hold about as many, because chance correlates few of them.
+WINDOW, SLICE_WINDOW = 5, 11
 #: Contents are brighter than this.
 FOREGROUND = 0.1
 #: Windows of a smaller deviation show nothing.
@@ -19,6 +20,12 @@ FLAT = 0.015
 FLATTEST, LIVELIEST = 0.03, 0.12
 #: Deviation of Gaussian noise by the median of its size.
 BY_MEDIAN = 1.4826
+
+
+def window_of(shape: Sequence[int]) -> tuple[int, int, int]:
+    """Sides of the window around a voxel of an image of this shape (I, J, K), voxels; beyond the image it has none."""
+    side = SLICE_WINDOW if min(shape) == 1 else WINDOW
+    return side, side, side
 
 
 def texture_and_noise(image: Tensor) -> tuple[float, float]:
@@ -30,7 +37,7 @@ def texture_and_noise(image: Tensor) -> tuple[float, float]:
     Args:
         image: (1, 1, *shape) of 0..1.
     """
-    window = (WINDOW,) * 3
+    window = window_of(image.shape[2:])
     count = box_sum(torch.ones_like(image), window)
     _mean, squares = box_moments(image, window, count)
     deviation = (squares / count).sqrt_()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
+from math import inf, prod
 
 import torch
 from torch import Tensor
@@ -35,6 +35,8 @@ class VelocityNodes:
         self.shape = tuple(max(round((n - 1) / spacing) + 1, min(n, FEWEST)) for n in shape)
         #: Voxels between two nodes, per axis.
         self.spacing = tuple((n - 1) / max(nodes - 1, 1) or 1.0 for n, nodes in zip(shape, self.shape))
+        #: The same where a velocity can change, infinite along an axis of a single node.
+        self.strained = tuple(h if nodes > 1 else inf for h, nodes in zip(self.spacing, self.shape))
         self.device = device
         self._scale = torch.tensor(self.spacing, device=device).view(1, 3, 1, 1, 1)
 
