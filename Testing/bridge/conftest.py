@@ -34,3 +34,19 @@ def logic():
     from VoxelMorphLib.bridge.logic import VoxelMorphLogic
 
     return VoxelMorphLogic()
+
+
+@pytest.fixture
+def evaluate(logic, volumes, registered):
+    """Evaluates the registered pair and reads the table: (measure, structure) -> (before, after, unit)."""
+    from support.results_rows import read
+
+    return lambda **inputs: read(logic.evaluate(*volumes, registered["moved"], registered["forward"], **inputs))
+
+
+@pytest.fixture
+def segmentations(volumes):
+    """The organs of `support.organs` in the scene."""
+    from support.organs import organs
+
+    return organs()
