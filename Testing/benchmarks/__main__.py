@@ -21,6 +21,7 @@ from .poses import measure_poses
 from .row import Row, markdown
 from .settings import Settings
 from .startup import measure_startup
+from .synthmorph import measure_synthmorph
 from .templates import measure_templates
 from .training import measure_training
 from .ui_gap import measure_ui_gap
@@ -32,6 +33,7 @@ TOPICS = {
     "compare": measure_against_pypi,
     "memory": measure_memory,
     "large": measure_large,
+    "synthmorph": measure_synthmorph,
     "gpu": measure_gpu,
     "warm": measure_warm_click,
     "ui": measure_ui_gap,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +76,7 @@ def _against_floor(
     """One thread is timed by the processor's clock, which other programs disturb less; several by the wall's."""
     torch.set_num_threads(threads)
     clock, unit = (processor_seconds, "s CPU") if threads == 1 else (wall_seconds, "s")
-    works = {"forward": lambda: network(*pair), "floor": _alone(network, settings)}
+    works = {"forward": lambda: network(*pair), "floor": alone_on(network, settings.shape)}
     times = interleaved(works, settings.repeats, clock)
     floor, ratio = median(times["floor"]), median_ratio(times, "forward", "floor")
     note = f"{threads} thread{'s' * (threads > 1)}, {weights}; its convolutions alone {floor:.3g} {unit}"
@@ -84,8 +84,9 @@ def _against_floor(
     return Row("floor", name, median(times["forward"]), unit, "its convolutions", ratio, note)
 
 
-def _alone(network: nn.Module, settings: Settings) -> Callable[[], None]:
-    scale = tuple(n // network.multiple for n in settings.shape)
+def alone_on(network: nn.Module, shape: Sequence[int]) -> Callable[[], None]:
+    """The convolutions of a network on a grid, one after the other, on random inputs."""
+    scale = tuple(n // network.multiple for n in shape)
     works = [convolution.alone(scale) for convolution in convolutions_of(network)]
 
     def run_all() -> None:

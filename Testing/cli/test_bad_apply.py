@@ -80,6 +80,8 @@ ROWS = {
     "no such folder": ("--transform affine.tfm --output none/new.nii.gz", "the folder .*none does not exist"),
     "map of another kind": ("--transform affine.tfm --jacobian new.csv", "no image format has the extension '.csv'"),
     "lta of a field": ("--transform field.nii.gz --outputTransform new.lta", ".lta cannot hold this transform"),
+    "header of a field": ("--transform field.nii.gz --headerOnly", "bends the volume, which a header cannot tell"),
+    "header of a shear": ("--transform affine.tfm --headerOnly", "shears the volume .*which a header cannot tell"),
     "unknown option": ("--transform affine.tfm --inverse x", "Unrecognized arguments"),
 }
 #: The same where nothing but these words is given.
@@ -88,6 +90,7 @@ ALONE = {
     "no transform": ("--input moving.nii.gz --output new.nii.gz", "There is nothing to apply"),
     "no output": ("--transform affine.tfm --input moving.nii.gz", "--input and --output belong together"),
     "no input": ("--transform affine.tfm --movedLabels new.nii.gz", "--movingLabels and --movedLabels belong together"),
+    "no motion of a header": ("--headerOnly --jacobian new.nii.gz --reference moving.nii.gz", "--headerOnly changes"),
     "no grid": ("--transform affine.tfm --input moving.nii.gz --output new.nii.gz", "no grid to resample onto"),
     "no grid for a map": ("--inverseOf composite.tfm --jacobian new.nii.gz", "no grid to resample onto"),
     "no grid for a field": ("--transform affine.tfm --outputTransform new.nii.gz", "Give the grid of the fixed image"),

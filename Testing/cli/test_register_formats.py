@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from support.volumes import a_blob_image, a_geometry, a_smooth_field, rotation
 from VoxelMorphLib.cli.register import main
-from VoxelMorphLib.core.io.images import write_image
+from VoxelMorphLib.core.io.images import read_image, write_image
 from VoxelMorphLib.core.io.transforms import SAMPLED, WRITABLE, read_transform, write_transform
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
 from VoxelMorphLib.registration.result import Registration, RegistrationReport
@@ -96,10 +96,27 @@ def test_a_package_that_is_missing_is_told_before_the_work(pair, tmp_path, monke
 
 def test_a_rigid_registration_ends_in_a_file_of_freesurfer(pair: list[str], tmp_path: Path) -> None:
     files = {"forward": tmp_path / "x.lta", "inverse": tmp_path / "x.mat"}
-    options = [part for name, path in files.items() for part in (f"--{name}", str(path))]
-    assert main([*pair, "--model", "linear", "--affine", "rigid", *options]) == 0
+    moved = tmp_path / "moved.nii.gz"
+    options = [part for name, path in {**files, "moved": moved}.items() for part in (f"--{name}", str(path))]
+    assert main([*pair, "--model", "linear", "--affine", "rigid", "--headerOnly", *options]) == 0
     there, back = (read_transform(path) for path in files.values())
     assert np.abs(there.matrix @ back.matrix - np.eye(4)).max() < 1e-6
+    moving, placed = read_image(pair[pair.index("--moving") + 1]), read_image(moved)
+    assert np.array_equal(moving.array, placed.array)
+    assert np.abs(there.matrix @ placed.geometry.affine - moving.geometry.affine).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--moved", "x.nii.gz", "--model", "optimise"], "The model optimise bends the volume, which a header cannot"),
+        (["--forward", "x.lta", "--model", "linear"], "--headerOnly says how --moved and --movedLabels are written"),
+    ],
+)
+def test_a_header_alone_moves_no_bent_and_no_missing_volume(pair, tmp_path, words, said, capsys):
+    assert main([*pair, "--headerOnly", words[0], str(tmp_path / words[1]), *words[2:]]) == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("extension", [".nii.gz", ".mha"])

@@ -152,10 +152,56 @@ def test_a_file_is_centred_as_its_model_is(tmp_path):
     assert any("do not overlap in the patient" in sentence for sentence in report.warnings)
 
 
-def test_a_joint_network_gives_a_field():
+@pytest.mark.parametrize("network", ["affine", "joint"])
+def test_halfway_between_the_volumes_the_same_is_found(network):
+    """Through a start: the images meet in the middle of it, on a grid that lies there."""
+    fixed, truth = seen(a_grid("LAS"), STILL), motion(1.04)
+    moving = seen(a_grid("RAS"), truth)
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = rotation((0, 1, 1), 6), (4, -3, 2)
+    start = AffineTransform(matrix)
+    name = {"affine": "synthmorph-affine-2", "joint": "synthmorph-joint-3"}[network]
+    made = BallDetector(half_res=False) if network == "affine" else a_still_joint()
+    options = dataclasses.replace(NO_START, mid_space=True)
+    result = register_pair(fixed, moving, name, options, cache=loaded(made, name), initial=start)
+    points = fixed.geometry.points()[fixed.array > 20]
+    error = np.linalg.norm(result.forward.apply_to_points(points) - truth.apply_to_points(points), axis=-1)
+    assert error.mean() < 0.5
+    back = np.linalg.norm(result.inverse.apply_to_points(result.forward.apply_to_points(points)) - points, axis=-1)
+    assert back.max() < 0.1
+
+
+def a_still_joint() -> HyperVxmJoint:
+    """Its affine part finds balls, and its velocity is nearly 0."""
     options = {"enc_nf": (2, 2), "dec_nf": (2, 2), "add_nf": (2,), "hyp_units": (2,)}
     network = filled(HyperVxmJoint(mid_space=True, affine={"enc_nf": (2,), "add_nf": (2,), "num_feat": 6}, **options))
     network.affine = BallDetector(half_res=False, make_dense=False, bidir=True, return_trans_to_mid_space=True)
+    return network
+
+
+def test_a_start_without_a_half_is_told():
+    fixed = seen(a_grid("RAS"), STILL)
+    start = AffineTransform(np.diag([-1.0, 1, 1, 1]))
+    cache = loaded(BallDetector(half_res=False), "synthmorph-affine-2")
+    options = dataclasses.replace(NO_START, mid_space=True)
+    moved = Image(fixed.array, Geometry(fixed.geometry.shape, start.matrix @ fixed.geometry.affine), "mirrored")
+    with pytest.raises(GeometryError, match="has no real square root"):
+        register_pair(fixed, moved, "synthmorph-affine-2", options, cache=cache, initial=start)
+
+
+def test_the_squarings_of_a_call_leave_the_network_as_it_was():
+    network = filled(HyperVxmJoint(skip_affine=True, enc_nf=(2,), dec_nf=(2,), add_nf=(2,), hyp_num=0), size=0.5)
+    fixed, seen_steps = seen(a_grid("RAS"), STILL), []
+    network.fields = lambda *pair: seen_steps.append(network.int_steps) or HyperVxmJoint.fields(network, *pair)
+    cache = loaded(network, "synthmorph-deform-3")
+    for steps in (5, 0):
+        options = dataclasses.replace(NO_START, integration_steps=steps)
+        register_pair(fixed, fixed, "synthmorph-deform-3", options, cache=cache)
+    assert seen_steps == [5, 7] and network.int_steps == 7
+
+
+def test_a_joint_network_gives_a_field():
+    network = a_still_joint()
     fixed, truth = seen(a_grid("LAS"), STILL), motion()
     moving = seen(a_grid("RAS"), truth)
     result = register_pair(fixed, moving, "synthmorph-deform-3", NO_START, cache=loaded(network, "synthmorph-deform-3"))

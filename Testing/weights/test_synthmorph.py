@@ -28,7 +28,7 @@ from VoxelMorphLib.weights.keras_file import KerasFile, read_keras
 from VoxelMorphLib.weights.keras_synthmorph import joint_from_keras
 from VoxelMorphLib.weights.keras_synthmorph import synthmorph_layers as roles
 from VoxelMorphLib.weights.load import load_network
-from VoxelMorphLib.weights.store import state
+from VoxelMorphLib.weights.store import delete_downloaded, state
 
 DETECTOR = {"num_feat": 8, "enc_nf": [4, 6], "dec_nf": [], "add_nf": [6, 5]}
 DEFORM = {"hyp_units": [5, 4], "enc_nf": [4, 6], "dec_nf": [6, 4], "add_nf": [4, 5]}
@@ -188,6 +188,18 @@ def test_another_smoothness_is_another_network(a_published_model, tmp_path, a_ca
     assert len(list(a_cache_folder.iterdir())) == 2
 
 
+def test_few_regularities_are_kept_and_go_with_the_model(a_published_model, tmp_path, a_cache_folder, monkeypatch):
+    entry, _network = a_published_model
+    monkeypatch.setattr("VoxelMorphLib.weights.specialised.MOST_KEPT", 2)
+    for hyper in (0.9, 0.2, 0.5):
+        load_network(entry, tmp_path, regularisation=hyper)
+    kept = sorted(path.name for path in a_cache_folder.iterdir())
+    assert [name.rpartition("-")[2] for name in kept] == ["0.2.safetensors", "0.5.safetensors"]
+    (a_cache_folder / "synthmorph-deform-3-mine.safetensors").touch()
+    assert delete_downloaded(entry)
+    assert [path.name for path in a_cache_folder.iterdir()] == ["synthmorph-deform-3-mine.safetensors"]
+
+
 def test_a_damaged_copy_in_the_cache_is_made_again(a_published_model, tmp_path, a_cache_folder):
     entry, network = a_published_model
     load_network(entry, tmp_path)
@@ -217,7 +229,7 @@ def a_published_pipeline(tmp_path, monkeypatch) -> tuple[ModelEntry, HyperVxmJoi
         facts = {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
         arguments = {**catalogue[name].arguments, **(DEFORM | {"affine": DETECTOR} if part is deform else DETECTOR)}
         catalogue[name] = dataclasses.replace(catalogue[name], **facts, arguments=arguments)
-    for module in ("load", "specialised", "catalogue"):
+    for module in ("load", "catalogue"):
         monkeypatch.setattr(f"VoxelMorphLib.weights.{module}.load_catalogue", lambda *_path: catalogue)
     return catalogue["synthmorph-joint-3"], network
 

@@ -156,6 +156,12 @@ _REGISTER_GROUPS = (
                     '<reference role="spatialRegistrationFixed" parameter="moving"/>',
                 ],
             ),
+            flag(
+                "headerOnly",
+                "Move the header alone",
+                "The moved volume and label map keep the voxels of the moving ones, and lie on the fixed volume by "
+                "their position; for models that neither bend nor shear.",
+            ),
             parameter(
                 "file",
                 "report",

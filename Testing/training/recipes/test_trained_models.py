@@ -55,8 +55,9 @@ def test_three_steps_make_a_model_that_registers_a_pair(recipe, scans, tmp_path)
     result = train(config)
     assert result.step == 3
     entry = export(result.best, tmp_path / "model.safetensors")
-    if recipe == "hypermorph":
+    if recipe in ("hypermorph", "synthmorph-joint"):
         assert entry.arguments["default"] == float(result.best_variant)
+    assert entry.requires_affine == (recipe == "synthmorph-joint")
     fixed, moving = (read_image(scans / "images" / f"scan{number}.nii.gz") for number in (2, 3))
     registration = register_pair(fixed, moving, str(tmp_path / "model.safetensors"))
     assert registration.moved.array.shape == fixed.array.shape

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.geometry import Geometry
+from ..core.header_motion import moved_header
 from ..core.image import Image
 from ..core.io.positions import warn_of_mixed_positions
 from ..core.progress import Progress, silent
@@ -28,12 +29,14 @@ def apply(request: ApplyRequest, progress: Progress = silent) -> Any:
 
     Raises:
         ConfigError: a volume without a grid to come to, or "multilabel" of an image.
-        GeometryError: the transforms meet neither the reference nor the input.
+        GeometryError: the transforms meet neither the reference nor the input, or bend what only its header may move.
 
     Warns:
         UserWarning: places outside a field or without an exact inverse, vectors that are not turned.
     """
     moved, chain = check_movable(request.moved), request.chain
+    if isinstance(moved, (Image, Series)) and request.options.header_only:
+        return moved_header(moved, chain.pull())
     if isinstance(moved, (Image, Series)):
         grid, pull = request.grid, chain.pull()
         if chain.links:

@@ -36,3 +36,9 @@ class ApplyOptions(Settings):
         group="Outputs",
         in_form=False,
     )
+    header_only: bool = option(
+        False,
+        "leave the voxels of volumes as they are and change their place in the header alone, by transforms without "
+        "deformation and shear. The reference has no part in it then",
+        group="Outputs",
+    )

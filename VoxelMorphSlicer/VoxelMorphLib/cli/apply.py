@@ -100,7 +100,7 @@ def _parser() -> Parser:
 def _command(argv: Sequence[str]) -> None:
     arguments = _parser().parse(argv)
     options = ApplyOptions(**given_options(arguments, OPTIONS))
-    _check_files(arguments)
+    _check_files(arguments, options)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         lines = _apply(arguments, options)
@@ -156,7 +156,7 @@ def _moved(
         progress(0.0, f"Moving {moved.name}")
         own = moved.geometry if finds and not chain.links and reference is None else reference
         result = apply(ApplyRequest(moved, chain, own, chosen), progress)
-        yield goal, _writer(write_moved, result), _line(moved.name, result)
+        yield goal, _writer(write_moved, result), _line(moved.name, result, options.header_only)
 
 
 def _found_labels(arguments: argparse.Namespace, progress: ConsoleProgress) -> LabelMap:
@@ -207,14 +207,14 @@ def _writer(write: Any, made: Any) -> Any:
     return lambda scratch: write(made, scratch)
 
 
-def _line(name: str, result: Any) -> str:
+def _line(name: str, result: Any, by_header: bool) -> str:
     if hasattr(result, "geometry"):
-        return f"{name}: resampled onto {result.geometry}."
+        return f"{name}: {'moved by its header, ' if by_header else 'resampled onto '}{result.geometry}."
     count = len(result.positions)
     return f"{name}: {count} points brought into the space of the reference, the opposite way of volumes."
 
 
-def _check_files(arguments: argparse.Namespace) -> None:
+def _check_files(arguments: argparse.Namespace, options: ApplyOptions) -> None:
     """Refuse before the work what would fail after it."""
     from ..core.io.collisions import check_apart
     from ..core.io.files import check_writable
@@ -225,6 +225,11 @@ def _check_files(arguments: argparse.Namespace) -> None:
     if not any(outputs.values()):
         raise ConfigError(
             "Nothing would be written. Give --input and --output, or one of --jacobian, --magnitude, --outputTransform."
+        )
+    if options.header_only and not (arguments.transforms and (arguments.output or arguments.movedLabels)):
+        raise ConfigError(
+            "--headerOnly changes where a volume lies by a transform. Give --transform or --inverseOf, --input and "
+            "--output."
         )
     if not (arguments.transforms or arguments.reference or arguments.model):
         raise ConfigError("There is nothing to apply. Give --transform, --inverseOf, or a --reference to resample to.")

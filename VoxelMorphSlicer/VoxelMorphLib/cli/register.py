@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..core.config import RegistrationOptions
 from ..core.errors import ConfigError
+from ..core.header_motion import moved_header
 from ..core.image import Image
 from ..core.options import options_of
 from ..weights.architectures import SEGMENTING
@@ -92,6 +93,12 @@ def _parser() -> Parser:
     add("--modelFile", type=Path, help="a weights file of your own, which takes the place of --model")
     add_preset(parser)
     add("--weightsDir", dest="weights_dir", type=Path, help="folder with downloaded weights, recognised by checksum")
+    add(
+        "--headerOnly",
+        action="store_true",
+        help="--moved and --movedLabels keep their voxels, and the header alone says where they lie now; for models "
+        "that neither bend nor shear",
+    )
     add("--report", type=Path, help="output: HTML page with pictures and figures")
     add_options(parser, OPTIONS)
     add("--allowFallback", dest="allow_fallback", action="store_true", help="short of memory, use half the resolution")
@@ -157,7 +164,7 @@ def _register(arguments: argparse.Namespace) -> None:
         say(f"Warning: {doubt}")
     result = register(request, progress)
     if arguments.movedLabels and labels is not None:
-        found = result.forward.resample(labels, request.fixed.geometry)
+        found = _placed(labels, arguments, request, result)
     _write(arguments, request, result, found)
     _say(result.report)
 
@@ -173,6 +180,15 @@ def _found_labels(arguments: argparse.Namespace, request: RegistrationRequest, p
     return found
 
 
+def _placed(
+    labels: LabelMap, arguments: argparse.Namespace, request: RegistrationRequest, result: Registration
+) -> LabelMap:
+    """The labels of the moving volume where it is now."""
+    if arguments.headerOnly:
+        return moved_header(labels, result.forward)
+    return result.forward.resample(labels, request.fixed.geometry)
+
+
 def _write(
     arguments: argparse.Namespace, request: RegistrationRequest, result: Registration, moved_labels: Image | None
 ) -> None:
@@ -183,7 +199,8 @@ def _write(
 
     with ExitStack() as stack:  # a failure leaves none of the files
         if arguments.moved:
-            write_image(result.moved, stack.enter_context(replacing(arguments.moved)))
+            moved = moved_header(request.moving, result.forward) if arguments.headerOnly else result.moved
+            write_image(moved, stack.enter_context(replacing(arguments.moved)))
         if arguments.movedLabels and moved_labels is not None:
             write_image(moved_labels, stack.enter_context(replacing(arguments.movedLabels)))
         grids = request.fixed.geometry, request.moving.geometry
@@ -215,6 +232,8 @@ def _check_files(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name):
             check_image_extension(getattr(arguments, name))
     _check_transforms(arguments, arguments.modelFile or arguments.model)
+    if arguments.headerOnly and not (arguments.moved or arguments.movedLabels):
+        raise ConfigError("--headerOnly says how --moved and --movedLabels are written. Give one of them.")
     outputs = {name: getattr(arguments, name) for name in OUTPUTS}
     if not any(outputs.values()):
         raise ConfigError(
@@ -243,6 +262,11 @@ def _check_transforms(
     from ..weights.catalogue import load_catalogue
 
     entry = load_catalogue().get(str(model or DEFAULT_MODEL))
+    if arguments.headerOnly and entry is not None and entry.bends:
+        raise ConfigError(
+            f"The model {entry.id} bends the volume, which a header cannot tell. Leave --headerOnly off, or choose a "
+            "rigid model."
+        )
     is_linear = entry is not None and not entry.bends and isinstance(initial, (AffineTransform, type(None)))
     is_linear &= getattr(arguments, "affine", "") != THIN_PLATE
     for path in filter(None, (arguments.forward, arguments.inverse)):

@@ -61,6 +61,7 @@ class NetworkSpace(Settings):
         centring: "image" puts the grid on the middle of the fixed image, "foreground" on its contents.
         intensity: "minmax" to 0..1, "percentile" (0.5 and 99.5 %, clipped) or "freesurfer" (FreeSurfer's
             normalised T1 scale divided by 255, white matter near 0.43).
+        lengthen: an axis gets longer than `shape` where the contents of the image are; else they are cut.
     """
 
     voxel_size: float | None = None
@@ -69,6 +70,7 @@ class NetworkSpace(Settings):
     multiple: int = 1
     centring: str = "image"
     intensity: str = "minmax"
+    lengthen: bool = True
 
     def __post_init__(self) -> None:
         if self.voxel_size is not None:
@@ -202,6 +204,29 @@ class RegistrationOptions(Settings):
         high=1,
         step=0.05,
         group="Stages",
+    )
+    extent: str = option(
+        "auto",
+        "voxels of 1 mm along each axis of the grid of SynthMorph's rigid, affine, deformable and joint models: 256 "
+        "for a whole head, 192 for a brain in 0.42 of the time and memory. auto: 256, or 192 where the memory does "
+        "not suffice. Other models ignore it",
+        choices={"auto": "Automatic", "192": "192 (a brain)", "256": "256 (a whole head)"},
+        group="Advanced",
+    )
+    integration_steps: int = option(
+        0,
+        "squarings in which a network integrates its velocity; more are more exact, and below 5 large deformations may "
+        "fold. 0: as it was trained",
+        low=0,
+        high=10,
+        group="Advanced",
+    )
+    mid_space: bool = option(
+        False,
+        "bring either volume halfway to the other by the start before a network sees them, so that both are "
+        "interpolated alike; for starts that are matrices",
+        title="Meet halfway",
+        group="Advanced",
     )
     precision: str = option(
         "float32",

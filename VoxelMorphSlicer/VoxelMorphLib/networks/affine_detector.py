@@ -101,7 +101,9 @@ class VxmAffineFeatureDetector(nn.Module):
         return_moved: bool = False,
         return_feat: bool = False,
     ) -> None:
+        options = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
+        self.options = options
         if ndims not in (2, 3) or len(dec_nf) > len(enc_nf):
             raise ConfigError(
                 f"A feature detector works on 2 or 3 axes and goes up no further than down, got {ndims} axes, "
@@ -123,6 +125,11 @@ class VxmAffineFeatureDetector(nn.Module):
     def multiple(self) -> int:
         """Images whose extents are multiples of this need no padding."""
         return self.unet.multiple * (2 if self.half_res else 1)
+
+    @property
+    def peak_features(self) -> float:
+        """Most values that are alive at once for each voxel of the images."""
+        return self.unet.peak_features / (2**self.ndims if self.half_res else 1)
 
     def forward(self, moving: Tensor, fixed: Tensor) -> AffineOutput:
         """The matrices of image pairs (B, num_chan, *shape), and what the options ask for.

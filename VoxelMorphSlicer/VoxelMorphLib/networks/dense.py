@@ -95,6 +95,11 @@ class RegistrationNetwork(nn.Module):
         return self.unet.multiple
 
     @property
+    def peak_features(self) -> float | None:
+        """As of the U-net; None where that does not tell."""
+        return getattr(self.unet, "peak_features", None)
+
+    @property
     def diffeomorphic(self) -> bool:
         """Whether a velocity is integrated, so that the inverse is known."""
         return self.int_steps > 0

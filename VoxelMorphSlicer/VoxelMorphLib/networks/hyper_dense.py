@@ -126,6 +126,7 @@ class HyperUnet(Hypernetwork):
         super().__init__(unet, hyperparameters, [units] * layers)
         self.ndims, self.out_channels, self.multiple = unet.ndims, unet.out_channels, unet.multiple
         self.chosen: float | Sequence[float] | Tensor = [0.5] * hyperparameters
+        self.peak_features = unet.peak_features
 
     @property
     def dtype(self) -> torch.dtype:

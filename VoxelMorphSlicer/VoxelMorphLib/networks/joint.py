@@ -74,8 +74,9 @@ class HyperVxmJoint(nn.Module):
         return_trans_to_half_res: the transforms start from a grid of half the resolution.
         return_tot, return_def, return_aff, return_svf, return_moved: what `forward` returns.
         affine: options of the `VxmAffineFeatureDetector`; its outputs are chosen here.
+        default: all hyperparameters where a call names none.
 
-    The attribute `chosen` holds the hyperparameters of `fields`, DEFAULT_REGULARISATION at first.
+    The attribute `chosen` holds the hyperparameters of `fields`.
 
     Raises:
         ConfigError: impossible values.
@@ -104,6 +105,7 @@ class HyperVxmJoint(nn.Module):
         return_svf: bool = False,
         return_moved: bool = False,
         affine: dict[str, Any] | None = None,
+        default: float = DEFAULT_REGULARISATION,
     ) -> None:
         options = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
@@ -113,7 +115,7 @@ class HyperVxmJoint(nn.Module):
                 f"{ndims} axes, {len(enc_nf)} levels down, {len(dec_nf)} up and int_steps {int_steps!r}."
             )
         deform = DeformationNetwork(ndims, num_chan, enc_nf, dec_nf, add_nf, per_level)
-        self._levels = deform.unet.multiple
+        self._levels, self._peak_features = deform.unet.multiple, deform.unet.peak_features
         self.deform = Hypernetwork(deform, hyp_num, hyp_units) if hyp_num else deform
         self.affine = None if skip_affine else _affine_network(ndims, num_chan, mid_space, affine or {})
         self.options = options
@@ -122,12 +124,18 @@ class HyperVxmJoint(nn.Module):
         self.return_trans_to_half_res = return_trans_to_half_res
         self.return_tot, self.return_def, self.return_aff = return_tot, return_def, return_aff
         self.return_svf, self.return_moved = return_svf, return_moved
-        self.chosen: float | Sequence[float] | Tensor = (DEFAULT_REGULARISATION,) * hyp_num
+        self.chosen: float | Sequence[float] | Tensor = (default,) * hyp_num
 
     @property
     def multiple(self) -> int:
         """Images whose extents are multiples of this need no padding."""
         return 2 * (self._levels if self.affine is None else lcm(self._levels, self.affine.multiple))
+
+    @property
+    def peak_features(self) -> float:
+        """Most values that are alive at once for each voxel of the images."""
+        parts = [self._peak_features] + ([] if self.affine is None else [self.affine.peak_features])
+        return max(parts) / 2**self.ndims
 
     @property
     def diffeomorphic(self) -> bool:
@@ -157,17 +165,24 @@ class HyperVxmJoint(nn.Module):
         second = self._outputs(fixed, matrices[1], -svf, padded) if self.bidir else [None] * len(first)
         return JointOutput(*(tensor for both in zip(first, second) for tensor in both))
 
-    def fields(self, moving: Tensor, fixed: Tensor, sample: bool = False) -> FieldPair:
-        """The full transform between the images on their own grid, for the hyperparameters `chosen`.
+    def fields(
+        self,
+        moving: Tensor,
+        fixed: Tensor,
+        sample: bool = False,
+        hyperparameters: float | Sequence[float] | Tensor | None = None,
+    ) -> FieldPair:
+        """The full transform between the images on their own grid.
 
         Args:
             moving, fixed: (B, num_chan, *shape).
             sample: ignored; there is no variance to sample from.
+            hyperparameters: as of `forward`.
 
         Raises:
             GeometryError: the images do not fit each other or the network.
         """
-        padded, (matrix, inverse_matrix), svf = self._register(moving, fixed, None)
+        padded, (matrix, inverse_matrix), svf = self._register(moving, fixed, hyperparameters)
         shape = moving.shape[2:]
         half = scaling(0.5, matrix)
         after = [half, matrix] if self.mid_space else []

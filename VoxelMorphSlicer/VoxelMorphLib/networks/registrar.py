@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
@@ -52,6 +53,27 @@ class HyperRegistrar(Registrar, Protocol):
 def hyperparameter_count(network: object) -> int:
     """How many hyperparameters a network can still be run with; 0 for an ordinary one."""
     return network.hyperparameters if isinstance(network, HyperRegistrar) else 0
+
+
+def peak_features(network: object) -> float | None:
+    """Most values that are alive at once while a network runs without gradients on the CPU, for each voxel of its grid.
+
+    None where it does not tell.
+    """
+    return getattr(network, "peak_features", None)
+
+
+@contextmanager
+def integrating(network: object, steps: int) -> Iterator[None]:
+    """Let a network that integrates a velocity do so in so many squarings; 0 leaves its own, and others as they are."""
+    own = getattr(network, "int_steps", 0)
+    try:
+        if steps and own:
+            network.int_steps = steps  # type: ignore[attr-defined]
+        yield
+    finally:
+        if own:
+            network.int_steps = own  # type: ignore[attr-defined]
 
 
 def choose_regularisation(network: object, value: float) -> None:

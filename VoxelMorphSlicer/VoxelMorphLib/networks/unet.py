@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 
 import torch
@@ -137,6 +137,11 @@ class Unet(nn.Module):
         return prod(self.factors[: self.upsample_skips])
 
     @property
+    def peak_features(self) -> float:
+        """Most values alive at once while it runs without gradients on the CPU, for each voxel of its input."""
+        return max(self._alive())
+
+    @property
     def blocks(self) -> list[ConvBlock]:
         """All convolutions in their order."""
         return [block for blocks in (*self.encoder, *self.decoder, self.final) for block in blocks]
@@ -187,6 +192,32 @@ class Unet(nn.Module):
         if factor:
             image = join(image, skips.pop(), factor)
         return self.final_activation(image) if self.final_activation else image
+
+    def _alive(self) -> Iterator[float]:
+        """At every step: what it reads, what it writes, and the skip connections that wait; per voxel of the input."""
+        share, skips = 1.0, []
+        image = float(self.encoder[0][0].convolution.in_channels)
+        for level, (blocks, factor) in enumerate(zip(self.encoder, self.factors)):
+            coarser = share / factor**self.ndims
+            for block in blocks:
+                fused = level < self.upsample_skips and block is blocks[-1]
+                written = block.convolution.out_channels * (coarser if fused else share)
+                yield sum(skips) + image + written
+                image = written
+            if level >= self.upsample_skips:
+                skips.append(image)
+                image *= coarser / share
+                yield sum(skips) + image
+            share = coarser
+        for level, blocks in enumerate([*self.decoder, self.final]):
+            for block in blocks:
+                written = block.convolution.out_channels * share
+                yield sum(skips) + image + written
+                if level and block is blocks[0] and skips:
+                    skips.pop()
+                image = written
+            if skips and level < len(self.decoder):
+                share *= self.factors[len(self.decoder) - 1 - level] ** self.ndims
 
     def _build_encoder(self, channels: int, features: Sequence[int], conv_per_level: int, residual: bool) -> list[int]:
         """Fill `encoder`; returns the features of every skip connection, finest first, and of the last convolution."""

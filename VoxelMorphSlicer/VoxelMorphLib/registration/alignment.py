@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..core.affine import affine_root
 from ..core.displacement import invert_displacement
 from ..core.errors import DeviceError
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
 from ..core.progress import Progress
-from ..core.tensors import as_array
+from ..core.tensors import as_array, as_tensor
 from ..core.transform import IDENTITY, AffineTransform, CompositeTransform, DisplacementField, Transform
 from ..networks.fields import FieldPair
 from .guides import Guidance
@@ -67,6 +68,7 @@ def align(
     fixed_mask: LabelMap | None = None,
     moving_mask: LabelMap | None = None,
     guidance: Guidance | None = None,
+    mid_space: bool = False,
 ) -> Alignment:
     """Run a model on a pair.
 
@@ -80,15 +82,20 @@ def align(
         progress: called with the finished fraction and a text; may raise `Cancelled`.
         fixed_mask, moving_mask: 0 and 1 on the grids of their images.
         guidance: landmarks and labels that an optimisation is pulled by; networks ignore it.
+        mid_space: a network sees the images halfway between them; without effect on a start that bends, and not with
+            guidance.
 
     Raises:
         DeviceError: the memory of the device does not suffice.
-        GeometryError: nothing in a mask can be compared.
+        GeometryError: nothing in a mask can be compared, or the start has no half.
         ImageError: no label of the guidance is left where the images are compared.
     """
     sides = _Side(fixed, fixed_mask), _Side(moving, moving_mask)
     matrix = start.as_matrix()
-    if not predictor.optimises_alone or matrix is None or precedes(fixed, moving, fixed_mask, moving_mask):
+    if mid_space and matrix is not None and predictor.predict is not None:
+        to_grid = half_of(matrix)
+        pair, grid = _fields(*sides, start, predictor, progress, None, to_grid)
+    elif not predictor.optimises_alone or matrix is None or precedes(fixed, moving, fixed_mask, moving_mask):
         pair, grid = _fields(*sides, start, predictor, progress, guidance)
         to_grid = IDENTITY
     else:
@@ -98,7 +105,7 @@ def align(
         assert pair.inverse is not None, "an optimisation finds both"
         pair = replace(pair, displacement=pair.inverse, inverse=pair.displacement)
     if pair.matrix is not None:
-        forward = decode_affine(pair.matrix, grid).compose(start)
+        forward = to_grid.compose(decode_affine(pair.matrix, grid)).compose(to_grid.inverse()).compose(start)
         return Alignment(forward, inverted(forward))
     kept_on = _field_grid(sides[0], grid, to_grid, predictor)
     field = field_on_grid(pair.displacement, grid, kept_on, to_grid)
@@ -133,12 +140,17 @@ def _fields(
     predictor: Predictor,
     progress: Progress,
     guidance: Guidance | None,
+    to_grid: AffineTransform = IDENTITY,
 ) -> tuple[FieldPair, Geometry]:
-    """Displacements in voxels of a grid over the image here, and that grid; an inverse is exact."""
-    space = predictor.entry.space
-    grid = network_grid(here.shown, predictor.space(here.shown, there.image))
-    images = encode(there.image, grid, space, start, there.mask), encode(here.image, grid, space, mask=here.mask)
-    masks = encode_mask(here.mask, grid), encode_mask(there.mask, grid, start)
+    """Displacements in voxels of a grid over the image here, moved `to_grid`, and that grid; an inverse is exact."""
+    space, from_grid = predictor.entry.space, to_grid.inverse()
+    start = from_grid.compose(start)
+    grid = _moved_along(network_grid(here.shown, predictor.space(here.shown, there.image)), to_grid)
+    images = (
+        encode(there.image, grid, space, start, there.mask),
+        encode(here.image, grid, space, from_grid, here.mask),
+    )
+    masks = encode_mask(here.mask, grid, from_grid), encode_mask(there.mask, grid, start)
     if predictor.optimiser is not None and there.mask is None:
         masks = masks[0], _field_of_view(here, there, grid, start, images[1])
     guides = None
@@ -150,6 +162,22 @@ def _fields(
         exact, _residual = invert_displacement(pair.displacement, POLISHING, start=pair.inverse, check=False)
         pair = replace(pair, inverse=exact)
     return pair, grid
+
+
+def half_of(matrix: np.ndarray) -> AffineTransform:
+    """The map that leads, applied twice, where `matrix` (4, 4) does.
+
+    Raises:
+        GeometryError: there is none, as of a reflection.
+    """
+    return AffineTransform(as_array(affine_root(as_tensor(matrix, torch.float64)[None])[0]))
+
+
+def _moved_along(grid: Geometry, motion: AffineTransform) -> Geometry:
+    """The grid with its middle where a motion brings it; its axes stay."""
+    shift = np.eye(4)
+    shift[:3, 3] = motion.apply_to_points(grid.centre) - grid.centre
+    return grid.moved(shift)
 
 
 def _field_grid(fixed: _Side, grid: Geometry, to_grid: AffineTransform, predictor: Predictor) -> Geometry:

@@ -19,6 +19,8 @@ PER_IMAGE_VOXEL = 8
 PER_FIELD_VOXEL = 48
 #: For each voxel of the grid on which the pair is compared, by a network, and by an optimisation at all its levels.
 PER_NETWORK_VOXEL, PER_COMPARED_VOXEL = 77, 27
+#: For each voxel of a network's grid beside its features: the images, the fields and what resamples them.
+PER_NETWORK_IMAGE = 55
 #: The same for each channel of the descriptors, while these are made.
 PER_CHANNEL = 22
 #: For each voxel of the finest level of an optimisation, by how thorough it is.
@@ -30,7 +32,7 @@ def memory_need(fixed: Image, moving: Image, predictor: Predictor, exactly: bool
     """Bytes of the computer's memory that a registration takes beside its images.
 
     Measured were peaks at 64 to 320 voxels along each axis, by `optimise` with all refinements and similarities, by
-    `linear` and by bundled networks; the estimate was 0.8 to 1.1 of them.
+    `linear`, by bundled networks and by SynthMorph's; the estimate was 0.8 to 1.15 of them.
 
     Args:
         fixed, moving: the pair.
@@ -62,10 +64,10 @@ def check_memory_need(fixed: Image, moving: Image, predictor: Predictor, make_ro
     Raises:
         MemoryShortError: less is free than it needs.
     """
-    if _fits(memory_need(fixed, moving, predictor, exactly=False)):
+    if fits(memory_need(fixed, moving, predictor, exactly=False)):
         return
     needed = memory_need(fixed, moving, predictor)
-    if _fits(needed):
+    if fits(needed):
         return
     make_room()
     free = memory.free_memory()
@@ -79,7 +81,8 @@ def check_memory_need(fixed: Image, moving: Image, predictor: Predictor, make_ro
     )
 
 
-def _fits(needed: int) -> bool:
+def fits(needed: int) -> bool:
+    """Whether so many bytes are free, as far as that is known."""
     free = memory.free_memory()
     return free is None or needed <= free
 
@@ -87,7 +90,7 @@ def _fits(needed: int) -> bool:
 def _while_compared(voxels: int, predictor: Predictor) -> int:
     optimiser = predictor.optimiser
     if optimiser is None:
-        return PER_NETWORK_VOXEL * voxels
+        return _of_network(voxels, predictor)
     channels = CHANNELS.get(optimiser.similarity, 1)
     finest = next(name for name, effort in EFFORTS.items() if effort is optimiser.effort)
     reductions = [
@@ -98,4 +101,10 @@ def _while_compared(voxels: int, predictor: Predictor) -> int:
     reduction = min(reductions, default=optimiser.levels[0].reduction)
     described = PER_CHANNEL * channels if channels > 1 else 0
     alone = (PER_COMPARED_VOXEL + described) * voxels + PER_FINEST_VOXEL[finest] * voxels // reduction**3
-    return alone if predictor.predict is None else max(alone, PER_NETWORK_VOXEL * voxels)
+    return alone if predictor.predict is None else max(alone, _of_network(voxels, predictor))
+
+
+def _of_network(voxels: int, predictor: Predictor) -> int:
+    if predictor.peak_bytes is None:
+        return PER_NETWORK_VOXEL * voxels
+    return int((PER_NETWORK_IMAGE + predictor.peak_bytes) * voxels)

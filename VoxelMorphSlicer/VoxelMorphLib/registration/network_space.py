@@ -41,7 +41,8 @@ def network_grid(fixed: Image, space: NetworkSpace) -> Geometry:
 
     An axis whose field of view fits into `space.shape` is centred in it by whole voxels, so that an image stored as
     the model was trained is not interpolated. A longer axis is placed on the image's contents, and lengthened to the
-    next multiple when these do not fit. Without `space.shape` the grid is fitted to the contents.
+    next multiple when these do not fit, unless `space.lengthen` says that they are cut. Without `space.shape` the grid
+    is fitted to the contents.
 
     Args:
         fixed: the image whose voxels the displacement will belong to.
@@ -215,7 +216,9 @@ def _place(extent: int, target: int, space: NetworkSpace, box: tuple[float, floa
     if space.shape is not None and extent <= target:
         return -((target - extent) // 2), target
     low, high = max(box[0] - margin, 0), min(box[1] + margin, extent - 1)
-    length = max(target, int(np.ceil((high - low + 1) / space.multiple)) * space.multiple)
+    length = target
+    if space.lengthen or space.shape is None:
+        length = max(target, int(np.ceil((high - low + 1) / space.multiple)) * space.multiple)
     middle = (extent - 1) / 2 if space.centring == "image" else (low + high) / 2
     return int(np.floor(middle - (length - 1) / 2 + 0.5)), length
 

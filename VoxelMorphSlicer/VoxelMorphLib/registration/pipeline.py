@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from ..core.devices import resolve_device
+from ..core.errors import ConfigError
 from ..core.image import check_registrable
 from ..core.progress import Progress, silent, span
 from ..core.transform import Transform
@@ -18,6 +19,7 @@ from ..weights.identity import model_identity
 from .alignment import Alignment, align, inverted, without_deformation
 from .cache import RegistrationCache
 from .compared_pair import ComparedPair
+from .extent import on_extent
 from .fitness import check_scale, ignored_regularity, unfitness
 from .guides import guidance_of
 from .initialisation import Start
@@ -69,6 +71,7 @@ def register_once(
         job.starting.choose(predictor.entry)
         if predictor.predict is not None:
             check_scale(job.fixed.geometry, predictor.entry)
+        predictor = on_extent(job.fixed, job.moving, predictor, options.extent, cache.clear)
         check_memory_need(job.fixed, job.moving, predictor, cache.clear)
     with job.stage("affine", 0.05, 0.2):
         start = job.start(cache.starts)
@@ -136,7 +139,13 @@ class _Job:
             return Alignment(start, inverted(start))
         guidance = self.guidance if self.guidance.pulls else None
         masks = self.fixed_mask, self.moving_mask
-        return align(self.fixed, self.moving, start, predictor, self._progress, *masks, guidance)
+        mid_space = self.options.mid_space
+        if mid_space and guidance is not None and predictor.optimiser is not None and predictor.predict is not None:
+            raise ConfigError(
+                "Landmarks and labels pull a refinement where the volumes are, not halfway between them. Leave "
+                "midSpace off, or choose refine none."
+            )
+        return align(self.fixed, self.moving, start, predictor, self._progress, *masks, guidance, mid_space)
 
     def kept(self, predictor: Predictor, start: Transform, found: Alignment) -> Alignment:
         """The start in place of a deformation that raised no measure of agreement, or between contrasts only by chance.

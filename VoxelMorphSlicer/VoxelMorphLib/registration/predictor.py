@@ -15,6 +15,7 @@ from ..core.image import Image
 from ..core.progress import Progress, span
 from ..networks.conditional_template import GeneratedTemplate
 from ..networks.fields import FieldPair
+from ..networks.registrar import Registrar, integrating, peak_features
 from ..weights.architectures import LINEAR, MATRIX_ONLY
 from ..weights.catalogue import DEFAULT_MODEL, find_entry, load_catalogue
 from ..weights.entry import ModelEntry, check_regularity
@@ -27,6 +28,9 @@ from .optimise import VelocityOptimiser
 from .request import RegistrationRequest
 from .similarity import binary_roles, check_similarity
 
+#: Of one value of a network's features.
+BYTES = {"float32": 4, "bfloat16": 2}
+
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
@@ -37,7 +41,8 @@ class Predictor:
         device: that it computes on.
         predict: (moving, fixed) -> fields of a network; tensors (1, 1, I, J, K) on `device`. None without network.
         optimiser: goes on from the network, or from the start; None where nothing is optimised.
-        warnings: sentences about its first use.
+        warnings: sentences about its first use and its grid.
+        peak_bytes: of the network's features, for each voxel of its grid; None where it does not tell.
     """
 
     entry: ModelEntry
@@ -45,6 +50,7 @@ class Predictor:
     predict: Callable[[torch.Tensor, torch.Tensor], FieldPair] | None = None
     optimiser: VelocityOptimiser | None = None
     warnings: tuple[str, ...] = ()
+    peak_bytes: float | None = None
 
     @property
     def deforms(self) -> bool:
@@ -153,7 +159,19 @@ def load_predictor(
     _check_use(entry, options)
     notice = pin_notice(entry)
     said = (notice,) if notice and notice != told else ()
-    return Predictor(entry, device, network.fields, optimiser, said)
+    peak = peak_features(network)
+    peak_bytes = None if peak is None else peak * BYTES[options.precision]
+    return Predictor(entry, device, _fields_of(network, options.integration_steps), optimiser, said, peak_bytes)
+
+
+def _fields_of(network: Registrar, steps: int) -> Callable[[torch.Tensor, torch.Tensor], FieldPair]:
+    """What the network predicts, its velocity integrated in so many squarings; 0 for its own number."""
+
+    def fields(moving: torch.Tensor, fixed: torch.Tensor) -> FieldPair:
+        with integrating(network, steps):
+            return network.fields(moving, fixed)
+
+    return fields
 
 
 def optimises(entry: ModelEntry, refine: str) -> bool:

@@ -1,4 +1,4 @@
-"""LabelsToImageNew: the later generator of SynthMorph, with random affine maps, cropped fields of view and slices."""
+"""LabelsToImageNew: the later generator of SynthMorph, moved label maps -> images of random intensities."""
 
 from __future__ import annotations
 
@@ -8,25 +8,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.affine import affine_to_displacement, square
-from ..core.affine_parameters import parameters_to_affine
-from ..core.config import Settings
-from ..core.displacement import compose, integrate_velocity
+from ..core.affine import square
 from ..core.errors import ConfigError
 from ..core.filters import min_max
-from ..core.resize import resize_displacement
-from ..core.spatial import warp
+from .label_motion import LabelMotion, Span, positive
 from .label_tables import check_labels, look_up, one_hot, out_table
-from .labels_to_image import COARSENESS, STEPS, Synthesised, check_maps
-from .noise import bias_field, blur, crop_mask, smooth_noise, thick_slices
-from .random_parts import Part, Sample, samples_of
-
-Span = tuple[float, ...]
+from .labels_to_image import Synthesised, check_maps
+from .noise import bias_field, blur, smooth_noise, thick_slices
+from .random_parts import Sample, samples_of
 
 
 @dataclass(frozen=True)
-class LabelsToImageNew(Settings):
-    """The later generator, with all options of the original.
+class LabelsToImageNew(LabelMotion):
+    """The later generator, with all options of the original; those of the motion are described there.
 
     Args:
         in_labels: labels of the maps, or a mapping label -> intensity class: labels of one class share their
@@ -35,16 +29,6 @@ class LabelsToImageNew(Settings):
         out_shape: of the result, about the middle of the maps; () is their own.
         channels: of the images.
         one_hot: return memberships; of other labels they are 0. Else numbers.
-        half_res: make everything on every second voxel; shifts are still in voxels of the maps.
-        axes_flip, axes_swap: mirror each axis at random; exchange axes at random, which needs equal extents.
-        aff_shift, aff_rotate, aff_scale, aff_shear: largest shift (voxels), rotation (degrees), change of scale and
-            shear, uniform on both sides of 0.
-        aff_normal_shift, aff_normal_rotate, aff_normal_scale, aff_normal_shear: take these as standard deviations of
-            normal numbers.
-        warp_min, warp_max: limits of the velocity's maximum, voxels of its own grid; a largest of 0 leaves it out.
-        warp_blur_min, warp_blur_max: limits of its width at half maximum, voxels; one, or one per axis.
-        warp_zero_mean: remove the mean of the displacement.
-        crop_min, crop_max, crop_prob, crop_axes: see `noise.crop_mask`.
         mean_min, mean_max: limits of the intensity of every class; () takes 0 and 1.
         noise_min, noise_max: limits of the noise, as a share of the brightest voxel.
         zero_background: share of the channels whose background is 0.
@@ -66,26 +50,6 @@ class LabelsToImageNew(Settings):
     out_shape: tuple[int, ...] = ()
     channels: int = 1
     one_hot: bool = True
-    half_res: bool = False
-    axes_flip: bool = False
-    axes_swap: bool = False
-    aff_shift: float = 0
-    aff_rotate: float = 0
-    aff_scale: float = 0
-    aff_shear: float = 0
-    aff_normal_shift: bool = False
-    aff_normal_rotate: bool = False
-    aff_normal_scale: bool = False
-    aff_normal_shear: bool = False
-    warp_min: float = 0.01
-    warp_max: float = 2
-    warp_blur_min: Span = (8,)
-    warp_blur_max: Span = (32,)
-    warp_zero_mean: bool = False
-    crop_min: float = 0
-    crop_max: float = 0.2
-    crop_prob: float = 0
-    crop_axes: tuple[int, ...] | None = None
     mean_min: Span = ()
     mean_max: Span = ()
     noise_min: float = 0.1
@@ -105,21 +69,16 @@ class LabelsToImageNew(Settings):
     gamma: float = 0.5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         out_table(check_labels(list(self.in_labels), "input labels"), self.out_labels)
         for name in ("mean_min", "mean_max"):
             given, count = getattr(self, name), len(self.classes)
             if given and len(given) != count:
                 raise ConfigError(f"{name} has {len(given)} values for {count} classes. Give one for each, or none.")
-        for low, high in (("warp", "warp"), ("noise", "noise"), ("blur", "blur"), ("bias", "bias"), ("crop", "crop")):
-            least, most = getattr(self, f"{low}_min"), getattr(self, f"{high}_max")
-            if not 0 <= least < float("inf") or not 0 <= most < float("inf") or (most and least > most):
-                raise ConfigError(
-                    f"{low}_min is {least} and {high}_max {most}. Give finite numbers from 0 on, in order."
-                )
+        for name in ("noise", "blur", "bias"):
+            self.check_limits(name)
         if not 0 <= self.gamma < 1:
             raise ConfigError(f"gamma is {self.gamma}; give a number from 0 to below 1.")
-        if self.crop_max >= 1:
-            raise ConfigError(f"crop_max is {self.crop_max}, which leaves nothing. Give a share below 1.")
         if self.slice_stride_min < 1 or self.slice_stride_max < self.slice_stride_min:
             raise ConfigError(
                 f"Slices of {self.slice_stride_min} to {self.slice_stride_max} voxels cannot be made. Give thicknesses "
@@ -171,10 +130,12 @@ class LabelsToImageNew(Settings):
         samples = samples_of(generators, labels.device, seeds)
         step = 2 if self.half_res else 1
         shape = tuple(max(1, n // step) for n in whole)
-        affine = torch.cat([self._affine(s, len(shape)) for s in samples]) if affine is None else square(affine.float())
-        velocity, displacement = self._displacement(shape, samples, velocity)
+        affine = (
+            torch.cat([self.affine_map(s, len(shape)) for s in samples]) if affine is None else square(affine.float())
+        )
+        velocity, displacement = self.deformation(shape, samples, velocity)
         places = look_up(labels, self.labels, range(1, len(self.labels) + 1)).to(torch.int16)
-        places = self._moved(places, whole, step, affine, displacement, samples)
+        places = self.moved(places, whole, step, affine, displacement, samples)
         means = torch.cat([self._means(place[None], sample) for place, sample in zip(places, samples)])
         image, bias = self._noisy(means, places, samples)
         out = [self.table.get(label, -1) for label in self.labels]
@@ -188,103 +149,6 @@ class LabelsToImageNew(Settings):
             mean=means,
             bias=bias,
         )
-
-    def _affine(self, sample: Sample, dims: int) -> Tensor:
-        """(1, N + 1, N + 1), about the middle of the grid."""
-        turns = dims * (dims - 1) // 2
-        parts = (
-            ("shift", "shift", dims),
-            ("rot", "rotate", turns),
-            ("scale", "scale", dims),
-            ("shear", "shear", turns),
-        )
-
-        def drawn(part: Part, name: str, count: int) -> Tensor:
-            amount = getattr(self, f"aff_{name}")
-            if getattr(self, f"aff_normal_{name}"):
-                return part.normal(amount, count)
-            return part.uniform(-amount, amount, count)
-
-        values = [drawn(sample.part(part), name, count) for part, name, count in parts]
-        values[2] = values[2].clamp(min=-0.9)  # a scale near 0 leaves nothing
-        return parameters_to_affine(torch.cat(values)[None], dims, shift_scale=True, last_row=True)
-
-    def _displacement(
-        self, shape: tuple[int, ...], samples: Sequence[Sample], velocity: Tensor | None
-    ) -> tuple[Tensor | None, Tensor | None]:
-        if velocity is None:
-            if self.warp_max == 0:
-                return None, None
-            half = [max(1, n // COARSENESS) for n in shape]
-            low, high = (self._blurs(limits, len(shape)) for limits in (self.warp_blur_min, self.warp_blur_max))
-            drawn = [
-                smooth_noise(
-                    s.part("warp"),
-                    len(half),
-                    half,
-                    low,
-                    high,
-                    self._positive(self.warp_min),
-                    self.warp_max,
-                    reduce="max",
-                )
-                for s in samples
-            ]
-            velocity = torch.cat(drawn)
-        displacement = resize_displacement(integrate_velocity(velocity, STEPS), shape, scale=COARSENESS)
-        if self.warp_zero_mean:
-            displacement = displacement - displacement.mean(tuple(range(2, displacement.ndim)), keepdim=True)
-        return velocity, displacement
-
-    def _blurs(self, limits: Span, dims: int) -> list[float]:
-        given = [limits] if isinstance(limits, (int, float)) else list(limits)
-        return [
-            value / COARSENESS / (2 if self.half_res else 1) for value in (given * dims if len(given) == 1 else given)
-        ]
-
-    def _moved(
-        self,
-        places: Tensor,
-        whole: tuple[int, ...],
-        step: int,
-        affine: Tensor,
-        displacement: Tensor | None,
-        samples: Sequence[Sample],
-    ) -> Tensor:
-        """The places of labels on the output grid, 0 outside the maps and outside the field of view."""
-        dims, shape = len(whole), tuple(max(1, n // step) for n in whole)
-        middle = [(n - 1) / 2 for n in whole]
-        spread = torch.diag(torch.tensor([float(step)] * dims + [1.0]))
-        to_middle, from_middle = _shifted(middle, -1) @ spread, torch.linalg.inv(spread) @ _shifted(middle, 1)
-        inner = from_middle @ affine.cpu() @ to_middle  # on voxels of the output grid
-        to_map = torch.stack([self._orientation(sample, dims) for sample in samples])
-        outer = _shifted([(old - 1) / 2 for old in places.shape[2:]], 1) @ to_map @ to_middle
-        whole_matrix = outer @ inner
-        if displacement is None:
-            plain = torch.equal(whole_matrix, torch.eye(dims + 1).expand_as(whole_matrix))
-            field = affine_to_displacement(whole_matrix.to(places.device), shape, shift_center=False)
-            moved = places if plain and tuple(places.shape[2:]) == shape else warp(places, field, "nearest", "hard")
-        else:
-            # As in the original the affine map is a field too, which its border values continue outside the grid.
-            field = affine_to_displacement(inner.to(places.device), shape, shift_center=False)
-            field = compose([outer.to(places.device), compose([field, displacement])], shift_center=False)
-            moved = warp(places, field, "nearest", "hard")
-        if self.crop_prob == 0:
-            return moved
-        masks = [
-            crop_mask(s.part("crop"), shape, self.crop_min, self.crop_max, self.crop_prob, axes=self.crop_axes)
-            for s in samples
-        ]
-        return moved * torch.cat(masks).to(moved.device, moved.dtype)
-
-    def _orientation(self, sample: Sample, dims: int) -> Tensor:
-        """(N + 1, N + 1): random reflections and exchanges of axes."""
-        matrix = torch.eye(dims + 1)
-        if self.axes_flip:
-            matrix[range(dims), range(dims)] = torch.where(sample.part("flip").uniform(0, 1, dims) < 0.5, -1.0, 1.0)
-        if self.axes_swap:
-            matrix = matrix[[*sample.part("swap").order(dims), dims]]
-        return matrix
 
     def _means(self, places: Tensor, sample: Sample) -> Tensor:
         """(1, C, *shape), the intensity of the class of each voxel; no label looks like the first class."""
@@ -302,7 +166,7 @@ class LabelsToImageNew(Settings):
         image, bias = means, None
         if self.bias_max > 0:
             low, high = self.bias_blur_min, self.bias_blur_max
-            size = self._positive(self.bias_min), self.bias_max
+            size = positive(self.bias_min), self.bias_max
             fields = [
                 smooth_noise(s.part("bias"), self.channels, shape, low, high, *size, reduce="max") for s in samples
             ]
@@ -338,14 +202,3 @@ class LabelsToImageNew(Settings):
             power = torch.stack(powers).to(image.device).view(len(samples), -1, *(1 for _ in image.shape[2:]))
             image = image.clamp(min=0) ** power
         return image
-
-    def _positive(self, least: float) -> float:
-        """Sizes of random fields are above 0."""
-        return max(least, 1e-6)
-
-
-def _shifted(middle: Sequence[float], sign: int) -> Tensor:
-    """(N + 1, N + 1): adds the middle of a grid, or takes it away."""
-    matrix = torch.eye(len(middle) + 1)
-    matrix[:-1, -1] = sign * torch.tensor(middle)
-    return matrix

@@ -183,8 +183,8 @@ def _entry(path: Path, config: TrainingConfig, facts: ModelFacts) -> ModelEntry:
         citation=facts.citation,
         anatomy=facts.anatomy or "any",
         modality=facts.modality or "any",
-        requires_affine=facts.requires_affine,
-        requires_centring=not facts.requires_affine,
+        requires_affine=facts.requires_affine or config.affine_first,
+        requires_centring=not (facts.requires_affine or config.affine_first),
         requires_skull_strip=facts.requires_skull_strip,
     )
 

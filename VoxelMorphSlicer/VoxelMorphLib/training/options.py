@@ -52,7 +52,6 @@ class TrainingConfig(Settings):
     recipe: ClassVar[str] = ""
     #: Where images come from: "files", "labels" (made of label maps) or "none" (made of nothing).
     images: ClassVar[str] = "files"
-
     image_list: str = _data(
         "",
         "images to train on: a text file with one path a line, a CSV file, a folder, a pattern such as scans/*.nii.gz, "
@@ -302,6 +301,11 @@ class TrainingConfig(Settings):
         Raises:
             ConfigError: they contradict it.
         """
+
+    @property
+    def affine_first(self) -> bool:
+        """Whether images are affinely aligned before they come to the model, in the training and afterwards."""
+        return False
 
     @property
     def steps(self) -> int:

@@ -26,7 +26,12 @@ from .image_recipes import (
     TemplateConfig,
 )
 from .options import TrainingConfig
-from .synthmorph_recipes import SynthMorphAffineConfig, SynthMorphLabelsConfig, SynthMorphShapesConfig
+from .synthmorph_recipes import (
+    SynthMorphAffineConfig,
+    SynthMorphJointConfig,
+    SynthMorphLabelsConfig,
+    SynthMorphShapesConfig,
+)
 
 if TYPE_CHECKING:
     from .data.case import DatasetInfo
@@ -133,6 +138,12 @@ _ALL = (
         "Finds affine or rigid maps of images of any contrast, trained on images that are made of label maps.",
         SynthMorphAffineConfig,
         "synthmorph_affine:SynthMorphAffineTask",
+    ),
+    Recipe(
+        "Any contrast, smoothness chosen later, from label maps",
+        "Registers images of any contrast with one network for every weight of smoothness, after a given affine one.",
+        SynthMorphJointConfig,
+        "synthmorph_joint:SynthMorphJointTask",
     ),
     Recipe(
         "One pair",

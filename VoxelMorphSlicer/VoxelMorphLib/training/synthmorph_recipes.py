@@ -71,28 +71,16 @@ class _SynthMorphConfig(TrainingConfig):
             raise ConfigError("With vel_std 0 nothing deforms, and field_weight has nothing to teach. Raise vel_std.")
 
     def check_sources(self) -> None:
-        _check_no_images(self)
+        _check_sources(self, 2 ** len(self.encoder))
 
 
 @dataclass(frozen=True)
-class SynthMorphLabelsConfig(_SynthMorphConfig):
-    """Registration for any contrast, trained on images that are made of the label maps of `label_list` alone.
+class _LabelMapsConfig(_SynthMorphConfig):
+    """What trainings on images of label maps of files share."""
 
-    `labels` names those that are brought together; images are made of all that the maps have. Without a validation
-    list, the maps held back by `validation_pairs` are made into images too.
-
-    Source: Hoffmann et al., IEEE TMI 2022, doi:10.1109/TMI.2021.3116879.
-    """
-
-    recipe: ClassVar[str] = "synthmorph-labels"
     images: ClassVar[str] = "labels"
 
     same_subject: bool = _made(False, "make both images of one label map, so that only its deformations differ")
-    aligned: bool = _made(
-        False,
-        "bring the moving map to the fixed one by the affine map that fits the middles of their labels, as an affine "
-        "start does before the network's turn",
-    )
     misaligned: float = _made(
         0.0,
         "strength of a random affine map of the moving map, 1 for up to 10 degrees, 10 % scale and 10 % shift",
@@ -103,6 +91,29 @@ class SynthMorphLabelsConfig(_SynthMorphConfig):
         0.0, "share of the images that show nothing but the labels that are brought together", low=0, high=1
     )
 
+    @property
+    def affine_first(self) -> bool:
+        return self.aligned
+
+
+@dataclass(frozen=True)
+class SynthMorphLabelsConfig(_LabelMapsConfig):
+    """Registration for any contrast, trained on images that are made of the label maps of `label_list` alone.
+
+    `labels` names those that are brought together; images are made of all that the maps have. Without a validation
+    list, the maps held back by `validation_pairs` are made into images too.
+
+    Source: Hoffmann et al., IEEE TMI 2022, doi:10.1109/TMI.2021.3116879.
+    """
+
+    recipe: ClassVar[str] = "synthmorph-labels"
+
+    aligned: bool = _made(
+        False,
+        "bring the moving map to the fixed one by the affine map that fits the middles of their labels, as an affine "
+        "start does before the network's turn",
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.field_weight and (not self.same_subject or self.aligned or self.misaligned):
@@ -110,6 +121,61 @@ class SynthMorphLabelsConfig(_SynthMorphConfig):
                 "The deformation between two images is known only where both are made of one label map. With "
                 "field_weight, set same_subject, and leave aligned and misaligned off."
             )
+
+
+@dataclass(frozen=True)
+class SynthMorphJointConfig(_LabelMapsConfig):
+    """Registration for any contrast and every regularity: (1 - lambda) of the overlap loss plus lambda of the penalty.
+
+    Lambda is drawn for every pair between 0 and 1. `affine_weights` names the affine network that comes first and is
+    not trained; it becomes a part of the model. Without it pairs are brought together by the affine map that fits the
+    middles of their labels, and the model needs an affine start. `decoder` names first as many convolutions as
+    `encoder`, then those that follow. Everything is symmetric, and computed at half the resolution.
+
+    Source: Hoffmann et al., Imaging Neuroscience 2024, doi:10.1162/imag_a_00197.
+    """
+
+    recipe: ClassVar[str] = "synthmorph-joint"
+
+    int_steps: int = 7
+    encoder: tuple[int, ...] = (64, 64, 64, 64)
+    decoder: tuple[int, ...] = (64, 64, 64, 64, 64, 64, 64, 64)
+
+    affine_weights: str = option(
+        "",
+        "weights of an affine network of the recipe synthmorph-affine, or SynthMorph's, which comes first; empty "
+        "brings label maps together by the middles of their labels",
+        path="file",
+        group="Network",
+    )
+    hyper_layers: int = option(4, "hidden layers of the network that writes the weights", low=1, high=100)
+    hyper_units: int = option(
+        32, "features of the hidden layers of the network that writes the weights", low=1, high=4096
+    )
+    sweep: int = option(3, "how many lambdas between 0 and 1 are validated", low=1, high=101)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.svf_resolution, self.int_resolution) != (2, 2):
+            raise ConfigError(
+                f"svf_resolution is {self.svf_resolution:g} and int_resolution {self.int_resolution:g}, but the recipe "
+                "synthmorph-joint computes at half the resolution. Leave both at 2."
+            )
+        if self.field_weight:
+            raise ConfigError("The recipe synthmorph-joint teaches no known deformation. Leave field_weight at 0.")
+        if len(self.decoder) < len(self.encoder):
+            raise ConfigError(
+                f"decoder names {len(self.decoder)} convolutions and encoder {len(self.encoder)}. A joint network goes "
+                "up as many levels as down; give decoder at least as many."
+            )
+
+    @property
+    def aligned(self) -> bool:
+        """Whether pairs are brought together without a network."""
+        return not self.affine_weights
+
+    def check_sources(self) -> None:
+        _check_sources(self, 2 * 2 ** len(self.encoder))
 
 
 @dataclass(frozen=True)
@@ -141,12 +207,6 @@ class SynthMorphShapesConfig(_SynthMorphConfig):
             )
         if not self.shape:
             raise ConfigError("Random shapes have no size of their own. Give shape, such as 96,96,96.")
-        least = 2 ** len(self.encoder)
-        if min(self.shape) < least:
-            raise ConfigError(
-                f"shape is {self.shape}, but a network of {len(self.encoder)} levels needs at least {least} voxels "
-                "along each axis. Give a larger shape, or fewer numbers in encoder."
-            )
 
 
 @dataclass(frozen=True)
@@ -181,10 +241,16 @@ class SynthMorphAffineConfig(TrainingConfig):
     thick: float = _made(1.0, "share of the images with thick slices", low=0, high=1)
 
     def check_sources(self) -> None:
-        _check_no_images(self)
+        _check_sources(self, 2 * 2 ** len(self.encoder))
 
 
-def _check_no_images(config: TrainingConfig) -> None:
+def _check_sources(config: TrainingConfig, least: int) -> None:
+    """Refuse images of files, and images of fewer voxels than the network halves them."""
+    if config.shape and min(config.shape) < least:
+        raise ConfigError(
+            f"shape is {config.shape}, but a network of {len(config.encoder)} levels needs at least {least} voxels "
+            "along each axis. Give a larger shape, or fewer numbers in encoder."
+        )
     named = [name for name in ("image_list", "pair_list", "atlas", "attributes") if getattr(config, name)]
     if named:
         raise ConfigError(f"The recipe {config.recipe} makes its images itself. Leave {', '.join(named)} empty.")

@@ -151,6 +151,15 @@ def supports_regularisation(entry: ModelEntry | None) -> bool:
     return entry is not None and (entry.architecture == HYPER_DENSE or has_hypernetwork(entry))
 
 
+#: Voxels along each axis of the grid of SynthMorph's models, and of the smaller one that FreeSurfer offers for them.
+LARGE_EXTENT, SMALL_EXTENT = 256, 192
+
+
+def takes_extent(entry: ModelEntry | None) -> bool:
+    """Whether `RegistrationOptions.extent` means anything to a model."""
+    return entry is not None and entry.architecture in (DETECTOR, JOINT) and entry.space.shape == (LARGE_EXTENT,) * 3
+
+
 def check_regularity(entry: ModelEntry, value: float) -> None:
     """Refuse a weight of the regularisation that a joint network was never trained for.
 

@@ -13,7 +13,7 @@ from ..core.io.paths import entries, is_file, is_folder
 from ..core.progress import Progress, silent
 from .catalogue import find_entry
 from .download import download, part_path, tag_path
-from .entry import ModelEntry
+from .entry import ModelEntry, has_hypernetwork
 from .folders import BUNDLED_FOLDER, default_cache_folder
 
 _CHUNK = 1 << 22
@@ -83,11 +83,32 @@ def unfinished_bytes(entry: ModelEntry) -> int:
 
 
 def downloaded_files(entry: ModelEntry) -> list[Path]:
-    """What downloads of a model left in the cache: its file, its pin and unfinished pieces."""
+    """What a model left in the cache: its file, its pin, unfinished pieces, and small networks that were made of it."""
     if entry.file is None:
         return []
     path = default_cache_folder() / entry.file
-    return [file for file in (path, pin_path(path), part_path(path), tag_path(path)) if is_file(file)]
+    found = [file for file in (path, pin_path(path), part_path(path), tag_path(path)) if is_file(file)]
+    return found + kept_files(entry)
+
+
+def kept_path(entry: ModelEntry, regularisation: float) -> Path:
+    """Where the small network of a hypernetwork's file is kept for one regularity; see `specialised`."""
+    return default_cache_folder() / f"{_kept_prefix(entry)}{regularisation:.4g}.safetensors"
+
+
+def kept_files(entry: ModelEntry) -> list[Path]:
+    """The small networks of a hypernetwork's file that are kept, the oldest first."""
+    folder = default_cache_folder()
+    if not has_hypernetwork(entry) or not is_folder(folder):
+        return []
+    found = [path for path in entries(folder) if path.name.startswith(_kept_prefix(entry))]
+    return sorted((path for path in found if path.suffix == ".safetensors"), key=lambda path: path.stat().st_mtime_ns)
+
+
+def _kept_prefix(entry: ModelEntry) -> str:
+    """Another version of a file has another checksum, and so what was made of it another name."""
+    files = [entry] if entry.affine_model is None else [entry, find_entry(entry.affine_model)]
+    return "-".join([entry.id, *((file.sha256 or "unknown")[:8] for file in files), ""])
 
 
 def pin_notice(entry: ModelEntry | None) -> str | None:

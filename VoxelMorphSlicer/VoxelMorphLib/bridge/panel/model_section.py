@@ -10,9 +10,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from ...core.errors import OutputError, VoxelMorphError
-from ...weights.architectures import LINEAR, OPTIMISE
+from ...weights.architectures import LINEAR, OPTIMISE, WITHOUT_WEIGHTS
 from ...weights.catalogue import CATALOGUE_NAME, catalogue_problems, load_catalogue
-from ...weights.entry import STARTS, ModelEntry, supports_regularisation, tasks_of
+from ...weights.entry import STARTS, ModelEntry, supports_regularisation, takes_extent, tasks_of
 from ...weights.folders import BUNDLED_FOLDER, default_cache_folder
 from ...weights.own_models import is_own, remove_from_catalogue
 from ...weights.store import delete_downloaded, downloaded_files, state, unfinished_bytes
@@ -116,6 +116,14 @@ class ModelSection:
     def supportsHyper(self, model: str) -> bool:
         """Whether regularity means anything to a model; of imported files nobody knows before they are read."""
         return supports_regularisation(self.entries[model]) if model in self.entries else bool(model)
+
+    def supportsExtent(self, model: str) -> bool:
+        """Whether the extent of the grid means anything to a model; of imported files nobody knows."""
+        return takes_extent(self.entries[model]) if model in self.entries else bool(model)
+
+    def isNetwork(self, model: str) -> bool:
+        """Whether a model has weights, so that options of networks mean something to it."""
+        return model not in self.entries or self.entries[model].architecture not in WITHOUT_WEIGHTS
 
     def approve(self, model: str) -> bool:
         """Ask once per model for agreement with a licence other than the extension's own; own models need none."""

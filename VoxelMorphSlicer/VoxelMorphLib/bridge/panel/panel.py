@@ -286,6 +286,9 @@ class Panel:
             self._fallBack("model", OPTIMISE)
         self.task.show(self.models.task(chosen.model, chosen.affine))
         self.settings.offer("hyper", self.models.supportsHyper(chosen.model))
+        self.settings.offer("extent", self.models.supportsExtent(chosen.model))
+        for name in ("midSpace", "integrationSteps"):
+            self.settings.offer(name, self.models.isNetwork(chosen.model))
         optimises = self.models.supportsSmoothness(chosen.model, chosen.refine)
         self.settings.offer("smoothness", optimises)
         self.settings.enable("budget", optimises)

@@ -15,12 +15,37 @@ from ..data.case import Batch
 from .registration import HYPERPARAMETER, RegistrationTask, sample_generators, weighted
 
 
-class HyperMorphTask(RegistrationTask):
+class EveryLambda:
+    """What tasks share whose network is trained, validated and published for every lambda."""
+
+    config: Any
+    network: nn.Module
+    #: Lambda of what is exported.
+    _chosen = 0.5
+
+    def draw(self, batch: Batch) -> Tensor:
+        """Lambda (B,) of every sample, on the CPU; it follows from the sample's number alone."""
+        generators = sample_generators(self.config.seed, batch, HYPERPARAMETER)
+        return torch.tensor([self._draw(generator) for generator in generators])
+
+    def _draw(self, generator: torch.Generator) -> float:
+        """Lambda of one sample, evenly distributed."""
+        return float(torch.rand((), generator=generator))
+
+    def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
+        """Of a validation pair, for the lambda that a variant is."""
+        return network.fields(moving, fixed, hyperparameters=float(variant) if variant else None)
+
+    def choose(self, variant: str) -> None:
+        """Make a lambda the default of what is published."""
+        self._chosen = float(variant)
+        self.network.choose(self._chosen)
+
+
+class HyperMorphTask(EveryLambda, RegistrationTask):
     """Every pair is compared and penalised with a lambda of its own."""
 
     network_class = HyperVxmDense
-    #: Lambda of what is exported.
-    _chosen = 0.5
 
     def arguments(self) -> dict[str, Any]:
         hyper = {"hyper_layers": self.config.hyper_layers, "hyper_units": self.config.hyper_units}
@@ -47,12 +72,8 @@ class HyperMorphTask(RegistrationTask):
             terms["image_back"] = (config.image_weight / 2, lambda: images(batch.moving, output.moved_fixed))
         return weighted(terms)
 
-    def draw(self, batch: Batch) -> Tensor:
-        """Lambda (B,) of every sample, on the CPU; it follows from the sample's number alone."""
-        generators = sample_generators(self.config.seed, batch, HYPERPARAMETER)
-        return torch.tensor([self._draw(generator) for generator in generators])
-
     def _draw(self, generator: torch.Generator) -> float:
+        """Also exactly 0 and 1."""
         end, value = torch.rand(2, generator=generator).tolist()
         return float(value >= 0.5) if end < self.config.oversample_rate else value
 
@@ -67,10 +88,3 @@ class HyperMorphTask(RegistrationTask):
 
     def variants(self) -> tuple[str, ...]:
         return tuple(f"{value:.3g}" for value in torch.linspace(0, 1, self.config.sweep).tolist())
-
-    def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
-        return network.fields(moving, fixed, hyperparameters=float(variant) if variant else None)
-
-    def choose(self, variant: str) -> None:
-        self._chosen = float(variant)
-        self.network.choose(self._chosen)

@@ -158,10 +158,14 @@ class SynthMorphLabelsTask(RegistrationTask):
 
     def _overlap_loss(self, still: Synthesised, moving: Synthesised, displacement: Tensor) -> Tensor:
         """1 minus the mean overlap of the labels."""
+        overlap, occurs = self.overlap(still, moving, displacement)
+        return 1 - overlap.sum() / occurs.sum().clamp(min=1)
+
+    def overlap(self, still: Synthesised, moving: Synthesised, displacement: Tensor) -> tuple[Tensor, Tensor]:
+        """Of every label, (B, labels), and whether it occurs."""
         values = self.structures()
         places = [look_up(made.labels, values, range(1, len(values) + 1)) for made in (still, moving)]
-        overlap, occurs = moved_label_overlap(*places, displacement, len(values))
-        return 1 - overlap.sum() / occurs.sum().clamp(min=1)
+        return moved_label_overlap(*places, displacement, len(values))
 
 
 @torch.no_grad()
