@@ -11,6 +11,8 @@ from VoxelMorphLib.bridge.background.worker import WorkerClient
 from VoxelMorphLib.core.attributes import Attribute
 from VoxelMorphLib.core.config import NetworkSpace
 from VoxelMorphLib.networks.conditional_template import ConditionalTemplateCreation
+from VoxelMorphLib.registration.memo import NetworkCache
+from VoxelMorphLib.registration.template import make_template
 from VoxelMorphLib.registration.template_request import TemplateRequest
 from VoxelMorphLib.training.recipes import make_config
 from VoxelMorphLib.weights.entry import ModelEntry
@@ -31,6 +33,7 @@ def measure_templates(settings: Settings) -> list[Row]:
     """The first template of a model, and those of the positions of a slider after it."""
     with tempfile.TemporaryDirectory() as folder:
         model = _written(Path(folder) / "ages.safetensors")
+        alone = _processor_seconds(model)
         client = WorkerClient(environment={"OMP_NUM_THREADS": str(settings.threads)}, temporary_folder=Path(folder))
         try:
             first = _seconds(client, TemplateRequest(model))
@@ -43,6 +46,7 @@ def measure_templates(settings: Settings) -> list[Row]:
     return [
         Row("template", f"first template, {grid}", first, "s", note="with the start of the process"),
         Row("template", f"a slider was moved, {grid}", median(moved), "s", note=note),
+        Row("template", f"... the template alone, {grid}", alone, "CPU s", note="on one core"),
     ]
 
 
@@ -71,6 +75,19 @@ def _written(path: Path) -> Path:
     )
     write_model(network, entry, path)
     return path
+
+
+def _processor_seconds(model: Path) -> float:
+    """Of one template, on one core, once the model is loaded; what the rest of the machine does counts less here."""
+    networks, threads = NetworkCache(), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        make_template(TemplateRequest(model), networks=networks)
+        began = time.process_time()
+        make_template(TemplateRequest(model, {"age": 30}), networks=networks)
+        return time.process_time() - began
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _seconds(client: WorkerClient, request: TemplateRequest) -> float:

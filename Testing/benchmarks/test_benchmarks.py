@@ -108,8 +108,9 @@ def test_absent_packages_weights_and_devices_are_skipped_with_the_reason(tiny, m
 @pytest.mark.slow
 def test_a_slider_waits_less_than_the_first_template(tiny, monkeypatch):
     monkeypatch.setattr(templates, "SHAPE", (16, 16, 16))
-    first, moved = templates.measure_templates(tiny)
+    first, moved, alone = templates.measure_templates(tiny)
     assert 0 < moved.value < first.value
+    assert alone.value > 0
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 import slicer
+from support.hippocampi import file_of, read_case, validation_pairs
 from support.mrml_nodes import add_volume
 from support.panel_runs import is_idle
 from support.segmentations import add_segmentation
@@ -20,6 +21,9 @@ from support.volumes import a_blob_image, a_geometry, a_label_map
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.registration.template import make_template
 from VoxelMorphLib.registration.template_request import TemplateRequest
+from VoxelMorphLib.training.export import export
+from VoxelMorphLib.training.recipes import make_config
+from VoxelMorphLib.training.trainer import train
 
 
 @pytest.fixture(scope="module")
@@ -237,3 +241,44 @@ def test_a_model_that_is_gone_is_said(panel, worker):
     parameters(panel).templateModel = "gone"
     assert panel.ui.templateStatusLabel.text == "gone, chosen in this scene, does not exist here"
     assert panel.ui.templateModelComboBox.currentData == ""
+
+
+@pytest.fixture(scope="module")
+def hippocampi(tmp_path_factory):
+    """A model trained on some hippocampi by their volume, in the list of models; and the volumes, mm3."""
+    cases = [case for pair in validation_pairs(4) for case in pair]
+    folder = tmp_path_factory.mktemp("hippocampi")
+    volumes = {case: int((read_case(case)[1].array > 0).sum()) for case in dict.fromkeys(cases)}
+    (folder / "images.txt").write_text("".join(f"{file_of('images', case)}\n" for case in volumes), encoding="utf-8")
+    rows = "".join(f"hippocampus_{case}.nii.gz,{volume}\n" for case, volume in volumes.items())
+    (folder / "volumes.csv").write_text(f"image,volume [mm3]\n{rows}", encoding="utf-8")
+    lists = {"image_list": str(folder / "images.txt"), "attributes": str(folder / "volumes.csv")}
+    network = {"encoder": (4, 8), "decoder": (8, 8, 4), "int_steps": 2, "generator_features": 2, "image_loss": "mse"}
+    space = {"shape": (24, 32, 24), "voxel_size": 2.0, "output_dir": str(folder / "out")}
+    steps = {"epochs": 1, "steps_per_epoch": 12, "lr": 1e-2, "device": "cpu", "pictures": 0}
+    result = train(make_config("conditional-template", {**lists, **network, **space, **steps}))
+    export(result.last, folder / "volumes.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VXM_CACHE", str(folder / "cache"))
+        list_model(folder / "volumes.safetensors", "volumes", "Hippocampus by volume")
+    return folder / "cache", volumes
+
+
+@pytest.mark.slow
+def test_a_trained_template_follows_the_volume_of_the_hippocampus(hippocampi, monkeypatch, a_module_widget):
+    cache, volumes = hippocampi
+    monkeypatch.setenv("VXM_CACHE", str(cache))
+    panel = a_module_widget()
+    panel.widget.panel.runner.makeWorker = TemplateWorker
+    choose_template_model(panel, "volumes")
+    slider, templates = panel.ui.templateAttribute0Slider, {}
+    assert (slider.minimum, slider.maximum) == (min(volumes.values()), max(volumes.values()))
+    assert slider.suffix == " mm3"
+    for value in (slider.minimum, slider.maximum):
+        slider.value = value
+        settle(panel)
+        templates[value] = shown(panel).copy()
+    small, large = templates.values()
+    assert small.shape == (24, 32, 24)
+    assert np.corrcoef(small.ravel(), large.ravel())[0, 1] > 0.9
+    assert np.abs(small - large).max() > 0.01

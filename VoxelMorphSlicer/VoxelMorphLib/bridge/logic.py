@@ -286,7 +286,8 @@ class VoxelMorphLogic:
             weightsDir: folder with weight files.
 
         Returns:
-            The volume node, in the intensities of the training and with its middle at the origin.
+            The volume node, in the intensities of the training and with its middle at the origin; its description
+            tells the subject.
         """
         return template_steps(model, attributes, targetNode, baseNode, weightsDir, progress)
 

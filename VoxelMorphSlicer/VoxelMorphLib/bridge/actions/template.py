@@ -57,7 +57,7 @@ def template_steps(
 
 def write_template(template: Image, target: slicer.vtkMRMLScalarVolumeNode | None) -> slicer.vtkMRMLScalarVolumeNode:
     """Put a template into a node, whose description tells the subject; window and level stay, so that changes show."""
-    node = image_to_node(template, target)
+    node = image_to_node(template, target, name="Template")
     node.SetDescription(template.name)
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()

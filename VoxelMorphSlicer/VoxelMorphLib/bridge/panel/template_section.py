@@ -200,8 +200,6 @@ class TemplateSection:
     def _onMade(self, chosen, node) -> None:
         if chosen.parameterNode.GetScene() is not None:
             is_new = chosen.templateVolume is not node
-            if is_new:
-                node.SetName(slicer.mrmlScene.GenerateUniqueName(_("Explored template")))
             chosen.templateVolume = node
             slicer.util.setSliceViewerLayers(background=node, fit=is_new)
         self._say(". ".join([node.GetDescription(), *self._task.warnings]))
