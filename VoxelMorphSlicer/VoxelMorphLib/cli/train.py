@@ -14,7 +14,7 @@ import shlex
 import sys
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ from .options import add_options, given_options
 def main(argv: Sequence[str] | None = None) -> int:
     """Train a network from the command line; see `--help`."""
     with warnings.catch_warnings():
-        warnings.showwarning = _say  # on the standard error channel Slicer would show them as errors
+        warnings.showwarning = _teller()  # on the standard error channel Slicer would show them as errors
         return run(_command, argv)
 
 
@@ -318,8 +318,16 @@ def _model_id(arguments: argparse.Namespace, folder: Path) -> str:
     return arguments.modelId or re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "model"
 
 
-def _say(message: Warning | str, *_where: object) -> None:
-    say(f"Warning: {message}")
+def _teller() -> Callable[..., None]:
+    """What says a warning, once however often it comes: the plan reads the lists as the training does."""
+    told: set[str] = set()
+
+    def tell(message: Warning | str, *_where: object) -> None:
+        if str(message) not in told:
+            told.add(str(message))
+            say(f"Warning: {message}")
+
+    return tell
 
 
 def _has_bar() -> bool:
