@@ -20,6 +20,7 @@ from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.synth.label_tables import labels_to_labels, look_up
 from VoxelMorphLib.training.build import build_training
 from VoxelMorphLib.training.checkpoint import load_checkpoint
+from VoxelMorphLib.training.export import export
 from VoxelMorphLib.training.recipes import make_config
 from VoxelMorphLib.training.tasks.synthmorph import known_displacement
 from VoxelMorphLib.training.trainer import train
@@ -118,6 +119,22 @@ def test_a_training_with_muon_from_demons_goes_on_where_it_stopped(tmp_path):
     assert first.keys() == second.keys()
     for name, weight in first.items():
         torch.testing.assert_close(weight, second[name], msg=name)
+    entry = export(tmp_path / "b" / "out" / "checkpoints" / "last.pt", tmp_path / "model.safetensors")
+    assert entry.affine_start == "affine"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "values", "aligned"),
+    [
+        ("synthmorph-labels", {}, False),
+        ("synthmorph-labels", {"aligned": True}, True),
+        ("synthmorph-labels", {"same_subject": True}, True),
+        ("synthmorph-shapes", {}, True),
+        ("pairwise", {}, False),
+    ],
+)
+def test_a_model_needs_the_affine_start_that_its_pairs_had(recipe, values, aligned):
+    assert make_config(recipe, values).affine_first is aligned
 
 
 def test_one_subject_gives_both_images():

@@ -52,7 +52,7 @@ class ModelFacts:
         modality: of the images.
         licence: of the weights.
         citation: of the paper to cite.
-        requires_affine: the images were affinely aligned before the training.
+        requires_affine: the images were affinely aligned before the training, beyond what its configuration tells.
         requires_skull_strip: the images showed the brain only.
         command: that trained the model.
     """

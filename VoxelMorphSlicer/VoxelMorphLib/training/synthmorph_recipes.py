@@ -122,6 +122,10 @@ class SynthMorphLabelsConfig(_LabelMapsConfig):
                 "field_weight, set same_subject, and leave aligned and misaligned off."
             )
 
+    @property
+    def affine_first(self) -> bool:
+        return self.aligned or self.same_subject
+
 
 @dataclass(frozen=True)
 class SynthMorphJointConfig(_LabelMapsConfig):
@@ -197,6 +201,10 @@ class SynthMorphShapesConfig(_SynthMorphConfig):
     shared_warps: bool = _made(
         False, "deform the noise that shapes are cut from by one warp for all labels, as the original"
     )
+
+    @property
+    def affine_first(self) -> bool:
+        return True
 
     def check_sources(self) -> None:
         super().check_sources()
