@@ -32,7 +32,7 @@ with tempfile.TemporaryDirectory() as name:
     pairs = TablePairs(folder / "pairs.csv", Common())
     summary = run_batch(pairs, out, executor, tell=lambda _outcome: peaks.append(peak_bytes()))
     seconds = time.perf_counter() - began
-    more = {"tenth_bytes": peaks[count // 10 - 1]}
+    more = {"tenth_bytes": peaks[count // 10 - 1], "peak_bytes": peak_bytes()}  # before the folder is emptied
     assert dict(summary.counts) == {"done": count}, summary.counts
 """
 
