@@ -168,5 +168,5 @@ def test_register_has_the_limits_of_its_settings():
     for element in parameters_of("VoxelMorphRegister"):
         limits, name = element.find("constraints"), text(element, "name")
         for tag in () if limits is None else ("minimum", "maximum"):
-            value = float(text(limits, tag))
-            RegistrationOptions(**{SETTING_NAMES.get(name, name): int(value) if name == "seed" else value})
+            field, value = SETTING_NAMES.get(name, name), float(text(limits, tag))
+            RegistrationOptions(**{field: int(value) if type(getattr(RegistrationOptions, field)) is int else value})
