@@ -223,7 +223,7 @@ def _size(extent: tuple[float, float, float]) -> str:
 
 
 def _is_old(entry: ModelEntry) -> bool:
-    return "2018" in entry.title
+    return any(year in entry.title for year in ("2018", "2019"))
 
 
 def _rank(entry: ModelEntry) -> tuple[bool, float]:
