@@ -226,8 +226,8 @@ def new_command(program: str, argv: Sequence[str], known: Collection[str]) -> st
     if program == "VoxelMorphTrain" and "--recipe" not in line:
         line = [*_recipe([name for name, _ in groups]), *line]
     line = [program, *line, *_needed(program, line)]
-    left_out = f" Left out: {'; '.join(notes)}." if notes else ""
-    return f"{_listed(old)} the original's scripts. The same here: {shlex.join(line)}{left_out}"
+    left_out = f"Not needed: {'; '.join(notes)}. " if notes else ""
+    return f"{_listed(old)} of the original's scripts. {left_out}The same here: {shlex.join(line)}"
 
 
 def _groups(argv: Sequence[str]) -> Iterator[tuple[str, Words]]:
@@ -297,4 +297,5 @@ def _needed(program: str, line: Words) -> Words:
 
 def _listed(names: Sequence[str]) -> str:
     several = list(dict.fromkeys(names))
-    return f"{' and '.join(several[:2])}{' ...' * (len(several) > 2)} {'is' if len(several) == 1 else 'are'} of"
+    some = f"{', '.join(several[:3])}{', ...' * (len(several) > 3)}"
+    return f"{some} {'is an option' if len(several) == 1 else 'are options'}"
