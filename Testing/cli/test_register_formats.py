@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from support.tiny_networks import filled
 from support.volumes import a_blob_image, a_geometry, a_smooth_field, rotation
 from VoxelMorphLib.cli.register import main
 from VoxelMorphLib.core.io.images import read_image, write_image
 from VoxelMorphLib.core.io.transforms import SAMPLED, WRITABLE, read_transform, write_transform
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
+from VoxelMorphLib.networks.affine_detector import VxmAffineFeatureDetector
 from VoxelMorphLib.registration.result import Registration, RegistrationReport
+from VoxelMorphLib.weights.entry import ModelEntry
+from VoxelMorphLib.weights.safetensors_file import write_model
 
 FIXED, MOVING = a_geometry("LAS", (24, 20, 18), 1.6), a_geometry("left-handed oblique", (24, 28, 12), 1.6)
 TURN = np.eye(4)
@@ -104,6 +108,16 @@ def test_a_rigid_registration_ends_in_a_file_of_freesurfer(pair: list[str], tmp_
     moving, placed = read_image(pair[pair.index("--moving") + 1]), read_image(moved)
     assert np.array_equal(moving.array, placed.array)
     assert np.abs(there.matrix @ placed.geometry.affine - moving.geometry.affine).max() < 1e-4
+
+
+def test_a_file_says_itself_that_its_network_bends_nothing(pair: list[str], tmp_path: Path) -> None:
+    arguments = {"enc_nf": (2,), "add_nf": (2,), "num_feat": 6}
+    model = tmp_path / "mine.safetensors"
+    architecture = "VxmAffineFeatureDetector"
+    entry = ModelEntry("mine", "Mine", "A test.", architecture, arguments, file=model.name, format="safetensors")
+    write_model(filled(VxmAffineFeatureDetector(**arguments)), entry, model)
+    assert main([*pair, "--model", str(model), "--forward", str(tmp_path / "x.lta")]) == 0
+    assert read_transform(tmp_path / "x.lta").matrix.shape == (4, 4)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..core.transform import Transform
     from ..registration.request import RegistrationRequest
     from ..registration.result import Registration
+    from ..weights.entry import ModelEntry
 
 #: Options of files that are written, and of files that are read.
 OUTPUTS = ("moved", "movedLabels", "forward", "inverse", "report")
@@ -256,12 +257,11 @@ def _check_types(arguments: argparse.Namespace, moving: Image, labels: Image | N
 def _check_transforms(
     arguments: argparse.Namespace, model: str | Path | None, initial: Transform | None = None
 ) -> None:
-    """Refuse before the work a format that cannot hold what the model gives; nothing is known of weight files."""
+    """Refuse before the work a format that cannot hold what the model gives, as far as that is known."""
     from ..core.io.transforms import check_transform_extension
     from ..core.transform import AffineTransform
-    from ..weights.catalogue import load_catalogue
 
-    entry = load_catalogue().get(str(model or DEFAULT_MODEL))
+    entry = _known_entry(model)
     if arguments.headerOnly and entry is not None and entry.bends:
         raise ConfigError(
             f"The model {entry.id} bends the volume, which a header cannot tell. Leave --headerOnly off, or choose a "
@@ -271,6 +271,26 @@ def _check_transforms(
     is_linear &= getattr(arguments, "affine", "") != THIN_PLATE
     for path in filter(None, (arguments.forward, arguments.inverse)):
         check_transform_extension(path, "affine" if is_linear else "composite")
+
+
+def _known_entry(model: str | Path | None) -> ModelEntry | None:
+    """What the list of models or a weights file itself says about a model; nothing is known of other programs' files.
+
+    A file that cannot be read is told about when it is used.
+    """
+    from ..core.errors import VoxelMorphError
+    from ..core.io.paths import is_file
+    from ..weights.catalogue import load_catalogue
+
+    listed = load_catalogue().get(str(model or DEFAULT_MODEL))
+    if listed is not None or not str(model).endswith(".safetensors") or not is_file(str(model)):
+        return listed
+    from ..weights.safetensors_file import read_entry
+
+    try:
+        return read_entry(str(model))
+    except VoxelMorphError:
+        return None
 
 
 def _may_segment(arguments: argparse.Namespace) -> bool:

@@ -72,6 +72,21 @@ def read_model(path: str | Path) -> tuple[nn.Module, ModelEntry]:
     return network, entry
 
 
+def read_entry(path: str | Path) -> ModelEntry:
+    """What a file says about its network, without the weights.
+
+    Raises:
+        WeightsError: the file is damaged or no model of this project.
+        DependencyError: the package safetensors is missing.
+    """
+    path, library = Path(path), _safetensors()
+    try:
+        with library.safe_open(path, framework="pt", device="cpu") as file:
+            return _entry(path, file.metadata() or {})
+    except (library.SafetensorError, ValueError, OSError) as error:
+        raise WeightsError(f"{path} is damaged or no safetensors file ({error}). Get a fresh copy.") from error
+
+
 def _safetensors() -> ModuleType:
     try:
         import safetensors
