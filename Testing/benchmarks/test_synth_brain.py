@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.io.images import read_image, read_label_map, write_image
+from VoxelMorphLib.weights.load import load_network
 
 from benchmarks import synth_brain
 from benchmarks.peers.execute import Result
@@ -52,6 +55,16 @@ def test_a_pair_is_one_line():
     expected = "oasis/b-a: Dice 0.700, back 0.690; folded 0.0000 %, std log J 0.300, 2.0 s of CPU"
     assert synth_brain.line(good) == expected
     assert synth_brain.line(Result("", "oasis", "b-a", failure="no luck")) == "oasis/b-a: no luck"
+
+
+def test_the_kept_weights_are_those_that_their_readme_tells_of():
+    folder = Path(synth_brain.__file__).parent / "trainings"
+    _network, entry = load_network(str(folder / "synth-brain.safetensors"))
+    told = (folder / "README.md").read_text(encoding="utf-8")
+    space, arguments = entry.space, entry.arguments
+    extents, encoder = (",".join(map(str, numbers)) for numbers in (space.shape, arguments["features"][0]))
+    assert f"--voxelSize {space.voxel_size:g} --shape {extents} --encoder {encoder} " in told
+    assert entry.affine_start == "affine" and entry.licence == "Apache-2.0"
 
 
 def test_without_data_nothing_is_measured_or_written(tmp_path, monkeypatch, capsys):
