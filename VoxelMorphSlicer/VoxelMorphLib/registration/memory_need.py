@@ -32,7 +32,8 @@ def memory_need(fixed: Image, moving: Image, predictor: Predictor, exactly: bool
     """Bytes of the computer's memory that a registration takes beside its images.
 
     Measured were peaks at 64 to 320 voxels along each axis, by `optimise` with all refinements and similarities, by
-    `linear`, by bundled networks and by SynthMorph's; the estimate was 0.8 to 1.15 of them.
+    `linear` and by bundled networks; the estimate was 0.8 to 1.15 of them. Of SynthMorph's networks, measured at 64 to
+    128 voxels, it was 0.76 (affine) to 1.25 (joint) of what a voxel adds.
 
     Args:
         fixed, moving: the pair.
