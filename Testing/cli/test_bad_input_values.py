@@ -67,7 +67,6 @@ TRANSFORMS: dict[str, tuple[Make, str]] = {
         wrote("t.h5", hdf5(128)[:48] + np.random.default_rng(0).bytes(80)),
         "t.h5 is damaged",
     ),
-    "mat: text": (wrote("t.mat", ROWS), "t.mat holds nothing but a 4x4 matrix"),
     "mat: a byte": (wrote("t.mat", b"\0"), "t.mat is damaged or not an ITK transform file"),
     "mat: no fixed part": (wrote("t.mat", matlab(AFFINE, 12, 12)), "t.mat is damaged"),
     "mat: 10^9 rows": (wrote("t.mat", matlab(AFFINE, 10**9, 12) + matlab("fixed", 3, 3)), "t.mat is damaged"),

@@ -23,7 +23,7 @@ raise SystemExit(common.run(command, []))
 """
 STATEMENTS = {
     "result": ('print("{name}")', 0),
-    "warning": ('train._say("{name}")', 0),
+    "warning": ('train._teller()("{name}")', 0),
     "progress": ('common.ConsoleProgress("{name}")(0.5, "{name}")', 0),
     "error": ('raise ConfigError("{name}")', 2),
 }

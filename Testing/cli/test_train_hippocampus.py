@@ -26,7 +26,7 @@ FALL = 0.1
 NETWORK = ["--encoder", "8,16,16", "--decoder", "16,16,16,16", "--svfResolution", "2", "--intSteps", "5"]
 LOSSES = ["--imageLoss", "ncc", "--nccForm", "signed", "--lambda", "0.5", "--penaltyMultiplier", "1"]
 LABELS = ["--recipe", "semisupervised", "--diceWeight", "1", "--labelResolution", "1"]
-LENGTH = ["--epochs", "5", "--stepsPerEpoch", "60", "--validateEvery", "5", "--lr", "1e-3", "--schedule", "onecycle"]
+LENGTH = ["--epochs", "5", "--stepsPerEpoch", "45", "--validateEvery", "5", "--lr", "1e-3", "--schedule", "onecycle"]
 REST = ["--clip", "1", "--device", "cpu", "--pictures", "0", "--shape", ",".join(map(str, SHAPE))]
 
 

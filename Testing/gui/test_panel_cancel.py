@@ -34,11 +34,12 @@ def slow_report(self, fraction, text):
 worker._Reporter.__call__ = slow_report
 """
 _BEFORE_FUNCTION = """
-original = worker.NAME
+from VoxelMorphLib.worker import files
+original = files.NAME
 def slow(*arguments, **options):
     linger()
     return original(*arguments, **options)
-worker.NAME = slow
+files.NAME = slow
 """
 _IN_STAGE = """
 from VoxelMorphLib.registration import pipeline
@@ -57,7 +58,7 @@ def after_text(text: str) -> str:
 
 
 def before(function: str) -> str:
-    """Code for the worker to stay before it calls this function of its module."""
+    """Code for the worker to stay before it calls this function of its files."""
     return _LINGER + _BEFORE_FUNCTION.replace("NAME", function)
 
 
@@ -74,7 +75,7 @@ STAGES = {
     "optimisation": ("Optimising at 1/", after_text("Optimising")),
     "resampling": ("Optimising at 1/", in_stage("resample")),
     "measuring": ("Optimising at 1/", in_stage("measure")),
-    "writing": ("Done", before("write_registration")),
+    "writing": ("Done", before("write_result")),
 }
 
 

@@ -85,9 +85,12 @@ def test_imports_of_one_name_stay_apart(a_module_widget, cache, tmp_path):
 
 def test_an_unreadable_folder_of_imports_takes_no_other_model_away(a_module_widget, cache, monkeypatch):
     (cache / "imported").mkdir(parents=True)
+    look = Path.iterdir
 
-    def refuse(_folder):
-        raise PermissionError(13, "Permission denied")
+    def refuse(folder):
+        if folder == cache / "imported":
+            raise PermissionError(13, "Permission denied")
+        return look(folder)
 
     monkeypatch.setattr(Path, "iterdir", refuse)
     panel = a_module_widget()

@@ -21,6 +21,8 @@ ARGUMENTS = {
     "VxmAffineFeatureDetector": SMALL_DETECTOR,
     "HyperVxmJoint": JOINT,
     "VxmAffine": {"shape": SHAPE},
+    "LegacyTemplateCreation": {"shape": SHAPE},
+    "LegacyConditionalTemplateCreation": {"shape": SHAPE},
 }
 
 

@@ -67,7 +67,7 @@ def test_so_it_does_with_the_default_affine_start(tmp_path: Path) -> None:
 
 
 def test_no_weights_are_needed(tmp_path: Path) -> None:
-    assert main(arguments(tmp_path, budget=60)) == 0
+    assert main(arguments(tmp_path, refine="fast")) == 0
     assert mean_dice(tmp_path / "labels.nii.gz") >= 0.68
 
 

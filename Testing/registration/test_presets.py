@@ -7,7 +7,7 @@ import json
 import pytest
 from VoxelMorphLib.cli.register import main
 from VoxelMorphLib.core.config import RegistrationOptions
-from VoxelMorphLib.core.errors import ConfigError, OutputError
+from VoxelMorphLib.core.errors import AccessError, ConfigError, OutputError
 from VoxelMorphLib.registration.presets import (
     GENERAL,
     Preset,
@@ -180,3 +180,21 @@ def test_the_batch_command_takes_a_preset_for_all_rows():
     arguments = parser().parse(["--pairs", "pairs.csv", "--preset", "one-patient-rigid", "--smoothness", "2"])
     common = common_of(arguments)
     assert (common.model, common.options) == ("linear", {"affine": "rigid", "smoothness": 2.0})
+
+
+@pytest.mark.parametrize("folder", ["bundled", "own"])
+def test_a_folder_that_cannot_be_read_takes_the_other_one_not_away(folder, a_preset, cache, monkeypatch):
+    from VoxelMorphLib.registration import presets as module
+
+    name, closed = save_preset(a_preset), module.BUNDLED_PRESETS if folder == "bundled" else cache / "presets"
+    look = module.entries
+
+    def refuse(path):
+        if path == closed:
+            raise AccessError(f"{path} cannot be looked at.")
+        return look(path)
+
+    monkeypatch.setattr(module, "entries", refuse)
+    known, problems = presets()
+    assert (name in known, GENERAL in known) == (folder == "bundled", folder == "own")
+    assert problems == [f"{closed} cannot be looked at."]

@@ -14,6 +14,7 @@ from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.registration.request import RegistrationRequest
 from VoxelMorphLib.weights.entry import ModelEntry
 from VoxelMorphLib.weights.safetensors_file import write_model
+from VoxelMorphLib.worker.protocol import PROTOCOL
 
 from .few_steps import IN_WORKER
 from .tiny_networks import TINY, a_dense
@@ -21,18 +22,21 @@ from .volumes import a_blob_image, a_geometry
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
-_FAKE = """
+_FAKE = (
+    f"PROTOCOL = {PROTOCOL}"
+    + """
 import json, os, subprocess, sys, time
 folder = sys.argv[sys.argv.index("--folder") + 1]
 def send(**message):
     print(json.dumps(message), flush=True)
-def hello(protocol=1):
+def hello(protocol=PROTOCOL):
     send(type="hello", protocol=protocol, pid=os.getpid())
 def request():
     return json.loads(sys.stdin.readline())
 def progress(job, text):
     send(type="progress", job=job, fraction=0.5, text=text)
 """
+)
 
 
 #: Bodies for `fake_command`: greet, accept a job and say so; then sleep.

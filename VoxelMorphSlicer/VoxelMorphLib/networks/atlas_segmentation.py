@@ -110,6 +110,7 @@ class ProbAtlasSegmentation(VxmDense):
 
     @property
     def image_shape(self) -> tuple[int, ...] | None:
+        """Of the images, voxels along each axis, which the stored atlas has; None without one."""
         return None if self.atlas is None else tuple(self.atlas.shape[1:])
 
     def start_from(self, atlas: Tensor) -> None:

@@ -94,11 +94,13 @@ def presets() -> tuple[dict[str, Preset], list[str]]:
     """
     found: dict[str, Preset] = {}
     problems: list[str] = []
-    try:
-        own = _files(own_folder())
-    except (AccessError, ConfigError) as error:  # those of the extension need no folder of the user
-        own, problems = [], [str(error)]
-    for path in [*_files(BUNDLED_PRESETS), *own]:
+    paths: list[Path] = []
+    for folder in (lambda: BUNDLED_PRESETS, own_folder):  # those of the extension need no folder of the user
+        try:
+            paths += _files(folder())
+        except (AccessError, ConfigError) as error:
+            problems.append(str(error))
+    for path in paths:
         try:
             preset = read_preset(path)
         except ConfigError as error:
