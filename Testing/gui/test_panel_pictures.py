@@ -59,7 +59,7 @@ def pair():
     if FOR_THE_RECORD:
         from VoxelMorphLib.cli.demo_pair import LABEL_NAMES, make_sample_pair
 
-        return SimpleNamespace(pair=make_sample_pair(), names=LABEL_NAMES, budget=60)
+        return SimpleNamespace(pair=make_sample_pair(), names=LABEL_NAMES, budget=600)
     grids = a_geometry("RAS", (16, 16, 16)), a_geometry("oblique", (16, 16, 16))
     images, labels = [a_blob_image(grid) for grid in grids], [a_label_map(grid) for grid in grids]
     made = SimpleNamespace(fixed=images[0], moving=images[1], fixed_labels=labels[0], moving_labels=labels[1])
