@@ -196,7 +196,7 @@ class DisplacementField(Transform):
         from .displacement import invert_displacement
         from .tensors import as_array
 
-        inverse, residual_vox = invert_displacement(self._voxel_tensor(), INVERSE_ITERATIONS, INVERSE_PRECISION_VOX)
+        inverse, residual_vox = invert_displacement(self.voxel_tensor(), INVERSE_ITERATIONS, INVERSE_PRECISION_VOX)
         axes = self.geometry.affine[:3, :3]
         return np.moveaxis(as_array(inverse[0]), 0, -1) @ axes.T.astype(np.float32), float(residual_vox)
 
@@ -209,7 +209,7 @@ class DisplacementField(Transform):
         extent = len(determinant)
         for slab in slabs(self.geometry):
             first, last = max(slab.start - 1, 0), min(slab.stop + 1, extent)  # neighbours for the differences
-            found = as_array(jacobian_determinant(self._voxel_tensor(slice(first, last)))[0])
+            found = as_array(jacobian_determinant(self.voxel_tensor(slice(first, last)))[0])
             determinant[slab] = found[slab.start - first : slab.stop - first]
         return Image(determinant, self.geometry, "Jacobian determinant")
 
@@ -217,7 +217,7 @@ class DisplacementField(Transform):
         """Number of voxels whose Jacobian determinant is not positive."""
         return int((self.jacobian_determinant().array <= 0).sum())
 
-    def _voxel_tensor(self, slab: slice = slice(None)) -> Tensor:
+    def voxel_tensor(self, slab: slice = slice(None)) -> Tensor:
         """(1, 3, slab, J, K), float32, displacement in voxels; the determinant is the same in voxels and in mm."""
         from .tensors import as_tensor
 

@@ -14,7 +14,7 @@ from ..core.displacement import invert_displacement
 from ..core.errors import DeviceError
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
-from ..core.progress import Progress
+from ..core.progress import Progress, span
 from ..core.tensors import as_array, as_tensor
 from ..core.transform import IDENTITY, AffineTransform, CompositeTransform, DisplacementField, Transform
 from ..networks.fields import FieldPair
@@ -141,8 +141,16 @@ def _fields(
     progress: Progress,
     guidance: Guidance | None,
     to_grid: AffineTransform = IDENTITY,
+    found: tuple[FieldPair, Geometry] | None = None,
 ) -> tuple[FieldPair, Geometry]:
-    """Displacements in voxels of a grid over the image here, moved `to_grid`, and that grid; an inverse is exact."""
+    """Displacements in voxels of a grid over the image here, moved `to_grid`, and that grid; an inverse is exact.
+
+    `found` is what a network found on a coarser grid, to go on from.
+    """
+    if predictor.is_too_coarse(here.shown, there.image):
+        network, refiner = predictor.apart()
+        found = _fields(here, there, start, network, span(progress, 0.0, 0.2), None, to_grid)
+        return _fields(here, there, start, refiner, span(progress, 0.2, 1.0), guidance, to_grid, found)
     space, from_grid = predictor.entry.space, to_grid.inverse()
     start = from_grid.compose(start)
     grid = _moved_along(network_grid(here.shown, predictor.space(here.shown, there.image)), to_grid)
@@ -156,7 +164,8 @@ def _fields(
     guides = None
     if guidance is not None and predictor.optimiser is not None:
         guides = guidance.on_grid(grid, start, predictor.device)
-    pair = _guarded(predictor, *images, progress, *masks, guides)
+    begin = None if found is None else field_on_grid(found[0].displacement, found[1], grid).voxel_tensor()
+    pair = _guarded(predictor, *images, progress, *masks, guides, begin)
     if pair.matrix is None and pair.inverse is not None:
         del images, masks
         exact, _residual = invert_displacement(pair.displacement, POLISHING, start=pair.inverse, check=False)

@@ -70,13 +70,13 @@ def optimiser_space(space: NetworkSpace, image: Image, other: Image, effort: Eff
         other: that is brought there.
         effort: limits the voxels.
     """
-    own, others = (_finest(each) for each in (image, other))
+    own, others = (finest_spacing(each) for each in (image, other))
     size = own if 1 / OTHER_VOXELS <= others / own <= OTHER_VOXELS else float(np.sqrt(own * others))
     voxels = np.prod(network_grid(image, replace(space, voxel_size=size)).shape)
     axes = np.count_nonzero(np.array(image.geometry.shape) > 1)
     return replace(space, voxel_size=size * max(1.0, float(voxels / effort.voxels) ** (1 / axes)))
 
 
-def _finest(image: Image) -> float:
+def finest_spacing(image: Image) -> float:
     """mm, of the axes along which there is more than one voxel."""
     return float(image.geometry.spacing[np.array(image.geometry.shape) > 1].min())

@@ -48,6 +48,8 @@ def memory_need(fixed: Image, moving: Image, predictor: Predictor, exactly: bool
     after = PER_FIELD_VOXEL * min(fixed_voxels, LARGEST_FIELD) + 4 * fixed_voxels
     if predictor.device != "cpu":
         return max(need, after)
+    if predictor.is_too_coarse(fixed, moving):
+        return max(memory_need(fixed, moving, part, exactly) for part in predictor.apart())
     space = predictor.space(fixed, moving)
     grid = network_grid(fixed, space) if exactly else whole_grid(fixed.geometry, space)
     voxels = max(int(np.prod(grid.shape)), int(np.prod(space.shape or (1,))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,13 +21,16 @@ from ..weights.catalogue import DEFAULT_MODEL, find_entry, load_catalogue
 from ..weights.entry import ModelEntry, check_regularity
 from ..weights.load import load_network
 from ..weights.store import pin_notice
-from .effort import optimiser_space
+from .effort import finest_spacing, optimiser_space
 from .guides import Guides
 from .memo import NetworkCache
 from .optimise import VelocityOptimiser
 from .request import RegistrationRequest
 from .similarity import binary_roles, check_similarity
 
+#: A network whose voxels are so many times as large as those that the pair deserves leaves something to refine there.
+COARSER = 1.5
+OWN_VOXELS = NetworkSpace(centring="foreground")
 #: Of one value of a network's features.
 BYTES = {"float32": 4, "bfloat16": 2}
 
@@ -73,6 +76,19 @@ class Predictor:
             return self.entry.space
         return optimiser_space(self.entry.space, image, other, self.optimiser.effort)
 
+    def is_too_coarse(self, image: Image, other: Image) -> bool:
+        """Whether a pair shows more than the network's grid holds, so that it is refined on voxels of its own."""
+        size, finest = self.entry.space.voxel_size, min(finest_spacing(image), finest_spacing(other))
+        if self.predict is None or self.optimiser is None or size is None or size <= COARSER * finest:
+            return False
+        own = optimiser_space(OWN_VOXELS, image, other, self.optimiser.effort).voxel_size
+        return own is not None and size > COARSER * own
+
+    def apart(self) -> tuple[Predictor, Predictor]:
+        """The network alone, and what goes on from it on voxels of the pair's own."""
+        own = replace(self, entry=find_entry(DEFAULT_MODEL), predict=None, peak_bytes=None)
+        return replace(self, optimiser=None), own
+
     def fields(
         self,
         moving: torch.Tensor,
@@ -81,10 +97,12 @@ class Predictor:
         fixed_mask: torch.Tensor | None = None,
         moving_mask: torch.Tensor | None = None,
         guides: Guides | None = None,
+        start: torch.Tensor | None = None,
     ) -> FieldPair:
         """Displacements in voxels of the grid of both images, without gradients.
 
-        Networks ignore the masks, because outside them their images are background already, and the guides.
+        Networks ignore the masks, because outside them their images are background already, and the guides; `start` is
+        what an optimisation without a network goes on from.
         """
         assert self.deforms, f"{self.entry.id} predicts no field"
         progress(0.0, f"Aligning on {self.device}")
@@ -96,7 +114,8 @@ class Predictor:
                 assert pair is not None
                 return pair
             if pair is None:
-                return self.optimiser.fields(moving, fixed, progress, masks[0], masks[1], None, guides)
+                start = None if start is None else start.to(self.device)
+                return self.optimiser.fields(moving, fixed, progress, masks[0], masks[1], start, guides)
             images = _full_range(moving), _full_range(fixed)
             refining = span(progress, 0.2, 1.0)
             return self.optimiser.fields(*images, refining, masks[0], masks[1], pair.displacement, guides)
