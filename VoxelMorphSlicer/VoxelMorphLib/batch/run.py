@@ -10,7 +10,7 @@ from typing import Protocol
 
 from .. import __version__
 from ..core.errors import OutputError
-from ..core.io.files import check_writable, replacing
+from ..core.io.files import check_writable, make_folder, replacing
 from ..core.io.locks import locked
 from ..core.io.paths import exists
 from ..core.progress import Progress, silent
@@ -80,10 +80,7 @@ def prepare_folder(folder: Path, pairs: Pairs) -> None:
     Raises:
         OutputError: it cannot be made or written to, or a result would replace a file that is read.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as cause:
-        raise OutputError(f"The folder {folder} cannot be made ({cause.strerror}). Choose another one.") from cause
+    make_folder(folder, "Choose another one.", "The folder")
     for name in (RESULTS, REPORT):
         check_writable(folder / name)
         for source in pairs.sources:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.config import RegistrationOptions, Settings
 from ..core.errors import AccessError, ConfigError, OutputError
-from ..core.io.files import check_readable, extension, replacing
+from ..core.io.files import check_readable, extension, make_folder, replacing
 from ..core.io.names import stem
 from ..core.io.paths import entries, is_file, is_folder
 from ..core.options import changed_options, options_of
@@ -26,6 +26,8 @@ BUNDLED_PRESETS = Path(__file__).resolve().parents[2] / "Resources" / "Presets"
 GENERAL = "general"
 #: What belongs to a machine or a run; presets leave it as it is.
 NOT_KEPT = ("device", "seed")
+#: Where the folder of own presets cannot be made.
+_REMEDY = "Allow writing there."
 #: No preset is longer, bytes.
 _LONGEST = 100_000
 
@@ -159,7 +161,7 @@ def save_preset(preset: Preset) -> str:
         OutputError: it cannot be written; an older one is as it was.
     """
     name = _name(preset.title)
-    folder = _make(own_folder())
+    folder = make_folder(own_folder(), _REMEDY)
     text = json.dumps(preset.to_dict(), indent=2, ensure_ascii=False) + "\n"
     with replacing(folder / f"{name}.json") as file:
         file.write_text(text, encoding="utf-8")
@@ -178,7 +180,7 @@ def import_preset(path: str | Path) -> str:
     """
     read_preset(path)
     name = _name(stem(Path(path)))
-    with replacing(_make(own_folder()) / f"{name}.json") as file:
+    with replacing(make_folder(own_folder(), _REMEDY) / f"{name}.json") as file:
         shutil.copyfile(path, file)
     return name
 
@@ -239,11 +241,3 @@ def _name(title: str) -> str:
     if name in _bundled():
         raise ConfigError(f"{name} is the name of a preset of the extension. Choose another title.")
     return name
-
-
-def _make(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be made ({error.strerror}). Allow writing there.") from error
-    return folder

@@ -22,12 +22,12 @@ from ..core.errors import (
     Cancelled,
     ConfigError,
     DeviceError,
-    OutputError,
     TrainingError,
     TrainingStopped,
     VoxelMorphError,
     WeightsError,
 )
+from ..core.io.files import make_folder
 from ..core.io.locks import locked
 from ..core.io.paths import exists, is_file
 from ..core.progress import Progress, silent
@@ -58,6 +58,8 @@ from .validation import Pictures, Validator
 LOCK = ".running"
 _TURN_S = 2.0
 _SIGNALS = ("SIGINT", "SIGTERM")
+#: Where a folder of a training cannot be made.
+_REMEDY = "Choose another output_dir."
 
 
 class Trainer:
@@ -138,7 +140,7 @@ class Trainer:
             TrainingError: a loss or a gradient became NaN or infinite; older checkpoints are intact.
             TrainingStopped: by Ctrl-C, SIGTERM or `progress`; the last checkpoint holds everything.
         """
-        make_folder(self.last.parent)
+        make_folder(self.last.parent, _REMEDY)
         self._tell("begin", self.epoch, self.config.epochs)
         try:
             with self._stop, without_denormals():
@@ -307,18 +309,6 @@ def without_denormals() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder of a training.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be made ({error.strerror}). Choose another output_dir.") from error
-
-
 def train(config: TrainingConfig, resume: bool = False, progress: Progress = silent) -> TrainingResult:
     """Train what a configuration asks for.
 
@@ -352,7 +342,7 @@ def _occupy(config: TrainingConfig, resume: bool, stack: ExitStack) -> None:
     folder = Path(config.output_dir) / FOLDER
     for new in [path for path in (folder.parent, folder) if not exists(path)]:
         stack.callback(_remove_empty, new)
-    make_folder(folder)
+    make_folder(folder, _REMEDY)
     if not stack.enter_context(locked(folder / LOCK, _TURN_S)):
         raise ConfigError(f"Another training is running in {config.output_dir}. Wait for it, or choose another folder.")
     _check_unused(config, resume)  # again: one may have ended meanwhile

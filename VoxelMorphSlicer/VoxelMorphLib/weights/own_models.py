@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..core.errors import ConfigError, OutputError
-from ..core.io.files import check_writable, replacing
+from ..core.io.files import check_writable, make_folder, replacing
 from ..core.io.locks import locked
 from ..core.io.paths import is_file
 from .architectures import OPTIMISE
@@ -45,7 +45,7 @@ def add_to_catalogue(entry: ModelEntry, path: str | Path, replace: bool = False)
     # The name follows the contents: an older file of the same id stays intact until nothing names it.
     name = f"{entry.id}-{checksum[:8]}{path.suffix}"
     entry = dataclasses.replace(entry, file=name, url=None, bytes=path.stat().st_size, sha256=checksum)
-    _make(folder)
+    _make_cache(folder)
     with _alone(folder):
         check_id(entry.id, replace)  # again: others may have added one meanwhile
         own = _own_models(folder)
@@ -109,7 +109,7 @@ def check_addition(name: str, replace: bool = False) -> None:
     """
     check_id(name, replace)
     folder = default_cache_folder()
-    _make(folder)
+    _make_cache(folder)
     check_writable(folder / CATALOGUE_NAME)
 
 
@@ -127,13 +127,8 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The folder of models {folder} cannot be made ({error.strerror}). Set VXM_CACHE to another one."
-        ) from error
+def _make_cache(folder: Path) -> None:
+    make_folder(folder, "Set VXM_CACHE to another one.", "The folder of models")
 
 
 def _write(folder: Path, entries: dict[str, ModelEntry]) -> None:

@@ -18,7 +18,7 @@ from ...batch.row import FILES
 from ...core.config import RegistrationOptions
 from ...core.errors import ImageError, OutputError
 from ...core.image import Image
-from ...core.io.files import extension, replacing
+from ...core.io.files import extension, make_folder, replacing
 from ...core.io.names import stem
 from ...core.io.paths import exists, is_file
 from ...core.io.tables import TABLES
@@ -198,7 +198,7 @@ class _SceneFiles:
         self._put(path, lambda scratch: write_image(image, scratch))
 
     def _put(self, path: Path, write: Callable[[Path], Any]) -> Path:
-        self._make_folder()
+        make_folder(self._folder, "Choose another one.", "The folder")
         fresh = path.with_name(f"new-{path.name}")
         try:
             with replacing(fresh) as scratch:
@@ -208,14 +208,6 @@ class _SceneFiles:
         finally:
             fresh.unlink(missing_ok=True)
         return path
-
-    def _make_folder(self) -> None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as cause:
-            raise OutputError(
-                f"The folder {self._folder} cannot be made ({cause.strerror}). Choose another one."
-            ) from cause
 
     def _free_name(self, name: str) -> Path:
         taken, stem_ = set(self._files.values()), safe_name(name)

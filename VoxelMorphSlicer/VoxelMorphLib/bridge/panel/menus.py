@@ -7,7 +7,7 @@ from pathlib import Path
 
 import qt
 
-from ...core.errors import OutputError
+from ...core.io.files import make_folder
 
 
 def make_menu(button, items: Iterable[tuple[str, str, Callable[[], None]]]) -> dict[str, qt.QAction]:
@@ -36,8 +36,5 @@ def open_folder(folder: Path) -> None:
     Raises:
         OutputError: it cannot be made.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be made ({error.strerror or error}). Allow writing there.") from error
+    make_folder(folder, "Allow writing there.")
     qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder)))

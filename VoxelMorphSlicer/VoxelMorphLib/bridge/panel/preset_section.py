@@ -42,6 +42,7 @@ class PresetSection:
     def __init__(self, ui, onChosen: Callable[[Preset], None], progress: ProgressSection):
         self.ui, self._onChosen, self._progress = ui, onChosen, progress
         self.known: dict[str, Preset] = {}
+        self._own: set[str] = set()
         self._listed: dict[str, str] = {}
         self._parameters = None
         self._box = ChoiceBox(ui.presetComboBox, {}, self._choose)
@@ -51,6 +52,7 @@ class PresetSection:
     def refresh(self) -> None:
         """Read the files again."""
         self.known, problems = presets()
+        self._own = set(filter(is_own_preset, self.known))
         for problem in problems:
             self._progress.say(problem, error=True)
 
@@ -67,7 +69,7 @@ class PresetSection:
             _(preset.description) if preset is not None else _("Model and settings are those of no preset")
         )
         self.actions["savePresetAction"].enabled = parameters is not None and not name
-        self.actions["deletePresetAction"].enabled = is_own_preset(name)
+        self.actions["deletePresetAction"].enabled = name in self._own
 
     def onSave(self) -> None:
         """Ask for a title and keep the model and the settings under it."""

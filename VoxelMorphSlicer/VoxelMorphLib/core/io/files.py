@@ -97,6 +97,25 @@ def check_writable(path: Path | str, bytes_needed: int = 0) -> Path:
     return path
 
 
+def make_folder(folder: Path, remedy: str, what: str = "") -> Path:
+    """Make a folder, and those above it, where they do not exist yet.
+
+    Args:
+        folder: to be there.
+        remedy: sentence that says what to do where it cannot be made.
+        what: it is, in words before its name.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        name = f"{what} {folder}".lstrip()
+        raise OutputError(f"{name} cannot be made ({error.strerror or error}). {remedy}") from error
+    return folder
+
+
 @contextmanager
 def replacing(path: Path | str, bytes_needed: int = 0) -> Iterator[Path]:
     """Yield a path in a scratch folder beside `path`; files written there are moved into place at the end.
