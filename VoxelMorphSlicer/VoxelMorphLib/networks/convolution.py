@@ -75,9 +75,13 @@ def convolve(
     """Convolve (B, C, *shape) with weight (F, C, *kernel).
 
     On the CPU torch takes its slow fallback for a single float32 image with few rows, which costs a factor of 5 in the
-    coarse levels of a U-net, so oneDNN is called directly where torch has it.
+    coarse levels of a U-net, so oneDNN is called directly where torch has it. In bfloat16 its gradient for the weights
+    is NaN now and then where the first axis has two voxels (torch 2.13), so such images are convolved in float32.
     """
     ndims = image.ndim - 2
+    if ndims == 3 and image.device.type == "cpu" and image.shape[2] == 2 and torch.is_grad_enabled() and _autocast():
+        with torch.autocast("cpu", enabled=False):
+            return convolve(image.float(), weight, bias, stride, padding)
     if ndims > 1 and image.device.type == "cpu" and image.dtype == torch.float32 and _has_onednn() and not _autocast():
         if torch.is_grad_enabled() and is_slow(image, weight, stride, padding):
             return convolve_small(image, weight, bias)
