@@ -48,6 +48,7 @@ from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.registration.register import register_pair
+from benchmarks.stages import stages_of
 model, extent = sys.argv[1], int(sys.argv[2])
 places = np.indices((extent,) * 3, np.float32) - (extent - 1) / 2
 waves = [np.sin(places[0] / n) * np.cos(places[1] / (n + 1)) * np.sin(places[2] / 6) for n in (4, 5)]
@@ -56,8 +57,10 @@ fixed, moving = (Image((ball * (600 + 200 * wave)).astype(np.int16), Geometry((e
                  for wave in waves)
 del places, waves, ball
 began = time.process_time()
-register_pair(fixed, moving, model, RegistrationOptions(affine="none", device="cpu"))
+with stages_of() as stages:
+    register_pair(fixed, moving, model, RegistrationOptions(affine="none", device="cpu"))
 seconds = time.process_time() - began
+more = {"stages": stages}
 """
 
 
@@ -87,10 +90,10 @@ def _registration(folder: Path, model: str, features: int, extent: int) -> list[
     file = write_random(folder / f"{model}.safetensors", model, features, extent)
     run = run_child(_REGISTER, [str(file), str(extent)])
     name, note = f"register, {model}", f"{extent} voxels along each axis, {features} features, 1 thread, whole process"
-    return [
-        Row("synthmorph", name, run["peak_bytes"] / 1e9, "GB peak", note=note),
-        Row("synthmorph", name, run["seconds"], "s CPU", note=note),
-    ]
+    rows = [Row("synthmorph", name, run["seconds"], "s CPU", note=note)]
+    for stage, (seconds, peak) in run["stages"].items():
+        rows.append(Row("synthmorph", f"{name}, {stage}", seconds, "s CPU", note=f"{peak / 1e9:.2f} GB peak"))
+    return rows
 
 
 def _against_floor(model: str, features: int, extent: int) -> Row:
