@@ -89,9 +89,10 @@ def test_the_recipe_decides_the_defaults():
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_printed_configuration_reads_back_equal(recipe, a_file, capsys):
-    assert main(["--recipe", recipe, "--printConfig", "--seed", "3", "--encoder", "4,4"]) == 0
+    small = "--encoder", "4,4", "--decoder", "4,4,4"
+    assert main(["--recipe", recipe, "--printConfig", "--seed", "3", *small]) == 0
     path = a_file(capsys.readouterr().out)
-    assert config_of("--config", path) == config_of("--recipe", recipe, "--seed", "3", "--encoder", "4,4")
+    assert config_of("--config", path) == config_of("--recipe", recipe, "--seed", "3", *small)
 
 
 def test_given_options_come_before_the_file_and_the_file_before_defaults(a_file):

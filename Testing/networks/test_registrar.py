@@ -30,7 +30,7 @@ def build(name: str) -> torch.nn.Module:
     return build_network(name, ARGUMENTS.get(name, {"ndims": 2, "features": TINY}))
 
 
-@pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - {"Unet"}))
+@pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - {"Unet", "VxmStructureDetector"}))
 def test_every_network_that_registers_is_a_registrar(name):
     network = build(name)
     assert isinstance(network, Registrar)
@@ -38,8 +38,9 @@ def test_every_network_that_registers_is_a_registrar(name):
     assert isinstance(network, HyperRegistrar) == (hyperparameter_count(network) > 0) == name.startswith("Hyper")
 
 
-def test_an_encoder_decoder_alone_is_none():
+def test_an_encoder_decoder_and_a_detector_of_structures_are_none_alone():
     assert not isinstance(build("Unet"), Registrar)
+    assert not isinstance(build_network("VxmStructureDetector", {"structures": [[1]]}), Registrar)
 
 
 def test_a_value_is_chosen_for_all_hyperparameters():

@@ -52,7 +52,7 @@ def test_the_model_of_every_recipe_registers_like_its_task(recipe, tmp_path):
     assert read == entry
     assert entry.space.shape == SHAPE and entry.space.voxel_size == 2.0
     moving, fixed = (a_scan(number)[0][None] for number in (0, 1))
-    fields = network.fields(moving, fixed)
+    fields = task.fields(network, moving, fixed)
     assert fields.displacement.shape == (1, 3, *SHAPE)
     with torch.no_grad():
         expected = task.fields(task.network.eval(), moving, fixed, task.variants()[-1])

@@ -156,7 +156,7 @@ class RegistrationOptions(Settings):
     smoothness: float = option(
         0.5,
         "how strongly an optimisation or refinement prefers smooth deformations: larger values deform less. Networks "
-        "alone ignore it",
+        "alone ignore it, unless they find structures that are brought together",
         low=0,
         high=1000,
         step=0.05,

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 
 from .fields import FieldPair
+from .structures import VxmStructureDetector
 
 
 @runtime_checkable
@@ -48,6 +49,10 @@ class HyperRegistrar(Registrar, Protocol):
         Raises:
             ConfigError: another number of hyperparameters than the network has.
         """
+
+
+#: What weights files hold: networks that align pairs, and those that find in each image what a pair is aligned by.
+Network = Registrar | VxmStructureDetector
 
 
 def hyperparameter_count(network: object) -> int:

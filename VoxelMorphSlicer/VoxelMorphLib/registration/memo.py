@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core.progress import Progress, silent
 from ..networks.joint import DEFAULT_REGULARISATION
-from ..networks.registrar import Registrar, choose_regularisation, hyperparameter_count
+from ..networks.registrar import Network, choose_regularisation, hyperparameter_count
 from ..weights.entry import ModelEntry, supports_regularisation
 from ..weights.identity import model_identity
 from ..weights.load import load_network
@@ -85,7 +85,7 @@ def _add_text(digest: hashlib.blake2b, text: str) -> None:
 
 
 #: A loaded network and what is known about it.
-LoadedNetwork = tuple[Registrar, ModelEntry]
+LoadedNetwork = tuple[Network, ModelEntry]
 
 
 class NetworkCache:
@@ -130,6 +130,6 @@ class NetworkCache:
         self._networks.clear()
 
 
-def _is_for_one_value(network: Registrar, entry: ModelEntry) -> bool:
+def _is_for_one_value(network: Network, entry: ModelEntry) -> bool:
     """Whether a hypernetwork was evaluated while the network was read."""
     return supports_regularisation(entry) and not hyperparameter_count(network)

@@ -94,7 +94,7 @@ def _while_compared(voxels: int, predictor: Predictor) -> int:
     optimiser = predictor.optimiser
     if optimiser is None:
         return _of_network(voxels, predictor)
-    channels = CHANNELS.get(optimiser.similarity, 1)
+    channels = CHANNELS.get(str(optimiser.similarity), 1)
     finest = next(name for name, effort in EFFORTS.items() if effort is optimiser.effort)
     reductions = [
         level.reduction

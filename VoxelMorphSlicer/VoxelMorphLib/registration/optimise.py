@@ -39,7 +39,7 @@ class VelocityOptimiser:
     Args:
         smoothness: 0.5 is what suits the similarity; twice as much halves the strains, about.
         budget_s: seconds after which the search stops wherever it is.
-        similarity: "auto" or a name; see `similarity`.
+        similarity: "auto" or a name, see `similarity`; or one that takes what the "images" are instead of images.
         effort: see `EFFORTS`.
         levels: resolutions instead of those of the effort.
         binary: roles of images with two values, see `similarity.binary_roles`; interpolation hides it.
@@ -56,7 +56,7 @@ class VelocityOptimiser:
         self,
         smoothness: float = 0.5,
         budget_s: float = 600.0,
-        similarity: str = "auto",
+        similarity: str | Similarity = "auto",
         effort: str = "balanced",
         levels: tuple[Level, ...] | None = None,
         binary: Sequence[str] = (),
@@ -82,8 +82,8 @@ class VelocityOptimiser:
         """Optimise one pair.
 
         Args:
-            moving: (1, 1, *shape), about 0..1.
-            fixed: (1, 1, *shape), about 0..1.
+            moving: (1, 1, *shape), about 0..1; (1, C, *shape) for a similarity of its own.
+            fixed: as `moving`.
             progress: called at every step; may raise `Cancelled`.
             fixed_mask, moving_mask: (1, 1, *shape), voxels of that image where it is 0 are compared with nothing;
                 None compares all.
@@ -98,7 +98,12 @@ class VelocityOptimiser:
         """
         deadline = time.monotonic() + self.budget_s
         compared = _both(fixed_mask, moving_mask)
-        similarity, self.reason = choose_similarity(self.similarity, fixed, moving, compared, self.binary)
+        if isinstance(self.similarity, Similarity):
+            similarity, self.reason = self.similarity, self.similarity.title
+        else:
+            similarity, self.reason = choose_similarity(self.similarity, fixed, moving, compared, self.binary)
+        if guides is not None and guides.structures is not None:
+            self.reason += "; beside it the structures that the network found in both"
         self.chosen = similarity.name
         pair = _Pair(moving, fixed, moving_mask, fixed_mask, similarity)
         levels = self._affordable(self.levels if start is None else self.refining, pair.features[0])

@@ -16,6 +16,7 @@ from ..core.progress import Progress, span
 from ..networks.conditional_template import GeneratedTemplate
 from ..networks.fields import FieldPair
 from ..networks.registrar import Registrar, integrating, peak_features
+from ..networks.structures import VxmStructureDetector
 from ..weights.architectures import LINEAR, MATRIX_ONLY
 from ..weights.catalogue import DEFAULT_MODEL, find_entry, load_catalogue
 from ..weights.entry import ModelEntry, check_regularity
@@ -27,6 +28,7 @@ from .memo import NetworkCache
 from .optimise import VelocityOptimiser
 from .request import RegistrationRequest
 from .similarity import binary_roles, check_similarity
+from .structures import StructureRegistrar, with_structures
 
 #: A network whose voxels are so many times as large as those that the pair deserves leaves something to refine there.
 COARSER = 1.5
@@ -116,6 +118,7 @@ class Predictor:
             if pair is None:
                 start = None if start is None else start.to(self.device)
                 return self.optimiser.fields(moving, fixed, progress, masks[0], masks[1], start, guides)
+            guides = with_structures(guides, pair)
             images = _full_range(moving), _full_range(fixed)
             refining = span(progress, 0.2, 1.0)
             return self.optimiser.fields(*images, refining, masks[0], masks[1], pair.displacement, guides)
@@ -175,6 +178,8 @@ def load_predictor(
             f"The file of {entry.id} lacks the image that its template is added to, so nothing can be registered by "
             "way of it. Make a template of it, and register with that."
         )
+    if isinstance(network, VxmStructureDetector):
+        network = StructureRegistrar(network, options.smoothness, options.budget_s)
     _check_use(entry, options)
     notice = pin_notice(entry)
     said = (notice,) if notice and notice != told else ()

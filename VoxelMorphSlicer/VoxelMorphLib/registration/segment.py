@@ -14,7 +14,7 @@ from ..core.progress import Progress, silent, span
 from ..core.tensors import as_array
 from ..core.transform import IDENTITY
 from ..networks.atlas_segmentation import ProbAtlasSegmentation, segment
-from ..networks.registrar import Registrar
+from ..networks.registrar import Network
 from ..weights.entry import ModelEntry
 from ..weights.load import load_network
 from .network_space import encode, training_grid
@@ -86,6 +86,6 @@ def segmenting_network(
     return network, entry
 
 
-def can_segment(network: Registrar, entry: ModelEntry) -> bool:
+def can_segment(network: Network, entry: ModelEntry) -> bool:
     """Whether a network keeps an atlas of labels, on a grid that is known."""
     return isinstance(network, ProbAtlasSegmentation) and network.atlas is not None and entry.space.shape is not None

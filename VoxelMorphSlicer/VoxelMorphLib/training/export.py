@@ -19,6 +19,7 @@ from ..core.tensors import as_array
 from ..networks.atlas_segmentation import ProbAtlasSegmentation
 from ..networks.conditional_template import GeneratedTemplate
 from ..networks.registrar import Registrar
+from ..networks.structures import VxmStructureDetector
 from ..weights.entry import ModelEntry
 from ..weights.safetensors_file import write_model
 from .checkpoint import fill, load_checkpoint, trained_weights
@@ -90,14 +91,14 @@ def export(checkpoint: str | Path, path: str | Path, facts: ModelFacts | None = 
     config = make_config(content["recipe"], content["config"])
     task = _task(checkpoint, content, config)
     network, architecture, arguments = task.published()
-    if not isinstance(network, Registrar):
+    if not isinstance(network, (Registrar, VxmStructureDetector)):
         raise WeightsError(f"The recipe {config.recipe} trains a {architecture}, which registers nothing to export.")
     facts = facts or ModelFacts()
     entry = dataclasses.replace(
         _entry(path, config, facts),
         architecture=architecture,
         arguments=arguments,
-        space=config.space(tuple(content["facts"]["shape"]), network.multiple),
+        space=config.network_space(tuple(content["facts"]["shape"]), network.multiple),
         labels=_channel_labels(config, content["facts"]["labels"], network),
         attributes=_described(content["facts"]) if isinstance(network, GeneratedTemplate) else (),
         measured=_measured(config, checkpoint, content["step"], facts.command),

@@ -331,6 +331,10 @@ class TrainingConfig(Settings):
             intensity=self.intensity,
         )
 
+    def network_space(self, shape: tuple[int, ...], multiple: int) -> NetworkSpace:
+        """The space of the images that the network sees, where that is not the one of the files; see `space`."""
+        return self.space(shape, multiple)
+
     def with_absolute_paths(self: Self) -> Self:
         """The same configuration for any working folder, so that a training can be resumed from anywhere."""
         paths = {o.field: getattr(self, o.field) for o in options_of(type(self)).values() if o.path}

@@ -31,6 +31,7 @@ from .synthmorph_recipes import (
     SynthMorphJointConfig,
     SynthMorphLabelsConfig,
     SynthMorphShapesConfig,
+    SynthMorphStructuresConfig,
 )
 
 if TYPE_CHECKING:
@@ -144,6 +145,12 @@ _ALL = (
         "Registers images of any contrast with one network for every weight of smoothness, after a given affine one.",
         SynthMorphJointConfig,
         "synthmorph_joint:SynthMorphJointTask",
+    ),
+    Recipe(
+        "Structures of any contrast, from label maps",
+        "Finds structures in images of any contrast, by which pairs are registered; needs label maps alone.",
+        SynthMorphStructuresConfig,
+        "synthmorph_structures:SynthMorphStructuresTask",
     ),
     Recipe(
         "One pair",

@@ -30,6 +30,8 @@ MATRIX_ONLY = (DETECTOR, AFFINE)
 HYPER_DENSE = "HyperVxmDense"
 #: Keeps an atlas of labels, which it deforms onto images.
 SEGMENTING = "ProbAtlasSegmentation"
+#: Finds structures in each image alone, by which an optimisation compares the pair.
+STRUCTURES = "VxmStructureDetector"
 #: Keep the image that they were trained to deform onto all others, or make it of attributes such as age.
 TEMPLATES = (
     "TemplateCreation",
@@ -60,6 +62,7 @@ ARCHITECTURES = {
     DETECTOR: "affine_detector",
     JOINT: "joint",
     AFFINE: "legacy_affine",
+    STRUCTURES: "structures",
 }
 
 #: No extent, feature count or level of a real network is larger; a file that claims so is not believed.

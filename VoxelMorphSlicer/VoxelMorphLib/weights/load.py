@@ -16,7 +16,8 @@ from ..core.errors import ConfigError, WeightsError
 from ..core.io.paths import is_file
 from ..core.progress import Progress, silent, span
 from ..networks.joint import DEFAULT_REGULARISATION, HyperVxmJoint
-from ..networks.registrar import Registrar, choose_regularisation
+from ..networks.registrar import Network, Registrar, choose_regularisation
+from ..networks.structures import VxmStructureDetector
 from ..networks.unet import set_unet_precision
 from .architectures import DETECTOR, JOINT
 from .catalogue import find_entry, load_catalogue
@@ -44,7 +45,7 @@ def load_network(
     precision: str = "float32",
     progress: Progress = silent,
     regularisation: float | None = None,
-) -> tuple[Registrar, ModelEntry]:
+) -> tuple[Network, ModelEntry]:
     """Read a network, ready for registration.
 
     Args:
@@ -80,7 +81,7 @@ def load_network(
         choose_regularisation(network, regularisation)
     network = set_unet_precision(network.eval().requires_grad_(False), precision).to(device)
     progress(1.0, f"{entry.title} is ready")
-    return cast(Registrar, network), entry  # `_read` refuses what is none
+    return cast(Network, network), entry  # `_read` refuses what is none
 
 
 def _kept(
@@ -161,7 +162,7 @@ def _read(
         network, described = read_model(path)
     else:
         network = _from_keras(entry, path, affine, regularisation) if kind == "keras" else network_from_torch(path)
-    if not isinstance(network, Registrar):
+    if not isinstance(network, (Registrar, VxmStructureDetector)):
         raise WeightsError(f"{path} holds a {type(network).__name__}, which registers nothing. Choose another file.")
     described = described or _describe(network, path, kind)
     if entry is not None and entry.architecture != described.architecture:
@@ -182,7 +183,7 @@ def _from_keras(entry: ModelEntry | None, path: Path, affine: Path | None, regul
     return network_from_keras(path, hyperparameters=_joint(regularisation), **options)
 
 
-def _describe(network: Registrar, path: Path, kind: str) -> ModelEntry:
+def _describe(network: Network, path: Path, kind: str) -> ModelEntry:
     """An entry for a file without a description.
 
     A network of 2018 or 2019 is fed with brains in FreeSurfer's space, one of SynthMorph in that of its authors; any
@@ -203,7 +204,7 @@ def _describe(network: Registrar, path: Path, kind: str) -> ModelEntry:
     )
 
 
-def _space(name: str, network: Registrar) -> NetworkSpace:
+def _space(name: str, network: Network) -> NetworkSpace:
     space = NetworkSpace(multiple=network.multiple)
     if name in _BRAIN_NETWORKS:
         space = _BRAIN_SPACE

@@ -39,7 +39,8 @@ class Throttle:
 
 def space_geometry(config: TrainingConfig, shape: tuple[int, ...]) -> Geometry:
     """The training space with its middle at the origin, for pictures; voxels of 1 mm where each image keeps its own."""
-    return standard_grid(config.space(None), shape)
+    space = config.network_space(shape, 1)
+    return standard_grid(space, space.shape or shape)
 
 
 def pair_pictures(pair: Registered, geometry: Geometry) -> tuple[bytes, bytes]:

@@ -1,0 +1,118 @@
+"""StructureRegistrar: images are aligned by what a network finds in each of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from support.volumes import a_geometry, smooth_displacement
+from torch import Tensor
+from VoxelMorphLib.core.config import RegistrationOptions
+from VoxelMorphLib.core.displacement import jacobian_determinant
+from VoxelMorphLib.core.geometry import Geometry
+from VoxelMorphLib.core.image import Image
+from VoxelMorphLib.core.spatial import warp
+from VoxelMorphLib.core.transform import DisplacementField
+from VoxelMorphLib.networks.fields import FieldPair
+from VoxelMorphLib.networks.structures import VxmStructureDetector
+from VoxelMorphLib.registration.network_space import field_on_grid
+from VoxelMorphLib.registration.register import register_pair
+from VoxelMorphLib.registration.structures import StructureRegistrar, with_structures
+from VoxelMorphLib.registration.velocity_nodes import VelocityNodes
+from VoxelMorphLib.weights.entry import ModelEntry
+from VoxelMorphLib.weights.safetensors_file import write_model
+
+GRID = a_geometry("RAS", (40, 36, 32), 2.0)
+
+
+class ByBrightness(VxmStructureDetector):
+    """Its structures are what is about 0.5 and about 1 bright, at 0 or 1 minus that in inverted images."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        values = (image - image[..., :1, :1, :1]).abs()  # the corner is background
+        return torch.cat([-200 * (values - level).square() for level in (0.0, 0.5, 1.0)], dim=1)
+
+
+def a_head() -> np.ndarray:
+    places = GRID.points()
+    radius = np.linalg.norm((places - GRID.centre) / np.array([1.0, 1.2, 0.9]), axis=-1)
+    inner = np.linalg.norm((places - GRID.centre - [6, 4, 0]) / np.array([1.3, 0.8, 1.0]), axis=-1)
+    return (radius < 26) * 0.5 + (inner < 11) * 0.5
+
+
+@pytest.fixture(scope="module")
+def a_pair() -> tuple[Tensor, Tensor]:
+    """(moving, fixed), the moving one of inverted contrast, 4 mm apart at most."""
+    head = Image(a_head().astype(np.float32), GRID)
+    truth = DisplacementField(smooth_displacement(GRID.points(), 4.0), GRID)
+    moved = truth.resample(head, GRID).array
+    return 1 - torch.from_numpy(head.array)[None, None], torch.from_numpy(moved)[None, None]
+
+
+@pytest.fixture
+def registrar() -> StructureRegistrar:
+    return StructureRegistrar(ByBrightness([[1], [2]], features=((4,), (4, 4)), conv_per_level=1))
+
+
+def overlap(first: Tensor, second: Tensor) -> float:
+    return float(2 * (first * second).sum() / (first + second).sum())
+
+
+def test_structures_meet_whatever_the_contrasts(registrar, a_pair):
+    moving, fixed = a_pair
+    features = [registrar.network.features(image) for image in a_pair]
+    found = registrar.fields(moving, fixed)
+    moved = warp(features[0], found.displacement)
+    before, after = (overlap(each[:, 1], features[1][:, 1]) for each in (features[0], moved))
+    assert after > 0.9 and 1 - after < 0.4 * (1 - before)
+    assert jacobian_determinant(found.displacement).min() > 0
+
+
+def test_swapping_the_images_swaps_the_directions(registrar, a_pair):
+    there, back = registrar.fields(*a_pair), registrar.fields(*a_pair[::-1])
+    torch.testing.assert_close(there.displacement, back.inverse, atol=0.05, rtol=0)
+
+
+def test_a_smoother_deformation_can_be_asked_for(a_pair):
+    network = ByBrightness([[1], [2]], features=((4,), (4, 4)), conv_per_level=1)
+    free, stiff = (StructureRegistrar(network, smoothness).fields(*a_pair) for smoothness in (0.5, 50.0))
+    assert stiff.velocity.norm() < 0.7 * free.velocity.norm()
+
+
+def test_structures_pull_an_optimisation_on_finer_voxels(registrar, a_pair):
+    """Images that show nothing are moved by what was found in others."""
+    pair = registrar.fields(*a_pair)
+    fine = GRID.with_spacing(1.0)
+    guides = with_structures(None, pair, GRID, fine)
+    fixed, moving, block = guides.structures
+    assert block == (2, 2, 2)
+    for found, expected in zip((moving, fixed), pair.features):
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    nodes = VelocityNodes(fine.shape, 4.0)
+    there, back = (guides.towards(nodes, (2, 2, 2), 1.0, side) for side in (False, True))
+    still, right = nodes.zero(), nodes.from_displacement(pair_on(fine, pair.displacement))
+    assert there.energy(right) < 0.3 * there.energy(still)
+    assert back.energy(nodes.exponential(-right)) < back.energy(still)
+
+
+def pair_on(grid: Geometry, displacement: Tensor) -> Tensor:
+    return field_on_grid(displacement, GRID, grid).voxel_tensor()
+
+
+def test_a_network_without_structures_leaves_the_guides(a_pair):
+    assert with_structures(None, FieldPair(None, a_pair[0], None)) is None
+
+
+@pytest.mark.parametrize("refine", ["none", "fast"])
+def test_a_model_of_structures_registers_volumes(tmp_path, a_pair, refine):
+    torch.manual_seed(0)
+    arguments = {"structures": [[1], [2]], "features": [[4], [4, 4]], "conv_per_level": 1}
+    entry = ModelEntry(
+        "s", "S", "A test.", "VxmStructureDetector", arguments, file="s.safetensors", format="safetensors"
+    )
+    write_model(VxmStructureDetector(**arguments), entry, tmp_path / "s.safetensors")
+    moving, fixed = (Image(tensor[0, 0].numpy(), GRID) for tensor in a_pair)
+    options = RegistrationOptions(device="cpu", refine=refine)
+    found = register_pair(fixed, moving, str(tmp_path / "s.safetensors"), options)
+    assert found.report.compared or refine == "none"
+    assert np.isfinite(found.moved.array).all() and found.inverse is not None

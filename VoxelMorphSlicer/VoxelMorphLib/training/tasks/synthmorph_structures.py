@@ -1,0 +1,203 @@
+"""SynthMorphStructuresTask: a network learns to find structures in images of any contrast, made of label maps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...core.affine import affine_to_displacement
+from ...core.errors import ConfigError
+from ...core.losses.anatomy import soft_dice
+from ...core.spatial import warp
+from ...networks.fields import FieldPair
+from ...networks.structures import VxmStructureDetector
+from ...registration.structures import StructureRegistrar
+from ...synth.label_motion import LabelMotion
+from ...synth.label_tables import labels_to_labels, look_up, one_hot, sides_merged
+from ...synth.labels_to_image import Synthesised, joined
+from ...synth.labels_to_image_new import LabelsToImageNew
+from ...synth.random_parts import samples_of
+from ...synth.tissues import tissue_means
+from ..data.case import Batch, DatasetInfo
+from ..synthmorph_recipes import SynthMorphStructuresConfig, label_groups
+from ..task import Task
+from .registration import sample_generators, weighted
+from .synthmorph import FIXED, MOVING, labels_of
+
+#: Least noise, as a share of the brightest voxel; largest strength of the bias field; slices at most so thick.
+LEAST_NOISE, BIAS, SLICE = 0.01, 0.3, 3.0
+#: Every how many voxels suffice for a percentile.
+SCALED_BY = 4
+#: Share of the maps without surroundings that keep a rim of them, and voxels of that rim at most.
+RIM, WIDEST_RIM = 0.5, 2
+#: Share of such images whose background is black, and of the others.
+BLACK_STRIPPED, BLACK = 0.85, 0.25
+
+
+class SynthMorphStructuresTask(Task):
+    """Cross entropy and overlap of the structures that are found in images made of label maps.
+
+    Raises:
+        ConfigError: there are no label maps, or an option names labels that are not among those of the training.
+    """
+
+    samples = "single"
+
+    def __init__(self, config: SynthMorphStructuresConfig, info: DatasetInfo):
+        if not info.labels:
+            raise ConfigError("The recipe makes images of label maps, and there are none with labels. Give label_list.")
+        sides = {label: label for label in info.labels} if config.sides else sides_merged(info.labels)
+        #: The labels of every structure.
+        self.structures = [
+            [label for label in info.labels if sides[label] == first] for first in sorted(set(sides.values()))
+        ]
+        self._place = {label: number for number, labels in enumerate(self.structures, 1) for label in labels}
+        self._tissues = label_groups(config.tissues, "tissues")
+        self._channels = label_groups(config.channels, "channels")
+        unknown = sorted({label for group in self._channels for label in group} - set(info.labels))
+        if unknown:
+            raise ConfigError(
+                f"channels names {unknown[0]}, which is not among the labels of the training "
+                f"({', '.join(map(str, info.labels))}). Leave it out, or add it to labels."
+            )
+        self._shown: dict[str, Tensor] = {}
+        super().__init__(config, info)
+
+    def arguments(self) -> dict[str, Any]:
+        """Of the network's class, as plain values."""
+        config = self.config
+        return {
+            "structures": self.structures,
+            "channels": [sorted({self._place[label] for label in group}) for group in self._channels],
+            "ndims": len(self.info.shape),
+            "features": [list(config.encoder), list(config.decoder)],
+            "conv_per_level": config.conv_per_level,
+            "in_channels": self.info.channels,
+        }
+
+    def build(self) -> nn.Module:
+        return VxmStructureDetector(**self.arguments())
+
+    def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        with torch.no_grad():
+            made = self.synthesise(batch.fixed_labels, sample_generators(self.config.seed, batch, FIXED))
+            place = self.places(made.labels)
+        self._shown = {"image": made.image[:1]}
+        logits = network(made.image)
+        return weighted(
+            {
+                "entropy": (1.0, lambda: functional.cross_entropy(logits, place[:, 0])),
+                "overlap": (self.config.dice_weight, lambda: self._overlap_loss(logits, place)),
+            }
+        )
+
+    def synthesise(self, labels: Tensor, generators: list[torch.Generator], still: bool = False) -> Synthesised:
+        """An image of every map (B, 1, *shape), with the map that it shows.
+
+        Args:
+            labels: maps.
+            generators: one for each, on the CPU.
+            still: keep the maps where they are, whole.
+        """
+        made, step = [], self.config.step
+        for one, random in zip(labels.split(1), generators):
+            one = one[(..., *(slice(None, None, step),) * 3)] if still else self._moved(one, random)
+            strip = bool(torch.rand((), generator=random) < self.config.strip)
+            one = self._stripped(one, random) if strip else one
+            image = self._maker(one, random, strip)(one, [random])
+            made.append(replace(image, image=self._scaled(image.image), velocity=None, displacement=None, affine=None))
+        return joined(made)
+
+    def places(self, labels: Tensor) -> Tensor:
+        """(B, 1, *shape), int64: number of the structure of every label, 0 of the background."""
+        return look_up(labels, sorted(self._place), [self._place[label] for label in sorted(self._place)])
+
+    def validation_batch(self, batch: Batch) -> Batch:
+        """Pairs of a validation list are real; of maps that were held back, the moving one is brought to the fixed one
+        by an affine map, and both become images, always the same."""
+        if self.config.validation_list:
+            return batch
+        matrix = labels_to_labels(batch.fixed_labels, batch.moving_labels, self.info.labels)
+        displacement = affine_to_displacement(matrix, batch.fixed_labels.shape[2:], shift_center=False)
+        placed = warp(batch.moving_labels, displacement, "nearest", "hard")
+        moving, fixed = (
+            self.synthesise(labels, sample_generators(self.config.seed, batch, stream), still=True)
+            for labels, stream in ((placed, MOVING), (batch.fixed_labels, FIXED))
+        )
+        labels = {"moving_labels": moving.labels.short(), "fixed_labels": fixed.labels.short()}
+        return replace(batch, moving=moving.image, fixed=fixed.image, **labels)
+
+    def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
+        return StructureRegistrar(network).fields(moving, fixed)
+
+    def published(self) -> tuple[nn.Module, str, dict[str, Any]]:
+        return self.network, type(self.network).__name__, self.arguments()
+
+    def previews(self) -> dict[str, Tensor]:
+        return self._shown
+
+    def _moved(self, labels: Tensor, random: torch.Generator) -> Tensor:
+        """A part of a map (1, 1, *shape), moved at random and perhaps mirrored, on the voxels of the images."""
+        config = self.config
+        motion = LabelMotion(
+            half_res=config.half_resolution,
+            aff_shift=config.max_shift,
+            aff_rotate=config.max_rotation,
+            aff_scale=config.max_scaling,
+            aff_shear=config.max_shear,
+            crop_prob=config.cropped,
+            warp_max=config.max_warp,
+            warp_min=min(0.01, config.max_warp),
+        )
+        samples = samples_of([random], labels.device)
+        part = tuple(map(min, config.patch or labels.shape[2:], labels.shape[2:]))
+        affine = motion.affine_map(samples[0], len(part))
+        _velocity, displacement = motion.deformation(tuple(n // config.step for n in part), samples, None)
+        moved = motion.moved(labels, part, config.step, affine, displacement, samples)
+        return moved if config.sides or torch.rand((), generator=random) < 0.5 else moved.flip(2)
+
+    def _maker(self, labels: Tensor, random: torch.Generator, strip: bool) -> LabelsToImageNew:
+        """The generator for an image of one map, which stays where it is."""
+        config, values = self.config, labels_of(labels)
+        sides = sides_merged(values)
+        alike = bool(torch.rand((), generator=random) < config.alike)
+        means = tissue_means(sorted(set(sides.values())), self._tissues if alike else (), random)
+        return LabelsToImageNew(
+            in_labels=sides,
+            one_hot=False,
+            mean_min=means,
+            mean_max=means,
+            noise_min=min(LEAST_NOISE, config.noise),
+            noise_max=config.noise,
+            zero_background=BLACK_STRIPPED if strip else BLACK,
+            bias_max=BIAS,
+            slice_prob=config.thick,
+            slice_stride_max=SLICE,
+            warp_max=0,
+        )
+
+    def _scaled(self, image: Tensor) -> Tensor:
+        """An image (1, C, *shape) of 0 to 1 on the scale of the real ones; see `IntensityScale`."""
+        if self.config.intensity != "percentile":
+            return image
+        low, high = (torch.quantile(image.flatten()[::SCALED_BY], share) for share in (0.005, 0.995))
+        return ((image - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
+
+    def _stripped(self, labels: Tensor, random: torch.Generator) -> Tensor:
+        """A map without what is no structure, some with a rim around them."""
+        inside = self.places(labels) > 0
+        if torch.rand((), generator=random) < RIM:
+            width = int(torch.randint(1, WIDEST_RIM + 1, (), generator=random))
+            inside = functional.max_pool3d(inside.float(), 2 * width + 1, 1, width) > 0
+        return labels * inside
+
+    def _overlap_loss(self, logits: Tensor, place: Tensor) -> Tensor:
+        """1 minus the mean overlap of the structures that the images show."""
+        members = one_hot(place, range(1, 1 + len(self.structures)))
+        overlap, _occurs = soft_dice(members, logits.softmax(1)[:, 1:])
+        shown = members.flatten(2).amax(2)
+        return 1 - (overlap * shown).sum() / shown.sum().clamp(min=1)
