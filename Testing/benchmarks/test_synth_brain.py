@@ -57,14 +57,17 @@ def test_a_pair_is_one_line():
     assert synth_brain.line(Result("", "oasis", "b-a", failure="no luck")) == "oasis/b-a: no luck"
 
 
-def test_the_kept_weights_are_those_that_their_readme_tells_of():
-    folder = Path(synth_brain.__file__).parent / "trainings"
-    _network, entry = load_network(str(folder / "synth-brain.safetensors"))
-    told = (folder / "README.md").read_text(encoding="utf-8")
-    space, arguments = entry.space, entry.arguments
-    extents, encoder = (",".join(map(str, numbers)) for numbers in (space.shape, arguments["features"][0]))
-    assert f"--voxelSize {space.voxel_size:g} --shape {extents} --encoder {encoder} " in told
+def test_the_bundled_weights_are_those_that_their_readme_tells_of():
+    told = (Path(synth_brain.__file__).parent / "trainings" / "README.md").read_text(encoding="utf-8")
+    network, entry = load_network("synth-brain")
+    assert f"--voxelSize {entry.space.voxel_size / 2:g} --shape {_doubled(entry.space.shape)} " in told
     assert entry.affine_start == "affine" and entry.licence == "Apache-2.0"
+    groups = [",".join(str(network.structures[n - 1][0]) for n in channel) for channel in network.channels]
+    assert f'CHANNELS="{" ".join(groups)}"' in told
+
+
+def _doubled(extents: tuple[int, ...]) -> str:
+    return ",".join(str(2 * n) for n in extents)
 
 
 def test_without_data_nothing_is_measured_or_written(tmp_path, monkeypatch, capsys):

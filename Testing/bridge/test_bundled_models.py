@@ -6,14 +6,14 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
-from support.hippocampi import BUNDLED, dice, read_case, validation_pairs
+from support.hippocampi import OF_HIPPOCAMPI, dice, read_case, validation_pairs
 from support.mrml_nodes import add_volume
 from VoxelMorphLib.bridge.scene.transform_nodes import transform_from_node
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.registration.initialisation import affine_start
 
 
-@pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: entry.id)
+@pytest.mark.parametrize("entry", OF_HIPPOCAMPI, ids=lambda entry: entry.id)
 def test_a_bundled_model_aligns_two_nodes(logic, scene, entry):
     [(fixed, moving)] = validation_pairs(1)
     (fixed_image, fixed_labels), (moving_image, moving_labels) = (read_case(case) for case in (fixed, moving))

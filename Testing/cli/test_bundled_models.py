@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.hippocampi import BUNDLED, dice, file_of, read_case, validation_pairs
+from support.hippocampi import BUNDLED, OF_HIPPOCAMPI, dice, file_of, read_case, validation_pairs
 from VoxelMorphLib.cli.register import main
 from VoxelMorphLib.core.config import NetworkSpace
 from VoxelMorphLib.core.io.images import read_label_map
@@ -16,7 +16,7 @@ PAIRS = 4
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: entry.id)
+@pytest.mark.parametrize("entry", OF_HIPPOCAMPI, ids=lambda entry: entry.id)
 def test_a_bundled_model_aligns_pairs_it_was_not_trained_on(entry, tmp_path):
     measured = {row["metric"]: row["value"] for row in entry.measured}
     found, back = [], []
@@ -33,7 +33,7 @@ def test_a_bundled_model_aligns_pairs_it_was_not_trained_on(entry, tmp_path):
     assert sum(back) / PAIRS == pytest.approx(measured["mean Dice, fixed to moving, register"], abs=0.05)
 
 
-@pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: entry.id)
+@pytest.mark.parametrize("entry", OF_HIPPOCAMPI, ids=lambda entry: entry.id)
 def test_both_directions_of_a_bundled_model_overlap_alike(entry):
     measured = {row["metric"]: row["value"] for row in entry.measured}
     for way in ("network alone", "register"):

@@ -62,7 +62,7 @@ SYNTHMORPH = {f"synthmorph-{name}" for name in ("shapes", "brains", "deform-3", 
     ("extent", "fits"),
     [
         (HIPPOCAMPUS, {"hippocampus-T1-labels", "hippocampus-T1"}),
-        (BRAIN, {"vxm-dense-brain-T1-mse", *SYNTHMORPH}),
+        (BRAIN, {"synth-brain", "vxm-dense-brain-T1-mse", *SYNTHMORPH}),
         (MOUSE, set()),
     ],
     ids=["hippocampus", "brain", "mouse"],

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from slicer_standin.headless import application, scene  # noqa: F401
 from support.shared_data import REPOSITORY, data_folder, weights_folder
 from support.threads import ALL_THREADS, all_threads  # noqa: F401
 from VoxelMorphLib.cli.register import main
-from VoxelMorphLib.core.io.images import read_label_map
+from VoxelMorphLib.core.io.images import read_image, read_label_map, write_image
 from VoxelMorphLib.core.metrics import dice
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("all_threads")]
@@ -69,6 +70,16 @@ def test_so_it_does_with_the_default_affine_start(tmp_path: Path) -> None:
 def test_no_weights_are_needed(tmp_path: Path) -> None:
     assert main(arguments(tmp_path, refine="fast")) == 0
     assert mean_dice(tmp_path / "labels.nii.gz") >= 0.68
+
+
+def test_structures_align_two_brains_of_which_one_has_another_contrast(tmp_path: Path) -> None:
+    """Dark where the other one is bright and brightest between, so that no line and no local correlation fits."""
+    fixed = read_image(data_folder() / "brain" / "oasis_b_t1.nii.gz")
+    bright = fixed.array / np.percentile(fixed.array[fixed.array > 0], 99)
+    other = np.where(fixed.array > 0, np.interp(bright, [0, 0.3, 0.6, 0.95], [0.1, 0.15, 0.9, 0.5]), 0)
+    write_image(fixed.with_array(other.astype(np.float32)), tmp_path / "other.nii.gz")
+    assert main(arguments(tmp_path, fixed=tmp_path / "other.nii.gz", model="synth-brain")) == 0
+    assert mean_dice(tmp_path / "labels.nii.gz") >= 0.64
 
 
 def test_itk_moves_the_labels_alike(the_published_result: Path) -> None:

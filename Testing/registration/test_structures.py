@@ -9,16 +9,12 @@ from support.volumes import a_geometry, smooth_displacement
 from torch import Tensor
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.displacement import jacobian_determinant
-from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.core.transform import DisplacementField
-from VoxelMorphLib.networks.fields import FieldPair
 from VoxelMorphLib.networks.structures import VxmStructureDetector
-from VoxelMorphLib.registration.network_space import field_on_grid
 from VoxelMorphLib.registration.register import register_pair
-from VoxelMorphLib.registration.structures import StructureRegistrar, with_structures
-from VoxelMorphLib.registration.velocity_nodes import VelocityNodes
+from VoxelMorphLib.registration.structures import StructureRegistrar
 from VoxelMorphLib.weights.entry import ModelEntry
 from VoxelMorphLib.weights.safetensors_file import write_model
 
@@ -77,30 +73,6 @@ def test_a_smoother_deformation_can_be_asked_for(a_pair):
     network = ByBrightness([[1], [2]], features=((4,), (4, 4)), conv_per_level=1)
     free, stiff = (StructureRegistrar(network, smoothness).fields(*a_pair) for smoothness in (0.5, 50.0))
     assert stiff.velocity.norm() < 0.7 * free.velocity.norm()
-
-
-def test_structures_pull_an_optimisation_on_finer_voxels(registrar, a_pair):
-    """Images that show nothing are moved by what was found in others."""
-    pair = registrar.fields(*a_pair)
-    fine = GRID.with_spacing(1.0)
-    guides = with_structures(None, pair, GRID, fine)
-    fixed, moving, block = guides.structures
-    assert block == (2, 2, 2)
-    for found, expected in zip((moving, fixed), pair.features):
-        torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
-    nodes = VelocityNodes(fine.shape, 4.0)
-    there, back = (guides.towards(nodes, (2, 2, 2), 1.0, side) for side in (False, True))
-    still, right = nodes.zero(), nodes.from_displacement(pair_on(fine, pair.displacement))
-    assert there.energy(right) < 0.3 * there.energy(still)
-    assert back.energy(nodes.exponential(-right)) < back.energy(still)
-
-
-def pair_on(grid: Geometry, displacement: Tensor) -> Tensor:
-    return field_on_grid(displacement, GRID, grid).voxel_tensor()
-
-
-def test_a_network_without_structures_leaves_the_guides(a_pair):
-    assert with_structures(None, FieldPair(None, a_pair[0], None)) is None
 
 
 @pytest.mark.parametrize("refine", ["none", "fast"])

@@ -12,8 +12,9 @@ from VoxelMorphLib.weights.folders import BUNDLED_FOLDER
 
 from .shared_data import data_folder
 
-#: The models that come with the extension; all are of these data.
+#: The models that come with the extension, and those of these data.
 BUNDLED = [entry for entry in load_catalogue(BUNDLED_FOLDER / CATALOGUE_NAME).values() if entry.file and not entry.url]
+OF_HIPPOCAMPI = [entry for entry in BUNDLED if entry.anatomy == "hippocampus"]
 
 
 def file_of(kind: str, case: str) -> str:

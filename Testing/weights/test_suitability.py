@@ -124,8 +124,19 @@ def test_a_head_is_told_from_a_brain_by_its_contents():
     assert BRAIN.litres < LARGEST_BRAIN < HEAD.litres
 
 
+def test_structures_are_found_in_a_whole_head_but_not_in_a_small_part():
+    entry = CATALOGUE["synth-brain"]
+    head = dataclasses.replace(HEAD, extent=(180.0, 250.0, 260.0))
+    assert fit(entry, head, BRAIN).suits
+    assert not fit(entry, HIPPOCAMPUS, HIPPOCAMPUS).suits and not fit(entry, MOUSE, BRAIN).suits
+
+
 def test_the_list_begins_with_what_suits_and_ends_with_the_oldest():
-    for shown, best in ((HIPPOCAMPUS, "hippocampus-T1-labels"), (BRAIN, "vxm-dense-brain-T1-mse")):
+    for shown, best in (
+        (HIPPOCAMPUS, "hippocampus-T1-labels"),
+        (BRAIN, "vxm-dense-brain-T1-mse"),
+        (HEAD, "synth-brain"),
+    ):
         fits = ordered(CATALOGUE.values(), shown, shown)
         names = [one.entry.id for one in fits]
         assert names[:3] == ["optimise", "linear", best]
@@ -152,7 +163,7 @@ def test_a_model_that_does_not_fit_is_told_with_one_that_does():
 
 def test_networks_that_fit_do_what_the_chosen_model_does():
     found = [entry.id for entry in fitting(CATALOGUE["optimise"], BRAIN, BRAIN, CATALOGUE.values())]
-    assert found[:2] == ["vxm-dense-brain-T1-mse", "synthmorph-brains"] and "synthmorph-rigid-1" not in found
+    assert found[:2] == ["vxm-dense-brain-T1-mse", "synth-brain"] and "synthmorph-rigid-1" not in found
     assert fitting(CATALOGUE["optimise"], MOUSE, MOUSE, CATALOGUE.values()) == []
 
 

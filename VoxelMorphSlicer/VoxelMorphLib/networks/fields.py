@@ -20,15 +20,12 @@ class FieldPair:
         inverse: (B, N, *shape), moves the fixed image onto the moving one; None if the network provides none.
         matrix: (B, N, N + 1), `displacement` as a matrix on voxel coordinates counted from voxel 0; None unless it is
             affine.
-        features: (B, C, *shape) of the moving and of the fixed image, probabilities of what was brought together; None
-            where nothing of the kind was found.
     """
 
     velocity: Tensor | None
     displacement: Tensor
     inverse: Tensor | None
     matrix: Tensor | None = None
-    features: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)

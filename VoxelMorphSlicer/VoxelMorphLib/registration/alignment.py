@@ -33,7 +33,6 @@ from .network_space import (
 from .order import precedes
 from .predictor import Predictor
 from .quality import coarse_grid
-from .structures import with_structures
 from .texture import FOREGROUND
 
 #: Iterations that remove what sampling on a grid leaves between the integrals of a velocity and of its negative.
@@ -165,10 +164,7 @@ def _fields(
     guides = None
     if guidance is not None and predictor.optimiser is not None:
         guides = guidance.on_grid(grid, start, predictor.device)
-    begin = None
-    if found is not None:
-        begin = field_on_grid(found[0].displacement, found[1], grid).voxel_tensor()
-        guides = with_structures(guides, *found, grid)
+    begin = None if found is None else field_on_grid(found[0].displacement, found[1], grid).voxel_tensor()
     pair = _guarded(predictor, *images, progress, *masks, guides, begin)
     if pair.matrix is None and pair.inverse is not None:
         del images, masks

@@ -1,4 +1,4 @@
-"""Guides of an optimisation beside the images: landmarks, labels and structures of both that pull each other."""
+"""Guides of an optimisation beside the images: landmarks and labels of both images that pull each other together."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ from .velocity_nodes import VelocityNodes, gather, spread
 LANDMARK_VOXELS = 100.0
 #: A voxel where labels differ weighs as much as so many with contents.
 LABEL_VOXELS = 5.0
-#: The same where probabilities differ that a network gave structures.
-STRUCTURE_VOXELS = 1.0
-#: Channels of the fixed and of the moving image, and the voxels of a block per axis.
+#: Channels of both images, and the voxels of a block per axis.
 Channels = tuple[Tensor, Tensor, tuple[int, ...]]
 #: More labels than this share the channels.
 CHANNELS = 8
@@ -143,7 +141,6 @@ class Guides:
         points: (P, 3) of the fixed and of the moving image, voxels; or None.
         labels: of both images (1, C, *blocks), with the voxels of a block per axis; or None.
         landmark_weight, label_weight: see `Guidance`.
-        structures: as `labels`, of what a network found in both images.
     """
 
     def __init__(
@@ -152,9 +149,8 @@ class Guides:
         labels: Channels | None,
         landmark_weight: float = 1.0,
         label_weight: float = 1.0,
-        structures: Channels | None = None,
     ):
-        self.points, self.labels, self.structures = points, labels, structures
+        self.points, self.labels = points, labels
         self.landmark_weight, self.label_weight = landmark_weight, label_weight
 
     def towards(self, nodes: VelocityNodes, scale: Sequence[int], contrast: float, back: bool) -> Guide:
@@ -166,32 +162,26 @@ class Guides:
             contrast: of the images there, the mean energy of one voxel with contents.
             back: whether the fixed image is moved.
         """
-        parts: list[_Landmarks | _Memberships] = []
+        parts: list[_Landmarks | _Labels] = []
         if self.points is not None:
             weight = LANDMARK_VOXELS * self.landmark_weight * contrast
             own, other = reversed(self.points) if back else self.points
             parts.append(_Landmarks(own, other, nodes, scale, weight))
-        memberships = (self.labels, LABEL_VOXELS * self.label_weight), (self.structures, STRUCTURE_VOXELS)
-        for channels, weight in memberships:
-            if channels is not None:
-                fixed, moving, block = channels
-                both = (moving, fixed) if back else (fixed, moving)
-                parts.append(_Memberships(*both, block, nodes, scale, weight * contrast))
+        if self.labels is not None:
+            weight = LABEL_VOXELS * self.label_weight * contrast
+            fixed, moving, block = self.labels
+            parts.append(_Labels(*((moving, fixed) if back else (fixed, moving)), block, nodes, scale, weight))
         return Guide(parts)
-
-    def with_structures(self, structures: Channels | None) -> Guides:
-        """The same, and what a network found in both images."""
-        return Guides(self.points, self.labels, self.landmark_weight, self.label_weight, structures)
 
 
 class Guide:
     """What pulls in one direction.
 
     Args:
-        parts: the landmarks, the memberships, or both.
+        parts: the landmarks, the labels, or both.
     """
 
-    def __init__(self, parts: Sequence[_Landmarks | _Memberships]):
+    def __init__(self, parts: Sequence[_Landmarks | _Labels]):
         self.parts = parts
         #: (1, 6, *nodes), to be added to that of the images; see `gauss_newton.structure_tensor`.
         self.curvature = sum((part.curvature for part in parts[1:]), parts[0].curvature)
@@ -229,8 +219,8 @@ class _Landmarks:
         return reached
 
 
-class _Memberships:
-    """Half the squared differences between the memberships of one image's structures, moved, and of the other's."""
+class _Labels:
+    """Half the squared differences between the memberships of one image's labels, moved, and those of the other."""
 
     def __init__(
         self,

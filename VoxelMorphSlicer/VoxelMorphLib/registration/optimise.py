@@ -102,8 +102,6 @@ class VelocityOptimiser:
             similarity, self.reason = self.similarity, self.similarity.title
         else:
             similarity, self.reason = choose_similarity(self.similarity, fixed, moving, compared, self.binary)
-        if guides is not None and guides.structures is not None:
-            self.reason += "; beside it the structures that the network found in both"
         self.chosen = similarity.name
         pair = _Pair(moving, fixed, moving_mask, fixed_mask, similarity)
         levels = self._affordable(self.levels if start is None else self.refining, pair.features[0])

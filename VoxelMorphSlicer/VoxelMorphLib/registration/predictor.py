@@ -28,7 +28,7 @@ from .memo import NetworkCache
 from .optimise import VelocityOptimiser
 from .request import RegistrationRequest
 from .similarity import binary_roles, check_similarity
-from .structures import StructureRegistrar, with_structures
+from .structures import StructureRegistrar
 
 #: A network whose voxels are so many times as large as those that the pair deserves leaves something to refine there.
 COARSER = 1.5
@@ -118,7 +118,6 @@ class Predictor:
             if pair is None:
                 start = None if start is None else start.to(self.device)
                 return self.optimiser.fields(moving, fixed, progress, masks[0], masks[1], start, guides)
-            guides = with_structures(guides, pair)
             images = _full_range(moving), _full_range(fixed)
             refining = span(progress, 0.2, 1.0)
             return self.optimiser.fields(*images, refining, masks[0], masks[1], pair.displacement, guides)

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.geometry import Geometry
 from ..core.progress import Progress, silent
-from ..core.spatial import sample_at
-from ..core.tensors import as_tensor
 from ..networks.fields import FieldPair
 from ..networks.structures import VxmStructureDetector
 from .effort import Level
-from .guides import Guides
 from .optimise import VelocityOptimiser
 from .similarity import SIMILARITIES
 
@@ -66,35 +61,4 @@ class StructureRegistrar:
         """
         with torch.no_grad():
             features = self.network.features(moving), self.network.features(fixed)
-        return replace(self.optimiser.fields(*features, progress), features=features)
-
-
-def with_structures(
-    guides: Guides | None, pair: FieldPair, own: Geometry | None = None, grid: Geometry | None = None
-) -> Guides | None:
-    """The guides of an optimisation, and the structures that a network found in both images.
-
-    Args:
-        guides: others; None without.
-        pair: of the network.
-        own: its grid; None where the optimisation has the same one.
-        grid: of the optimisation.
-
-    Returns:
-        `guides` itself where the network found none.
-    """
-    if pair.features is None:
-        return guides
-    moving, fixed = pair.features
-    block = (1,) * (fixed.ndim - 2)
-    if own is not None and grid is not None:
-        block = tuple(int(n) for n in np.clip(np.round(own.spacing / grid.spacing), 1, grid.shape))
-        moving, fixed = (_on_blocks(features, own, grid, block) for features in (moving, fixed))
-    return (guides or Guides(None, None)).with_structures((fixed, moving, block))
-
-
-def _on_blocks(features: Tensor, own: Geometry, grid: Geometry, block: tuple[int, ...]) -> Tensor:
-    """Features (1, C, *own.shape) in the middles of blocks of the voxels of another grid."""
-    places = np.meshgrid(*(np.arange(n // b) * b + (b - 1) / 2 for n, b in zip(grid.shape, block)), indexing="ij")
-    voxels = own.world_to_voxel(grid.voxel_to_world(np.stack(places, axis=-1)))
-    return sample_at(features, as_tensor(np.moveaxis(voxels, -1, 0), torch.float32)[None].to(features.device))
+        return self.optimiser.fields(*features, progress)

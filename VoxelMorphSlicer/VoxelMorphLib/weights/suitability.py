@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.arrays import bounding_box
 from ..core.geometry import Geometry
-from .architectures import WITHOUT_WEIGHTS
+from .architectures import STRUCTURES, WITHOUT_WEIGHTS
 from .entry import ModelEntry, tasks_of
 
 #: Voxels that are looked at, about.
@@ -140,8 +140,8 @@ def fit(entry: ModelEntry, fixed: Shown, moving: Shown) -> Fit:
 def ordered(entries: Iterable[ModelEntry], fixed: Shown, moving: Shown) -> list[Fit]:
     """The models as a person wants to see them: those for any pair, those that fit, the others; the oldest last.
 
-    Models that come with the extension stand before those that are still to be fetched, and those that reached more
-    before those that reached less on the same data.
+    Models that reached more on the data that they were measured with stand before those that reached less, and among
+    others those that come with the extension before those that are still to be fetched.
     """
     fits = [fit(entry, fixed, moving) for entry in entries]
     return sorted(fits, key=lambda one: (not one.is_general, _is_old(one.entry), not one.suits, *_rank(one.entry)))
@@ -193,7 +193,8 @@ def _against(entry: ModelEntry, volume: Shown, role: str) -> list[str]:
     extent = _trained_extent(entry)
     if extent and volume.extent:
         parts = np.divide(volume.extent, extent)
-        if parts.min() < KNOWN[0] or parts.max() > KNOWN[1]:
+        most = np.inf if entry.architecture == STRUCTURES else KNOWN[1]  # structures are found in any surroundings
+        if parts.min() < KNOWN[0] or parts.max() > most:
             reasons.append(f"{role} shows {_size(volume.extent)}")
     if entry.requires_skull_strip and volume.litres and volume.litres > LARGEST_BRAIN and not reasons:
         reasons.append(f"{role} shows {volume.litres:.1f} litres, so more than a brain without its skull")
@@ -226,6 +227,6 @@ def _is_old(entry: ModelEntry) -> bool:
     return any(year in entry.title for year in ("2018", "2019"))
 
 
-def _rank(entry: ModelEntry) -> tuple[bool, float]:
+def _rank(entry: ModelEntry) -> tuple[float, bool]:
     dice = [float(m["value"]) for m in entry.measured if str(m["metric"]).startswith("mean Dice")]
-    return entry.url is not None, -max(dice, default=0.0)
+    return -max(dice, default=0.0), entry.url is not None
