@@ -18,8 +18,7 @@ from ..core.io.images import write_image
 from ..core.tensors import as_array
 from ..networks.atlas_segmentation import ProbAtlasSegmentation
 from ..networks.conditional_template import GeneratedTemplate
-from ..networks.registrar import Registrar
-from ..networks.structures import VxmStructureDetector
+from ..networks.registrar import Network
 from ..weights.entry import ModelEntry
 from ..weights.safetensors_file import write_model
 from .checkpoint import fill, load_checkpoint, trained_weights
@@ -91,7 +90,7 @@ def export(checkpoint: str | Path, path: str | Path, facts: ModelFacts | None = 
     config = make_config(content["recipe"], content["config"])
     task = _task(checkpoint, content, config)
     network, architecture, arguments = task.published()
-    if not isinstance(network, (Registrar, VxmStructureDetector)):
+    if not isinstance(network, Network):
         raise WeightsError(f"The recipe {config.recipe} trains a {architecture}, which registers nothing to export.")
     facts = facts or ModelFacts()
     entry = dataclasses.replace(

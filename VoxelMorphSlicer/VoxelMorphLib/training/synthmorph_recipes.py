@@ -237,6 +237,18 @@ class _MovedMapsConfig(TrainingConfig):
     cropped: float = _made(1.0, "share of the images whose field of view ends early", low=0, high=1)
     thick: float = _made(1.0, "share of the images with thick slices", low=0, high=1)
 
+    def motion(self) -> dict[str, float]:
+        """How maps are moved, as arguments of `LabelMotion`."""
+        return {
+            "aff_shift": self.max_shift,
+            "aff_rotate": self.max_rotation,
+            "aff_scale": self.max_scaling,
+            "aff_shear": self.max_shear,
+            "warp_max": self.max_warp,
+            "warp_min": min(0.01, self.max_warp),
+            "crop_prob": self.cropped,
+        }
+
 
 @dataclass(frozen=True)
 class SynthMorphAffineConfig(_MovedMapsConfig):

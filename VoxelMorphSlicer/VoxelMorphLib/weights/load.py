@@ -16,8 +16,7 @@ from ..core.errors import ConfigError, WeightsError
 from ..core.io.paths import is_file
 from ..core.progress import Progress, silent, span
 from ..networks.joint import DEFAULT_REGULARISATION, HyperVxmJoint
-from ..networks.registrar import Network, Registrar, choose_regularisation
-from ..networks.structures import VxmStructureDetector
+from ..networks.registrar import Network, choose_regularisation
 from ..networks.unet import set_unet_precision
 from .architectures import DETECTOR, JOINT
 from .catalogue import find_entry, load_catalogue
@@ -162,7 +161,7 @@ def _read(
         network, described = read_model(path)
     else:
         network = _from_keras(entry, path, affine, regularisation) if kind == "keras" else network_from_torch(path)
-    if not isinstance(network, (Registrar, VxmStructureDetector)):
+    if not isinstance(network, Network):
         raise WeightsError(f"{path} holds a {type(network).__name__}, which registers nothing. Choose another file.")
     described = described or _describe(network, path, kind)
     if entry is not None and entry.architecture != described.architecture:

@@ -97,9 +97,7 @@ class SynthMorphLabelsTask(RegistrationTask):
         """Pairs of a validation list are real; label maps that were held back become images, always the same."""
         if self.config.validation_list:
             return batch
-        moving, fixed = self.synthesise(batch)
-        labels = {"moving_labels": moving.labels.short(), "fixed_labels": fixed.labels.short()}
-        return replace(batch, moving=moving.image, fixed=fixed.image, **labels)
+        return of_made(batch, *self.synthesise(batch))
 
     def show(self, moving: Synthesised, fixed: Synthesised) -> None:
         """Keep the first pair of a step for `previews`."""
@@ -179,6 +177,12 @@ def known_displacement(moving: Synthesised, fixed: Synthesised) -> Tensor:
     inverse = integrate_velocity(-moving.velocity, STEPS)
     back = resize_displacement(inverse, fixed.displacement.shape[2:], scale=COARSENESS)
     return compose([back, fixed.displacement])
+
+
+def of_made(batch: Batch, moving: Synthesised, fixed: Synthesised) -> Batch:
+    """The batch with the images that were made and the maps that they show."""
+    labels = {"moving_labels": moving.labels.short(), "fixed_labels": fixed.labels.short()}
+    return replace(batch, moving=moving.image, fixed=fixed.image, **labels)
 
 
 def labels_of(maps: Tensor) -> tuple[int, ...]:

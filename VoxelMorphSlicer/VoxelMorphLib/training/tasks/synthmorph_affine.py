@@ -66,13 +66,7 @@ class SynthMorphAffineTask(SynthMorphLabelsTask):
         return LabelsToImageNew(
             in_labels=labels_of(maps),
             one_hot=False,
-            aff_shift=config.max_shift,
-            aff_rotate=config.max_rotation,
-            aff_scale=config.max_scaling,
-            aff_shear=config.max_shear,
-            warp_max=config.max_warp,
-            warp_min=min(0.01, config.max_warp),
-            crop_prob=config.cropped,
+            **config.motion(),
             slice_prob=config.thick,
         )
 

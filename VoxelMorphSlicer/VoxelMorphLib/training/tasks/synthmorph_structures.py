@@ -26,7 +26,7 @@ from ..data.case import Batch, DatasetInfo
 from ..synthmorph_recipes import SynthMorphStructuresConfig, label_groups
 from ..task import Task
 from .registration import sample_generators, weighted
-from .synthmorph import FIXED, MOVING, labels_of
+from .synthmorph import FIXED, MOVING, labels_of, of_made
 
 #: Least noise, as a share of the brightest voxel; largest strength of the bias field; slices at most so thick.
 LEAST_NOISE, BIAS, SLICE = 0.01, 0.3, 3.0
@@ -128,8 +128,7 @@ class SynthMorphStructuresTask(Task):
             self.synthesise(labels, sample_generators(self.config.seed, batch, stream), still=True)
             for labels, stream in ((placed, MOVING), (batch.fixed_labels, FIXED))
         )
-        labels = {"moving_labels": moving.labels.short(), "fixed_labels": fixed.labels.short()}
-        return replace(batch, moving=moving.image, fixed=fixed.image, **labels)
+        return of_made(batch, moving, fixed)
 
     def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
         return StructureRegistrar(network).fields(moving, fixed)
@@ -143,16 +142,7 @@ class SynthMorphStructuresTask(Task):
     def _moved(self, labels: Tensor, random: torch.Generator) -> Tensor:
         """A part of a map (1, 1, *shape), moved at random and perhaps mirrored, on the voxels of the images."""
         config = self.config
-        motion = LabelMotion(
-            half_res=config.half_resolution,
-            aff_shift=config.max_shift,
-            aff_rotate=config.max_rotation,
-            aff_scale=config.max_scaling,
-            aff_shear=config.max_shear,
-            crop_prob=config.cropped,
-            warp_max=config.max_warp,
-            warp_min=min(0.01, config.max_warp),
-        )
+        motion = LabelMotion(half_res=config.half_resolution, **config.motion())
         samples = samples_of([random], labels.device)
         part = tuple(map(min, config.patch or labels.shape[2:], labels.shape[2:]))
         affine = motion.affine_map(samples[0], len(part))
