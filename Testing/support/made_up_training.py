@@ -20,6 +20,7 @@ SMALL = {"encoder": (4, 8), "decoder": (8, 8, 4)}
 #: What keeps the networks of some recipes small too.
 OWN: dict[str, dict[str, Any]] = {
     "synthmorph-shapes": {"shape": SHAPE, "shape_labels": 4},
+    "synthmorph-borders": {"shape": SHAPE, "shape_labels": 6},
     "synthmorph-affine": {"features": 6, "max_rotation": 10.0, "max_shift": 1.0, "cropped": 0.0, "thick": 0.0},
     "synthmorph-joint": {"hyper_layers": 2, "hyper_units": 8, "sweep": 2},
     "hypermorph": {"hyper_layers": 2, "hyper_units": 8, "sweep": 3},

@@ -36,7 +36,7 @@ def lists_of(recipe: str, folder: Path) -> dict[str, Any]:
     """What a recipe is given to train on."""
     if recipe == "instance":
         return {"pair_list": str(folder / "pair.txt")}
-    if recipe == "synthmorph-shapes":
+    if recipe in ("synthmorph-shapes", "synthmorph-borders"):
         return {}
     if recipe.startswith("synthmorph-"):
         return {"label_list": str(folder / "labels"), "validation_pairs": 1}
@@ -57,7 +57,9 @@ def test_three_steps_make_a_model_that_registers_a_pair(recipe, scans, tmp_path)
     entry = export(result.best, tmp_path / "model.safetensors")
     if recipe in ("hypermorph", "synthmorph-joint"):
         assert entry.arguments["default"] == float(result.best_variant)
-    assert entry.requires_affine == (recipe in ("synthmorph-joint", "synthmorph-shapes", "synthmorph-structures"))
+    assert entry.requires_affine == (
+        recipe in ("synthmorph-joint", "synthmorph-shapes", "synthmorph-structures", "synthmorph-borders")
+    )
     fixed, moving = (read_image(scans / "images" / f"scan{number}.nii.gz") for number in (2, 3))
     registration = register_pair(fixed, moving, str(tmp_path / "model.safetensors"))
     assert registration.moved.array.shape == fixed.array.shape

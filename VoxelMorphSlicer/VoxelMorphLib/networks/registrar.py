@@ -9,7 +9,6 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 
 from .fields import FieldPair
-from .structures import VxmStructureDetector
 
 
 @runtime_checkable
@@ -51,8 +50,31 @@ class HyperRegistrar(Registrar, Protocol):
         """
 
 
+@runtime_checkable
+class FeatureDetector(Protocol):
+    """Finds in each image alone what a pair is aligned by."""
+
+    @property
+    def multiple(self) -> int:
+        """Images whose extents are multiples of this need no padding."""
+
+    @property
+    def peak_features(self) -> float:
+        """As of `peak_features`, while both images are looked at."""
+
+    def features(self, image: Tensor) -> Tensor:
+        """(B, channels, *shape), which are alike where two images show the same.
+
+        Args:
+            image: (B, C, *shape), about 0..1.
+
+        Raises:
+            GeometryError: the image does not fit the network.
+        """
+
+
 #: What weights files hold: networks that align pairs, and those that find in each image what a pair is aligned by.
-Network = Registrar | VxmStructureDetector
+Network = Registrar | FeatureDetector
 
 
 def hyperparameter_count(network: object) -> int:

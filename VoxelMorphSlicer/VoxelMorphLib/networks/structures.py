@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..core.errors import ConfigError, GeometryError
-from .padding import crop, pad_to_multiple
-from .unet import Unet
+from ..core.errors import ConfigError
+from .image_unet import ImageUnet
 
 
-class VxmStructureDetector(nn.Module):
+class VxmStructureDetector(ImageUnet):
     """A U-net that tells the probability of every structure, and the few channels by which two images are compared.
 
     It sees each image alone, so that two images of any contrasts have the same features where they show the same, and
@@ -45,25 +44,17 @@ class VxmStructureDetector(nn.Module):
         conv_per_level: int = 2,
         in_channels: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__(1 + len(structures), ndims, features, conv_per_level, in_channels)
         self.structures = tuple(map(tuple, structures))
         self.channels = tuple(map(tuple, channels)) or tuple((n,) for n in range(1, 1 + len(self.structures)))
-        self.ndims, self.in_channels = ndims, in_channels
         named = [label for labels in self.structures for label in labels]
         if not named or not all(self.structures) or len(set(named)) < len(named) or min(named) < 1:
             raise ConfigError(f"The structures {self.structures} have no labels, or some twice or below 1.")
         outputs = 1 + len(self.structures)
         if not all(self.channels) or not {n for channel in self.channels for n in channel} <= set(range(1, outputs)):
             raise ConfigError(f"The channels {self.channels} do not name structures from 1 to {outputs - 1}.")
-        convolutions = _every_convolution(features, conv_per_level, outputs)
-        self.unet = Unet(ndims, in_channels, convolutions, conv_per_level=conv_per_level, final_activation="linear")
         members = torch.tensor([[float(n in channel) for n in range(outputs)] for channel in self.channels])
         self.register_buffer("members", members, persistent=False)
-
-    @property
-    def multiple(self) -> int:
-        """Images whose extents are multiples of this need no padding."""
-        return self.unet.multiple
 
     @property
     def peak_features(self) -> float:
@@ -73,18 +64,9 @@ class VxmStructureDetector(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Logarithms of the odds (B, 1 + structures, *shape), float32, of the background and every structure.
 
-        Args:
-            image: (B, in_channels, *shape), about 0..1.
-
-        Raises:
-            GeometryError: the image does not fit the network.
+        Arguments and errors as of `ImageUnet`.
         """
-        if image.ndim != self.ndims + 2 or image.shape[1] != self.in_channels:
-            raise GeometryError(
-                f"The network needs images (B, {self.in_channels}, *shape) of {self.ndims} axes, got "
-                f"{tuple(image.shape)}. Choose images of as many axes and channels."
-            )
-        return crop(self.unet(pad_to_multiple(image, self.multiple)), image.shape[2:]).float()
+        return super().forward(image)
 
     def features(self, image: Tensor) -> Tensor:
         """(B, channels, *shape), 0 to 1: probability that a voxel belongs to the structures of each channel.
@@ -92,14 +74,3 @@ class VxmStructureDetector(nn.Module):
         Arguments and errors as `forward`.
         """
         return torch.einsum("kc,bc...->bk...", self.members, self(image).softmax(1))
-
-
-def _every_convolution(features: Sequence[Sequence[int]], count: int, outputs: int) -> list[list[int]]:
-    """Features of every convolution of encoder and decoder, from those of every level."""
-    if len(features) != 2 or len(features[1]) <= len(features[0]):
-        raise ConfigError(
-            f"The features {features} are those of the levels on the way down, and one number more of those on the "
-            "way up, the last one for the full resolution."
-        )
-    down, up = features
-    return [[n for n in down for _ in range(count)], [*(n for n in up for _ in range(count)), outputs]]

@@ -15,20 +15,19 @@ from ..core.image import Image
 from ..core.progress import Progress, span
 from ..networks.conditional_template import GeneratedTemplate
 from ..networks.fields import FieldPair
-from ..networks.registrar import Registrar, integrating, peak_features
-from ..networks.structures import VxmStructureDetector
+from ..networks.registrar import FeatureDetector, Registrar, integrating, peak_features
 from ..weights.architectures import LINEAR, MATRIX_ONLY
 from ..weights.catalogue import DEFAULT_MODEL, find_entry, load_catalogue
 from ..weights.entry import ModelEntry, check_regularity
 from ..weights.load import load_network
 from ..weights.store import pin_notice
 from .effort import finest_spacing, optimiser_space
+from .features import FeatureRegistrar
 from .guides import Guides
 from .memo import NetworkCache
 from .optimise import VelocityOptimiser
 from .request import RegistrationRequest
 from .similarity import binary_roles, check_similarity
-from .structures import StructureRegistrar
 
 #: A network whose voxels are so many times as large as those that the pair deserves leaves something to refine there.
 COARSER = 1.5
@@ -177,8 +176,8 @@ def load_predictor(
             f"The file of {entry.id} lacks the image that its template is added to, so nothing can be registered by "
             "way of it. Make a template of it, and register with that."
         )
-    if isinstance(network, VxmStructureDetector):
-        network = StructureRegistrar(network, options.smoothness, options.budget_s)
+    if isinstance(network, FeatureDetector):
+        network = FeatureRegistrar(network, options.smoothness, options.budget_s)
     _check_use(entry, options)
     notice = pin_notice(entry)
     said = (notice,) if notice and notice != told else ()

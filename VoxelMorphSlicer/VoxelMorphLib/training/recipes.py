@@ -26,12 +26,12 @@ from .image_recipes import (
     TemplateConfig,
 )
 from .options import TrainingConfig
+from .single_image_recipes import SynthMorphBordersConfig, SynthMorphStructuresConfig
 from .synthmorph_recipes import (
     SynthMorphAffineConfig,
     SynthMorphJointConfig,
     SynthMorphLabelsConfig,
     SynthMorphShapesConfig,
-    SynthMorphStructuresConfig,
 )
 
 if TYPE_CHECKING:
@@ -151,6 +151,12 @@ _ALL = (
         "Finds structures in images of any contrast, by which pairs are registered; needs label maps alone.",
         SynthMorphStructuresConfig,
         "synthmorph_structures:SynthMorphStructuresTask",
+    ),
+    Recipe(
+        "Borders of any contrast, from random shapes",
+        "Finds borders in images of any contrast and anatomy, by which pairs are registered; needs no data.",
+        SynthMorphBordersConfig,
+        "synthmorph_borders:SynthMorphBordersTask",
     ),
     Recipe(
         "One pair",

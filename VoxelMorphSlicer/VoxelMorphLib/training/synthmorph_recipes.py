@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from ..core.config import NetworkSpace
 from ..core.errors import ConfigError
 from ..core.options import option
 from .options import TrainingConfig
 
-_made = partial(option, group="Synthesis")
+made = partial(option, group="Synthesis")
 
 
 @dataclass(frozen=True)
@@ -43,15 +42,15 @@ class _SynthMorphConfig(TrainingConfig):
         high=1e6,
         group="Losses",
     )
-    vel_std: float = _made(0.5, "largest strength of the random velocities that deform label maps", low=0, high=1000)
-    vel_res: tuple[float, ...] = _made((16.0,), "distances of the points of these velocities, voxels, one or several")
-    blur_std: float = _made(1.0, "largest standard deviation of the images' blur", low=0, high=100, unit="voxels")
-    bias_std: float = _made(0.3, "largest strength of the images' bias field", low=0, high=100)
-    bias_res: float = _made(40.0, "distance of the points of the bias field", low=1, high=4096, unit="voxels")
-    gamma_std: float = _made(0.25, "standard deviation of the logarithm of the images' gamma", low=0, high=100)
-    background_zero: float = _made(0.2, "share of the images whose background is black", low=0, high=1)
+    vel_std: float = made(0.5, "largest strength of the random velocities that deform label maps", low=0, high=1000)
+    vel_res: tuple[float, ...] = made((16.0,), "distances of the points of these velocities, voxels, one or several")
+    blur_std: float = made(1.0, "largest standard deviation of the images' blur", low=0, high=100, unit="voxels")
+    bias_std: float = made(0.3, "largest strength of the images' bias field", low=0, high=100)
+    bias_res: float = made(40.0, "distance of the points of the bias field", low=1, high=4096, unit="voxels")
+    gamma_std: float = made(0.25, "standard deviation of the logarithm of the images' gamma", low=0, high=100)
+    background_zero: float = made(0.2, "share of the images whose background is black", low=0, high=1)
 
-    same_contrast: float = _made(
+    same_contrast: float = made(
         0.0,
         "share of the pairs whose two images have the same intensities; a network for any contrast learns faster when "
         "it begins with many of them",
@@ -72,7 +71,7 @@ class _SynthMorphConfig(TrainingConfig):
             raise ConfigError("With vel_std 0 nothing deforms, and field_weight has nothing to teach. Raise vel_std.")
 
     def check_sources(self) -> None:
-        _check_sources(self, 2 ** len(self.encoder))
+        check_made(self, 2 ** len(self.encoder))
 
 
 @dataclass(frozen=True)
@@ -81,14 +80,14 @@ class _LabelMapsConfig(_SynthMorphConfig):
 
     images: ClassVar[str] = "labels"
 
-    same_subject: bool = _made(False, "make both images of one label map, so that only its deformations differ")
-    misaligned: float = _made(
+    same_subject: bool = made(False, "make both images of one label map, so that only its deformations differ")
+    misaligned: float = made(
         0.0,
         "strength of a random affine map of the moving map, 1 for up to 10 degrees, 10 % scale and 10 % shift",
         low=0,
         high=10,
     )
-    strip: float = _made(
+    strip: float = made(
         0.0, "share of the images that show nothing but the labels that are brought together", low=0, high=1
     )
 
@@ -109,7 +108,7 @@ class SynthMorphLabelsConfig(_LabelMapsConfig):
 
     recipe: ClassVar[str] = "synthmorph-labels"
 
-    aligned: bool = _made(
+    aligned: bool = made(
         False,
         "bring the moving map to the fixed one by the affine map that fits the middles of their labels, as an affine "
         "start does before the network's turn",
@@ -180,7 +179,7 @@ class SynthMorphJointConfig(_LabelMapsConfig):
         return not self.affine_weights
 
     def check_sources(self) -> None:
-        _check_sources(self, 2 * 2 ** len(self.encoder))
+        check_made(self, 2 * 2 ** len(self.encoder))
 
 
 @dataclass(frozen=True)
@@ -198,8 +197,8 @@ class SynthMorphShapesConfig(_SynthMorphConfig):
     shape: tuple[int, ...] = (96, 96, 96)
     vel_std: float = 3.0
     vel_res: tuple[float, ...] = (8.0, 16.0, 32.0)
-    shape_labels: int = _made(16, "how many labels a map of shapes has at most", low=2, high=1000)
-    shared_warps: bool = _made(
+    shape_labels: int = made(16, "how many labels a map of shapes has at most", low=2, high=1000)
+    shared_warps: bool = made(
         False, "deform the noise that shapes are cut from by one warp for all labels, as the original"
     )
 
@@ -219,7 +218,7 @@ class SynthMorphShapesConfig(_SynthMorphConfig):
 
 
 @dataclass(frozen=True)
-class _MovedMapsConfig(TrainingConfig):
+class MovedMapsConfig(TrainingConfig):
     """What trainings share whose label maps are moved at random before images are made of them."""
 
     images: ClassVar[str] = "labels"
@@ -227,15 +226,13 @@ class _MovedMapsConfig(TrainingConfig):
     image_loss: str = "mind"
     intensity: str = "minmax"
 
-    max_shift: float = _made(
-        30.0, "largest random shift of each image along each axis", low=0, high=1000, unit="voxels"
-    )
-    max_rotation: float = _made(45.0, "largest random rotation of each image", low=0, high=180, unit="degrees")
-    max_scaling: float = _made(0.1, "largest random change of scale", low=0, high=0.9)
-    max_shear: float = _made(0.1, "largest random shear", low=0, high=1)
-    max_warp: float = _made(2.0, "largest maximum of the random velocities", low=0, high=1000)
-    cropped: float = _made(1.0, "share of the images whose field of view ends early", low=0, high=1)
-    thick: float = _made(1.0, "share of the images with thick slices", low=0, high=1)
+    max_shift: float = made(30.0, "largest random shift of each image along each axis", low=0, high=1000, unit="voxels")
+    max_rotation: float = made(45.0, "largest random rotation of each image", low=0, high=180, unit="degrees")
+    max_scaling: float = made(0.1, "largest random change of scale", low=0, high=0.9)
+    max_shear: float = made(0.1, "largest random shear", low=0, high=1)
+    max_warp: float = made(2.0, "largest maximum of the random velocities", low=0, high=1000)
+    cropped: float = made(1.0, "share of the images whose field of view ends early", low=0, high=1)
+    thick: float = made(1.0, "share of the images with thick slices", low=0, high=1)
 
     def motion(self) -> dict[str, float]:
         """How maps are moved, as arguments of `LabelMotion`."""
@@ -251,7 +248,7 @@ class _MovedMapsConfig(TrainingConfig):
 
 
 @dataclass(frozen=True)
-class SynthMorphAffineConfig(_MovedMapsConfig):
+class SynthMorphAffineConfig(MovedMapsConfig):
     """An affine or rigid map for any contrast, trained on images that are made of the label maps of `label_list` alone.
 
     A network detects features in either image, whose middles are fitted to each other. `encoder` names its levels and
@@ -270,135 +267,19 @@ class SynthMorphAffineConfig(_MovedMapsConfig):
     rigid: bool = option(False, "shift and turn only", group="Network")
 
     def check_sources(self) -> None:
-        _check_sources(self, 2 * 2 ** len(self.encoder))
+        check_made(self, 2 * 2 ** len(self.encoder))
 
 
-@dataclass(frozen=True)
-class SynthMorphStructuresConfig(_MovedMapsConfig):
-    """Structures of images of any contrast, learned from images that are made of the label maps of `label_list` alone.
-
-    The network finds the structures of each image alone. A registration brings those of two images together by a short
-    optimisation, which is symmetric, diffeomorphic, and free to be smoothed. `encoder` names the features of every
-    level, `decoder` those of the way up from the coarsest level, and then of the full resolution.
-
-    Source: images: Billot et al., Medical Image Analysis 2023, doi:10.1016/j.media.2023.102789; registration of
-    structures: Siebert, Hansen and Heinrich, Learn2Reg 2021, arXiv:2112.03053.
-    """
-
-    recipe: ClassVar[str] = "synthmorph-structures"
-
-    encoder: tuple[int, ...] = (12, 24, 48, 64)
-    decoder: tuple[int, ...] = (64, 48, 32, 24, 16)
-    intensity: str = "percentile"
-    max_shift: float = 10.0
-    max_rotation: float = 15.0
-    max_scaling: float = 0.15
-    max_shear: float = 0.08
-    max_warp: float = 3.0
-    cropped: float = 0.1
-    thick: float = 0.25
-
-    conv_per_level: int = option(2, "convolutions of every level", low=1, high=8, group="Network")
-    channels: str = option(
-        "",
-        'labels whose structures are compared, those in one word together, "2 3,10 8,12": fewer channels save time, '
-        "and structures that never touch can share one; empty compares each alone",
-        title="Labels that are compared",
-        group="Network",
-        advanced=True,
-    )
-    dice_weight: float = option(
-        1.0, "weight of the overlap of the structures, beside their cross entropy", low=0, high=1e6, group="Losses"
-    )
-    patch: tuple[int, ...] = _made(
-        (), "extents of the parts of the maps that images are made of; empty takes whole maps", unit="voxels"
-    )
-    half_resolution: bool = _made(
-        False,
-        "make images of every second voxel of the maps, whose borders stay smoother than those of maps that are moved "
-        "on coarse voxels; the model then has voxels twice as large as `voxel_size`",
-    )
-    sides: bool = _made(
-        True, "tell the left from the right one of a structure (FreeSurfer's numbers); else images are mirrored too"
-    )
-    tissues: str = _made(
-        "",
-        'labels that look nearly alike in the images of `alike`, those in one word, "3,17,18 2,16 4,14"; others look '
-        "as they will",
-        advanced=True,
-    )
-    alike: float = _made(0.6, "share of the images in which `tissues` look nearly alike", low=0, high=1, advanced=True)
-    strip: float = _made(
-        0.0, "share of the images that show nothing but the labels that are brought together", low=0, high=1
-    )
-    noise: float = _made(0.12, "largest noise, as a share of the brightest voxel", low=0, high=10)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("channels", "tissues"):
-            label_groups(getattr(self, name), name)
-        if len(self.decoder) != len(self.encoder) + 1:
-            raise ConfigError(
-                f"encoder names {len(self.encoder)} levels and decoder {len(self.decoder)}. The recipe "
-                f"{self.recipe} goes up as it goes down; give decoder one number more, for the full resolution."
-            )
-        least = self.step * 2 ** len(self.encoder)
-        if self.patch and (len(self.patch) != 3 or min(self.patch) < least):
-            raise ConfigError(f"patch is {self.patch}; give three extents of at least {least} voxels, or none.")
-        if self.patch and self.shape and any(part > whole for part, whole in zip(self.patch, self.shape)):
-            raise ConfigError(
-                f"patch is {self.patch} and shape {self.shape}; a part is no larger than the whole. Lower patch."
-            )
-
-    @property
-    def affine_first(self) -> bool:
-        return True
-
-    @property
-    def step(self) -> int:
-        """Voxels of the maps along one of the images."""
-        return 2 if self.half_resolution else 1
-
-    def network_space(self, shape: tuple[int, ...], multiple: int) -> NetworkSpace:
-        whole = self.space(shape, multiple)
-        size = None if whole.voxel_size is None else self.step * whole.voxel_size
-        return replace(whole, voxel_size=size, shape=tuple(n // self.step for n in shape))
-
-    def check_sources(self) -> None:
-        _check_sources(self, self.step * 2 ** len(self.encoder))
-        if self.half_resolution and not self.voxel_size:
-            raise ConfigError("With half_resolution the model's voxels must have a size. Give voxel_size.")
-        if self.half_resolution and self.validation_list:
-            raise ConfigError(
-                "Images of validation_list have the voxels of the maps, which are too fine for a model of "
-                "half_resolution. Give validation_pairs instead."
-            )
-
-
-def label_groups(text: str, name: str) -> tuple[tuple[int, ...], ...]:
-    """ "2 3,10" as ((2,), (3, 10)).
+def check_made(config: TrainingConfig, least: int) -> None:
+    """Refuse images of files, and images of fewer voxels than the network halves them.
 
     Args:
-        text: labels of one group with commas between, groups with spaces between.
-        name: of the option, for messages.
+        config: of a training that makes its images.
+        least: voxels of an axis that the network needs.
 
     Raises:
-        ConfigError: something else, or a label that is in two groups.
+        ConfigError: as said.
     """
-    try:
-        groups = tuple(tuple(int(label) for label in word.split(",")) for word in text.split())
-    except ValueError as error:
-        raise ConfigError(
-            f'{name} is {text!r}; write whole numbers, commas within a group and spaces between, such as "2 3,10".'
-        ) from error
-    named = [label for group in groups for label in group]
-    if len(named) != len(set(named)) or any(label < 1 for label in named):
-        raise ConfigError(f"{name} is {text!r}; name each label once, and none below 1.")
-    return groups
-
-
-def _check_sources(config: TrainingConfig, least: int) -> None:
-    """Refuse images of files, and images of fewer voxels than the network halves them."""
     if config.shape and min(config.shape) < least:
         raise ConfigError(
             f"shape is {config.shape}, but a network of {len(config.encoder)} levels needs at least {least} voxels "

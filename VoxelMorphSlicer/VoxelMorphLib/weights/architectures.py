@@ -32,6 +32,8 @@ HYPER_DENSE = "HyperVxmDense"
 SEGMENTING = "ProbAtlasSegmentation"
 #: Finds structures in each image alone, by which an optimisation compares the pair.
 STRUCTURES = "VxmStructureDetector"
+#: Finds borders in each image alone, likewise.
+BORDERS = "VxmBorderDetector"
 #: Keep the image that they were trained to deform onto all others, or make it of attributes such as age.
 TEMPLATES = (
     "TemplateCreation",
@@ -63,6 +65,7 @@ ARCHITECTURES = {
     JOINT: "joint",
     AFFINE: "legacy_affine",
     STRUCTURES: "structures",
+    BORDERS: "borders",
 }
 
 #: No extent, feature count or level of a real network is larger; a file that claims so is not believed.

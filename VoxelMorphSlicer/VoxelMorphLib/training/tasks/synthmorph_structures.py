@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,23 +14,19 @@ from ...core.losses.anatomy import soft_dice
 from ...core.spatial import warp
 from ...networks.fields import FieldPair
 from ...networks.structures import VxmStructureDetector
-from ...registration.structures import StructureRegistrar
+from ...registration.features import FeatureRegistrar
 from ...synth.label_motion import LabelMotion
 from ...synth.label_tables import labels_to_labels, look_up, one_hot, sides_merged
 from ...synth.labels_to_image import Synthesised, joined
-from ...synth.labels_to_image_new import LabelsToImageNew
 from ...synth.random_parts import samples_of
 from ...synth.tissues import tissue_means
 from ..data.case import Batch, DatasetInfo
-from ..synthmorph_recipes import SynthMorphStructuresConfig, label_groups
+from ..single_image_recipes import SynthMorphStructuresConfig, label_groups
 from ..task import Task
+from .made_image import made_image
 from .registration import sample_generators, weighted
 from .synthmorph import FIXED, MOVING, labels_of, of_made
 
-#: Least noise, as a share of the brightest voxel; largest strength of the bias field; slices at most so thick.
-LEAST_NOISE, BIAS, SLICE = 0.01, 0.3, 3.0
-#: Every how many voxels suffice for a percentile.
-SCALED_BY = 4
 #: Share of the maps without surroundings that keep a rim of them, and voxels of that rim at most.
 RIM, WIDEST_RIM = 0.5, 2
 #: Share of such images whose background is black, and of the others.
@@ -108,8 +103,7 @@ class SynthMorphStructuresTask(Task):
             one = one[(..., *(slice(None, None, step),) * 3)] if still else self._moved(one, random)
             strip = bool(torch.rand((), generator=random) < self.config.strip)
             one = self._stripped(one, random) if strip else one
-            image = self._maker(one, random, strip)(one, [random])
-            made.append(replace(image, image=self._scaled(image.image), velocity=None, displacement=None, affine=None))
+            made.append(self._image(one, random, strip))
         return joined(made)
 
     def places(self, labels: Tensor) -> Tensor:
@@ -131,7 +125,7 @@ class SynthMorphStructuresTask(Task):
         return of_made(batch, moving, fixed)
 
     def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
-        return StructureRegistrar(network).fields(moving, fixed)
+        return FeatureRegistrar(network).fields(moving, fixed)
 
     def published(self) -> tuple[nn.Module, str, dict[str, Any]]:
         return self.network, type(self.network).__name__, self.arguments()
@@ -150,32 +144,14 @@ class SynthMorphStructuresTask(Task):
         moved = motion.moved(labels, part, config.step, affine, displacement, samples)
         return moved if config.sides or torch.rand((), generator=random) < 0.5 else moved.flip(2)
 
-    def _maker(self, labels: Tensor, random: torch.Generator, strip: bool) -> LabelsToImageNew:
-        """The generator for an image of one map, which stays where it is."""
-        config, values = self.config, labels_of(labels)
-        sides = sides_merged(values)
+    def _image(self, labels: Tensor, random: torch.Generator, strip: bool) -> Synthesised:
+        """The image of one map, which stays where it is."""
+        config = self.config
+        sides = sides_merged(labels_of(labels))
         alike = bool(torch.rand((), generator=random) < config.alike)
         means = tissue_means(sorted(set(sides.values())), self._tissues if alike else (), random)
-        return LabelsToImageNew(
-            in_labels=sides,
-            one_hot=False,
-            mean_min=means,
-            mean_max=means,
-            noise_min=min(LEAST_NOISE, config.noise),
-            noise_max=config.noise,
-            zero_background=BLACK_STRIPPED if strip else BLACK,
-            bias_max=BIAS,
-            slice_prob=config.thick,
-            slice_stride_max=SLICE,
-            warp_max=0,
-        )
-
-    def _scaled(self, image: Tensor) -> Tensor:
-        """An image (1, C, *shape) of 0 to 1 on the scale of the real ones; see `IntensityScale`."""
-        if self.config.intensity != "percentile":
-            return image
-        low, high = (torch.quantile(image.flatten()[::SCALED_BY], share) for share in (0.005, 0.995))
-        return ((image - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
+        black = BLACK_STRIPPED if strip else BLACK
+        return made_image(labels, random, config, sides, black, mean_min=means, mean_max=means)
 
     def _stripped(self, labels: Tensor, random: torch.Generator) -> Tensor:
         """A map without what is no structure, some with a rim around them."""

@@ -1,0 +1,75 @@
+"""FeatureRegistrar: two images are registered by what a network finds in each of them, and by their own edges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..core.losses.mind import mind_descriptor
+from ..core.progress import Progress, silent
+from ..networks.fields import FieldPair
+from ..networks.registrar import FeatureDetector
+from .effort import Level
+from .optimise import VelocityOptimiser
+from .similarity import SIMILARITIES
+
+#: Resolutions of the network's grid on which the features are brought together.
+LEVELS = (Level(4, 10), Level(2, 8), Level(1, 3, 1.5))
+#: Squared difference of the features, which are their own texture.
+OF_FEATURES = replace(
+    SIMILARITIES["mse"],
+    name="features",
+    title="features that the network found in both images, and self-similarity",
+    membrane=0.02,
+    bending=0.01,
+    features=lambda features: features,
+)
+#: Of the descriptors of the images themselves, beside features of 0 to 1: what a network finds says which part a voxel
+#: belongs to, and self-similarity where edges lie that no part ends at, in any contrast too.
+SELF_SIMILARITY = 0.8
+
+
+class FeatureRegistrar:
+    """A network that looks at each image alone as one that registers: its features of both are optimised to meet.
+
+    Args:
+        network: finds the features.
+        smoothness: as of `VelocityOptimiser`.
+        budget_s: seconds after which the search stops wherever it is.
+
+    Source: features of a network and an optimisation: Siebert, Hansen and Heinrich, Learn2Reg 2021, arXiv:2112.03053.
+    """
+
+    diffeomorphic = True
+
+    def __init__(self, network: FeatureDetector, smoothness: float = 0.5, budget_s: float = 600.0):
+        self.network = network
+        self.optimiser = VelocityOptimiser(smoothness, budget_s, OF_FEATURES, "best", LEVELS)
+
+    @property
+    def multiple(self) -> int:
+        """As of the network."""
+        return self.network.multiple
+
+    @property
+    def peak_features(self) -> float:
+        """As of the network."""
+        return self.network.peak_features
+
+    def fields(self, moving: Tensor, fixed: Tensor, progress: Progress = silent) -> FieldPair:
+        """The fields between images of one grid, one pair after the other.
+
+        Args:
+            moving, fixed: (B, C, *shape), about 0..1.
+            progress: called at every step; may raise `Cancelled`.
+        """
+        with torch.no_grad():
+            features = self._features(moving), self._features(fixed)
+        return self.optimiser.fields(*features, progress)
+
+    def _features(self, image: Tensor) -> Tensor:
+        """(B, channels, *shape), by which an image is compared."""
+        own = mind_descriptor(image, radius=1, dilation=1).mul_(SELF_SIMILARITY)
+        return torch.cat([self.network.features(image), own], dim=1)

@@ -1,0 +1,60 @@
+"""One image of a label map that lies already as it is to, as trainings on single images make it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...synth.labels_to_image import Synthesised
+from ...synth.labels_to_image_new import LabelsToImageNew
+from ..single_image_recipes import ImageUnetConfig
+
+#: Least noise, as a share of the brightest voxel; largest strength of the bias field; slices at most so thick.
+LEAST_NOISE, BIAS, SLICE = 0.01, 0.3, 3.0
+#: Every how many voxels suffice for a percentile.
+SCALED_BY = 4
+
+
+def made_image(
+    labels: Tensor,
+    random: torch.Generator,
+    config: ImageUnetConfig,
+    in_labels: Sequence[int] | Mapping[int, int],
+    black: float,
+    **means: Any,
+) -> Synthesised:
+    """An image (1, 1, *shape) of 0 to 1 on the scale of the real ones, with the map that it shows.
+
+    Args:
+        labels: (1, 1, *shape).
+        random: on the CPU.
+        config: says how much noise there is, how often slices are thick, and how images are scaled.
+        in_labels: as of `LabelsToImageNew`.
+        black: share of the images whose background is black.
+        means: `mean_min` and `mean_max` of `LabelsToImageNew`.
+    """
+    maker = LabelsToImageNew(
+        in_labels=in_labels,
+        one_hot=False,
+        noise_min=min(LEAST_NOISE, config.noise),
+        noise_max=config.noise,
+        zero_background=black,
+        bias_max=BIAS,
+        slice_prob=config.thick,
+        slice_stride_max=SLICE,
+        warp_max=0,
+        **means,
+    )
+    made = maker(labels, [random])
+    image = _scaled(made.image) if config.intensity == "percentile" else made.image
+    return replace(made, image=image, velocity=None, displacement=None, affine=None)
+
+
+def _scaled(image: Tensor) -> Tensor:
+    """As `IntensityScale` scales real images by percentiles."""
+    low, high = (torch.quantile(image.flatten()[::SCALED_BY], share) for share in (0.005, 0.995))
+    return ((image - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)

@@ -1,0 +1,87 @@
+"""SynthMorphBordersTask: a network learns to find borders in images of random shapes, whatever their contrast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...networks.borders import VxmBorderDetector
+from ...networks.fields import FieldPair
+from ...registration.features import FeatureRegistrar
+from ...synth.border_tensor import border_tensor
+from ...synth.random_parts import Sample
+from ...synth.shapes import random_shapes
+from ..data.case import Batch, DatasetInfo
+from ..single_image_recipes import SynthMorphBordersConfig
+from ..task import Task
+from .made_image import made_image
+from .registration import sample_generators, weighted
+from .synthmorph import FIXED, SHAPES, labels_of
+
+#: Voxels between the points of the noise that shapes are cut from; a map has one of these sizes.
+SIZES = ((8, 16), (16, 32), (32, 64))
+#: Voxels between the points of the warps of that noise, and their largest standard deviation.
+WARPS, WARP_STD = (8, 16, 32), 8.0
+#: A map has at least so many labels, if it may.
+FEWEST = 4
+#: Share of the images whose background is black.
+BLACK = 0.3
+#: Squared length of the tensors, about, by which their squared distance is divided.
+TYPICAL = 0.05
+
+
+class SynthMorphBordersTask(Task):
+    """Squared distance from the tensors of the borders in label maps of random shapes."""
+
+    def __init__(self, config: SynthMorphBordersConfig, info: DatasetInfo):
+        self._shown: dict[str, Tensor] = {}
+        super().__init__(config, info)
+
+    def arguments(self) -> dict[str, Any]:
+        """Of the network's class, as plain values."""
+        config = self.config
+        features = [list(config.encoder), list(config.decoder)]
+        return {"ndims": len(self.info.shape), "features": features, "conv_per_level": config.conv_per_level}
+
+    def build(self) -> nn.Module:
+        return VxmBorderDetector(**self.arguments())
+
+    def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        with torch.no_grad():
+            images, borders = self.synthesise(batch)
+        self._shown = {"image": images[:1], "borders": borders[:1, : len(self.info.shape)].sum(1, keepdim=True)}
+        found = network(images)
+        return weighted({"borders": (1.0, lambda: (found - borders).square().sum(1).mean() / TYPICAL)})
+
+    def synthesise(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """An image (B, 1, *shape) for every sample of a batch, and the tensors of the borders that it shows."""
+        streams = (sample_generators(self.config.seed, batch, stream) for stream in (SHAPES, FIXED))
+        made = []
+        for shapes, look in zip(*streams):
+            labels = self._map(shapes, batch.fixed.device)
+            values = labels_of(labels)
+            made.append((made_image(labels, look, self.config, values, BLACK).image, border_tensor(labels, values)))
+        images, borders = zip(*made)
+        return torch.cat(images), torch.cat(borders)
+
+    def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
+        return FeatureRegistrar(network).fields(moving, fixed)
+
+    def published(self) -> tuple[nn.Module, str, dict[str, Any]]:
+        return self.network, type(self.network).__name__, self.arguments()
+
+    def previews(self) -> dict[str, Tensor]:
+        return self._shown
+
+    def _map(self, random: torch.Generator, device: torch.device) -> Tensor:
+        """A label map (1, 1, *shape) of random shapes of one of the sizes."""
+        part = Sample(random, device).part("map")
+        most = self.config.shape_labels
+        fewest = min(FEWEST, most)
+        labels = fewest + part.choice(most - fewest + 1)
+        sizes = SIZES[part.choice(len(SIZES))]
+        return random_shapes(
+            self.info.shape, [random], labels, image_scales=sizes, warp_scales=WARPS, warp_std=WARP_STD, device=device
+        )
