@@ -25,7 +25,9 @@ from VoxelMorphLib.core.io.images import read_image, read_label_map
 from VoxelMorphLib.core.losses.regularisers import gradient_penalty
 from VoxelMorphLib.core.metrics import folding, overlap
 from VoxelMorphLib.core.spatial import warp
+from VoxelMorphLib.networks.registrar import FeatureDetector
 from VoxelMorphLib.registration.cache import RegistrationCache
+from VoxelMorphLib.registration.features import FeatureRegistrar
 from VoxelMorphLib.registration.register import register_pair
 from VoxelMorphLib.training.data.case import Case
 from VoxelMorphLib.training.data.space import TrainingSpace
@@ -99,6 +101,7 @@ def write_lists(folder: Path) -> None:
 def print_evaluation(model: str, hyper: float | None) -> None:
     """Register all pairs by the network alone, with the middles of the images on each other, and by `register`."""
     network, entry = load_network(model, regularisation=hyper)
+    network = FeatureRegistrar(network) if isinstance(network, FeatureDetector) else network
     space = TrainingSpace(entry.space, LABELS)
     options = RegistrationOptions(device="cpu", **({} if hyper is None else {"hyper": hyper}))
     cache = RegistrationCache()
@@ -129,7 +132,7 @@ def _moved(network: torch.nn.Module, space: TrainingSpace, fixed: str, moving: s
         space.prepare(Case(case, case_file("images", case), case_file("labels", case))) for case in (fixed, moving)
     )
     started = time.process_time()
-    with torch.inference_mode():
+    with torch.no_grad():
         fields = network.fields(mover.image[None], still.image[None])
         seconds = time.process_time() - started
         there, back = (

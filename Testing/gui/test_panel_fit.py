@@ -61,9 +61,9 @@ SYNTHMORPH = {f"synthmorph-{name}" for name in ("shapes", "brains", "deform-3", 
 @pytest.mark.parametrize(
     ("extent", "fits"),
     [
-        (HIPPOCAMPUS, {"hippocampus-T1-labels", "hippocampus-T1"}),
-        (BRAIN, {"synth-brain", "vxm-dense-brain-T1-mse", *SYNTHMORPH}),
-        (MOUSE, set()),
+        (HIPPOCAMPUS, {"hippocampus-T1-labels", "hippocampus-T1", "synth-any"}),
+        (BRAIN, {"synth-brain", "synth-any", "vxm-dense-brain-T1-mse", *SYNTHMORPH}),
+        (MOUSE, {"synth-any"}),
     ],
     ids=["hippocampus", "brain", "mouse"],
 )

@@ -140,8 +140,9 @@ def fit(entry: ModelEntry, fixed: Shown, moving: Shown) -> Fit:
 def ordered(entries: Iterable[ModelEntry], fixed: Shown, moving: Shown) -> list[Fit]:
     """The models as a person wants to see them: those for any pair, those that fit, the others; the oldest last.
 
-    Models that reached more on the data that they were measured with stand before those that reached less, and among
-    others those that come with the extension before those that are still to be fetched.
+    Models for one anatomy stand before those for any, those that reached more on the data that they were measured with
+    before those that reached less, and among others those that come with the extension before those that are still to
+    be fetched.
     """
     fits = [fit(entry, fixed, moving) for entry in entries]
     return sorted(fits, key=lambda one: (not one.is_general, _is_old(one.entry), not one.suits, *_rank(one.entry)))
@@ -227,6 +228,6 @@ def _is_old(entry: ModelEntry) -> bool:
     return any(year in entry.title for year in ("2018", "2019"))
 
 
-def _rank(entry: ModelEntry) -> tuple[float, bool]:
+def _rank(entry: ModelEntry) -> tuple[bool, float, bool]:
     dice = [float(m["value"]) for m in entry.measured if str(m["metric"]).startswith("mean Dice")]
-    return -max(dice, default=0.0), entry.url is not None
+    return entry.anatomy == "any", -max(dice, default=0.0), entry.url is not None
