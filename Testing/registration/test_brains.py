@@ -79,7 +79,7 @@ def test_structures_align_two_brains_of_which_one_has_another_contrast(tmp_path:
     other = np.where(fixed.array > 0, np.interp(bright, [0, 0.3, 0.6, 0.95], [0.1, 0.15, 0.9, 0.5]), 0)
     write_image(fixed.with_array(other.astype(np.float32)), tmp_path / "other.nii.gz")
     assert main(arguments(tmp_path, fixed=tmp_path / "other.nii.gz", model="synth-brain", affine="none")) == 0
-    assert mean_dice(tmp_path / "labels.nii.gz") >= 0.64
+    assert mean_dice(tmp_path / "labels.nii.gz") >= 0.68
 
 
 def test_itk_moves_the_labels_alike(the_published_result: Path) -> None:
