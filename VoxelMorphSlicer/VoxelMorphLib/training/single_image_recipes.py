@@ -20,6 +20,7 @@ class ImageUnetConfig(TrainingConfig):
     full resolution.
     """
 
+    image_loss: str = "mind"
     intensity: str = "percentile"
 
     conv_per_level: int = option(2, "convolutions of every level", low=1, high=8, group="Network")
@@ -152,7 +153,6 @@ class SynthMorphBordersConfig(ImageUnetConfig):
 
     encoder: tuple[int, ...] = (16, 32, 48, 48)
     decoder: tuple[int, ...] = (48, 48, 32, 16, 16)
-    image_loss: str = "mind"
     shape: tuple[int, ...] = (48, 48, 48)
     noise: float = 0.1
 
