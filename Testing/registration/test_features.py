@@ -83,6 +83,12 @@ def test_swapping_the_images_swaps_the_directions(registrar, a_pair):
     torch.testing.assert_close(there.displacement, back.inverse, atol=0.05, rtol=0)
 
 
+def test_what_is_compared_counts_in_the_memory(registrar):
+    compared = registrar.network.feature_channels + 12
+    assert registrar.network.feature_channels == registrar.network.features(torch.rand(1, 1, 8, 8, 8)).shape[1] == 2
+    assert registrar.peak_features >= 4 * compared > registrar.network.peak_features
+
+
 def test_a_smoother_deformation_can_be_asked_for(a_pair):
     network = ByBrightness([[1], [2]], features=((4,), (4, 4)), conv_per_level=1)
     free, stiff = (FeatureRegistrar(network, smoothness).fields(*a_pair) for smoothness in (0.5, 50.0))

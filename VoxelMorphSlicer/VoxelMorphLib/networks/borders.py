@@ -50,7 +50,12 @@ class VxmBorderDetector(ImageUnet):
     @property
     def peak_features(self) -> float:
         """As of the U-net, with the tensors of both images."""
-        return self.unet.peak_features + 2 * tensor_channels(self.ndims)
+        return self.unet.peak_features + 2 * self.feature_channels
+
+    @property
+    def feature_channels(self) -> int:
+        """How many channels the features have."""
+        return tensor_channels(self.ndims)
 
     def features(self, image: Tensor) -> Tensor:
         """(B, N (N + 1) / 2, *shape): the tensors times `WEIGHT`; arguments and errors as `forward`."""

@@ -62,6 +62,10 @@ class FeatureDetector(Protocol):
     def peak_features(self) -> float:
         """As of `peak_features`, while both images are looked at."""
 
+    @property
+    def feature_channels(self) -> int:
+        """How many channels the features have."""
+
     def features(self, image: Tensor) -> Tensor:
         """(B, channels, *shape), which are alike where two images show the same.
 

@@ -59,7 +59,12 @@ class VxmStructureDetector(ImageUnet):
     @property
     def peak_features(self) -> float:
         """As of the U-net, with the features of both images."""
-        return self.unet.peak_features + 2 * len(self.channels)
+        return self.unet.peak_features + 2 * self.feature_channels
+
+    @property
+    def feature_channels(self) -> int:
+        """How many channels the features have."""
+        return len(self.channels)
 
     def forward(self, image: Tensor) -> Tensor:
         """Logarithms of the odds (B, 1 + structures, *shape), float32, of the background and every structure.
