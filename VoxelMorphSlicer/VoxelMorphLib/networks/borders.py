@@ -12,11 +12,6 @@ from .image_unet import ImageUnet
 WEIGHT = 4.0
 
 
-def tensor_channels(ndims: int) -> int:
-    """How many numbers a symmetric tensor of so many axes has."""
-    return ndims * (ndims + 1) // 2
-
-
 class VxmBorderDetector(ImageUnet):
     """A U-net that finds the tensor of the borders around every voxel; see `synth.border_tensor`.
 
@@ -45,17 +40,8 @@ class VxmBorderDetector(ImageUnet):
         conv_per_level: int = 2,
         in_channels: int = 1,
     ) -> None:
-        super().__init__(tensor_channels(ndims), ndims, features, conv_per_level, in_channels)
-
-    @property
-    def peak_features(self) -> float:
-        """As of the U-net, with the tensors of both images."""
-        return self.unet.peak_features + 2 * self.feature_channels
-
-    @property
-    def feature_channels(self) -> int:
-        """How many channels the features have."""
-        return tensor_channels(self.ndims)
+        products = ndims * (ndims + 1) // 2  # of a symmetric tensor
+        super().__init__(products, ndims, features, conv_per_level, in_channels)
 
     def features(self, image: Tensor) -> Tensor:
         """(B, N (N + 1) / 2, *shape): the tensors times `WEIGHT`; arguments and errors as `forward`."""

@@ -36,6 +36,8 @@ class ImageUnet(nn.Module):
                 "way up, the last one for the full resolution."
             )
         self.ndims, self.in_channels = ndims, in_channels
+        #: Channels of what a pair is compared by; those of the output, unless a network makes others of them.
+        self.feature_channels = outputs
         down, up = ([n for n in part for _ in range(conv_per_level)] for part in features)
         convolutions = [down, [*up, outputs]]
         self.unet = Unet(ndims, in_channels, convolutions, conv_per_level=conv_per_level, final_activation="linear")
@@ -44,6 +46,11 @@ class ImageUnet(nn.Module):
     def multiple(self) -> int:
         """Images whose extents are multiples of this need no padding."""
         return self.unet.multiple
+
+    @property
+    def peak_features(self) -> float:
+        """As of the U-net, with the features of both images."""
+        return self.unet.peak_features + 2 * self.feature_channels
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, outputs, *shape), float32.

@@ -53,18 +53,9 @@ class VxmStructureDetector(ImageUnet):
         outputs = 1 + len(self.structures)
         if not all(self.channels) or not {n for channel in self.channels for n in channel} <= set(range(1, outputs)):
             raise ConfigError(f"The channels {self.channels} do not name structures from 1 to {outputs - 1}.")
+        self.feature_channels = len(self.channels)
         members = torch.tensor([[float(n in channel) for n in range(outputs)] for channel in self.channels])
         self.register_buffer("members", members, persistent=False)
-
-    @property
-    def peak_features(self) -> float:
-        """As of the U-net, with the features of both images."""
-        return self.unet.peak_features + 2 * self.feature_channels
-
-    @property
-    def feature_channels(self) -> int:
-        """How many channels the features have."""
-        return len(self.channels)
 
     def forward(self, image: Tensor) -> Tensor:
         """Logarithms of the odds (B, 1 + structures, *shape), float32, of the background and every structure.

@@ -1,22 +1,48 @@
-"""One image of a label map that lies already as it is to, as trainings on single images make it."""
+"""ImageUnetTask, and one image of a label map that lies already as it is to: what trainings on single images share."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ...networks.fields import FieldPair
+from ...registration.features import FeatureRegistrar
 from ...synth.labels_to_image import Synthesised
 from ...synth.labels_to_image_new import LabelsToImageNew
+from ..data.case import DatasetInfo
 from ..single_image_recipes import ImageUnetConfig
+from ..task import Task
 
 #: Least noise, as a share of the brightest voxel; largest strength of the bias field; slices at most so thick.
 LEAST_NOISE, BIAS, SLICE = 0.01, 0.3, 3.0
 #: Every how many voxels suffice for a percentile.
 SCALED_BY = 4
+
+
+class ImageUnetTask(Task):
+    """A network that looks at each image alone, by which pairs are then registered."""
+
+    def __init__(self, config: ImageUnetConfig, info: DatasetInfo):
+        self._shown: dict[str, Tensor] = {}
+        super().__init__(config, info)
+
+    @abstractmethod
+    def arguments(self) -> dict[str, Any]:
+        """Of the network's class, as plain values."""
+
+    def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
+        return FeatureRegistrar(network).fields(moving, fixed)
+
+    def published(self) -> tuple[nn.Module, str, dict[str, Any]]:
+        return self.network, type(self.network).__name__, self.arguments()
+
+    def previews(self) -> dict[str, Tensor]:
+        return self._shown
 
 
 def made_image(

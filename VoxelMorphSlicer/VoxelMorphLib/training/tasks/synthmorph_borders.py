@@ -8,15 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from ...networks.borders import VxmBorderDetector
-from ...networks.fields import FieldPair
-from ...registration.features import FeatureRegistrar
 from ...synth.border_tensor import border_tensor
 from ...synth.random_parts import Sample
 from ...synth.shapes import random_shapes
-from ..data.case import Batch, DatasetInfo
-from ..single_image_recipes import SynthMorphBordersConfig
-from ..task import Task
-from .made_image import made_image
+from ..data.case import Batch
+from .made_image import ImageUnetTask, made_image
 from .registration import sample_generators, weighted
 from .synthmorph import FIXED, SHAPES, labels_of
 
@@ -32,12 +28,8 @@ BLACK = 0.3
 TYPICAL = 0.05
 
 
-class SynthMorphBordersTask(Task):
+class SynthMorphBordersTask(ImageUnetTask):
     """Squared distance from the tensors of the borders in label maps of random shapes."""
-
-    def __init__(self, config: SynthMorphBordersConfig, info: DatasetInfo):
-        self._shown: dict[str, Tensor] = {}
-        super().__init__(config, info)
 
     def arguments(self) -> dict[str, Any]:
         """Of the network's class, as plain values."""
@@ -65,15 +57,6 @@ class SynthMorphBordersTask(Task):
             made.append((made_image(labels, look, self.config, values, BLACK).image, border_tensor(labels, values)))
         images, borders = zip(*made)
         return torch.cat(images), torch.cat(borders)
-
-    def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
-        return FeatureRegistrar(network).fields(moving, fixed)
-
-    def published(self) -> tuple[nn.Module, str, dict[str, Any]]:
-        return self.network, type(self.network).__name__, self.arguments()
-
-    def previews(self) -> dict[str, Tensor]:
-        return self._shown
 
     def _map(self, random: torch.Generator, device: torch.device) -> Tensor:
         """A label map (1, 1, *shape) of random shapes of one of the sizes."""

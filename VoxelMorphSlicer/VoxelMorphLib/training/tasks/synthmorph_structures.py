@@ -12,9 +12,7 @@ from ...core.affine import affine_to_displacement
 from ...core.errors import ConfigError
 from ...core.losses.anatomy import soft_dice
 from ...core.spatial import warp
-from ...networks.fields import FieldPair
 from ...networks.structures import VxmStructureDetector
-from ...registration.features import FeatureRegistrar
 from ...synth.label_motion import LabelMotion
 from ...synth.label_tables import labels_to_labels, look_up, one_hot, sides_merged
 from ...synth.labels_to_image import Synthesised, joined
@@ -22,8 +20,7 @@ from ...synth.random_parts import samples_of
 from ...synth.tissues import tissue_means
 from ..data.case import Batch, DatasetInfo
 from ..single_image_recipes import SynthMorphStructuresConfig, label_groups
-from ..task import Task
-from .made_image import made_image
+from .made_image import ImageUnetTask, made_image
 from .registration import sample_generators, weighted
 from .synthmorph import FIXED, MOVING, labels_of, of_made
 
@@ -33,7 +30,7 @@ RIM, WIDEST_RIM = 0.5, 2
 BLACK_STRIPPED, BLACK = 0.85, 0.25
 
 
-class SynthMorphStructuresTask(Task):
+class SynthMorphStructuresTask(ImageUnetTask):
     """Cross entropy and overlap of the structures that are found in images made of label maps.
 
     Raises:
@@ -59,7 +56,6 @@ class SynthMorphStructuresTask(Task):
                 f"channels names {unknown[0]}, which is not among the labels of the training "
                 f"({', '.join(map(str, info.labels))}). Leave it out, or add it to labels."
             )
-        self._shown: dict[str, Tensor] = {}
         super().__init__(config, info)
 
     def arguments(self) -> dict[str, Any]:
@@ -123,15 +119,6 @@ class SynthMorphStructuresTask(Task):
             for labels, stream in ((placed, MOVING), (batch.fixed_labels, FIXED))
         )
         return of_made(batch, moving, fixed)
-
-    def fields(self, network: nn.Module, moving: Tensor, fixed: Tensor, variant: str = "") -> FieldPair:
-        return FeatureRegistrar(network).fields(moving, fixed)
-
-    def published(self) -> tuple[nn.Module, str, dict[str, Any]]:
-        return self.network, type(self.network).__name__, self.arguments()
-
-    def previews(self) -> dict[str, Tensor]:
-        return self._shown
 
     def _moved(self, labels: Tensor, random: torch.Generator) -> Tensor:
         """A part of a map (1, 1, *shape), moved at random and perhaps mirrored, on the voxels of the images."""
