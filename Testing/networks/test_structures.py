@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
+from VoxelMorphLib.networks.borders import WEIGHT
 from VoxelMorphLib.networks.structures import VxmStructureDetector
 
 STRUCTURES = [[2, 41], [3, 42], [16]]
@@ -29,6 +30,15 @@ def test_a_channel_adds_up_its_structures():
     image = torch.rand(1, 1, 8, 8, 8)
     alone, together = (a_detector(channels=channels).features(image) for channels in ((), [[1, 3], [2]]))
     torch.testing.assert_close(together, torch.stack([alone[:, 0] + alone[:, 2], alone[:, 1]], 1))
+
+
+def test_borders_stand_behind_the_structures():
+    network, image = a_detector(borders=True), torch.rand(1, 1, 8, 8, 8)
+    odds, tensors = network.parts(network(image))
+    assert odds.shape[1] == 4 and tensors.shape[1] == 6 and network.feature_channels == 9
+    features = network.features(image)
+    torch.testing.assert_close(features, torch.cat([odds.softmax(1)[:, 1:], WEIGHT * tensors], 1))
+    assert a_detector(borders=True, ndims=2).features(torch.rand(1, 1, 8, 8)).shape[1] == 3 + 3
 
 
 def test_an_image_in_two_dimensions_is_taken():

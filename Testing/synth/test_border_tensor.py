@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from VoxelMorphLib.synth.border_tensor import border_tensor
+from VoxelMorphLib.synth.border_tensor import border_loss, border_tensor
 
 PRODUCTS = [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]
 
@@ -57,3 +57,19 @@ def test_planes_have_tensors_of_three_products():
     labels = halves(0)[..., 0]
     tensor = border_tensor(labels, (2, 5))
     assert tensor.shape == (1, 3, 12, 12) and tensor[:, 1:].abs().max() < 1e-6
+
+
+def test_parts_beside_the_border_of_the_map_and_absent_ones_are_as_on_a_larger_map():
+    generator = torch.Generator().manual_seed(1)
+    inner = torch.randint(0, 5, (1, 1, 3, 3, 3), generator=generator).float()
+    labels = torch.nn.functional.interpolate(inner, scale_factor=4)
+    larger = torch.nn.functional.pad(labels, [6] * 6, mode="replicate")
+    expected = border_tensor(larger, range(5))[..., 6:-6, 6:-6, 6:-6]
+    torch.testing.assert_close(border_tensor(labels, range(7)), expected)
+    assert border_tensor(torch.cat([labels, torch.zeros_like(labels)]), range(5))[1].abs().max() == 0
+
+
+def test_the_loss_is_that_of_nothing_at_first_and_0_at_last():
+    tensor = border_tensor(halves(0), (2, 5))
+    assert border_loss(tensor, tensor) == 0
+    assert border_loss(torch.zeros_like(tensor), tensor) == pytest.approx(float(tensor.square().sum(1).mean() / 0.05))

@@ -6,9 +6,8 @@ import pytest
 import torch
 from support.made_up_training import SHAPE, SMALL, a_batch, a_task, losses, train
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.synth.border_tensor import border_tensor
+from VoxelMorphLib.synth.border_tensor import TYPICAL, border_tensor
 from VoxelMorphLib.training.recipes import make_config
-from VoxelMorphLib.training.tasks.synthmorph_borders import TYPICAL
 
 RECIPE = "synthmorph-borders"
 

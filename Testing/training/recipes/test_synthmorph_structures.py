@@ -9,6 +9,8 @@ import torch
 from support.made_up_training import LABELS, SHAPE, SMALL, a_batch, a_scan, a_task, losses, some_info
 from support.training_files import write_cases
 from VoxelMorphLib.core.errors import ConfigError
+from VoxelMorphLib.synth.border_tensor import border_loss
+from VoxelMorphLib.training.checkpoint import OtherNetworkError
 from VoxelMorphLib.training.export import export
 from VoxelMorphLib.training.recipes import make_config, make_task
 from VoxelMorphLib.training.trainer import train
@@ -172,6 +174,47 @@ def test_impossible_trainings_are_refused(values, sentence):
 def test_label_maps_are_needed():
     with pytest.raises(ConfigError, match=r"there are none with labels\. Give label_list"):
         a_task(RECIPE, dataclasses.replace(some_info(), labels=()))
+
+
+def test_borders_are_learned_beside_the_structures():
+    task = a_task(RECIPE, border_weight=1.0, **PLAIN)
+    assert set(losses(task, a_batch(task))) == {"entropy", "overlap", "borders"}
+    assert task.network.borders and not a_task(RECIPE).network.borders
+    made = task.synthesise(a_batch(task).fixed_labels, [torch.Generator().manual_seed(0)])
+    truth, optimiser, history = task.borders(made.labels), torch.optim.Adam(task.network.parameters(), 5e-3), []
+    for _ in range(60):
+        optimiser.zero_grad()
+        loss = border_loss(task.network.parts(task.network(made.image))[1], truth)
+        loss.backward()
+        optimiser.step()
+        history.append(loss.item())
+    assert history[-1] < 0.7 * history[0]
+
+
+def test_both_sides_of_a_structure_have_no_border():
+    task = a_task(RECIPE, some_info(labels=(2, 3, 41)), border_weight=1.0)
+    labels = torch.full((1, 1, *SHAPE), 2)
+    labels[:, :, 8:] = 41
+    assert task.borders(labels).abs().max() == 0
+    labels[:, :, 8:] = 3
+    assert task.borders(labels).norm(dim=1).max() > 0.3
+
+
+def test_a_network_of_structures_learns_borders_from_where_it_stands(tmp_path):
+    plain, task = a_task(RECIPE), a_task(RECIPE, border_weight=1.0)
+    image = torch.rand(1, 1, *SHAPE)
+    with torch.no_grad():
+        for weights in plain.network.parameters():
+            weights *= 1.2
+    task.start_from(plain.network, "plain.safetensors")
+    odds, tensors = task.network.parts(task.network(image))
+    torch.testing.assert_close(odds, plain.network(image))
+    assert tensors.isfinite().all() and tensors.any()
+    again = a_task(RECIPE, border_weight=1.0)
+    again.start_from(task.network, "both.safetensors")
+    torch.testing.assert_close(again.network(image), task.network(image))
+    with pytest.raises(OtherNetworkError, match="belongs to another architecture"):
+        a_task(RECIPE, encoder=(4, 4), decoder=(4, 4, 4), border_weight=1.0).start_from(plain.network, "plain")
 
 
 def test_labels_of_the_training_are_found():

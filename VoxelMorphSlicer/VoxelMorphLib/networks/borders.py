@@ -40,9 +40,13 @@ class VxmBorderDetector(ImageUnet):
         conv_per_level: int = 2,
         in_channels: int = 1,
     ) -> None:
-        products = ndims * (ndims + 1) // 2  # of a symmetric tensor
-        super().__init__(products, ndims, features, conv_per_level, in_channels)
+        super().__init__(tensor_products(ndims), ndims, features, conv_per_level, in_channels)
 
     def features(self, image: Tensor) -> Tensor:
         """(B, N (N + 1) / 2, *shape): the tensors times `WEIGHT`; arguments and errors as `forward`."""
         return WEIGHT * self(image)
+
+
+def tensor_products(ndims: int) -> int:
+    """Different entries of a symmetric tensor of so many axes."""
+    return ndims * (ndims + 1) // 2

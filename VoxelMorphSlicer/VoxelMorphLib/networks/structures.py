@@ -1,4 +1,4 @@
-"""VxmStructureDetector: which structure every voxel of one image belongs to, whatever its contrast."""
+"""VxmStructureDetector: structures, and perhaps borders, in one image of any contrast."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ import torch
 from torch import Tensor
 
 from ..core.errors import ConfigError
+from .borders import WEIGHT, tensor_products
 from .image_unet import ImageUnet
+
+#: Of the U-net's outputs that become tensors of borders: with it they need the size of the logarithms of odds.
+SCALE = 0.02
 
 
 class VxmStructureDetector(ImageUnet):
     """A U-net that tells the probability of every structure, and the few channels by which two images are compared.
+
+    It may find the tensors of borders besides, see `VxmBorderDetector`, which lie inside structures too.
 
     It sees each image alone, so that two images of any contrasts have the same features where they show the same, and
     swapping them swaps their features. An optimisation of the pair brings the features together.
@@ -22,6 +28,7 @@ class VxmStructureDetector(ImageUnet):
         channels: numbers of the structures, from 1 on, that each channel of the features adds up; those that never
             touch can share one, which saves time. Structures in none of them help the U-net alone. Empty gives each a
             channel of its own.
+        borders: find tensors of borders too.
         ndims: number of spatial axes.
         features: features of the U-net's levels on its way down, and of those on its way up from the coarsest one and
             then at full resolution.
@@ -39,13 +46,16 @@ class VxmStructureDetector(ImageUnet):
         self,
         structures: Sequence[Sequence[int]],
         channels: Sequence[Sequence[int]] = (),
+        borders: bool = False,
         ndims: int = 3,
         features: Sequence[Sequence[int]] = ((12, 24, 48, 64), (64, 48, 32, 24, 16)),
         conv_per_level: int = 2,
         in_channels: int = 1,
     ) -> None:
-        super().__init__(1 + len(structures), ndims, features, conv_per_level, in_channels)
+        products = tensor_products(ndims) if borders else 0
+        super().__init__(1 + len(structures) + products, ndims, features, conv_per_level, in_channels)
         self.structures = tuple(map(tuple, structures))
+        self.borders = borders
         self.channels = tuple(map(tuple, channels)) or tuple((n,) for n in range(1, 1 + len(self.structures)))
         named = [label for labels in self.structures for label in labels]
         if not named or not all(self.structures) or len(set(named)) < len(named) or min(named) < 1:
@@ -53,20 +63,29 @@ class VxmStructureDetector(ImageUnet):
         outputs = 1 + len(self.structures)
         if not all(self.channels) or not {n for channel in self.channels for n in channel} <= set(range(1, outputs)):
             raise ConfigError(f"The channels {self.channels} do not name structures from 1 to {outputs - 1}.")
-        self.feature_channels = len(self.channels)
+        self.feature_channels = len(self.channels) + products
         members = torch.tensor([[float(n in channel) for n in range(outputs)] for channel in self.channels])
         self.register_buffer("members", members, persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logarithms of the odds (B, 1 + structures, *shape), float32, of the background and every structure.
+        """(B, 1 + structures, *shape), float32: logarithms of the odds of the background and of every structure.
 
-        Arguments and errors as of `ImageUnet`.
+        The tensors of the borders stand behind them, if there are any. Arguments and errors as of `ImageUnet`.
         """
-        return super().forward(image)
+        found = super().forward(image)
+        found[:, 1 + len(self.structures) :] *= SCALE
+        return found
 
     def features(self, image: Tensor) -> Tensor:
-        """(B, channels, *shape), 0 to 1: probability that a voxel belongs to the structures of each channel.
+        """(B, channels, *shape): probability that a voxel belongs to the structures of each channel, 0 to 1.
 
-        Arguments and errors as `forward`.
+        The tensors of the borders, times their weight, stand behind them. Arguments and errors as `forward`.
         """
-        return torch.einsum("kc,bc...->bk...", self.members, self(image).softmax(1))
+        odds, borders = self.parts(self(image))
+        belongs = torch.einsum("kc,bc...->bk...", self.members, odds.softmax(1))
+        return torch.cat([belongs, WEIGHT * borders], 1) if self.borders else belongs
+
+    def parts(self, found: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` returns, the logarithms of the odds and the tensors apart."""
+        odds = 1 + len(self.structures)
+        return found[:, :odds], found[:, odds:]

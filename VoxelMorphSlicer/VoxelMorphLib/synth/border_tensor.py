@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..core.filters import gaussian
+from ..core.filters import gaussian, gaussian_kernel
 from .label_tables import one_hot
 
 #: Standard deviation, voxels, of what parts are smoothed by before their slopes are taken.
 WIDTH = 1.0
+#: Squared length of the tensors, about, by which their squared distance is divided.
+TYPICAL = 0.05
 
 
 def border_tensor(labels: Tensor, values: Sequence[int]) -> Tensor:
@@ -34,11 +36,30 @@ def border_tensor(labels: Tensor, values: Sequence[int]) -> Tensor:
     products += [(a, b, 2**0.5) for a in range(ndims) for b in range(a + 1, ndims)]
     total = torch.zeros(len(labels), len(products), *labels.shape[2:], device=labels.device)
     for value in values:
-        member = gaussian(one_hot(labels, [value]), WIDTH, padding="border")
+        member = one_hot(labels, [value])
+        if not member.any():
+            continue
+        around = (..., *_surroundings(member))
+        member = gaussian(member[around], WIDTH, padding="border")
         slopes = [_slope(member, axis) for axis in range(ndims)]
         for number, (a, b, weight) in enumerate(products):
-            total[:, number : number + 1].addcmul_(slopes[a], slopes[b], value=weight)
+            total[:, number : number + 1][around].addcmul_(slopes[a], slopes[b], value=weight)
     return total / total.norm(dim=1, keepdim=True).clamp(min=1e-6).sqrt()
+
+
+def border_loss(found: Tensor, borders: Tensor) -> Tensor:
+    """Mean squared distance of tensors (B, N (N + 1) / 2, *shape) from true ones; about 1 where nothing is found."""
+    return (found - borders).square().sum(1).mean() / TYPICAL
+
+
+def _surroundings(member: Tensor) -> list[slice]:
+    """Where the slopes of a membership are not 0, per axis: most parts are small, which saves most of the time."""
+    reach = len(gaussian_kernel(WIDTH)) // 2 + 1
+    found = []
+    for axis in range(2, member.ndim):
+        occupied = member.amax([other for other in range(member.ndim) if other != axis]).nonzero()
+        found.append(slice(max(int(occupied[0]) - reach, 0), int(occupied[-1]) + 1 + reach))
+    return found
 
 
 def _slope(member: Tensor, axis: int) -> Tensor:

@@ -83,6 +83,13 @@ class SynthMorphStructuresConfig(ImageUnetConfig, MovedMapsConfig):
     dice_weight: float = option(
         1.0, "weight of the overlap of the structures, beside their cross entropy", low=0, high=1e6, group="Losses"
     )
+    border_weight: float = option(
+        0.0,
+        "weight of the borders of all labels, which are found and compared beside the structures; 0 leaves them out",
+        low=0,
+        high=1e6,
+        group="Losses",
+    )
     patch: tuple[int, ...] = made(
         (), "extents of the parts of the maps that images are made of; empty takes whole maps", unit="voxels"
     )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...networks.borders import VxmBorderDetector
-from ...synth.border_tensor import border_tensor
+from ...synth.border_tensor import border_loss, border_tensor
 from ...synth.random_parts import Sample
 from ...synth.shapes import random_shapes
 from ..data.case import Batch
@@ -24,8 +24,6 @@ WARPS, WARP_STD = (8, 16, 32), 8.0
 FEWEST = 4
 #: Share of the images whose background is black.
 BLACK = 0.3
-#: Squared length of the tensors, about, by which their squared distance is divided.
-TYPICAL = 0.05
 
 
 class SynthMorphBordersTask(ImageUnetTask):
@@ -45,7 +43,7 @@ class SynthMorphBordersTask(ImageUnetTask):
             images, borders = self.synthesise(batch)
         self._shown = {"image": images[:1], "borders": borders[:1, : len(self.info.shape)].sum(1, keepdim=True)}
         found = network(images)
-        return weighted({"borders": (1.0, lambda: (found - borders).square().sum(1).mean() / TYPICAL)})
+        return weighted({"borders": (1.0, lambda: border_loss(found, borders))})
 
     def synthesise(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """An image (B, 1, *shape) for every sample of a batch, and the tensors of the borders that it shows."""

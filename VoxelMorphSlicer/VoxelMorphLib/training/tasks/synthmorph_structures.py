@@ -13,11 +13,13 @@ from ...core.errors import ConfigError
 from ...core.losses.anatomy import soft_dice
 from ...core.spatial import warp
 from ...networks.structures import VxmStructureDetector
+from ...synth.border_tensor import border_loss, border_tensor
 from ...synth.label_motion import LabelMotion
 from ...synth.label_tables import labels_to_labels, look_up, one_hot, sides_merged
 from ...synth.labels_to_image import Synthesised, joined
 from ...synth.random_parts import samples_of
 from ...synth.tissues import tissue_means
+from ..checkpoint import fill
 from ..data.case import Batch, DatasetInfo
 from ..single_image_recipes import SynthMorphStructuresConfig, label_groups
 from .made_image import ImageUnetTask, made_image
@@ -64,6 +66,7 @@ class SynthMorphStructuresTask(ImageUnetTask):
         return {
             "structures": self.structures,
             "channels": [sorted({self._place[label] for label in group}) for group in self._channels],
+            "borders": config.border_weight > 0,
             "ndims": len(self.info.shape),
             "features": [list(config.encoder), list(config.decoder)],
             "conv_per_level": config.conv_per_level,
@@ -73,16 +76,27 @@ class SynthMorphStructuresTask(ImageUnetTask):
     def build(self) -> nn.Module:
         return VxmStructureDetector(**self.arguments())
 
+    def start_from(self, network: nn.Module, path: str) -> None:
+        """As of `Task`; where the network finds no borders, the weights for them stay those of the start."""
+        weights = network.state_dict()
+        if self.config.border_weight and not getattr(network, "borders", True):
+            for name, own in self.network.state_dict().items():
+                known = weights.get(name)
+                if known is not None and known.shape[1:] == own.shape[1:] and len(known) < len(own):
+                    weights[name] = torch.cat([known, own[len(known) :]])
+        fill(self.network, weights, path)
+
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         with torch.no_grad():
             made = self.synthesise(batch.fixed_labels, sample_generators(self.config.seed, batch, FIXED))
             place = self.places(made.labels)
         self._shown = {"image": made.image[:1]}
-        logits = network(made.image)
+        logits, borders = self.network.parts(network(made.image))
         return weighted(
             {
                 "entropy": (1.0, lambda: functional.cross_entropy(logits, place[:, 0])),
                 "overlap": (self.config.dice_weight, lambda: self._overlap_loss(logits, place)),
+                "borders": (self.config.border_weight, lambda: border_loss(borders, self.borders(made.labels))),
             }
         )
 
@@ -105,6 +119,12 @@ class SynthMorphStructuresTask(ImageUnetTask):
     def places(self, labels: Tensor) -> Tensor:
         """(B, 1, *shape), int64: number of the structure of every label, 0 of the background."""
         return look_up(labels, sorted(self._place), [self._place[label] for label in sorted(self._place)])
+
+    def borders(self, labels: Tensor) -> Tensor:
+        """`border_tensor` of all labels of maps, where both sides of a structure, which look alike, are one."""
+        sides = sides_merged(labels_of(labels))
+        merged = look_up(labels, list(sides), list(sides.values()))
+        return border_tensor(merged, sorted(set(sides.values())))
 
     def validation_batch(self, batch: Batch) -> Batch:
         """Pairs of a validation list are real; of maps that were held back, the moving one is brought to the fixed one
