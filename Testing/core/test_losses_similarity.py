@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations, product
+
 import pytest
 import torch
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
@@ -9,11 +11,12 @@ from VoxelMorphLib.core.filters import gaussian
 from VoxelMorphLib.core.losses import mutual_information as mi
 from VoxelMorphLib.core.losses.by_name import SIMILARITIES, make_loss
 from VoxelMorphLib.core.losses.intensity_difference import MSE, mse_loss, tukey_loss
-from VoxelMorphLib.core.losses.mind import MIND, mind_descriptor, mind_loss
+from VoxelMorphLib.core.losses.mind import MIND, mind_descriptor, mind_loss, mind_of_blocks
 from VoxelMorphLib.core.losses.mutual_information import MutualInformation, mutual_information_loss
 from VoxelMorphLib.core.losses.reduction import reduce_map
 
 NAMES = sorted(SIMILARITIES)
+NEIGHBOURS = [step for step in product((-1, 0, 1), repeat=3) if sum(map(abs, step)) == 1]
 SHAPE = (10, 12, 11)
 
 
@@ -180,6 +183,23 @@ def test_mind_is_lowest_where_images_of_two_modalities_are_aligned():
     moving = (3 * (fixed - low) / (high - low)).cos()
     values = [mind_loss(fixed, torch.roll(moving, shift, 2)) for shift in range(-3, 4)]
     assert min(values) == values[3]
+
+
+def test_mind_of_blocks_compares_what_lies_in_and_around_them():
+    image = an_image(0, (12, 16, 8), 1)
+    descriptor = mind_of_blocks(image, 4, dilation=2)
+    assert descriptor.shape == (1, 12, 3, 4, 2)
+    torch.testing.assert_close(mind_of_blocks(5 - 3 * image, 4, dilation=2), descriptor, atol=1e-4, rtol=1e-4)
+    patch = [slice(2, 10), slice(6, 14), slice(0, 6)]  # of the block 1, 2, 0, as far as it lies in the image
+
+    def seen(step):
+        padded = torch.nn.functional.pad(image, [2] * 6, mode="replicate")[0, 0]
+        return padded[tuple(slice(part.start + 2 + 2 * s, part.stop + 2 + 2 * s) for part, s in zip(patch, step))]
+
+    steps = [(a, b) for a, b in combinations(NEIGHBOURS, 2) if sum(x * y for x, y in zip(a, b)) == 0]
+    distance = torch.stack([(seen(a) - seen(b)).square().mean() for a, b in steps])
+    expected = (-(distance - distance.min()) / distance.mean()).exp()
+    torch.testing.assert_close(descriptor[0, :, 1, 2, 0].sort().values, expected.sort().values)
 
 
 def test_mind_refuses_lines():

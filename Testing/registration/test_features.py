@@ -10,6 +10,7 @@ from torch import Tensor
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.displacement import jacobian_determinant
 from VoxelMorphLib.core.image import Image
+from VoxelMorphLib.core.resize import resize_displacement
 from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.core.transform import DisplacementField
 from VoxelMorphLib.networks.structures import VxmStructureDetector
@@ -76,6 +77,18 @@ def test_edges_that_no_structure_ends_at_meet_too(a_pair):
     network = Blind([[1], [2]], features=((4,), (4, 4)), conv_per_level=1)
     moved = warp(1 - moving, FeatureRegistrar(network).fields(moving, fixed).displacement)
     assert (moved - fixed).abs().mean() < 0.5 * (1 - moving - fixed).abs().mean()
+
+
+def test_edges_are_seen_in_detail(a_pair):
+    moving, fixed = a_pair
+    network = Blind([[1], [2]], features=((4,), (4, 4)), conv_per_level=1)
+    blank = torch.zeros(1, 1, *(n // 2 for n in GRID.shape))
+    found = FeatureRegistrar(network).fields(blank, blank, details=(moving, fixed))
+    assert found.displacement.shape[2:] == blank.shape[2:]
+    displacement = resize_displacement(found.displacement, GRID.shape, scale=2)
+    moved = warp(1 - moving, displacement)
+    assert (moved - fixed).abs().mean() < 0.6 * (1 - moving - fixed).abs().mean()
+    assert not FeatureRegistrar(network).fields(blank, blank).displacement.any()
 
 
 def test_swapping_the_images_swaps_the_directions(registrar, a_pair):

@@ -154,10 +154,13 @@ def _fields(
     space, from_grid = predictor.entry.space, to_grid.inverse()
     start = from_grid.compose(start)
     grid = _moved_along(network_grid(here.shown, predictor.space(here.shown, there.image)), to_grid)
-    images = (
-        encode(there.image, grid, space, start, there.mask),
-        encode(here.image, grid, space, from_grid, here.mask),
-    )
+
+    def encoded(voxels: Geometry) -> tuple[torch.Tensor, torch.Tensor]:
+        there_on_it = encode(there.image, voxels, space, start, there.mask)
+        return there_on_it, encode(here.image, voxels, space, from_grid, here.mask)
+
+    images, finer = encoded(grid), predictor.detail(here.image, there.image)
+    details = None if finer == 1 else encoded(grid.with_spacing(grid.spacing / finer))
     masks = encode_mask(here.mask, grid, from_grid), encode_mask(there.mask, grid, start)
     if predictor.optimiser is not None and there.mask is None:
         masks = masks[0], _field_of_view(here, there, grid, start, images[1])
@@ -165,9 +168,9 @@ def _fields(
     if guidance is not None and predictor.optimiser is not None:
         guides = guidance.on_grid(grid, start, predictor.device)
     begin = None if found is None else field_on_grid(found[0].displacement, found[1], grid).voxel_tensor()
-    pair = _guarded(predictor, *images, progress, *masks, guides, begin)
+    pair = _guarded(predictor, *images, progress, *masks, guides, begin, details)
     if pair.matrix is None and pair.inverse is not None:
-        del images, masks
+        del images, masks, details
         exact, _residual = invert_displacement(pair.displacement, POLISHING, start=pair.inverse, check=False)
         pair = replace(pair, inverse=exact)
     return pair, grid

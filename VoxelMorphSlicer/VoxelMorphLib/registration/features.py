@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..core.losses.mind import mind_descriptor
+from ..core.losses.mind import mind_descriptor, mind_of_blocks
 from ..core.progress import Progress, silent
 from ..networks.fields import FieldPair
 from ..networks.registrar import FeatureDetector
@@ -63,18 +63,32 @@ class FeatureRegistrar:
         """As of the network, or while its features are compared."""
         return max(self.network.peak_features, ALIVE * (self.network.feature_channels + DESCRIBED))
 
-    def fields(self, moving: Tensor, fixed: Tensor, progress: Progress = silent) -> FieldPair:
+    def fields(
+        self,
+        moving: Tensor,
+        fixed: Tensor,
+        progress: Progress = silent,
+        details: tuple[Tensor, Tensor] | None = None,
+    ) -> FieldPair:
         """The fields between images of one grid, one pair after the other.
 
         Args:
             moving, fixed: (B, C, *shape), about 0..1.
             progress: called at every step; may raise `Cancelled`.
+            details: the same two images, (B, C, *fine), of so many times as many voxels along each axis, whose own
+                edges are looked at.
         """
+        moving_details, fixed_details = details or (moving, fixed)
         with torch.no_grad():
-            features = self._features(moving), self._features(fixed)
+            features = self._features(moving, moving_details), self._features(fixed, fixed_details)
         return self.optimiser.fields(*features, progress)
 
-    def _features(self, image: Tensor) -> Tensor:
+    def _features(self, image: Tensor, detail: Tensor) -> Tensor:
         """(B, channels, *shape), by which an image is compared."""
-        own = mind_descriptor(image, radius=1, dilation=1).mul_(SELF_SIMILARITY)
+        own = self_similarity(detail, detail.shape[2] // image.shape[2]).mul_(SELF_SIMILARITY)
         return torch.cat([self.network.features(image), own], dim=1)
+
+
+def self_similarity(image: Tensor, reduction: int) -> Tensor:
+    """Descriptors of an image (B, C, *shape): (B, 12, *(shape / reduction))."""
+    return mind_descriptor(image, radius=1, dilation=1) if reduction == 1 else mind_of_blocks(image, reduction)

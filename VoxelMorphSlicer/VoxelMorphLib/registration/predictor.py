@@ -32,8 +32,13 @@ from .similarity import binary_roles, check_similarity
 #: A network whose voxels are so many times as large as those that the pair deserves leaves something to refine there.
 COARSER = 1.5
 OWN_VOXELS = NetworkSpace(centring="foreground")
+#: Images are looked at in detail on voxels of so many times less than the network's, if they have such.
+DETAILS = 2
 #: Of one value of a network's features.
 BYTES = {"float32": 4, "bfloat16": 2}
+
+#: (moving, fixed) in detail.
+Details = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,18 +48,21 @@ class Predictor:
     Args:
         entry: what the catalogue or the file says about it.
         device: that it computes on.
-        predict: (moving, fixed) -> fields of a network; tensors (1, 1, I, J, K) on `device`. None without network.
+        predict: (moving, fixed, details) -> fields of a network; tensors (1, 1, I, J, K) on `device`, and both in
+            detail where it looks at that. None without network.
         optimiser: goes on from the network, or from the start; None where nothing is optimised.
         warnings: sentences about its first use and its grid.
         peak_bytes: of the network's features, for each voxel of its grid; None where it does not tell.
+        sees_details: whether it looks at finer voxels too than those of the network's grid.
     """
 
     entry: ModelEntry
     device: str
-    predict: Callable[[torch.Tensor, torch.Tensor], FieldPair] | None = None
+    predict: Callable[[torch.Tensor, torch.Tensor, Details | None], FieldPair] | None = None
     optimiser: VelocityOptimiser | None = None
     warnings: tuple[str, ...] = ()
     peak_bytes: float | None = None
+    sees_details: bool = False
 
     @property
     def deforms(self) -> bool:
@@ -85,9 +93,14 @@ class Predictor:
         own = optimiser_space(OWN_VOXELS, image, other, self.optimiser.effort).voxel_size
         return own is not None and size > COARSER * own
 
+    def detail(self, image: Image, other: Image) -> int:
+        """Voxels along one of the network's grid on which a pair is looked at in detail; 1 for none."""
+        size, finest = self.entry.space.voxel_size, min(finest_spacing(image), finest_spacing(other))
+        return DETAILS if self.sees_details and size is not None and size > COARSER * finest else 1
+
     def apart(self) -> tuple[Predictor, Predictor]:
         """The network alone, and what goes on from it on voxels of the pair's own."""
-        own = replace(self, entry=find_entry(DEFAULT_MODEL), predict=None, peak_bytes=None)
+        own = replace(self, entry=find_entry(DEFAULT_MODEL), predict=None, peak_bytes=None, sees_details=False)
         return replace(self, optimiser=None), own
 
     def fields(
@@ -99,18 +112,20 @@ class Predictor:
         moving_mask: torch.Tensor | None = None,
         guides: Guides | None = None,
         start: torch.Tensor | None = None,
+        details: Details | None = None,
     ) -> FieldPair:
         """Displacements in voxels of the grid of both images, without gradients.
 
         Networks ignore the masks, because outside them their images are background already, and the guides; `start` is
-        what an optimisation without a network goes on from.
+        what an optimisation without a network goes on from, and `details` are both images on the voxels of `detail`.
         """
         assert self.deforms, f"{self.entry.id} predicts no field"
         progress(0.0, f"Aligning on {self.device}")
         moving, fixed = moving.to(self.device), fixed.to(self.device)
         masks = [None if mask is None else mask.to(self.device) for mask in (fixed_mask, moving_mask)]
         with torch.no_grad():
-            pair = None if self.predict is None else self.predict(moving, fixed)
+            details = None if details is None else (details[0].to(self.device), details[1].to(self.device))
+            pair = None if self.predict is None else self.predict(moving, fixed, details)
             if self.optimiser is None:
                 assert pair is not None
                 return pair
@@ -183,13 +198,16 @@ def load_predictor(
     said = (notice,) if notice and notice != told else ()
     peak = peak_features(network)
     peak_bytes = None if peak is None else peak * BYTES[options.precision]
-    return Predictor(entry, device, _fields_of(network, options.integration_steps), optimiser, said, peak_bytes)
+    predict = _fields_of(network, options.integration_steps)
+    return Predictor(entry, device, predict, optimiser, said, peak_bytes, isinstance(network, FeatureRegistrar))
 
 
-def _fields_of(network: Registrar, steps: int) -> Callable[[torch.Tensor, torch.Tensor], FieldPair]:
+def _fields_of(network: Registrar, steps: int) -> Callable[[torch.Tensor, torch.Tensor, Details | None], FieldPair]:
     """What the network predicts, its velocity integrated in so many squarings; 0 for its own number."""
 
-    def fields(moving: torch.Tensor, fixed: torch.Tensor) -> FieldPair:
+    def fields(moving: torch.Tensor, fixed: torch.Tensor, details: Details | None) -> FieldPair:
+        if isinstance(network, FeatureRegistrar):
+            return network.fields(moving, fixed, details=details)
         with integrating(network, steps):
             return network.fields(moving, fixed)
 

@@ -89,6 +89,7 @@ class SynthMorphStructuresConfig(ImageUnetConfig, MovedMapsConfig):
         low=0,
         high=1e6,
         group="Losses",
+        advanced=True,
     )
     patch: tuple[int, ...] = made(
         (), "extents of the parts of the maps that images are made of; empty takes whole maps", unit="voxels"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import avg_pool3d, pad
 
 from ..config import Settings
 from ..errors import GeometryError
@@ -39,18 +39,45 @@ def mind_descriptor(image: Tensor, radius: int = 1, dilation: int = 2) -> Tensor
 
     Source: Heinrich et al., MICCAI 2013, doi:10.1007/978-3-642-40811-3_24.
     """
+    differences = torch.stack(list(_differences(image, dilation)), dim=1)
+    return _described(_patch_mean(differences, radius))
+
+
+@in_float32
+def mind_of_blocks(image: Tensor, size: int, dilation: int = 3) -> Tensor:
+    """`mind_descriptor` of blocks of voxels, from their details: a patch is a block and half of another one around it.
+
+    Args:
+        image: (B, C, *shape) with 3 spatial axes, each extent a multiple of the size.
+        size: voxels along a block, even.
+        dilation: distance of the neighbours, voxels of the image.
+
+    Returns:
+        (B, 12, *(shape / size)), 0 to 1.
+    """
+    # Means of overlapping blocks; those that reach out of the image are of what lies in it.
+    means = [
+        avg_pool3d(difference[:, None], 2 * size, size, size // 2, count_include_pad=False)
+        for difference in _differences(image, dilation)
+    ]
+    return _described(torch.cat(means, dim=1))
+
+
+def _differences(image: Tensor, dilation: int) -> Iterator[Tensor]:
+    """(B, *shape), squared, of what lies at both neighbours of a pair, for one pair after the other."""
     axes = image.ndim - 2
     if axes < 2:
         raise GeometryError(f"MIND needs images of 2 or 3 axes, got {axes}. Use local correlation instead.")
     padded = pad(image, (dilation,) * (2 * axes), mode="replicate")
-    shape = image.shape[2:]
-    differences = [
-        (_shifted(padded, first, shape, dilation) - _shifted(padded, second, shape, dilation)).square().mean(1)
-        for first, second in _neighbour_pairs(axes)
-    ]
-    distance = _patch_mean(torch.stack(differences, dim=1), radius)
+    for pair in _neighbour_pairs(axes):
+        first, second = (_shifted(padded, step, image.shape[2:], dilation) for step in pair)
+        yield (first - second).square().mean(1)
+
+
+def _described(distance: Tensor) -> Tensor:
+    """The descriptors of mean differences (B, pairs, *shape)."""
     mean = distance.mean(1, keepdim=True)
-    typical = mean.flatten(1).mean(1).view(-1, 1, *(1,) * axes).detach().clamp(min=1e-12)
+    typical = mean.flatten(1).mean(1).view(-1, 1, *(1,) * (distance.ndim - 2)).detach().clamp(min=1e-12)
     variance = mean.clamp(min=1e-3 * typical, max=1e3 * typical)
     return (-(distance - distance.amin(1, keepdim=True)) / variance).exp()
 
