@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from VoxelMorphLib.core.errors import ConfigError, GeometryError
-from VoxelMorphLib.networks.borders import WEIGHT
-from VoxelMorphLib.networks.structures import VxmStructureDetector
+from VoxelMorphLib.networks.structures import WEIGHT, VxmStructureDetector
 
 STRUCTURES = [[2, 41], [3, 42], [16]]
 SMALL = {"features": ((4, 6), (6, 4, 4)), "conv_per_level": 1}

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 from ..core.errors import ConfigError
-from .borders import WEIGHT, tensor_products
+from .borders import tensor_products
 from .image_unet import ImageUnet
 
+#: What tensors of borders are multiplied with beside the probabilities: with more of them the cortices of two people
+#: come nearer to each other, and two contrasts of one head do not.
+WEIGHT = 2.0
 #: Of the U-net's outputs that become tensors of borders: with it they need the size of the logarithms of odds.
 SCALE = 0.02
 
