@@ -179,6 +179,7 @@ def test_label_maps_are_needed():
 def test_borders_are_learned_beside_the_structures():
     task = a_task(RECIPE, border_weight=1.0, **PLAIN)
     assert set(losses(task, a_batch(task))) == {"entropy", "overlap", "borders"}
+    assert set(task.previews()) == {"image", "borders"}
     assert task.network.borders and not a_task(RECIPE).network.borders
     made = task.synthesise(a_batch(task).fixed_labels, [torch.Generator().manual_seed(0)])
     truth, optimiser, history = task.borders(made.labels), torch.optim.Adam(task.network.parameters(), 5e-3), []

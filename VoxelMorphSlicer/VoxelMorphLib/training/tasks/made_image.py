@@ -41,6 +41,18 @@ class ImageUnetTask(Task):
     def published(self) -> tuple[nn.Module, str, dict[str, Any]]:
         return self.network, type(self.network).__name__, self.arguments()
 
+    def show(self, images: Tensor, borders: Tensor | None = None) -> None:
+        """Keep for the page what the network sees of the first image, and how long the tensors of its borders are.
+
+        Args:
+            images: (B, 1, *shape).
+            borders: (B, N (N + 1) / 2, *shape), see `border_tensor`.
+        """
+        self._shown = {"image": images[:1]}
+        if borders is not None:
+            squares = borders[:1, : len(self.info.shape)]  # the products of every axis with itself
+            self._shown["borders"] = squares.sum(1, keepdim=True)
+
     def previews(self) -> dict[str, Tensor]:
         return self._shown
 

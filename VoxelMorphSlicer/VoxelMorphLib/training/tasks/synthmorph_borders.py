@@ -41,7 +41,7 @@ class SynthMorphBordersTask(ImageUnetTask):
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         with torch.no_grad():
             images, borders = self.synthesise(batch)
-        self._shown = {"image": images[:1], "borders": borders[:1, : len(self.info.shape)].sum(1, keepdim=True)}
+        self.show(images, borders)
         found = network(images)
         return weighted({"borders": (1.0, lambda: border_loss(found, borders))})
 

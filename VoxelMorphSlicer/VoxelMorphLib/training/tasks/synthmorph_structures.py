@@ -87,16 +87,18 @@ class SynthMorphStructuresTask(ImageUnetTask):
         fill(self.network, weights, path)
 
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        weight = self.config.border_weight
         with torch.no_grad():
             made = self.synthesise(batch.fixed_labels, sample_generators(self.config.seed, batch, FIXED))
             place = self.places(made.labels)
-        self._shown = {"image": made.image[:1]}
-        logits, borders = self.network.parts(network(made.image))
+            borders = self.borders(made.labels) if weight else None
+        self.show(made.image, borders)
+        logits, found = self.network.parts(network(made.image))
         return weighted(
             {
                 "entropy": (1.0, lambda: functional.cross_entropy(logits, place[:, 0])),
                 "overlap": (self.config.dice_weight, lambda: self._overlap_loss(logits, place)),
-                "borders": (self.config.border_weight, lambda: border_loss(borders, self.borders(made.labels))),
+                "borders": (weight, lambda: border_loss(found, borders)),
             }
         )
 
