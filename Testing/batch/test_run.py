@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from VoxelMorphLib.batch import pool
 from VoxelMorphLib.batch.options import BatchOptions
 from VoxelMorphLib.batch.pairs import Common
 from VoxelMorphLib.batch.pool import Pool
@@ -76,6 +77,19 @@ def test_a_lost_process_is_replaced_and_its_rows_run_again(a_batch, tmp_path, ca
     assert rows[3]["status"] == "failed" and rows[3]["fixed"] == "a.nii"
     assert rows[3]["sentence"].startswith("The process that registered it ended 3 times (exit code 7)")
     assert summary.worst()[0].id == "row4"
+
+
+def test_a_row_that_could_not_be_sent_is_done_once(a_batch, monkeypatch):
+    send, ended = pool._send, []
+
+    def end_before(child, message):
+        if message.get("id") == "row3" and not ended:
+            ended.append(child.kill() or child.wait())
+            raise BrokenPipeError
+        send(child, message)
+
+    monkeypatch.setattr(pool, "_send", end_before)
+    assert dict(a_batch([""] * 6).counts) == {"done": 6} and ended
 
 
 def test_processes_that_cannot_start_end_the_batch_at_once(a_batch, tmp_path, monkeypatch, capfd):

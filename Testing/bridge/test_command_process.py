@@ -89,6 +89,24 @@ def is_running(pid):
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
+class GoneAtOnce:
+    """Is set, and the last progress of the process comes just before somebody looks."""
+
+    def __init__(self, process):
+        self.process = process
+
+    def is_set(self):
+        self.process._state = (1.0, "Writing")
+        return True
+
+
+def test_the_last_progress_is_told_however_fast_a_process_ends(heard):
+    process = ChildProcess([sys.executable, "-c", ""], heard.report)
+    assert process.gone.wait(30)
+    process.gone = GoneAtOnce(process)
+    assert process.poll() and heard.progress == [(1.0, "Writing")]
+
+
 def test_a_training_reports_its_progress_and_what_it_printed(start, heard):
     process = start("finish")
     assert process.busy

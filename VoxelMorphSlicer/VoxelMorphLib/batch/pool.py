@@ -122,8 +122,8 @@ class Pool:
                 # A row that was lost before may have ended its process, so that none is put at risk beside it.
                 risky = any(begun for _row, begun in running.values())
                 while following and len(running) < AT_ONCE and not risky and not (following[1] and running):
+                    _send(child, following[0].to_dict())  # what cannot be sent was not begun, and follows elsewhere
                     running[following[0].number] = following
-                    _send(child, following[0].to_dict())
                     risky = bool(following[1])
                     following = self._next() if len(running) < AT_ONCE and not risky else None
                 line = child.stdout.readline()

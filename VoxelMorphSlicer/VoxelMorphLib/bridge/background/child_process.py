@@ -163,10 +163,11 @@ class ChildProcess(Running):
         return self._kill_at is not None
 
     def poll(self) -> bool:
+        is_gone = self.gone.is_set()  # before its last words are looked at, which came before
         if self._state != self._told:
             self._told = self._state
             self._progress(*self._told)
-        if self.gone.is_set():
+        if is_gone:
             return True
         now = time.monotonic()
         if (self.stopping and now > self._kill_at) or (self._until is not None and now > self._until):
