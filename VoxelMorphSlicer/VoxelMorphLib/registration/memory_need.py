@@ -23,6 +23,8 @@ PER_NETWORK_VOXEL, PER_COMPARED_VOXEL = 77, 27
 PER_NETWORK_IMAGE = 55
 #: The same for each channel of the descriptors, while these are made.
 PER_CHANNEL = 22
+#: For each voxel of a network's grid, of both images on voxels half as large.
+PER_DETAILED_VOXEL = 64
 #: For each voxel of the finest level of an optimisation, by how thorough it is.
 PER_FINEST_VOXEL = {"fast": 240, "balanced": 300, "best": 650}
 CHANNELS = {"mind": 12}
@@ -53,7 +55,8 @@ def memory_need(fixed: Image, moving: Image, predictor: Predictor, exactly: bool
     space = predictor.space(fixed, moving)
     grid = network_grid(fixed, space) if exactly else whole_grid(fixed.geometry, space)
     voxels = max(int(np.prod(grid.shape)), int(np.prod(space.shape or (1,))))
-    return max(need, after, _while_compared(voxels, predictor) + 4 * fixed_voxels)
+    detailed = PER_DETAILED_VOXEL * voxels if predictor.detail(fixed, moving) > 1 else 0
+    return max(need, after, _while_compared(voxels, predictor) + detailed + 4 * fixed_voxels)
 
 
 def check_memory_need(fixed: Image, moving: Image, predictor: Predictor, make_room: Callable[[], None]) -> None:
