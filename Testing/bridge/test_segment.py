@@ -31,7 +31,8 @@ def test_a_volume_under_a_transform_gets_segments_where_it_is_seen(scene, model)
     add_linear_parent(volume, shift)
     told = []
     node = VoxelMorphLogic().segment(volume, model, device="cpu", progress=lambda *what: told.append(what))
-    assert node.GetName() == "scan labels" and node.GetParentTransformNode() is None and told
+    assert node.GetName() == "scan labels" and node.GetParentTransformNode() is None
+    assert all(0 < fraction <= 1 for fraction, _stage in told)  # how many of them depends on how busy the machine is
     segmentation = node.GetSegmentation()
     segments = [segmentation.GetSegment(name) for name in segmentation.GetSegmentIDs()]
     assert [(s.GetName(), s.GetLabelValue()) for s in segments] == [(f"label {n}", n) for n in LABELS[1:]]
