@@ -8,7 +8,7 @@ MOVING ?=
 PYTEST_ARGS ?=
 # A process for each processor, as each computes by one thread and takes up to 2 GB; whoever is done takes tests from the
 # others. Many tests wait for processes that they start, so one more, PARALLEL="-n 3 --dist worksteal" on two processors,
-# saves a fifth of the time; but tests that watch how fast something is told are not all made for a busier machine.
+# saves a fifth of the time.
 PARALLEL ?= -n logical --maxprocesses 4 --dist worksteal
 BENCH_ARGS ?=
 

@@ -32,7 +32,8 @@ def test_a_volume_under_a_transform_gets_segments_where_it_is_seen(scene, model)
     told = []
     node = VoxelMorphLogic().segment(volume, model, device="cpu", progress=lambda *what: told.append(what))
     assert node.GetName() == "scan labels" and node.GetParentTransformNode() is None
-    assert all(0 < fraction <= 1 for fraction, _stage in told)  # how many of them depends on how busy the machine is
+    fractions = [fraction for fraction, _stage in told]
+    assert fractions and fractions == sorted(fractions)
     segmentation = node.GetSegmentation()
     segments = [segmentation.GetSegment(name) for name in segmentation.GetSegmentIDs()]
     assert [(s.GetName(), s.GetLabelValue()) for s in segments] == [(f"label {n}", n) for n in LABELS[1:]]

@@ -15,6 +15,7 @@ from ..apply.options import ApplyOptions
 from ..core.errors import ConfigError, VoxelMorphError
 from ..core.io.files import extension
 from ..core.options import options_of
+from ..core.progress import span
 from .common import ConsoleProgress, Parser, run, say
 from .interrupts import current
 from .options import add_options, given_options
@@ -31,6 +32,8 @@ PAIRS = {
     "movingPoints": "movedPoints",
     "movingSurface": "movedSurface",
 }
+#: Share of the work after which the labels of a model are found, and only moved.
+LABELLED = 0.9
 #: Options of files about the transforms themselves.
 MAPS = ("jacobian", "magnitude", "outputTransform")
 #: Options of transforms, and whether they invert.
@@ -153,9 +156,10 @@ def _moved(
         moved = _found_labels(arguments, progress) if finds else read_moved(path, options, as_labels=labels)
         check_moved_extension(moved, goal)
         chosen = replace(options, interpolation="nearest") if _needs_nearest(labels, options) else options
-        progress(0.0, f"Moving {moved.name}")
+        moving = span(progress, LABELLED, 1.0) if finds else progress
+        moving(0.0, f"Moving {moved.name}")
         own = moved.geometry if finds and not chain.links and reference is None else reference
-        result = apply(ApplyRequest(moved, chain, own, chosen), progress)
+        result = apply(ApplyRequest(moved, chain, own, chosen), moving)
         yield goal, _writer(write_moved, result), _line(moved.name, result, options.header_only)
 
 
@@ -165,7 +169,7 @@ def _found_labels(arguments: argparse.Namespace, progress: ConsoleProgress) -> L
     from ..registration.segment import segment_image
 
     image = read_image(arguments.input)
-    return segment_image(image, arguments.model, arguments.weights_dir, arguments.device, progress)
+    return segment_image(image, arguments.model, arguments.weights_dir, arguments.device, span(progress, 0.0, LABELLED))
 
 
 def _needs_nearest(labels: bool, options: ApplyOptions) -> bool:
