@@ -62,6 +62,7 @@ def test_two_processes_train_like_one_with_twice_the_batch(a_config):
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
+        ("loading 0", "b.nii.gz cannot be read. Copy it again."),
         ("loading 1", "b.nii.gz cannot be read. Copy it again."),
         ("checkpoint", "No space left for last.pt. Free some space."),
     ],
