@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..core.arrays import bounding_box
 from ..core.filters import gaussian, gaussian_kernel
+from ..core.tensors import as_array
 from .label_tables import one_hot
 
 #: Standard deviation, voxels, of what parts are smoothed by before their slopes are taken.
@@ -55,11 +57,8 @@ def border_loss(found: Tensor, borders: Tensor) -> Tensor:
 def _surroundings(member: Tensor) -> list[slice]:
     """Where the slopes of a membership are not 0, per axis: most parts are small, which saves most of the time."""
     reach = len(gaussian_kernel(WIDTH)) // 2 + 1
-    found = []
-    for axis in range(2, member.ndim):
-        occupied = member.amax([other for other in range(member.ndim) if other != axis]).nonzero()
-        found.append(slice(max(int(occupied[0]) - reach, 0), int(occupied[-1]) + 1 + reach))
-    return found
+    box = bounding_box(as_array(member.amax(dim=(0, 1))) > 0)
+    return [slice(max(side.start - reach, 0), side.stop + reach) for side in box]
 
 
 def _slope(member: Tensor, axis: int) -> Tensor:
