@@ -20,7 +20,7 @@ from VoxelMorphLib.weights.catalogue import find_entry
 class Seen:
     """A network that moves nothing and keeps what it was shown."""
 
-    def __call__(self, moving, fixed, details):
+    def __call__(self, moving, fixed, details, progress):
         self.images, self.details = (moving, fixed), details
         still = torch.zeros(1, 3, *fixed.shape[2:])
         return FieldPair(None, still, still)

@@ -9,6 +9,7 @@ from support.volumes import a_geometry, smooth_displacement
 from torch import Tensor
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.displacement import jacobian_determinant
+from VoxelMorphLib.core.errors import Cancelled
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.resize import resize_displacement
 from VoxelMorphLib.core.spatial import warp
@@ -108,16 +109,37 @@ def test_a_smoother_deformation_can_be_asked_for(a_pair):
     assert stiff.velocity.norm() < 0.7 * free.velocity.norm()
 
 
-@pytest.mark.parametrize("refine", ["none", "fast"])
-def test_a_model_of_structures_registers_volumes(tmp_path, a_pair, refine):
+@pytest.fixture
+def model(tmp_path) -> str:
+    """A file of a network of structures with random weights."""
     torch.manual_seed(0)
     arguments = {"structures": [[1], [2]], "features": [[4], [4, 4]], "conv_per_level": 1}
     entry = ModelEntry(
         "s", "S", "A test.", "VxmStructureDetector", arguments, file="s.safetensors", format="safetensors"
     )
     write_model(VxmStructureDetector(**arguments), entry, tmp_path / "s.safetensors")
+    return str(tmp_path / "s.safetensors")
+
+
+@pytest.mark.parametrize("refine", ["none", "fast"])
+def test_a_model_of_structures_registers_volumes(model, a_pair, refine):
     moving, fixed = (Image(tensor[0, 0].numpy(), GRID) for tensor in a_pair)
     options = RegistrationOptions(device="cpu", refine=refine)
-    found = register_pair(fixed, moving, str(tmp_path / "s.safetensors"), options)
+    found = register_pair(fixed, moving, model, options)
     assert found.report.compared or refine == "none"
     assert np.isfinite(found.moved.array).all() and found.inverse is not None
+
+
+def test_a_registration_by_features_tells_its_progress_and_can_be_cancelled(model, a_pair):
+    moving, fixed = (Image(tensor[0, 0].numpy(), GRID) for tensor in a_pair)
+    told = []
+
+    def cancel(fraction, text):
+        if text.startswith("Optimising"):
+            told.append(fraction)
+        if text.startswith("Optimising at 1/2"):
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled, match="enough"):
+        register_pair(fixed, moving, model, RegistrationOptions(device="cpu"), progress=cancel)
+    assert len(told) > 2 and told == sorted(told)

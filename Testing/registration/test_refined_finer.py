@@ -36,7 +36,7 @@ class Watched(VelocityOptimiser):
 def a_predictor(voxel_size: float | None) -> Predictor:
     """A network that shifts everything along its first axis, and one step of optimisation."""
 
-    def shifted(moving, fixed, details):
+    def shifted(moving, fixed, details, progress):
         displacement = torch.zeros(1, 3, *fixed.shape[2:])
         displacement[:, 0] = SHIFT_MM / (voxel_size or 1.0)
         return FieldPair(None, displacement, -displacement)

@@ -67,16 +67,16 @@ class FeatureRegistrar:
         self,
         moving: Tensor,
         fixed: Tensor,
-        progress: Progress = silent,
         details: tuple[Tensor, Tensor] | None = None,
+        progress: Progress = silent,
     ) -> FieldPair:
         """The fields between images of one grid, one pair after the other.
 
         Args:
             moving, fixed: (B, C, *shape), about 0..1.
-            progress: called at every step; may raise `Cancelled`.
             details: the same two images, (B, C, *fine), of so many times as many voxels along each axis, whose own
                 edges are looked at.
+            progress: called at every step; may raise `Cancelled`.
         """
         moving_details, fixed_details = details or (moving, fixed)
         with torch.no_grad():

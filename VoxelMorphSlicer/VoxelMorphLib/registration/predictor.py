@@ -39,6 +39,7 @@ BYTES = {"float32": 4, "bfloat16": 2}
 
 #: (moving, fixed) in detail.
 Details = tuple[torch.Tensor, torch.Tensor]
+Predict = Callable[[torch.Tensor, torch.Tensor, Details | None, Progress], FieldPair]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +49,8 @@ class Predictor:
     Args:
         entry: what the catalogue or the file says about it.
         device: that it computes on.
-        predict: (moving, fixed, details) -> fields of a network; tensors (1, 1, I, J, K) on `device`, and both in
-            detail where it looks at that. None without network.
+        predict: (moving, fixed, details, progress) -> fields of a network; tensors (1, 1, I, J, K) on `device`, and
+            both in detail where it looks at that. None without network.
         optimiser: goes on from the network, or from the start; None where nothing is optimised.
         warnings: sentences about its first use and its grid.
         peak_bytes: of the network's features, for each voxel of its grid; None where it does not tell.
@@ -58,7 +59,7 @@ class Predictor:
 
     entry: ModelEntry
     device: str
-    predict: Callable[[torch.Tensor, torch.Tensor, Details | None], FieldPair] | None = None
+    predict: Predict | None = None
     optimiser: VelocityOptimiser | None = None
     warnings: tuple[str, ...] = ()
     peak_bytes: float | None = None
@@ -125,7 +126,10 @@ class Predictor:
         masks = [None if mask is None else mask.to(self.device) for mask in (fixed_mask, moving_mask)]
         with torch.no_grad():
             details = None if details is None else (details[0].to(self.device), details[1].to(self.device))
-            pair = None if self.predict is None else self.predict(moving, fixed, details)
+            pair = None
+            if self.predict is not None:
+                predicting = progress if self.optimiser is None else span(progress, 0.0, 0.2)
+                pair = self.predict(moving, fixed, details, predicting)
             if self.optimiser is None:
                 assert pair is not None
                 return pair
@@ -198,16 +202,15 @@ def load_predictor(
     said = (notice,) if notice and notice != told else ()
     peak = peak_features(network)
     peak_bytes = None if peak is None else peak * BYTES[options.precision]
-    predict = _fields_of(network, options.integration_steps)
-    return Predictor(entry, device, predict, optimiser, said, peak_bytes, isinstance(network, FeatureRegistrar))
+    if isinstance(network, FeatureRegistrar):
+        return Predictor(entry, device, network.fields, optimiser, said, peak_bytes, sees_details=True)
+    return Predictor(entry, device, _fields_of(network, options.integration_steps), optimiser, said, peak_bytes)
 
 
-def _fields_of(network: Registrar, steps: int) -> Callable[[torch.Tensor, torch.Tensor, Details | None], FieldPair]:
+def _fields_of(network: Registrar, steps: int) -> Predict:
     """What the network predicts, its velocity integrated in so many squarings; 0 for its own number."""
 
-    def fields(moving: torch.Tensor, fixed: torch.Tensor, details: Details | None) -> FieldPair:
-        if isinstance(network, FeatureRegistrar):
-            return network.fields(moving, fixed, details=details)
+    def fields(moving: torch.Tensor, fixed: torch.Tensor, _details: Details | None, _progress: Progress) -> FieldPair:
         with integrating(network, steps):
             return network.fields(moving, fixed)
 
