@@ -46,6 +46,21 @@ def test_both_displacements_undo_each_other() -> None:
     assert left.mean() < 0.1 * there.norm(dim=1).mean()
 
 
+@pytest.mark.parametrize("longest", [0.2, 3.0, 12.0])
+def test_the_steps_suit_the_velocity(longest) -> None:
+    nodes = VelocityNodes((41, 41, 41), 4)
+    velocity = nodes.resampled(random_field((3, 3, 3)))
+    velocity *= longest / velocity.abs().max()
+    exact = nodes.exponential(velocity, 12)
+    assert (nodes.exponential(velocity) - exact).norm() < 0.03 * exact.norm()
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_velocity_that_is_no_number_still_has_steps(value) -> None:
+    nodes = VelocityNodes(SHAPE, 4)
+    assert nodes.exponential(torch.full((1, 3, *nodes.shape), value)).shape == (1, 3, *nodes.shape)
+
+
 def test_a_displacement_gives_back_its_velocity() -> None:
     nodes = VelocityNodes(SHAPE, 4)
     velocity = random_field(nodes.shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf, prod
+from math import ceil, inf, log2, prod
 
 import torch
 from torch import Tensor
@@ -11,8 +11,9 @@ from torch import Tensor
 from ..core.displacement import integrate_velocity
 from ..core.resize import resize
 
-#: Squarings while optimising, and for the result.
-STEPS, FINAL_STEPS = 5, 7
+#: Squarings while optimising, by how far a node moves: at least so many, and so many that the first step is at most so
+#: many nodes long, but no more than for the result.
+FEWEST_STEPS, LONGEST_STEP, FINAL_STEPS = 3, 0.5, 7
 #: Voxels between the nodes that the result is integrated on, at most; images of so few voxels take all of them.
 FINAL_SPACING, FINAL_VOXELS = 2.0, 500_000
 #: Corrections that turn a displacement into the velocity of which it is the exponential.
@@ -44,9 +45,10 @@ class VelocityNodes:
         """(1, 3, *nodes)."""
         return torch.zeros(1, 3, *self.shape, device=self.device)
 
-    def exponential(self, velocity: Tensor, steps: int = STEPS) -> Tensor:
-        """Displacement (1, 3, *nodes) of a velocity (1, 3, *nodes)."""
-        return integrate_velocity(velocity / self._scale, steps) * self._scale
+    def exponential(self, velocity: Tensor, steps: int | None = None) -> Tensor:
+        """Displacement (1, 3, *nodes) of a velocity (1, 3, *nodes), by so many squarings; None for what suits it."""
+        relative = velocity / self._scale
+        return integrate_velocity(relative, _squarings(relative) if steps is None else steps) * self._scale
 
     def weights(self, places: Sequence[Tensor]) -> list[Tensor]:
         """(places, nodes) for each axis: how much of every node is in the values at these voxel coordinates."""
@@ -83,6 +85,12 @@ def gather(values: Tensor, weights: Sequence[Tensor]) -> Tensor:
     """The adjoint of `spread`: sums of values (B, C, *places) over the places that each node reaches."""
     values = (weights[0].T @ values.flatten(3)).unflatten(3, values.shape[3:])
     return (weights[1].T @ values) @ weights[2]
+
+
+def _squarings(velocity: Tensor) -> int:
+    """That a velocity needs, in nodes."""
+    steps = float(velocity.detach().abs().max()) / LONGEST_STEP
+    return max(ceil(log2(min(max(1.0, steps), 2.0**FINAL_STEPS))), FEWEST_STEPS)
 
 
 def _linear_weights(positions: Tensor, extent: int) -> Tensor:

@@ -55,12 +55,17 @@ def mind_of_blocks(image: Tensor, size: int, dilation: int = 3) -> Tensor:
     Returns:
         (B, 12, *(shape / size)), 0 to 1.
     """
-    # Means of overlapping blocks; those that reach out of the image are of what lies in it.
-    means = [
-        avg_pool3d(difference[:, None], 2 * size, size, size // 2, count_include_pad=False)
-        for difference in _differences(image, dilation)
-    ]
-    return _described(torch.cat(means, dim=1))
+    sums = torch.stack([_patch_sums(difference, size) for difference in _differences(image, dilation)], dim=1)
+    return _described(sums / _patch_sums(torch.ones_like(image[:, 0]), size)[:, None])
+
+
+def _patch_sums(values: Tensor, size: int) -> Tensor:
+    """Over blocks of (B, *shape) and half of another one around them, as far as they lie in the image."""
+    sums = avg_pool3d(values, size, size, size // 2, divisor_override=1)  # every half of two blocks beside each other
+    for axis in (1, 2, 3):
+        last = sums.shape[axis] - 1
+        sums = sums.narrow(axis, 0, last) + sums.narrow(axis, 1, last)
+    return sums
 
 
 def _differences(image: Tensor, dilation: int) -> Iterator[Tensor]:
@@ -71,7 +76,8 @@ def _differences(image: Tensor, dilation: int) -> Iterator[Tensor]:
     padded = pad(image, (dilation,) * (2 * axes), mode="replicate")
     for pair in _neighbour_pairs(axes):
         first, second = (_shifted(padded, step, image.shape[2:], dilation) for step in pair)
-        yield (first - second).square().mean(1)
+        squares = (first - second).square_()
+        yield squares[:, 0] if squares.shape[1] == 1 else squares.mean(1)
 
 
 def _described(distance: Tensor) -> Tensor:
