@@ -11,8 +11,10 @@ from torch.nn.functional import avg_pool3d
 from VoxelMorphLib.core.config import NetworkSpace
 from VoxelMorphLib.core.progress import silent
 from VoxelMorphLib.core.transform import IDENTITY
+from VoxelMorphLib.networks.borders import VxmBorderDetector
 from VoxelMorphLib.networks.fields import FieldPair
 from VoxelMorphLib.registration.alignment import align
+from VoxelMorphLib.registration.features import FeatureRegistrar
 from VoxelMorphLib.registration.predictor import Predictor
 from VoxelMorphLib.weights.catalogue import find_entry
 
@@ -26,10 +28,11 @@ class Seen:
         return FieldPair(None, still, still)
 
 
-def a_predictor(voxel_size: float | None, sees_details: bool = True) -> Predictor:
+def a_predictor(voxel_size: float | None, by_features: bool = True) -> Predictor:
     space = NetworkSpace(voxel_size=voxel_size, intensity="percentile")
     entry = replace(find_entry("hippocampus-T1"), space=space)
-    return Predictor(entry, "cpu", Seen(), sees_details=sees_details)
+    network = VxmBorderDetector(features=((4,), (4, 4)), conv_per_level=1)
+    return Predictor(entry, "cpu", Seen(), by_features=FeatureRegistrar(network) if by_features else None)
 
 
 @pytest.mark.parametrize("name", ["RAS", "LAS", "oblique"])
@@ -46,12 +49,12 @@ def test_details_lie_where_the_images_do(name):
 
 
 @pytest.mark.parametrize(
-    ("voxel_size", "spacing", "sees_details", "detail"),
+    ("voxel_size", "spacing", "by_features", "detail"),
     [(2.0, 1.0, True, 2), (2.0, 1.5, True, 1), (2.0, 1.0, False, 1), (None, 1.0, True, 1)],
 )
-def test_there_are_details_where_the_images_are_finer_than_the_network(voxel_size, spacing, sees_details, detail):
+def test_there_are_details_where_the_images_are_finer_than_the_network(voxel_size, spacing, by_features, detail):
     fine, coarse = (a_blob_image(a_geometry("RAS", (24, 24, 24), size)) for size in (spacing, 3.0))
-    predictor = a_predictor(voxel_size, sees_details)
+    predictor = a_predictor(voxel_size, by_features)
     assert predictor.detail(fine, coarse) == predictor.detail(coarse, fine) == detail
     align(fine, fine, IDENTITY, predictor, silent)
     assert (predictor.predict.details is None) == (detail == 1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import count
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +18,7 @@ from VoxelMorphLib.core.resize import resize_displacement
 from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.core.transform import DisplacementField
 from VoxelMorphLib.networks.structures import VxmStructureDetector
+from VoxelMorphLib.registration import optimise
 from VoxelMorphLib.registration.features import FeatureRegistrar
 from VoxelMorphLib.registration.register import register_pair
 from VoxelMorphLib.weights.entry import ModelEntry
@@ -109,6 +113,16 @@ def test_a_smoother_deformation_can_be_asked_for(a_pair):
     assert stiff.velocity.norm() < 0.7 * free.velocity.norm()
 
 
+@pytest.mark.parametrize(("share", "details"), [(0.1, True), (1.0, True), (0.1, False)])
+def test_images_with_details_may_be_less_smooth(a_pair, share, details):
+    network = ByBrightness([[1], [2]], features=((4,), (4, 4)), conv_per_level=1)
+    plain = FeatureRegistrar(network).fields(*a_pair)
+    network.detailed_smoothness = share
+    found = FeatureRegistrar(network).fields(*a_pair, details=a_pair if details else None)
+    larger = float(found.velocity.norm() / plain.velocity.norm())
+    assert larger > 1.05 if details and share < 1 else larger == pytest.approx(1.0)
+
+
 @pytest.fixture
 def model(tmp_path) -> str:
     """A file of a network of structures with random weights."""
@@ -128,6 +142,15 @@ def test_a_model_of_structures_registers_volumes(model, a_pair, refine):
     found = register_pair(fixed, moving, model, options)
     assert found.report.compared or refine == "none"
     assert np.isfinite(found.moved.array).all() and found.inverse is not None
+
+
+@pytest.mark.parametrize("refine", ["none", "fast"])
+def test_a_registration_by_features_tells_that_its_time_was_up(model, a_pair, refine, monkeypatch):
+    moving, fixed = (Image(tensor[0, 0].numpy(), GRID) for tensor in a_pair)
+    monkeypatch.setattr(optimise, "time", SimpleNamespace(monotonic=count(0, 7).__next__))
+    report = register_pair(fixed, moving, model, RegistrationOptions(device="cpu", budget_s=5, refine=refine)).report
+    told = [text for text in report.warnings if "stopped at its time limit of 5 s before it was done" in text]
+    assert len(told) == 1 and ("choose a faster refinement" in told[0]) == (refine == "fast")
 
 
 def test_a_registration_by_features_tells_its_progress_and_can_be_cancelled(model, a_pair):

@@ -26,6 +26,9 @@ class ImageUnet(nn.Module):
         ConfigError: another number of levels on the way up.
     """
 
+    #: As of `FeatureDetector`.
+    detailed_smoothness = 1.0
+
     def __init__(
         self, outputs: int, ndims: int, features: Sequence[Sequence[int]], conv_per_level: int, in_channels: int
     ) -> None:

@@ -66,6 +66,10 @@ class FeatureDetector(Protocol):
     def feature_channels(self) -> int:
         """How many channels the features have."""
 
+    @property
+    def detailed_smoothness(self) -> float:
+        """The part of the usual regularity that suits images of finer voxels than the network's, which show more."""
+
     def features(self, image: Tensor) -> Tensor:
         """(B, channels, *shape), which are alike where two images show the same.
 

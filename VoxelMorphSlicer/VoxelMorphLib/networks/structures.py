@@ -45,6 +45,9 @@ class VxmStructureDetector(ImageUnet):
     labels: Billot et al., Medical Image Analysis 2023, doi:10.1016/j.media.2023.102789.
     """
 
+    #: As of `FeatureDetector`: the cortices of two people differ by larger strains than coarse voxels tell surely.
+    detailed_smoothness = 0.25
+
     def __init__(
         self,
         structures: Sequence[Sequence[int]],

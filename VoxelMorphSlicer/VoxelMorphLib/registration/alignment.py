@@ -211,11 +211,12 @@ def _compared(predictor: Predictor, grid: Geometry, fixed: Image, moving: Image)
 
 
 def _late(predictor: Predictor) -> tuple[str, ...]:
-    if predictor.optimiser is None or not predictor.optimiser.out_of_time:
+    if not predictor.late_after:
         return ()
+    faster = "" if predictor.optimiser is None else ", or choose a faster refinement"
     return (
-        f"The optimisation stopped at its time limit of {predictor.optimiser.budget_s:g} s before it was done; this is "
-        "the best that it had found. Allow more time, or choose a faster refinement.",
+        f"The optimisation stopped at its time limit of {predictor.late_after:g} s before it was done; this is the "
+        f"best that it had found. Allow more time{faster}.",
     )
 
 

@@ -11,12 +11,14 @@ from ..core.losses.mind import mind_descriptor, mind_of_blocks
 from ..core.progress import Progress, silent
 from ..networks.fields import FieldPair
 from ..networks.registrar import FeatureDetector
-from .effort import Level
+from .effort import EFFORTS, Level
 from .optimise import VelocityOptimiser
+from .principal_channels import principal_channels
 from .similarity import SIMILARITIES
 
 #: Resolutions of the network's grid on which the features are brought together.
 LEVELS = (Level(4, 10), Level(2, 8), Level(1, 3, 1.5))
+EFFORT = replace(EFFORTS["best"], levels=LEVELS, refining=LEVELS, values=20_000_000)
 #: Squared difference of the features, which are their own texture.
 OF_FEATURES = replace(
     SIMILARITIES["mse"],
@@ -31,6 +33,8 @@ OF_FEATURES = replace(
 SELF_SIMILARITY = 0.8
 #: Channels of these descriptors.
 DESCRIBED = 12
+#: Mixtures of all channels that are compared; they have 0.95 of what the channels vary by, about.
+COMPARED = 16
 #: Values of every channel that are alive at once while both images are compared: 4.3 where the full resolution has too
 #: many of them and is left out, 8.9 else.
 ALIVE = 6.0
@@ -50,8 +54,9 @@ class FeatureRegistrar:
     diffeomorphic = True
 
     def __init__(self, network: FeatureDetector, smoothness: float = 0.5, budget_s: float = 600.0):
-        self.network = network
-        self.optimiser = VelocityOptimiser(smoothness, budget_s, OF_FEATURES, "best", LEVELS)
+        self.network, self.smoothness, self.budget_s = network, smoothness, budget_s
+        #: Whether the search of the last pair ended before it was done.
+        self.out_of_time = False
 
     @property
     def multiple(self) -> int:
@@ -81,7 +86,12 @@ class FeatureRegistrar:
         moving_details, fixed_details = details or (moving, fixed)
         with torch.no_grad():
             features = self._features(moving, moving_details), self._features(fixed, fixed_details)
-        return self.optimiser.fields(*features, progress)
+            features = principal_channels(*features, COMPARED)
+        smoothness = self.smoothness * (1.0 if details is None else self.network.detailed_smoothness)
+        optimiser = VelocityOptimiser(smoothness, self.budget_s, OF_FEATURES, EFFORT)
+        found = optimiser.fields(*features, progress)
+        self.out_of_time = optimiser.out_of_time
+        return found
 
     def _features(self, image: Tensor, detail: Tensor) -> Tensor:
         """(B, channels, *shape), by which an image is compared."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..core.progress import Progress, silent
 from ..core.spatial import warp
 from ..networks.fields import FieldPair
-from .effort import EFFORTS, Level
+from .effort import EFFORTS, Effort, Level
 from .gauss_newton import Regularity, solve, structure_tensor
 from .guides import Guides
 from .similarity import Pull, Similarity, choose_similarity, reduce_features
@@ -41,7 +41,7 @@ class VelocityOptimiser:
         smoothness: 0.5 is what suits the similarity; twice as much halves the strains, about.
         budget_s: seconds after which the search stops wherever it is.
         similarity: "auto" or a name, see `similarity`; or one that takes what the "images" are instead of images.
-        effort: see `EFFORTS`.
+        effort: of `EFFORTS`, by its name, or another one.
         levels: resolutions instead of those of the effort.
         binary: roles of images with two values, see `similarity.binary_roles`; interpolation hides it.
 
@@ -58,12 +58,12 @@ class VelocityOptimiser:
         smoothness: float = 0.5,
         budget_s: float = 600.0,
         similarity: str | Similarity = "auto",
-        effort: str = "balanced",
+        effort: str | Effort = "balanced",
         levels: tuple[Level, ...] | None = None,
         binary: Sequence[str] = (),
     ):
         self.smoothness, self.budget_s, self.similarity = smoothness, budget_s, similarity
-        self.effort, self.binary = EFFORTS[effort], binary
+        self.effort, self.binary = EFFORTS[effort] if isinstance(effort, str) else effort, binary
         self.levels, self.refining = levels or self.effort.levels, levels or self.effort.refining
         #: How the last pair was compared, and why so.
         self.chosen = self.reason = ""

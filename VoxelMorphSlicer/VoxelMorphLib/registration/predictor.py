@@ -54,7 +54,7 @@ class Predictor:
         optimiser: goes on from the network, or from the start; None where nothing is optimised.
         warnings: sentences about its first use and its grid.
         peak_bytes: of the network's features, for each voxel of its grid; None where it does not tell.
-        sees_details: whether it looks at finer voxels too than those of the network's grid.
+        by_features: what compares the features of a network, where it registers so.
     """
 
     entry: ModelEntry
@@ -63,7 +63,7 @@ class Predictor:
     optimiser: VelocityOptimiser | None = None
     warnings: tuple[str, ...] = ()
     peak_bytes: float | None = None
-    sees_details: bool = False
+    by_features: FeatureRegistrar | None = None
 
     @property
     def deforms(self) -> bool:
@@ -74,6 +74,12 @@ class Predictor:
     def compared(self) -> str:
         """How the optimiser compared the last pair, and why so; "" without optimiser."""
         return "" if self.optimiser is None else self.optimiser.reason
+
+    @property
+    def late_after(self) -> float:
+        """Seconds after which a search of the last pair ended before it was done; 0 where none did."""
+        searches = (each for each in (self.by_features, self.optimiser) if each is not None)
+        return max((each.budget_s for each in searches if each.out_of_time), default=0.0)
 
     @property
     def optimises_alone(self) -> bool:
@@ -97,11 +103,11 @@ class Predictor:
     def detail(self, image: Image, other: Image) -> int:
         """Voxels along one of the network's grid on which a pair is looked at in detail; 1 for none."""
         size, finest = self.entry.space.voxel_size, min(finest_spacing(image), finest_spacing(other))
-        return DETAILS if self.sees_details and size is not None and size > COARSER * finest else 1
+        return DETAILS if self.by_features is not None and size is not None and size > COARSER * finest else 1
 
     def apart(self) -> tuple[Predictor, Predictor]:
         """The network alone, and what goes on from it on voxels of the pair's own."""
-        own = replace(self, entry=find_entry(DEFAULT_MODEL), predict=None, peak_bytes=None, sees_details=False)
+        own = replace(self, entry=find_entry(DEFAULT_MODEL), predict=None, peak_bytes=None, by_features=None)
         return replace(self, optimiser=None), own
 
     def fields(
@@ -203,7 +209,7 @@ def load_predictor(
     peak = peak_features(network)
     peak_bytes = None if peak is None else peak * BYTES[options.precision]
     if isinstance(network, FeatureRegistrar):
-        return Predictor(entry, device, network.fields, optimiser, said, peak_bytes, sees_details=True)
+        return Predictor(entry, device, network.fields, optimiser, said, peak_bytes, network)
     return Predictor(entry, device, _fields_of(network, options.integration_steps), optimiser, said, peak_bytes)
 
 

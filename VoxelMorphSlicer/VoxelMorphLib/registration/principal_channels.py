@@ -1,0 +1,37 @@
+"""Two images of many channels are compared by the few mixtures of them in which the images vary most."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+#: Voxels of an image that tell how its channels vary, about.
+LOOKED_AT = 100_000
+
+
+def principal_channels(first: Tensor, second: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """The same mixtures of the channels of both images, at right angles to each other and of length 1.
+
+    All mixtures together have the squared differences of the channels themselves. The first ones have most of them,
+    at the cost of so many channels, and what is left out is mostly noise.
+
+    Args:
+        first, second: (1, C, *shape).
+        channels: number of mixtures.
+
+    Returns:
+        Both images, (1, channels, *shape), or as they are where they have no more channels.
+
+    Source: Pearson, Philosophical Magazine 2(11):559-572 (1901), doi:10.1080/14786440109462720.
+    """
+    if first.shape[1] <= channels:
+        return first, second
+    step = max(1, first[0, 0].numel() // LOOKED_AT)
+    values = torch.cat([image[0].flatten(1)[:, ::step] for image in (first, second)], dim=1).double()
+    values -= values.mean(1, keepdim=True)
+    mixtures = torch.linalg.eigh(values @ values.T).eigenvectors[:, -channels:].T.to(first.dtype)
+    return _mixed(first, mixtures), _mixed(second, mixtures)
+
+
+def _mixed(image: Tensor, mixtures: Tensor) -> Tensor:
+    return (mixtures @ image[0].flatten(1)).view(1, -1, *image.shape[2:])
