@@ -19,7 +19,7 @@ from ..core.progress import Progress, silent
 from ..core.spatial import warp
 from ..networks.fields import FieldPair
 from .effort import EFFORTS, Effort, Level
-from .gauss_newton import Regularity, solve, structure_tensor
+from .gauss_newton import Regularity, slope_along, solve, structure_tensor
 from .guides import Guides
 from .similarity import Pull, Similarity, choose_similarity, reduce_features
 from .velocity_nodes import VelocityNodes, gather, spread
@@ -232,6 +232,7 @@ class _Direction:
         self.known_mask, self.moving_mask = pair.masks[::-1] if back else pair.masks
         reference = pair.features[1 if back else 0]
         self.similarity: Pull = similarity.against(reference)
+        self.slopes_of_moved = similarity.slopes_of_moved
         self.weights = nodes.weights(pair.places)
         self._sides = torch.tensor(pair.scale, device=self.moving.device).view(1, 3, 1, 1, 1)
         # At the goal the moved image has the slopes of the one that it is compared with.
@@ -252,11 +253,12 @@ class _Direction:
             own = velocity.detach().requires_grad_(True)
             field = self.nodes.exponential(-own if self.back else own)
             displacement = spread(field, self.weights) / self._sides
-            moved = warp(self.moving, displacement)
+            moved = warp(self.moving, displacement.detach() if self.slopes_of_moved else displacement)
             guided = [] if self.guide is None else [self.guide.energy(field)]
         energy, slope = self.similarity(moved.detach(), self._mask(displacement.detach()))
         with torch.enable_grad():
-            pulled = sum(guided, _Pulled.apply(moved, slope))
+            what = (displacement, _along_slopes(moved, slope)) if self.slopes_of_moved else (moved, slope)
+            pulled = sum(guided, _Pulled.apply(*what))
         (gradient,) = torch.autograd.grad(pulled, own)
         return float(energy) + sum(float(part.detach()) for part in guided), gradient
 
@@ -266,6 +268,15 @@ class _Direction:
             return self.known_mask
         there = warp(self.moving_mask, displacement) > 1 - 1e-3
         return there.to(displacement.dtype) if self.known_mask is None else self.known_mask * there
+
+
+def _along_slopes(moved: Tensor, slope: Tensor) -> Tensor:
+    """(1, 3, *shape): what a slope at the values of `moved` (1, C, *shape) is for the displacement of its voxels."""
+    result = moved.new_zeros(1, 3, *moved.shape[2:])
+    for channel, each in zip(moved[0], slope[0]):
+        for axis in range(3):
+            result[0, axis].addcmul_(slope_along(channel, axis), each)
+    return result
 
 
 class _Pulled(torch.autograd.Function):

@@ -54,6 +54,9 @@ class Similarity:
         texture: moved features of one level -> the image whose slopes are the curvature of the energy.
         against: features of the unmoved image -> its pull at the moved ones.
         momentum: share of the step before that goes on.
+        slopes_of_moved: take the slopes of what was moved for those that the moving image has where it came from, as
+            demons do (Thirion, Medical Image Analysis 1998, doi:10.1016/S1361-8415(98)80022-4): less to compute where
+            there are many channels, but not the slope of the energy.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Similarity:
     texture: Callable[[Tensor], Tensor]
     against: Callable[[Tensor], Pull]
     momentum: float = 0.5
+    slopes_of_moved: bool = False
 
 
 def reduce_features(features: Tensor, reduction: Sequence[int]) -> Tensor:
