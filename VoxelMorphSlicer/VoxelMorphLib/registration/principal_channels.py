@@ -27,9 +27,10 @@ def principal_channels(first: Tensor, second: Tensor, channels: int) -> tuple[Te
     if first.shape[1] <= channels:
         return first, second
     step = max(1, first[0, 0].numel() // LOOKED_AT)
-    values = torch.cat([image[0].flatten(1)[:, ::step] for image in (first, second)], dim=1).double()
+    values = torch.cat([image[0].flatten(1)[:, ::step] for image in (first, second)], dim=1)
+    values = values.cpu().double()  # Apple GPUs have neither float64 nor eigenvectors
     values -= values.mean(1, keepdim=True)
-    mixtures = torch.linalg.eigh(values @ values.T).eigenvectors[:, -channels:].T.to(first.dtype)
+    mixtures = torch.linalg.eigh(values @ values.T).eigenvectors[:, -channels:].T.to(first)
     return _mixed(first, mixtures), _mixed(second, mixtures)
 
 
