@@ -18,7 +18,7 @@ from VoxelMorphLib.core.resize import resize_displacement
 from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.core.transform import DisplacementField
 from VoxelMorphLib.networks.structures import VxmStructureDetector
-from VoxelMorphLib.registration import optimise
+from VoxelMorphLib.registration import optimise, verdict
 from VoxelMorphLib.registration.features import FeatureRegistrar
 from VoxelMorphLib.registration.register import register_pair
 from VoxelMorphLib.weights.entry import ModelEntry
@@ -151,6 +151,13 @@ def test_a_registration_by_features_tells_that_its_time_was_up(model, a_pair, re
     report = register_pair(fixed, moving, model, RegistrationOptions(device="cpu", budget_s=5, refine=refine)).report
     told = [text for text in report.warnings if "stopped at its time limit of 5 s before it was done" in text]
     assert len(told) == 1 and ("choose a faster refinement" in told[0]) == (refine == "fast")
+
+
+def test_a_strained_registration_by_features_can_be_made_smoother(model, a_pair, monkeypatch):
+    moving, fixed = (Image(tensor[0, 0].numpy(), GRID) for tensor in a_pair)
+    monkeypatch.setattr(verdict, "LARGEST_RATIO", 1.0)
+    report = register_pair(fixed, moving, model, RegistrationOptions(device="cpu")).report
+    assert any("enlarges the volume" in text and "Choose a larger smoothness" in text for text in report.warnings)
 
 
 def test_a_registration_by_features_tells_its_progress_and_can_be_cancelled(model, a_pair):

@@ -193,7 +193,7 @@ class _Job:
         warnings = tuple(sentence for sentence in said if sentence) + self.starting.warnings
         warnings += self.request.fixed.notes + self.request.moving.notes
         warnings += predictor.warnings + alignment.warnings
-        strain = strained(figures, entry, predictor.optimiser is not None)
+        strain = strained(figures, entry, predictor.follows_smoothness)
         warnings += (strain,) if strain else ()
         return RegistrationReport(
             model=entry.id,

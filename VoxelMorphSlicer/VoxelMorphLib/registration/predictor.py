@@ -82,6 +82,11 @@ class Predictor:
         return max((each.budget_s for each in searches if each.out_of_time), default=0.0)
 
     @property
+    def follows_smoothness(self) -> bool:
+        """Whether anything is optimised, so that a larger smoothness calms it."""
+        return self.optimiser is not None or self.by_features is not None
+
+    @property
     def optimises_alone(self) -> bool:
         """Whether the optimiser begins from the start, without a network."""
         return self.predict is None and self.optimiser is not None

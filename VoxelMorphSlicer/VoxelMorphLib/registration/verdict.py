@@ -98,7 +98,7 @@ def strained(figures: Figures, entry: ModelEntry, optimises: bool = False) -> st
     Args:
         figures: of the field.
         entry: the model.
-        optimises: whether an optimisation went on from its result.
+        optimises: whether an optimisation found it, or went on from the model's.
     """
     faults = []
     if figures.folded_percent > FEW_FOLDED:
