@@ -27,6 +27,7 @@ OF_FEATURES = replace(
     membrane=0.02,
     bending=0.01,
     features=lambda features: features,
+    squarings=3,
     slopes_of_moved=True,
 )
 #: Of the descriptors of the images themselves, beside features of 0 to 1: what a network finds says which part a voxel

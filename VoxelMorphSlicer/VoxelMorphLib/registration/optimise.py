@@ -232,7 +232,7 @@ class _Direction:
         self.known_mask, self.moving_mask = pair.masks[::-1] if back else pair.masks
         reference = pair.features[1 if back else 0]
         self.similarity: Pull = similarity.against(reference)
-        self.slopes_of_moved = similarity.slopes_of_moved
+        self.squarings, self.slopes_of_moved = similarity.squarings, similarity.slopes_of_moved
         self.weights = nodes.weights(pair.places)
         self._sides = torch.tensor(pair.scale, device=self.moving.device).view(1, 3, 1, 1, 1)
         # At the goal the moved image has the slopes of the one that it is compared with.
@@ -251,7 +251,7 @@ class _Direction:
         """Energy, and its gradient (1, 3, *nodes) for the forward velocity."""
         with torch.enable_grad():
             own = velocity.detach().requires_grad_(True)
-            field = self.nodes.exponential(-own if self.back else own)
+            field = self.nodes.exponential(-own if self.back else own, self.squarings)
             displacement = spread(field, self.weights) / self._sides
             moved = warp(self.moving, displacement.detach() if self.slopes_of_moved else displacement)
             guided = [] if self.guide is None else [self.guide.energy(field)]

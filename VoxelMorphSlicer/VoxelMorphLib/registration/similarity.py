@@ -22,6 +22,7 @@ from ..core.losses.mind import mind_descriptor
 from ..core.losses.mutual_information import mutual_information_loss
 from ..core.tensors import as_array
 from .texture import FOREGROUND, texture_and_noise, window_of
+from .velocity_nodes import STEPS
 
 #: (moved features, mask or None) -> energy of one voxel's mean, and its slope at every moved value.
 Pull = Callable[[Tensor, "Tensor | None"], "tuple[Tensor, Tensor]"]
@@ -54,6 +55,7 @@ class Similarity:
         texture: moved features of one level -> the image whose slopes are the curvature of the energy.
         against: features of the unmoved image -> its pull at the moved ones.
         momentum: share of the step before that goes on.
+        squarings: of a velocity while it is optimised, at least.
         slopes_of_moved: take the slopes of what was moved for those that the moving image has where it came from, as
             demons do (Thirion, Medical Image Analysis 1998, doi:10.1016/S1361-8415(98)80022-4): less to compute where
             there are many channels, but not the slope of the energy.
@@ -67,6 +69,7 @@ class Similarity:
     texture: Callable[[Tensor], Tensor]
     against: Callable[[Tensor], Pull]
     momentum: float = 0.5
+    squarings: int = STEPS
     slopes_of_moved: bool = False
 
 

@@ -11,9 +11,10 @@ from torch import Tensor
 from ..core.displacement import integrate_velocity
 from ..core.resize import resize
 
-#: Squarings while optimising, by how far a node moves: at least so many, and so many that the first step is at most so
-#: many nodes long, but no more than for the result.
-FEWEST_STEPS, LONGEST_STEP, FINAL_STEPS = 3, 0.5, 7
+#: Squarings while optimising, at least, and for the result.
+STEPS, FINAL_STEPS = 5, 7
+#: More of them, up to those of the result, where the first step would be longer than so many nodes.
+LONGEST_STEP = 0.5
 #: Voxels between the nodes that the result is integrated on, at most; images of so few voxels take all of them.
 FINAL_SPACING, FINAL_VOXELS = 2.0, 500_000
 #: Corrections that turn a displacement into the velocity of which it is the exponential.
@@ -45,10 +46,10 @@ class VelocityNodes:
         """(1, 3, *nodes)."""
         return torch.zeros(1, 3, *self.shape, device=self.device)
 
-    def exponential(self, velocity: Tensor, steps: int | None = None) -> Tensor:
-        """Displacement (1, 3, *nodes) of a velocity (1, 3, *nodes), by so many squarings; None for what suits it."""
+    def exponential(self, velocity: Tensor, fewest: int = STEPS) -> Tensor:
+        """Displacement (1, 3, *nodes) of a velocity (1, 3, *nodes), by so many squarings or what a long way needs."""
         relative = velocity / self._scale
-        return integrate_velocity(relative, _squarings(relative) if steps is None else steps) * self._scale
+        return integrate_velocity(relative, max(fewest, _squarings(relative))) * self._scale
 
     def weights(self, places: Sequence[Tensor]) -> list[Tensor]:
         """(places, nodes) for each axis: how much of every node is in the values at these voxel coordinates."""
@@ -90,7 +91,7 @@ def gather(values: Tensor, weights: Sequence[Tensor]) -> Tensor:
 def _squarings(velocity: Tensor) -> int:
     """That a velocity needs, in nodes."""
     steps = float(velocity.detach().abs().max()) / LONGEST_STEP
-    return max(ceil(log2(min(max(1.0, steps), 2.0**FINAL_STEPS))), FEWEST_STEPS)
+    return ceil(log2(min(max(1.0, steps), 2.0**FINAL_STEPS)))
 
 
 def _linear_weights(positions: Tensor, extent: int) -> Tensor:
