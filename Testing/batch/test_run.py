@@ -89,7 +89,9 @@ def test_a_row_that_could_not_be_sent_is_done_once(a_batch, monkeypatch):
         send(child, message)
 
     monkeypatch.setattr(pool, "_send", end_before)
-    assert dict(a_batch([""] * 6).counts) == {"done": 6} and ended
+    counts = dict(a_batch([""] * 6).counts)
+    # A row beside it may have been written before its process was ended, and is found unchanged by the next one.
+    assert sum(counts.values()) == 6 and counts["done"] + counts.get("unchanged", 0) == 6 and ended
 
 
 def test_processes_that_cannot_start_end_the_batch_at_once(a_batch, tmp_path, monkeypatch, capfd):
