@@ -122,7 +122,11 @@ def channels_last(image: Tensor) -> Tensor:
     """The same values with the channels of a voxel adjacent in memory, so that oneDNN need not reorder them."""
     if image.ndim - 2 not in _CHANNELS_LAST:
         return image
-    return image.contiguous(memory_format=_CHANNELS_LAST[image.ndim - 2])
+    image = image.contiguous(memory_format=_CHANNELS_LAST[image.ndim - 2])
+    if image.shape[1] > 1:
+        return image
+    # The strides of a single channel fit every order, and torch takes them for the other one, in which it would go on.
+    return image.as_strided(image.shape, (image[0].numel(), 1, *image.stride()[2:]))
 
 
 def _autocast() -> bool:

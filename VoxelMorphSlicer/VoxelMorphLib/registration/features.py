@@ -6,18 +6,22 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from ..core.image_resampling import background_of
 from ..core.losses.mind import mind_descriptor, mind_of_blocks
 from ..core.progress import Progress, silent
+from ..core.tensors import as_array
 from ..networks.fields import FieldPair
 from ..networks.registrar import FeatureDetector
 from .effort import EFFORTS, Level
+from .listed_direction import ListedDirection
 from .optimise import VelocityOptimiser
 from .principal_channels import principal_channels
 from .similarity import SIMILARITIES
 
 #: Resolutions of the network's grid on which the features are brought together.
-LEVELS = (Level(4, 10), Level(2, 8), Level(1, 3, 1.5))
+LEVELS = (Level(4, 10), Level(2, 8), Level(1, 5))
 #: With the full resolution only where it has at most so many values: on more voxels it follows noise (T1 and T2 of one
 #: head by the borders of synth-any, on 1.8 million voxels: 0.81 instead of 0.68 mm).
 EFFORT = replace(EFFORTS["best"], levels=LEVELS, refining=LEVELS, values=20_000_000)
@@ -30,7 +34,6 @@ OF_FEATURES = replace(
     bending=0.01,
     features=lambda features: features,
     squarings=3,
-    slopes_of_moved=True,
 )
 #: Of the descriptors of the images themselves, beside features of 0 to 1: what a network finds says which part a voxel
 #: belongs to, and self-similarity where edges lie that no part ends at, in any contrast too.
@@ -39,6 +42,8 @@ SELF_SIMILARITY = 0.8
 DESCRIBED = 12
 #: Mixtures of all channels that are compared; they have 0.95 of what the channels vary by, about.
 COMPARED = 16
+#: Voxels are compared that differ by this from the background of their image, of 0 to 1, and two to four around them.
+RISE = 0.05
 #: Values of every channel that are alive at once, of both images, their mixtures and what compares these. Measured were
 #: 4 where the full resolution has too many of them and is left out, and 5 to 7 else.
 ALIVE = 6.0
@@ -92,15 +97,25 @@ class FeatureRegistrar:
             features = self._features(moving, moving_details), self._features(fixed, fixed_details)
             features = principal_channels(*features, COMPARED)
         smoothness = self.smoothness * (1.0 if details is None else self.network.detailed_smoothness)
-        optimiser = VelocityOptimiser(smoothness, self.budget_s, OF_FEATURES, EFFORT)
-        found = optimiser.fields(*features, progress)
+        optimiser = VelocityOptimiser(smoothness, self.budget_s, OF_FEATURES, EFFORT, direction=ListedDirection)
+        found = optimiser.fields(*features, progress, around_contents(fixed), around_contents(moving))
         self.out_of_time = optimiser.out_of_time
         return found
 
     def _features(self, image: Tensor, detail: Tensor) -> Tensor:
         """(B, channels, *shape), by which an image is compared."""
         own = self_similarity(detail, detail.shape[2] // image.shape[2]).mul_(SELF_SIMILARITY)
-        return torch.cat([self.network.features(image), own], dim=1)
+        return torch.cat([each.movedim(1, -1) for each in (self.network.features(image), own)], dim=-1).movedim(-1, 1)
+
+
+def around_contents(image: Tensor) -> Tensor:
+    """(1, 1, *shape): 1 where an image (1, C, *shape) shows something and around that, everywhere if nothing does."""
+    rises = (image - float(background_of(as_array(image[0, 0])))).abs().amax(1, keepdim=True) > RISE
+    if not rises.any():
+        return torch.ones_like(image[:, :1])
+    blocks = functional.max_pool3d(rises.to(image.dtype), 2, ceil_mode=True)
+    around = functional.interpolate(functional.max_pool3d(blocks, 3, stride=1, padding=1), scale_factor=2.0)
+    return around[..., : image.shape[2], : image.shape[3], : image.shape[4]]
 
 
 def self_similarity(image: Tensor, reduction: int) -> Tensor:

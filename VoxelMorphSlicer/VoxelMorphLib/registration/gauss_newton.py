@@ -72,7 +72,7 @@ def structure_tensor(image: Tensor, scale: Sequence[float]) -> Tensor:
     result = torch.zeros(1, 6, *image.shape[2:], device=image.device)
     pairs = [(i, j) for i in range(3) for j in range(i, 3)]
     for channel in image[0]:
-        slopes = [slope_along(channel, axis) / scale[axis] for axis in range(3)]
+        slopes = [_slope_along(channel, axis) / scale[axis] for axis in range(3)]
         for number, (i, j) in enumerate(pairs):
             result[0, number].addcmul_(slopes[i], slopes[j])
     return result
@@ -115,6 +115,6 @@ def _multiply(curvature: Tensor, vectors: Tensor) -> Tensor:
     return torch.stack(rows, dim=1)
 
 
-def slope_along(channel: Tensor, axis: int) -> Tensor:
+def _slope_along(channel: Tensor, axis: int) -> Tensor:
     """(*shape) of a channel (*shape), for each of its voxels; 0 along an axis of one voxel."""
     return torch.zeros_like(channel) if channel.shape[axis] < 2 else torch.gradient(channel, dim=axis)[0]

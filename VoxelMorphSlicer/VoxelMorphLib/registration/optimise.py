@@ -9,23 +9,22 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..core.progress import Progress, silent
-from ..core.spatial import warp
 from ..networks.fields import FieldPair
+from .direction import Direction
 from .effort import EFFORTS, Effort, Level
-from .gauss_newton import Regularity, slope_along, solve, structure_tensor
+from .feature_pyramid import FeaturePyramid, ReducedPair
+from .gauss_newton import Regularity, solve
 from .guides import Guides
-from .similarity import Pull, Similarity, choose_similarity, reduce_features
-from .velocity_nodes import VelocityNodes, gather, spread
+from .listed_direction import ListedDirection
+from .similarity import Similarity, choose_similarity
+from .velocity_nodes import VelocityNodes
 
-#: Axes are not reduced below this many voxels.
-SMALLEST_EXTENT = 12
 #: Share of a step that is taken.
 STRIDE, MASKED_STRIDE = 0.9, 0.5
 #: Of the conjugate gradients.
@@ -44,6 +43,8 @@ class VelocityOptimiser:
         effort: of `EFFORTS`, by its name, or another one.
         levels: resolutions instead of those of the effort.
         binary: roles of images with two values, see `similarity.binary_roles`; interpolation hides it.
+        direction: how an image is moved towards the other; a `ListedDirection` takes masks for the voxels of each
+            image that are brought to the other one, and no guides.
 
     Source: velocity parametrisation: Dalca et al., MICCAI 2018, doi:10.1007/978-3-030-00928-1_82; both directions:
     Vercauteren et al., MICCAI 2008, doi:10.1007/978-3-540-85988-8_90; steps: Ashburner, NeuroImage 2007,
@@ -61,9 +62,11 @@ class VelocityOptimiser:
         effort: str | Effort = "balanced",
         levels: tuple[Level, ...] | None = None,
         binary: Sequence[str] = (),
+        direction: type[Direction | ListedDirection] = Direction,
     ):
         self.smoothness, self.budget_s, self.similarity = smoothness, budget_s, similarity
         self.effort, self.binary = EFFORTS[effort] if isinstance(effort, str) else effort, binary
+        self.direction = direction
         self.levels, self.refining = levels or self.effort.levels, levels or self.effort.refining
         #: How the last pair was compared, and why so.
         self.chosen = self.reason = ""
@@ -104,7 +107,7 @@ class VelocityOptimiser:
         else:
             similarity, self.reason = choose_similarity(self.similarity, fixed, moving, compared, self.binary)
         self.chosen = similarity.name
-        pair = _Pair(moving, fixed, moving_mask, fixed_mask, similarity)
+        pair = FeaturePyramid(moving, fixed, moving_mask, fixed_mask, similarity)
         levels = self._affordable(self.levels if start is None else self.refining, pair.features[0])
         grids = [VelocityNodes(fixed.shape[2:], each.spacing or 2.0 * each.reduction, fixed.device) for each in levels]
         velocity = grids[0].zero() if start is None else grids[0].from_displacement(start)
@@ -126,19 +129,19 @@ class VelocityOptimiser:
         self,
         velocity: Tensor,
         nodes: VelocityNodes,
-        pair: _ReducedPair,
+        pair: ReducedPair,
         similarity: Similarity,
         stage: _Stage,
         guides: Guides | None,
     ) -> Tensor:
-        ways = [_Direction(pair, nodes, similarity, back, guides) for back in (False, True)]
+        ways = [self.direction(pair, nodes, similarity, back, guides) for back in (False, True)]
         curvature = (ways[0].curvature + ways[1].curvature) / 2
         # A node's part of the energy grows with the voxels that it moves, so its regularity does.
         part = 2 * self.smoothness * np.prod(pair.shape) / np.prod(nodes.shape) * pair.contrast
         regularity = Regularity(similarity.membrane * part, similarity.bending * part, nodes.strained)
         best = _Found(np.inf, velocity, torch.zeros_like(velocity))
         # Through masks other voxels are compared after every step, so energies tell nothing: all steps are shorter.
-        masked = any(mask is not None for mask in pair.masks)
+        masked = not ways[0].comparable
         step, stride = best.direction, MASKED_STRIDE if masked else STRIDE
         for iteration in range(stage.iterations):
             energies, slopes = zip(*(way.pull(velocity) for way in ways))
@@ -168,131 +171,6 @@ class _Found:
     energy: float
     velocity: Tensor
     direction: Tensor
-
-
-class _Pair:
-    """The features of both images at full resolution, computed once."""
-
-    def __init__(
-        self,
-        moving: Tensor,
-        fixed: Tensor,
-        moving_mask: Tensor | None,
-        fixed_mask: Tensor | None,
-        similarity: Similarity,
-    ):
-        self.images = fixed, moving
-        self.features = similarity.features(fixed), similarity.features(moving)
-        self.masks = fixed_mask, moving_mask
-        self.texture = similarity.texture
-
-    def at(self, reduction: int) -> _ReducedPair:
-        shape = self.images[0].shape[2:]
-        blocks = tuple(max(1, min(reduction, n // SMALLEST_EXTENT)) for n in shape)
-        features = [reduce_features(f, blocks) for f in self.features]
-        masks = [None if m is None else _reduced_mask(m, blocks) for m in self.masks]
-        return _ReducedPair(features, masks, blocks, [self.texture(f) for f in features])
-
-
-class _ReducedPair:
-    """Features and masks of (fixed, moving) at one resolution; `scale` is the side of a voxel, per axis."""
-
-    def __init__(
-        self, features: list[Tensor], masks: list[Tensor | None], scale: tuple[int, ...], textures: list[Tensor]
-    ):
-        self.features, self.masks, self.scale, self.textures = features, masks, scale, textures
-        self.shape = tuple(features[0].shape[2:])
-        energy = torch.stack([texture.square().sum(1) for texture in textures]).mean(0)
-        shown = energy > 1e-3
-        #: Voxels with contents, and the mean energy of one.
-        self.contents = max(int(shown.sum()), 1)
-        self.contrast = float(energy[shown].mean()) if self.contents > 1 else 1.0
-        #: Of each axis, where its voxels lie in the full image.
-        self.places = [torch.arange(n, dtype=torch.float32) * s + (s - 1) / 2 for n, s in zip(self.shape, scale)]
-
-
-class _Direction:
-    """One image moved towards the other: its curvature, and what the velocity should change.
-
-    Args:
-        back: move the fixed image by the negative velocity instead.
-        guides: pull too.
-    """
-
-    def __init__(
-        self,
-        pair: _ReducedPair,
-        nodes: VelocityNodes,
-        similarity: Similarity,
-        back: bool,
-        guides: Guides | None = None,
-    ):
-        self.pair, self.nodes, self.back = pair, nodes, back
-        self.moving = pair.features[0 if back else 1]
-        self.known_mask, self.moving_mask = pair.masks[::-1] if back else pair.masks
-        reference = pair.features[1 if back else 0]
-        self.similarity: Pull = similarity.against(reference)
-        self.squarings, self.slopes_of_moved = similarity.squarings, similarity.slopes_of_moved
-        self.weights = nodes.weights(pair.places)
-        self._sides = torch.tensor(pair.scale, device=self.moving.device).view(1, 3, 1, 1, 1)
-        # At the goal the moved image has the slopes of the one that it is compared with.
-        tensor = structure_tensor(pair.textures[1 if back else 0], pair.scale)
-        self.curvature = gather(tensor, self.weights)
-        self.guide = None if guides is None else guides.towards(nodes, pair.scale, pair.contrast, back)
-        if self.guide is not None:
-            self.curvature = self.curvature + self.guide.curvature
-
-    @property
-    def guide_loss(self) -> float:
-        """Of the guides at the last pull, to tell whether they have settled."""
-        return 0.0 if self.guide is None else self.guide.loss
-
-    def pull(self, velocity: Tensor) -> tuple[float, Tensor]:
-        """Energy, and its gradient (1, 3, *nodes) for the forward velocity."""
-        with torch.enable_grad():
-            own = velocity.detach().requires_grad_(True)
-            field = self.nodes.exponential(-own if self.back else own, self.squarings)
-            displacement = spread(field, self.weights) / self._sides
-            moved = warp(self.moving, displacement.detach() if self.slopes_of_moved else displacement)
-            guided = [] if self.guide is None else [self.guide.energy(field)]
-        energy, slope = self.similarity(moved.detach(), self._mask(displacement.detach()))
-        with torch.enable_grad():
-            what = (displacement, _along_slopes(moved, slope)) if self.slopes_of_moved else (moved, slope)
-            pulled = sum(guided, _Pulled.apply(*what))
-        (gradient,) = torch.autograd.grad(pulled, own)
-        return float(energy) + sum(float(part.detach()) for part in guided), gradient
-
-    def _mask(self, displacement: Tensor) -> Tensor | None:
-        """Voxels that are compared, 1, and others: inside the mask here, and come from inside the one there."""
-        if self.moving_mask is None:
-            return self.known_mask
-        there = warp(self.moving_mask, displacement) > 1 - 1e-3
-        return there.to(displacement.dtype) if self.known_mask is None else self.known_mask * there
-
-
-def _along_slopes(moved: Tensor, slope: Tensor) -> Tensor:
-    """(1, 3, *shape): what a slope at the values of `moved` (1, C, *shape) is for the displacement of its voxels."""
-    result = moved.new_zeros(1, 3, *moved.shape[2:])
-    for channel, each in zip(moved[0], slope[0]):
-        for axis in range(3):
-            result[0, axis].addcmul_(slope_along(channel, axis), each)
-    return result
-
-
-class _Pulled(torch.autograd.Function):
-    """A number whose gradient for what is moved is a known slope.
-
-    To hand the slope to `torch.autograd.grad` does the same, but has torch import sympy, 0.8 s at the first step.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, moved: Tensor, slope: Tensor) -> Tensor:
-        ctx.save_for_backward(slope)
-        return moved.new_zeros(())
-
-    @staticmethod
-    def backward(ctx: Any, _one: Tensor) -> tuple[Tensor, None]:
-        return ctx.saved_tensors[0], None
 
 
 class _Stage:
@@ -328,9 +206,3 @@ def _both(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     if one is None or other is None:
         return one if other is None else other
     return one * other
-
-
-def _reduced_mask(mask: Tensor, blocks: Sequence[int]) -> Tensor:
-    """0 and 1; what is too small to fill half a voxel of the reduced grid keeps its fullest voxels."""
-    reduced = reduce_features(mask, blocks)
-    return (reduced >= 0.5 * reduced.max()).to(mask.dtype)

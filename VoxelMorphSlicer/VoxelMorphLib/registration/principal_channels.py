@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..core.rows import rows_of
+
 #: Voxels of an image that tell how its channels vary, about.
 LOOKED_AT = 100_000
 
@@ -26,13 +28,11 @@ def principal_channels(first: Tensor, second: Tensor, channels: int) -> tuple[Te
     """
     if first.shape[1] <= channels:
         return first, second
-    step = max(1, first[0, 0].numel() // LOOKED_AT)
-    values = torch.cat([image[0].flatten(1)[:, ::step] for image in (first, second)], dim=1)
+    rows = rows_of(first), rows_of(second)
+    step = max(1, len(rows[0]) // LOOKED_AT)
+    values = torch.cat([each[::step] for each in rows])
     values = values.cpu().double()  # Apple GPUs have neither float64 nor eigenvectors
-    values -= values.mean(1, keepdim=True)
-    mixtures = torch.linalg.eigh(values @ values.T).eigenvectors[:, -channels:].T.to(first)
-    return _mixed(first, mixtures), _mixed(second, mixtures)
-
-
-def _mixed(image: Tensor, mixtures: Tensor) -> Tensor:
-    return (mixtures @ image[0].flatten(1)).view(1, -1, *image.shape[2:])
+    values -= values.mean(0)
+    mixtures = torch.linalg.eigh(values.T @ values).eigenvectors[:, -channels:].T.to(first)
+    mixed = [(mixtures @ each.T).view(1, channels, *first.shape[2:]) for each in rows]
+    return mixed[0], mixed[1]

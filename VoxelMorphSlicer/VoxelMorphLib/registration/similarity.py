@@ -56,9 +56,6 @@ class Similarity:
         against: features of the unmoved image -> its pull at the moved ones.
         momentum: share of the step before that goes on.
         squarings: of a velocity while it is optimised, at least.
-        slopes_of_moved: take the slopes of what was moved for those that the moving image has where it came from, as
-            demons do (Thirion, Medical Image Analysis 1998, doi:10.1016/S1361-8415(98)80022-4): less to compute where
-            there are many channels, but not the slope of the energy.
     """
 
     name: str
@@ -70,7 +67,6 @@ class Similarity:
     against: Callable[[Tensor], Pull]
     momentum: float = 0.5
     squarings: int = STEPS
-    slopes_of_moved: bool = False
 
 
 def reduce_features(features: Tensor, reduction: Sequence[int]) -> Tensor:
