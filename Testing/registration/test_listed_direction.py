@@ -9,7 +9,7 @@ from VoxelMorphLib.core.resize import resize
 from VoxelMorphLib.registration.direction import Direction
 from VoxelMorphLib.registration.feature_pyramid import FeaturePyramid, ReducedPair
 from VoxelMorphLib.registration.features import OF_FEATURES, around_contents
-from VoxelMorphLib.registration.listed_direction import ListedDirection
+from VoxelMorphLib.registration.listed_direction import MOST, ListedDirection
 from VoxelMorphLib.registration.velocity_nodes import VelocityNodes
 
 SHAPE = (24, 20, 16)
@@ -69,6 +69,20 @@ def test_a_mask_of_nothing_pulls_at_nothing(a_pair):
     pair = ReducedPair(list(a_pair.features), [empty, empty], (1, 1, 1), list(a_pair.features))
     energy, pull = ListedDirection(pair, NODES, OF_FEATURES, False).pull(NODES.zero())
     assert energy == 0 and not pull.any()
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_every_other_one_of_many_voxels_stands_for_two(back):
+    shape = (60, 52, 44)
+    nodes, fixed = VelocityNodes(shape, 4.0), smooth(2, 0, shape)
+    pair = FeaturePyramid(fixed + 0.2 * smooth(2, 1, shape), fixed, None, None, OF_FEATURES).at(1)
+    dense, listed = (kind(pair, nodes, OF_FEATURES, back) for kind in (Direction, ListedDirection))
+    assert len(listed.listed) == fixed[0, 0].numel() / 2 > MOST / 2
+    (energy, slope), (other, pull) = (way.pull(nodes.zero()) for way in (dense, listed))
+    assert other == pytest.approx(energy, rel=0.01)
+    for one, two in ((dense.curvature, listed.curvature), (slope, pull)):
+        assert torch.cosine_similarity(one.flatten(), two.flatten(), 0) > 0.9
+        assert two.norm() == pytest.approx(float(one.norm()), rel=0.1)
 
 
 @pytest.mark.parametrize("background", [0.0, 1.0, 0.4])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from ..core.rows import rows_of
 from .similarity import Similarity, reduce_features
 
 #: Axes are not reduced below this many voxels.
@@ -46,13 +48,21 @@ class ReducedPair:
     ):
         self.features, self.masks, self.scale, self.textures = features, masks, scale, textures
         self.shape = tuple(features[0].shape[2:])
-        energy = torch.stack([texture.square().sum(1) for texture in textures]).mean(0)
+        energy = torch.zeros_like(textures[0][:, 0])
+        for texture in textures:
+            for channel in texture.unbind(1):
+                energy.addcmul_(channel, channel, value=0.5)
         shown = energy > 1e-3
         #: Voxels with contents, and the mean energy of one.
         self.contents = max(int(shown.sum()), 1)
         self.contrast = float(energy[shown].mean()) if self.contents > 1 else 1.0
         #: Of each axis, where its voxels lie in the full image.
         self.places = [torch.arange(n, dtype=torch.float32) * s + (s - 1) / 2 for n, s in zip(self.shape, scale)]
+
+    @cached_property
+    def rows(self) -> list[Tensor]:
+        """The features of each image, (voxels, C)."""
+        return [rows_of(each) for each in self.features]
 
 
 def _reduced_mask(mask: Tensor, blocks: Sequence[int]) -> Tensor:

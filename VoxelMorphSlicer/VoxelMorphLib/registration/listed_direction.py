@@ -12,12 +12,14 @@ from math import prod
 import torch
 from torch import Tensor
 
-from ..core.rows import rows_between, rows_of
+from ..core.rows import rows_between
 from .feature_pyramid import ReducedPair
 from .guides import Guides
 from .similarity import Similarity
 from .velocity_nodes import VelocityNodes, gather, spread
 
+#: Of more voxels every other one is looked at, as on a chess board, and counts for two.
+MOST = 100_000
 #: Voxels that are processed at a time on the CPU, whose values stay in its cache.
 CHUNK = 2**16
 
@@ -45,17 +47,21 @@ class ListedDirection:
         self.nodes, self.back, self.shape = nodes, back, pair.shape
         self.squarings = similarity.squarings
         self.weights = nodes.weights(pair.places)
-        self.moving, rows, mask = rows_of(pair.features[moving]), rows_of(pair.features[known]), pair.masks[known]
+        self.moving, rows, mask = pair.rows[moving], pair.rows[known], pair.masks[known]
         device = rows.device
         self._sides = torch.tensor(pair.scale, device=device).view(3, 1)
         self.listed = torch.arange(len(rows), device=device) if mask is None else mask.flatten().nonzero()[:, 0]
-        #: (3, listed), voxels.
-        self.places = torch.stack(torch.unravel_index(self.listed, self.shape))
+        #: (3, listed), voxels, and for how many voxels one of the list stands.
+        self.places, self.share = torch.stack(torch.unravel_index(self.listed, self.shape)), 1.0
+        if len(self.listed) > MOST:
+            chosen = self.places.sum(0) % 2 == 0
+            self.share = len(self.listed) / int(chosen.sum())
+            self.listed, self.places = self.listed[chosen], self.places[:, chosen]
         self.reference = rows.index_select(0, self.listed)
         #: (listed, 3, channels), of the reference: those of the moved image at the goal.
         self.slopes = self._slopes(rows)
         tensor = (self.slopes @ self.slopes.transpose(1, 2)).flatten(1)[:, [0, 1, 2, 4, 5, 8]]
-        self.curvature = gather(self._dense(tensor), self.weights)
+        self.curvature = self._gathered(tensor)
 
     def pull(self, velocity: Tensor) -> tuple[float, Tensor]:
         """Energy, and about its gradient (1, 3, *nodes) for the forward velocity.
@@ -78,8 +84,8 @@ class ListedDirection:
             difference = rows_between(self.moving, self.shape, places).sub_(self.reference[part])
             energy += 0.5 * float(difference.square().sum())
             forces[part] = torch.bmm(self.slopes[part], difference[..., None])[..., 0]
-        gradient = gather(self._dense(forces), self.weights)
-        return energy, -gradient if self.back else gradient
+        gradient = self._gathered(forces)
+        return self.share * energy, -gradient if self.back else gradient
 
     def _slopes(self, rows: Tensor) -> Tensor:
         """(listed, 3, channels) in voxels of the velocity: central differences, at the faces one-sided ones."""
@@ -93,8 +99,8 @@ class ListedDirection:
             distances[:, axis, 0] = (after + before).clamp_(min=1) * self._sides[axis]
         return slopes.div_(distances)
 
-    def _dense(self, values: Tensor) -> Tensor:
-        """(1, values, *shape) of what belongs to the listed voxels (listed, values); 0 elsewhere."""
+    def _gathered(self, values: Tensor) -> Tensor:
+        """(1, values, *nodes) of what belongs to the listed voxels (listed, values)."""
         dense = values.new_zeros(prod(self.shape), values.shape[1])
         dense.index_copy_(0, self.listed, values)
-        return dense.T.reshape(1, -1, *self.shape)
+        return gather(dense.T.reshape(1, -1, *self.shape), self.weights).mul_(self.share)

@@ -56,7 +56,7 @@ def mind_of_blocks(image: Tensor, size: int, dilation: int = 3) -> Tensor:
         (B, 12, *(shape / size)), 0 to 1.
     """
     sums = torch.stack([_patch_sums(difference, size) for difference in _differences(image, dilation)], dim=1)
-    return _described(sums / _patch_sums(torch.ones_like(image[:, 0]), size)[:, None])
+    return _described(sums.div_(_patch_sums(torch.ones_like(image[:, 0]), size)[:, None]))
 
 
 def _patch_sums(values: Tensor, size: int) -> Tensor:
@@ -85,7 +85,7 @@ def _described(distance: Tensor) -> Tensor:
     mean = distance.mean(1, keepdim=True)
     typical = mean.flatten(1).mean(1).view(-1, 1, *(1,) * (distance.ndim - 2)).detach().clamp(min=1e-12)
     variance = mean.clamp(min=1e-3 * typical, max=1e3 * typical)
-    return (-(distance - distance.amin(1, keepdim=True)) / variance).exp()
+    return ((distance.amin(1, keepdim=True) - distance) / variance).exp_()
 
 
 @in_float32
