@@ -44,7 +44,7 @@ COMBO_BOXES = {
     "refine": ("auto", "none", "fast", "balanced", "best"),
     "similarity": ("auto", "ncc", "mind", "mse", "mi"),
     "extent": ("auto", "192", "256"),
-    "precision": ("float32", "bfloat16"),
+    "precision": ("auto", "float32", "bfloat16"),
     "interpolation": ("linear", "cubic", "nearest"),
     "overlay": ("moved", "checkerboard", "moving", "jacobian"),
     "sequenceReference": ("frame", "volume"),

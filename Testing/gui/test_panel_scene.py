@@ -131,7 +131,7 @@ def test_the_segmentations_of_an_older_scene_are_found(panel, scene, name):
     ("name", "value", "default"),
     [
         ("affine", "shear", "auto"),
-        ("precision", "int8", "float32"),
+        ("precision", "int8", "auto"),
         ("interpolation", "sinc", "linear"),
         ("model", "a-model-of-somebody-else", "optimise"),
         ("overlay", "stereo", "moved"),

@@ -11,6 +11,7 @@ import torch
 from support.volumes import a_geometry, smooth_displacement
 from torch import Tensor
 from VoxelMorphLib.core.config import RegistrationOptions
+from VoxelMorphLib.core.devices import has_bfloat16_units
 from VoxelMorphLib.core.displacement import jacobian_determinant
 from VoxelMorphLib.core.errors import Cancelled
 from VoxelMorphLib.core.image import Image
@@ -104,7 +105,9 @@ def test_swapping_the_images_swaps_the_directions(registrar, a_pair):
 def test_what_is_compared_counts_in_the_memory(registrar):
     compared = registrar.network.feature_channels + 12
     assert registrar.network.feature_channels == registrar.network.features(torch.rand(1, 1, 8, 8, 8)).shape[1] == 2
-    assert registrar.peak_features >= 4 * compared > registrar.network.peak_features
+    assert registrar.compared_bytes(1000) >= 4 * 4 * compared * 1000
+    of_all, without_the_finest = (registrar.compared_bytes(voxels) / voxels for voxels in (1_000_000, 2_000_000))
+    assert of_all > without_the_finest
 
 
 def test_a_smoother_deformation_can_be_asked_for(a_pair):
@@ -141,6 +144,7 @@ def test_a_model_of_structures_registers_volumes(model, a_pair, refine):
     options = RegistrationOptions(device="cpu", refine=refine)
     found = register_pair(fixed, moving, model, options)
     assert found.report.compared or refine == "none"
+    assert found.report.precision == ("bfloat16" if has_bfloat16_units("cpu") else "float32")
     assert np.isfinite(found.moved.array).all() and found.inverse is not None
 
 

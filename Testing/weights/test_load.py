@@ -15,6 +15,9 @@ from support.shared_data import weights_folder
 from support.torch_files import write_branch_file
 from VoxelMorphLib.core.config import NetworkSpace
 from VoxelMorphLib.core.errors import Cancelled, ConfigError, DeviceError, VoxelMorphError, WeightsError
+from VoxelMorphLib.networks.borders import VxmBorderDetector
+from VoxelMorphLib.networks.unet import unet_precision
+from VoxelMorphLib.weights import load
 from VoxelMorphLib.weights.architectures import build_network
 from VoxelMorphLib.weights.catalogue import load_catalogue
 from VoxelMorphLib.weights.entry import ModelEntry
@@ -116,6 +119,18 @@ def test_precision_concerns_the_convolutions_only(a_file):
     assert network.flow.weight.dtype == torch.float32
     with pytest.raises(ConfigError, match="precision is 'float8'"):
         load_network(a_file, precision="float8")
+
+
+@pytest.mark.parametrize("units", [True, False])
+@pytest.mark.parametrize("detector", [True, False])
+def test_automatic_precision_halves_detectors_where_the_processor_can(a_file, tmp_path, units, detector, monkeypatch):
+    monkeypatch.setattr(load, "has_bfloat16_units", lambda device: units and device == "cpu")
+    if detector:
+        arguments = {"features": [[4], [4, 4]], "conv_per_level": 1}
+        entry = ModelEntry("b", "B", "A test.", "VxmBorderDetector", arguments, file="b", format="safetensors")
+        write_model(VxmBorderDetector(**arguments), entry, tmp_path / "b.safetensors")
+    network, _ = load_network(tmp_path / "b.safetensors" if detector else a_file, precision="auto")
+    assert unet_precision(network) == ("bfloat16" if units and detector else "float32")
 
 
 def test_an_unknown_device_is_refused_before_anything_is_read(a_file):

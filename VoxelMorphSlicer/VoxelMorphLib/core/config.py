@@ -12,6 +12,7 @@ from .options import check_choice, check_range, check_whole, option, options_of
 Self = TypeVar("Self", bound="Settings")
 
 PRECISIONS = {"float32": "Single", "bfloat16": "Half (bfloat16)"}
+REGISTRATION_PRECISIONS = {"auto": "Automatic", **PRECISIONS}
 CENTRINGS = ("image", "foreground")
 INTENSITY_RULES = ("minmax", "percentile", "freesurfer")
 #: Everything that draws numbers takes a seed of 31 bits.
@@ -229,10 +230,11 @@ class RegistrationOptions(Settings):
         group="Advanced",
     )
     precision: str = option(
-        "float32",
+        "auto",
         "number format of the network. bfloat16 needs half of the memory, is faster on recent hardware and slightly "
-        "less exact; positions are always computed in float32",
-        choices=PRECISIONS,
+        "less exact; positions are always computed in float32. Automatic is bfloat16 for networks that only compare "
+        "what they find in each image, on processors that compute with it, else float32",
+        choices=REGISTRATION_PRECISIONS,
         group="Advanced",
     )
     interpolation: str = option(

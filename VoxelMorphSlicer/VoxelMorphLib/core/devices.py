@@ -41,6 +41,15 @@ def available_devices() -> list[Device]:
     return [*devices, Device("cpu", f"processor, {torch.get_num_threads()} threads")]
 
 
+def has_bfloat16_units(device: str) -> bool:
+    """Whether a device is a processor that multiplies bfloat16 numbers itself, and so faster than others."""
+    import torch
+
+    tell = getattr(torch.cpu, "get_capabilities", dict)  # older torch does not tell
+    found: dict[str, object] = tell() if device == "cpu" else {}
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
 def resolve_device(name: str) -> str:
     """The device name that torch understands for "auto", "cpu", "cuda", "cuda:N" or "mps".
 

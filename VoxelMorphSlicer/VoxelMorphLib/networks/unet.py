@@ -262,6 +262,14 @@ def _pool_factors(pooling: int | Sequence[int], depth: int) -> tuple[int, ...]:
     return factors
 
 
+def unet_precision(network: object) -> str:
+    """That of the encoder-decoders of a registration network, see `set_unet_precision`; "float32" without one."""
+    modules = network.modules() if isinstance(network, nn.Module) else ()
+    unets = (module.unet for module in modules if isinstance(getattr(module, "unet", None), nn.Module))
+    halved = any(weights.dtype == torch.bfloat16 for unet in unets for weights in unet.parameters())
+    return "bfloat16" if halved else "float32"
+
+
 def set_unet_precision(network: nn.Module, precision: str) -> nn.Module:
     """Give the encoder-decoders of a registration network weights and activations of `precision`, in place.
 

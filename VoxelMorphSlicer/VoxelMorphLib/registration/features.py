@@ -44,9 +44,9 @@ DESCRIBED = 12
 COMPARED = 16
 #: Voxels are compared that differ by this from the background of their image, of 0 to 1, and two to four around them.
 RISE = 0.05
-#: Values of every channel that are alive at once, of both images, their mixtures and what compares these. Measured were
-#: 4 where the full resolution has too many of them and is left out, and 5 to 7 else.
-ALIVE = 6.0
+#: Values of every channel that are alive at once, of both images, their mixtures and what compares these: measured at
+#: 0.6 to 5 million voxels, where the full resolution is compared too, and where it has too many of them.
+ALIVE, ALIVE_COARSER = 6.5, 4.0
 
 
 class FeatureRegistrar:
@@ -74,8 +74,13 @@ class FeatureRegistrar:
 
     @property
     def peak_features(self) -> float:
-        """As of the network, or while its features are compared."""
-        return max(self.network.peak_features, ALIVE * (self.network.feature_channels + DESCRIBED))
+        """As of the network."""
+        return self.network.peak_features
+
+    def compared_bytes(self, voxels: int) -> int:
+        """That are alive while features on a grid of so many voxels are compared."""
+        alive = ALIVE if voxels * COMPARED <= EFFORT.values else ALIVE_COARSER
+        return int(4 * alive * (self.network.feature_channels + DESCRIBED)) * voxels
 
     def fields(
         self,

@@ -113,4 +113,5 @@ def _while_compared(voxels: int, predictor: Predictor) -> int:
 def _of_network(voxels: int, predictor: Predictor) -> int:
     if predictor.peak_bytes is None:
         return PER_NETWORK_VOXEL * voxels
-    return int((PER_NETWORK_IMAGE + predictor.peak_bytes) * voxels)
+    compared = 0 if predictor.by_features is None else predictor.by_features.compared_bytes(voxels)
+    return PER_NETWORK_IMAGE * voxels + max(int(predictor.peak_bytes * voxels), compared)

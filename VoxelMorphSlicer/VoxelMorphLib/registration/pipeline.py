@@ -200,7 +200,7 @@ class _Job:
             model_title=entry.title,
             model_sha256=entry.sha256 or "",
             device=predictor.device,
-            precision=self.options.precision,
+            precision=predictor.precision,
             affine=self.starting.kind,
             compared=alignment.compared,
             options=self.options.to_dict(),

@@ -16,6 +16,7 @@ from ..core.progress import Progress, span
 from ..networks.conditional_template import GeneratedTemplate
 from ..networks.fields import FieldPair
 from ..networks.registrar import FeatureDetector, Registrar, integrating, peak_features
+from ..networks.unet import unet_precision
 from ..weights.architectures import LINEAR, MATRIX_ONLY
 from ..weights.catalogue import DEFAULT_MODEL, find_entry, load_catalogue
 from ..weights.entry import ModelEntry, check_regularity
@@ -55,6 +56,7 @@ class Predictor:
         warnings: sentences about its first use and its grid.
         peak_bytes: of the network's features, for each voxel of its grid; None where it does not tell.
         by_features: what compares the features of a network, where it registers so.
+        precision: of the network's convolutions.
     """
 
     entry: ModelEntry
@@ -64,6 +66,7 @@ class Predictor:
     warnings: tuple[str, ...] = ()
     peak_bytes: float | None = None
     by_features: FeatureRegistrar | None = None
+    precision: str = "float32"
 
     @property
     def deforms(self) -> bool:
@@ -206,16 +209,17 @@ def load_predictor(
             f"The file of {entry.id} lacks the image that its template is added to, so nothing can be registered by "
             "way of it. Make a template of it, and register with that."
         )
+    precision = unet_precision(network)
     if isinstance(network, FeatureDetector):
         network = FeatureRegistrar(network, options.smoothness, options.budget_s)
     _check_use(entry, options)
     notice = pin_notice(entry)
     said = (notice,) if notice and notice != told else ()
     peak = peak_features(network)
-    peak_bytes = None if peak is None else peak * BYTES[options.precision]
-    if isinstance(network, FeatureRegistrar):
-        return Predictor(entry, device, network.fields, optimiser, said, peak_bytes, network)
-    return Predictor(entry, device, _fields_of(network, options.integration_steps), optimiser, said, peak_bytes)
+    peak_bytes = None if peak is None else peak * BYTES[precision]
+    by_features = network if isinstance(network, FeatureRegistrar) else None
+    predict = _fields_of(network, options.integration_steps) if by_features is None else by_features.fields
+    return Predictor(entry, device, predict, optimiser, said, peak_bytes, by_features, precision)
 
 
 def _fields_of(network: Registrar, steps: int) -> Predict:

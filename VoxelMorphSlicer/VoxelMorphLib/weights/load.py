@@ -11,12 +11,12 @@ from typing import cast
 from torch import nn
 
 from ..core.config import NetworkSpace
-from ..core.devices import resolve_device
+from ..core.devices import has_bfloat16_units, resolve_device
 from ..core.errors import ConfigError, WeightsError
 from ..core.io.paths import is_file
 from ..core.progress import Progress, silent, span
 from ..networks.joint import DEFAULT_REGULARISATION, HyperVxmJoint
-from ..networks.registrar import Network, choose_regularisation
+from ..networks.registrar import FeatureDetector, Network, choose_regularisation
 from ..networks.unet import set_unet_precision
 from .architectures import DETECTOR, JOINT
 from .catalogue import find_entry, load_catalogue
@@ -52,7 +52,8 @@ def load_network(
             one is treated as that model, whatever its folder and name.
         weights_dir: folder with the user's copies of published files.
         device: where the network runs, see `core.devices`.
-        precision: of its convolutions, "float32" or "bfloat16".
+        precision: of its convolutions, "float32", "bfloat16", or "auto", which is bfloat16 where the network only tells
+            what both images are compared by, and the device is a processor with units for it, and else float32.
         progress: receives what is fetched and read; may raise `Cancelled`.
         regularisation: its weight, 0 to 1, of a model that was trained for all values of it; None takes the model's own
             default. Published joint networks are evaluated for it while they are read, and the far smaller network
@@ -78,6 +79,9 @@ def load_network(
     network, entry = loaded
     if regularisation is not None:
         choose_regularisation(network, regularisation)
+    if precision == "auto":
+        halved = isinstance(network, FeatureDetector) and has_bfloat16_units(device)
+        precision = "bfloat16" if halved else "float32"
     network = set_unet_precision(network.eval().requires_grad_(False), precision).to(device)
     progress(1.0, f"{entry.title} is ready")
     return cast(Network, network), entry  # `_read` refuses what is none
