@@ -3,8 +3,8 @@
 python -m benchmarks.synth_brain maps FOLDER
 python -m benchmarks.synth_brain evaluate MODEL [--refine balanced] [--pairs PATTERN ...]
 
-The pairs are those of `benchmarks.peers`; each is also registered with either image inverted, which a network for any
-contrast should not mind.
+The pairs are those of `benchmarks.peers`; each is also registered with either image inverted, or as T2 shows it, which
+a network for any contrast should not mind.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,8 +33,8 @@ from .settings import Settings
 AROUND_MM = 20.0
 #: Groups of pairs that decide.
 GROUPS = ("oasis", "oasis30", "multicontrast", "multimodal")
-#: Groups that are also registered with one image inverted.
-INVERTED = ("oasis", "oasis30")
+#: Groups that are also registered with one image in another contrast.
+CHANGED = ("oasis", "oasis30")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     evaluate.add_argument("model", help="id of the model list, a weights file, or linear for the affine start alone")
     evaluate.add_argument("--refine", default="none", help="none shows the network alone")
     evaluate.add_argument("--pairs", nargs="+", default=list(GROUPS), help="groups, or group/name, with * and ?")
-    evaluate.add_argument("--upright", action="store_true", help="leave out the inverted images")
+    evaluate.add_argument("--upright", action="store_true", help="leave out the other contrasts")
     arguments = parser.parse_args(argv)
     settings = Settings()
     if arguments.command == "maps":
@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="synth-brain-") as scratch:
         pairs = find_pairs(settings.data, Path(scratch), arguments.pairs)
         if not arguments.upright:
-            pairs += [made for pair in pairs if pair.group in INVERTED for made in inverted(pair, Path(scratch))]
+            changed = [pair for pair in pairs if pair.group in CHANGED]
+            pairs += [made for pair in changed for made in in_other_contrasts(pair, Path(scratch))]
         if not pairs:
             return _absent(settings.data)
         method = Method(arguments.model, "run_voxelmorph.py", _options(arguments.model, arguments.refine))
@@ -96,21 +97,36 @@ def around_the_brain(labels: LabelMap) -> LabelMap:
     return LabelMap(part, labels.geometry.shifted(start, stop - start), labels.name)
 
 
-def inverted(pair: Pair, scratch: Path) -> Iterator[Pair]:
-    """The pair with the contents of the fixed, then of the moving image inverted; the files are made when needed."""
-    for side in ("fixed", "moving"):
-        source = getattr(pair, side)
-        target = scratch / "inverted" / pair.name / source.name
-        made = replace(pair, name=f"{pair.name}, {side} inverted", **{side: target})
-        yield replace(made, multimodal=True, prepare=partial(_invert, source, target))
+def inverted(values: np.ndarray) -> np.ndarray:
+    """Intensities of 0 to 1 the other way round, nothing inside as dark as what is around it."""
+    return 1.05 - values
 
 
-def _invert(source: Path, target: Path) -> None:
-    """Bright becomes dark inside the head; outside, the lowest value stays."""
+def t2_like(values: np.ndarray) -> np.ndarray:
+    """Intensities of 0 to 1 of a T1-weighted head as T2 shows them, about: fluid, grey matter, white matter, fat."""
+    return np.interp(values, [0.0, 0.05, 0.2, 0.5, 0.8, 1.0], [0.0, 0.1, 1.0, 0.55, 0.33, 0.45])
+
+
+#: Other contrasts of a T1-weighted image, made of its intensities alone.
+LOOKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"inverted": inverted, "T2-like": t2_like}
+
+
+def in_other_contrasts(pair: Pair, scratch: Path) -> Iterator[Pair]:
+    """The pair with the contents of the fixed, then of the moving image as of `LOOKS`; made when needed."""
+    for look, change in LOOKS.items():
+        for side in ("fixed", "moving"):
+            source = getattr(pair, side)
+            target = scratch / look / pair.name / source.name
+            made = replace(pair, name=f"{pair.name}, {side} {look}", **{side: target})
+            yield replace(made, multimodal=True, prepare=partial(_write_changed, change, source, target))
+
+
+def _write_changed(change: Callable[[np.ndarray], np.ndarray], source: Path, target: Path) -> None:
+    """What lies above the lowest value, up to the 99.5th percentile, is changed; outside, the lowest value stays."""
     image = read_image(source)
     low, high = float(image.array.min()), float(percentiles(image.array, [99.5])[0])
-    inside = image.array > low
-    array = np.where(inside, low + high - np.clip(image.array, low, high) + 0.05 * (high - low), low)
+    values = (image.array - low) / (high - low)
+    array = low + (high - low) * np.where(values > 0, change(values.clip(0, 1)), 0)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_image(image.with_array(array.astype(np.float32)), target)
 

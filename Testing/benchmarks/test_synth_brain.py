@@ -1,4 +1,4 @@
-"""Maps are cut around the brain, images are inverted inside the head, and models are measured on pairs of a folder."""
+"""Maps are cut around the brain, contrasts change inside the head, and models are measured on pairs of a folder."""
 
 from __future__ import annotations
 
@@ -37,17 +37,25 @@ def test_maps_are_cut_around_the_brain_where_they_lie(tmp_path, monkeypatch, cap
     np.testing.assert_allclose(cut.geometry.voxel_to_world((0, 0, 0)), a_head().geometry.voxel_to_world((3, 4, 0)))
 
 
-def test_either_image_is_inverted_and_the_outside_stays(tmp_path):
+def test_either_image_changes_its_contrast_and_the_outside_stays(tmp_path):
     array = np.zeros((4, 4, 4), np.float32)
     array[1:3, 1:3, 1:3] = np.linspace(20, 100, 8).reshape(2, 2, 2)
     file = write_image(Image(array, Geometry((4, 4, 4), np.eye(4))), tmp_path / "a.nii.gz")
-    made = list(synth_brain.inverted(Pair("oasis", "a-a", file, file), tmp_path / "made"))
-    assert [pair.name for pair in made] == ["a-a, fixed inverted", "a-a, moving inverted"]
-    made[0].prepare()
-    assert (made[0].moving, made[1].fixed) == (file, file)
-    found = read_image(made[0].fixed).array
-    assert not found[array == 0].any() and found[array > 0].min() > 0
-    assert np.corrcoef(found[array > 0], array[array > 0])[0, 1] == pytest.approx(-1, abs=1e-3)
+    made = list(synth_brain.in_other_contrasts(Pair("oasis", "a-a", file, file), tmp_path / "made"))
+    names = ["fixed inverted", "moving inverted", "fixed T2-like", "moving T2-like"]
+    assert [pair.name for pair in made] == [f"a-a, {name}" for name in names]
+    assert all(pair.multimodal for pair in made) and (made[2].moving, made[3].fixed) == (file, file)
+    for pair in made[::2]:
+        pair.prepare()
+        found = read_image(pair.fixed).array
+        assert not found[array == 0].any() and found[array > 0].min() > 0
+    inverted = read_image(made[0].fixed).array
+    assert np.corrcoef(inverted[array > 0], array[array > 0])[0, 1] == pytest.approx(-1, abs=1e-3)
+
+
+def test_t2_shows_fluid_brightest_then_grey_and_white_matter():
+    air, fluid, grey, white, fat = synth_brain.t2_like(np.array([0, 0.2, 0.5, 0.8, 1.0]))
+    assert fluid > grey > fat > white > air == 0
 
 
 def test_a_pair_is_one_line():
