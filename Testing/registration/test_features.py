@@ -15,13 +15,17 @@ from VoxelMorphLib.core.devices import has_bfloat16_units
 from VoxelMorphLib.core.displacement import jacobian_determinant
 from VoxelMorphLib.core.errors import Cancelled
 from VoxelMorphLib.core.image import Image
+from VoxelMorphLib.core.progress import silent
 from VoxelMorphLib.core.resize import resize_displacement
 from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.core.transform import DisplacementField
 from VoxelMorphLib.networks.structures import VxmStructureDetector
 from VoxelMorphLib.registration import optimise, verdict
+from VoxelMorphLib.registration.effort import EFFORTS
 from VoxelMorphLib.registration.features import FeatureRegistrar
+from VoxelMorphLib.registration.predictor import load_predictor
 from VoxelMorphLib.registration.register import register_pair
+from VoxelMorphLib.registration.request import RegistrationRequest
 from VoxelMorphLib.weights.entry import ModelEntry
 from VoxelMorphLib.weights.safetensors_file import write_model
 
@@ -146,6 +150,16 @@ def test_a_model_of_structures_registers_volumes(model, a_pair, refine):
     assert found.report.compared or refine == "none"
     assert found.report.precision == ("bfloat16" if has_bfloat16_units("cpu") else "float32")
     assert np.isfinite(found.moved.array).all() and found.inverse is not None
+
+
+@pytest.mark.parametrize("refine", ["fast", "balanced", "best"])
+def test_what_features_found_is_refined_in_no_more_steps_than_a_start(model, a_pair, refine):
+    images = (Image(tensor[0, 0].numpy(), GRID) for tensor in a_pair[::-1])
+    request = RegistrationRequest(*images, model=model, options=RegistrationOptions(device="cpu", refine=refine))
+    effort, optimiser = EFFORTS[refine], load_predictor(request, silent).optimiser
+    assert optimiser.refining == effort.after_features
+    after, usual = (sum(level.iterations for level in levels) for levels in (effort.after_features, effort.refining))
+    assert after < usual if refine == "balanced" else after == usual
 
 
 @pytest.mark.parametrize("refine", ["none", "fast"])

@@ -36,24 +36,29 @@ class Effort:
     Args:
         levels: from zero, coarse to fine.
         refining: the levels that go on from a network's velocity.
+        after_features: those that go on from what features of the pair were brought to, which leaves less to find.
         voxels: of the finest grid, about, at most.
         values: voxels times channels of a level, at most; finer ones are left out.
     """
 
     levels: tuple[Level, ...]
     refining: tuple[Level, ...]
+    after_features: tuple[Level, ...]
     voxels: int
     values: int
 
 
+_FAST, _BEST = (Level(2, 5), Level(1, 4)), (Level(2, 20), Level(1, 10, 1.0))
 EFFORTS = {
-    "fast": Effort((Level(4, 15), Level(2, 8), Level(1, 4)), (Level(2, 5), Level(1, 4)), 4_500_000, 3_000_000),
+    "fast": Effort((Level(4, 15), Level(2, 8), Level(1, 4)), _FAST, _FAST, 4_500_000, 3_000_000),
     "balanced": Effort(
-        (Level(4, 30), Level(2, 20), Level(1, 5, 1.5)), (Level(2, 10), Level(1, 5, 1.5)), 4_500_000, 6_000_000
+        (Level(4, 30), Level(2, 20), Level(1, 5, 1.5)),
+        (Level(2, 10), Level(1, 5, 1.5)),
+        (Level(2, 8), Level(1, 3)),
+        4_500_000,
+        6_000_000,
     ),
-    "best": Effort(
-        (Level(4, 40), Level(2, 40), Level(1, 10, 1.0)), (Level(2, 20), Level(1, 10, 1.0)), 8_000_000, 30_000_000
-    ),
+    "best": Effort((Level(4, 40), Level(2, 40), Level(1, 10, 1.0)), _BEST, _BEST, 8_000_000, 30_000_000),
 }
 
 

@@ -24,7 +24,7 @@ from .similarity import SIMILARITIES
 LEVELS = (Level(4, 10), Level(2, 8), Level(1, 5))
 #: With the full resolution only where it has at most so many values: on more voxels it follows noise (T1 and T2 of one
 #: head by the borders of synth-any, on 1.8 million voxels: 0.81 instead of 0.68 mm).
-EFFORT = replace(EFFORTS["best"], levels=LEVELS, refining=LEVELS, values=20_000_000)
+EFFORT = replace(EFFORTS["best"], levels=LEVELS, values=20_000_000)
 #: Squared difference of the features, which are their own texture.
 OF_FEATURES = replace(
     SIMILARITIES["mse"],

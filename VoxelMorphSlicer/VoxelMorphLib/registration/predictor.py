@@ -218,6 +218,8 @@ def load_predictor(
     peak = peak_features(network)
     peak_bytes = None if peak is None else peak * BYTES[precision]
     by_features = network if isinstance(network, FeatureRegistrar) else None
+    if by_features is not None and optimiser is not None:
+        optimiser.refining = optimiser.effort.after_features
     predict = _fields_of(network, options.integration_steps) if by_features is None else by_features.fields
     return Predictor(entry, device, predict, optimiser, said, peak_bytes, by_features, precision)
 
