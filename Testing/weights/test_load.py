@@ -124,7 +124,7 @@ def test_precision_concerns_the_convolutions_only(a_file):
 @pytest.mark.parametrize("units", [True, False])
 @pytest.mark.parametrize("detector", [True, False])
 def test_automatic_precision_halves_detectors_where_the_processor_can(a_file, tmp_path, units, detector, monkeypatch):
-    monkeypatch.setattr(load, "has_bfloat16_units", lambda device: units and device == "cpu")
+    monkeypatch.setattr(load, "is_faster_in_bfloat16", lambda device: units and device == "cpu")
     if detector:
         arguments = {"features": [[4], [4, 4]], "conv_per_level": 1}
         entry = ModelEntry("b", "B", "A test.", "VxmBorderDetector", arguments, file="b", format="safetensors")

@@ -232,8 +232,8 @@ class RegistrationOptions(Settings):
     precision: str = option(
         "auto",
         "number format of the network. bfloat16 needs half of the memory, is faster on recent hardware and slightly "
-        "less exact; positions are always computed in float32. Automatic is bfloat16 for networks that only compare "
-        "what they find in each image, on processors that compute with it, else float32",
+        "less exact; positions are always computed in float32. Automatic is bfloat16 for networks that only tell what "
+        "to compare in each image, on processors that are faster with it, else float32",
         choices=REGISTRATION_PRECISIONS,
         group="Advanced",
     )

@@ -11,7 +11,7 @@ from typing import cast
 from torch import nn
 
 from ..core.config import NetworkSpace
-from ..core.devices import has_bfloat16_units, resolve_device
+from ..core.devices import is_faster_in_bfloat16, resolve_device
 from ..core.errors import ConfigError, WeightsError
 from ..core.io.paths import is_file
 from ..core.progress import Progress, silent, span
@@ -53,7 +53,7 @@ def load_network(
         weights_dir: folder with the user's copies of published files.
         device: where the network runs, see `core.devices`.
         precision: of its convolutions, "float32", "bfloat16", or "auto", which is bfloat16 where the network only tells
-            what both images are compared by, and the device is a processor with units for it, and else float32.
+            what both images are compared by, and the device is a processor that is faster with it, and else float32.
         progress: receives what is fetched and read; may raise `Cancelled`.
         regularisation: its weight, 0 to 1, of a model that was trained for all values of it; None takes the model's own
             default. Published joint networks are evaluated for it while they are read, and the far smaller network
@@ -80,7 +80,7 @@ def load_network(
     if regularisation is not None:
         choose_regularisation(network, regularisation)
     if precision == "auto":
-        halved = isinstance(network, FeatureDetector) and has_bfloat16_units(device)
+        halved = isinstance(network, FeatureDetector) and is_faster_in_bfloat16(device)
         precision = "bfloat16" if halved else "float32"
     network = set_unet_precision(network.eval().requires_grad_(False), precision).to(device)
     progress(1.0, f"{entry.title} is ready")
