@@ -134,6 +134,7 @@ def test_cancel_while_an_optimisation_computes(ready, scene, exchange):
     client = WorkerClient(environment=ONE_THREAD, temporary_folder=exchange)
     give(ready, client)
     ready.ui.budgetSlider.value = 60
+    ready.widget.panel.parameters.refine = "best"  # the longest there is, so that its text is seen before it is done
     as_before = content(scene)
     ready.click("registerButton")
     ready.wait(lambda: "Optimising at 1/" in ready.ui.statusLabel.text, 90)
