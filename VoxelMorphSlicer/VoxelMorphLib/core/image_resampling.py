@@ -16,7 +16,6 @@ from .geometry import Geometry
 from .image import Image, LabelMap
 from .label_vote import most_of
 from .linear_map import LinearMap
-from .parallel_grids import ParallelGrids
 
 #: Spline order of each interpolation; "cubic" is the interpolating B-spline.
 ORDERS = {"nearest": 0, "linear": 1, "cubic": 3}
@@ -88,23 +87,20 @@ def resample_mapped(
         outside = 0 if isinstance(image, LabelMap) else background_of(image.array)
     else:
         outside = _as_type(float(background), image.array.dtype).item()
-    straight = parallel = None
+    straight = None
     if matrix is not None:
         between = image.geometry.world_to_voxel_affine @ matrix @ geometry.affine
         same = copy_if_aligned(image.array, between, geometry.shape, outside)
         if same is not None:
             return type(image)(same, geometry, image.name)
         straight = LinearMap(between, geometry.shape) if order > 0 else None
-        parallel = ParallelGrids.between(between, geometry.shape) if order == 1 else None
     source = _spline_coefficients(image.array, order)
-    if parallel is not None:
-        source = source.astype(np.result_type(source, np.float32), copy=False)
     moved = np.empty(geometry.shape, image.array.dtype)
     votes = interpolation == MULTILABEL
 
     def fill(slab: slice) -> None:
         if straight is not None:
-            moved[slab] = _sample_straight(source, straight, parallel, slab, order, outside, moved.dtype)
+            moved[slab] = _sample_straight(source, straight, slab, order, outside, moved.dtype)
             return
         voxels = image.geometry.world_to_voxel(map_slab(slab))
         moved[slab] = _sample(source, voxels, order, outside, moved.dtype, votes)
@@ -222,18 +218,9 @@ def _beyond(voxels: np.ndarray, last: np.ndarray) -> np.ndarray:
 
 
 def _sample_straight(
-    source: np.ndarray,
-    straight: LinearMap,
-    parallel: ParallelGrids | None,
-    slab: slice,
-    order: int,
-    background: float,
-    dtype: np.dtype,
+    source: np.ndarray, straight: LinearMap, slab: slice, order: int, background: float, dtype: np.dtype
 ) -> np.ndarray:
-    if parallel is None:
-        values = straight.sample(source, slab, order, _MODES[order])
-    else:
-        values = parallel.sample(source[..., None], slab)[..., 0]
+    values = straight.sample(source, slab, order, _MODES[order])
     outside = straight.outside(source.shape, slab)
     if outside is not None:
         values[outside] = background

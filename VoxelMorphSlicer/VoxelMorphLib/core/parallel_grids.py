@@ -44,11 +44,11 @@ class ParallelGrids:
         """Values at the voxels of the other grid; beyond its ends the array continues with its border.
 
         Args:
-            array: (I, J, K, C), float, on the sampled grid.
+            array: (I, J, K, C), of any real type, on the sampled grid.
             slab: of the first axis of the other grid.
 
         Returns:
-            (slab, J', K', C), of the type of `array`.
+            (slab, J', K', C), of the type of `array`, or of the floating one that holds its numbers.
         """
         values = array.transpose(*self.order, 3)
         for axis, places in enumerate(self.places):
@@ -60,8 +60,11 @@ def _along(values: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
     last = values.shape[axis] - 1
     inside = places.clip(0, last)
     lower = np.floor(inside).astype(np.intp).clip(0, max(last - 1, 0))
-    weights = (inside - lower).astype(values.dtype).reshape(-1, *[1] * (values.ndim - 1 - axis))
-    below, above = (values.take(index, axis) for index in (lower, np.minimum(lower + 1, last)))
+    floating = np.result_type(values, np.float32)
+    weights = (inside - lower).astype(floating).reshape(-1, *[1] * (values.ndim - 1 - axis))
+    below, above = (
+        values.take(index, axis).astype(floating, copy=False) for index in (lower, np.minimum(lower + 1, last))
+    )
     above -= below
     above *= weights
     below += above
