@@ -123,6 +123,17 @@ def test_stripped_images_show_the_structures_or_a_rim_around_them_too():
     assert counts == {4**3, 6**3, 8**3}
 
 
+def test_curves_change_the_intensities_of_so_many_images_and_nothing_else():
+    plain, some = a_task(RECIPE, **PLAIN), a_task(RECIPE, curves=0.5, **PLAIN)
+    labels, changed = a_batch(plain).fixed_labels, []
+    for seed in range(30):
+        made, other = (task.synthesise(labels, [torch.Generator().manual_seed(seed)]) for task in (plain, some))
+        assert torch.equal(made.labels, other.labels) and torch.equal(made.mean, other.mean)
+        assert other.image.min() >= 0 and other.image.max() <= 1
+        changed.append(not torch.equal(made.image, other.image))
+    assert 5 < sum(changed) < 25
+
+
 def test_a_sample_does_not_depend_on_its_batch():
     task = a_task(RECIPE)
     both, alone = (a_batch(task, size=n, first=f) for n, f in ((2, 0), (1, 1)))

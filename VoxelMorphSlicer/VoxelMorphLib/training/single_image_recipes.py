@@ -26,6 +26,14 @@ class ImageUnetConfig(TrainingConfig):
     conv_per_level: int = option(2, "convolutions of every level", low=1, high=8, group="Network")
     noise: float = made(0.12, "largest noise, as a share of the brightest voxel", low=0, high=10)
     thick: float = made(0.1, "share of the images with thick slices", low=0, high=1)
+    curves: float = made(
+        0.0,
+        "share of the images whose intensities are changed by a random curve, so that noise and what lies between two "
+        "labels look as in images of another contrast",
+        low=0,
+        high=1,
+        advanced=True,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,10 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...core.filters import min_max
 from ...networks.fields import FieldPair
 from ...registration.features import FeatureRegistrar
+from ...synth.curves import through_a_curve
 from ...synth.labels_to_image import Synthesised
 from ...synth.labels_to_image_new import LabelsToImageNew
+from ...synth.random_parts import samples_of
 from ..data.case import DatasetInfo
 from ..single_image_recipes import ImageUnetConfig
 from ..task import Task
@@ -89,7 +92,17 @@ def made_image(
     )
     made = maker(labels, [random])
     image = _scaled(made.image) if config.intensity == "percentile" else made.image
+    if config.curves:
+        image = _curved(image, random, config)
     return replace(made, image=image, velocity=None, displacement=None, affine=None)
+
+
+def _curved(image: Tensor, random: torch.Generator, config: ImageUnetConfig) -> Tensor:
+    part = samples_of([random], image.device)[0].part("curve")
+    if not part.chance(config.curves):
+        return image
+    changed = through_a_curve(image.clamp(0, 1), part)
+    return _scaled(changed) if config.intensity == "percentile" else min_max(changed)
 
 
 def _scaled(image: Tensor) -> Tensor:
