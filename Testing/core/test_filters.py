@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 from VoxelMorphLib.core.errors import ConfigError
-from VoxelMorphLib.core.filters import gaussian, gaussian_kernel, min_max, robust_range
+from VoxelMorphLib.core.filters import block_mean, gaussian, gaussian_kernel, min_max, robust_range
 
 SHAPES = [(15,), (11, 12), (9, 10, 8)]
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=["1d", "2d", "3d"])
@@ -61,6 +61,19 @@ def test_gradients_agree_with_finite_differences():
 def test_impossible_settings_are_refused(sigma, padding):
     with pytest.raises(ConfigError, match=r"Cannot smooth 2 axes by sigma .*zeros or border"):
         gaussian(an_image((11, 12)), sigma, padding)
+
+
+@pytest.mark.parametrize("size", [(2, 2, 2), (1, 3, 2), (4, 1, 5)])
+def test_means_of_blocks_are_those_of_pooling(size):
+    image = torch.rand(2, 3, 9, 12, 11, generator=torch.Generator().manual_seed(0))
+    kept = image.clone()
+    torch.testing.assert_close(block_mean(image, size), torch.nn.functional.avg_pool3d(image, size))
+    assert torch.equal(image, kept)
+
+
+def test_blocks_of_one_voxel_are_the_image_itself():
+    image = torch.rand(1, 1, 4, 5)
+    assert block_mean(image, (1, 1)) is image
 
 
 def test_the_extremes_become_zero_and_one():

@@ -35,7 +35,7 @@ GRID = a_geometry("RAS", (40, 36, 32), 2.0)
 class ByBrightness(VxmStructureDetector):
     """Its structures are what is about 0.5 and about 1 bright, at 0 or 1 minus that in inverted images."""
 
-    def forward(self, image: Tensor) -> Tensor:
+    def outputs(self, image: Tensor) -> Tensor:
         values = (image - image[..., :1, :1, :1]).abs()  # the corner is background
         return torch.cat([-200 * (values - level).square() for level in (0.0, 0.5, 1.0)], dim=1)
 
@@ -43,7 +43,7 @@ class ByBrightness(VxmStructureDetector):
 class Blind(VxmStructureDetector):
     """Finds nothing anywhere."""
 
-    def forward(self, image: Tensor) -> Tensor:
+    def outputs(self, image: Tensor) -> Tensor:
         return torch.cat([torch.ones_like(image), torch.zeros_like(image), torch.zeros_like(image)], dim=1)
 
 

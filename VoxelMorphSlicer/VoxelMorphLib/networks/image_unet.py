@@ -64,9 +64,13 @@ class ImageUnet(nn.Module):
         Raises:
             GeometryError: the image does not fit the network.
         """
+        return self.outputs(image).float()
+
+    def outputs(self, image: Tensor) -> Tensor:
+        """As `forward`, in the precision of the weights."""
         if image.ndim != self.ndims + 2 or image.shape[1] != self.in_channels:
             raise GeometryError(
                 f"The network needs images (B, {self.in_channels}, *shape) of {self.ndims} axes, got "
                 f"{tuple(image.shape)}. Choose images of as many axes and channels."
             )
-        return crop(self.unet(pad_to_multiple(image, self.multiple)), image.shape[2:]).float()
+        return crop(self.unet(pad_to_multiple(image, self.multiple)), image.shape[2:])

@@ -89,15 +89,15 @@ class VxmStructureDetector(ImageUnet):
 
         The tensors of the borders, times their weight, stand behind them. Arguments and errors as `forward`.
         """
-        found = self(image).movedim(1, -1)  # where the channels of a voxel lie beside each other, as rows
-        rows = torch.cat([self._compared(part) for part in found.flatten(0, -2).split(ROWS)])
-        return rows.view(*found.shape[:-1], -1).movedim(-1, 1)
-
-    def _compared(self, found: Tensor) -> Tensor:
-        """(rows, channels) of what was found in some voxels, (rows, outputs)."""
-        odds, borders = self.parts(found)
-        belongs = odds.softmax(1) @ self.members.T
-        return torch.cat([belongs, WEIGHT * borders], 1) if self.borders else belongs
+        found = self.outputs(image).movedim(1, -1)  # where the channels of a voxel lie beside each other, as rows
+        rows = found.flatten(0, -2)
+        compared = torch.empty(len(rows), self.feature_channels, device=found.device)
+        for start in range(0, len(rows), ROWS):
+            part = slice(start, start + ROWS)
+            odds, borders = self.parts(rows[part].float())
+            compared[part, : len(self.channels)] = odds.softmax(1) @ self.members.T
+            compared[part, len(self.channels) :] = WEIGHT * SCALE * borders
+        return compared.view(*found.shape[:-1], -1).movedim(-1, 1)
 
     def parts(self, found: Tensor) -> tuple[Tensor, Tensor]:
         """What `forward` returns, the logarithms of the odds and the tensors apart."""

@@ -21,7 +21,7 @@ from .principal_channels import principal_channels
 from .similarity import SIMILARITIES
 
 #: Resolutions of the network's grid on which the features are brought together.
-LEVELS = (Level(4, 10), Level(2, 8), Level(1, 5))
+LEVELS = (Level(4, 8), Level(2, 6), Level(1, 4))
 #: With the full resolution only where it has at most so many values: on more voxels it follows noise (T1 and T2 of one
 #: head by the borders of synth-any, on 1.8 million voxels: 0.81 instead of 0.68 mm).
 EFFORT = replace(EFFORTS["best"], levels=LEVELS, values=20_000_000)
@@ -38,6 +38,8 @@ OF_FEATURES = replace(
 #: Of the descriptors of the images themselves, beside features of 0 to 1: what a network finds says which part a voxel
 #: belongs to, and self-similarity where edges lie that no part ends at, in any contrast too.
 SELF_SIMILARITY = 0.8
+#: The same of descriptors of finer voxels, which differ more between two people: they are means of fewer voxels.
+OF_DETAILS = 0.65
 #: Channels of these descriptors.
 DESCRIBED = 12
 #: Mixtures of all channels that are compared; they have 0.95 of what the channels vary by, about.
@@ -99,18 +101,20 @@ class FeatureRegistrar:
         """
         moving_details, fixed_details = details or (moving, fixed)
         with torch.no_grad():
-            features = self._features(moving, moving_details), self._features(fixed, fixed_details)
-            features = principal_channels(*features, COMPARED)
+            parts = self._features(moving, moving_details), self._features(fixed, fixed_details)
+            features = principal_channels(*parts, COMPARED)
+            del parts
         smoothness = self.smoothness * (1.0 if details is None else self.network.detailed_smoothness)
         optimiser = VelocityOptimiser(smoothness, self.budget_s, OF_FEATURES, EFFORT, direction=ListedDirection)
         found = optimiser.fields(*features, progress, around_contents(fixed), around_contents(moving))
         self.out_of_time = optimiser.out_of_time
         return found
 
-    def _features(self, image: Tensor, detail: Tensor) -> Tensor:
-        """(B, channels, *shape), by which an image is compared."""
-        own = self_similarity(detail, detail.shape[2] // image.shape[2]).mul_(SELF_SIMILARITY)
-        return torch.cat([each.movedim(1, -1) for each in (self.network.features(image), own)], dim=-1).movedim(-1, 1)
+    def _features(self, image: Tensor, detail: Tensor) -> tuple[Tensor, Tensor]:
+        """Twice (B, channels, *shape), by which an image is compared: of the network, and its own texture."""
+        reduction = detail.shape[2] // image.shape[2]
+        own = self_similarity(detail, reduction).mul_(SELF_SIMILARITY if reduction == 1 else OF_DETAILS)
+        return self.network.features(image), own
 
 
 def around_contents(image: Tensor) -> Tensor:

@@ -38,6 +38,8 @@ class ListedDirection:
     #: The same voxels are compared whatever the velocity.
     comparable = True
     guide_loss = 0.0
+    #: As of a `Direction`: the slope is about right, so that data and regularity together may rise a little at the end.
+    rise = 0.05
 
     def __init__(
         self, pair: ReducedPair, nodes: VelocityNodes, similarity: Similarity, back: bool, guides: Guides | None = None
@@ -49,7 +51,9 @@ class ListedDirection:
         self.weights = nodes.weights(pair.places)
         self.moving, rows, mask = pair.rows[moving], pair.rows[known], pair.masks[known]
         device = rows.device
-        self._sides = torch.tensor(pair.scale, device=device).view(3, 1)
+        self._sides = torch.tensor(pair.scale, device=device).view(1, 3, 1, 1, 1)
+        #: Of forces, 0 at all voxels that are not listed.
+        self._forces = rows.new_zeros(len(rows), 3)
         self.listed = torch.arange(len(rows), device=device) if mask is None else mask.flatten().nonzero()[:, 0]
         #: (3, listed), voxels, and for how many voxels one of the list stands.
         self.places, self.share = torch.stack(torch.unravel_index(self.listed, self.shape)), 1.0
@@ -61,7 +65,7 @@ class ListedDirection:
         #: (listed, 3, channels), of the reference: those of the moved image at the goal.
         self.slopes = self._slopes(rows)
         tensor = (self.slopes @ self.slopes.transpose(1, 2)).flatten(1)[:, [0, 1, 2, 4, 5, 8]]
-        self.curvature = self._gathered(tensor)
+        self.curvature = self._gathered(tensor, rows.new_zeros(len(rows), 6))
 
     def pull(self, velocity: Tensor) -> tuple[float, Tensor]:
         """Energy, and about its gradient (1, 3, *nodes) for the forward velocity.
@@ -75,7 +79,7 @@ class ListedDirection:
         doi:10.1007/978-3-540-85988-8_90.
         """
         field = self.nodes.exponential(-velocity if self.back else velocity, self.squarings)
-        displacement = spread(field, self.weights)[0].flatten(1) / self._sides
+        displacement = spread(field / self._sides, self.weights)[0].flatten(1)
         forces, energy = torch.empty_like(self.slopes[..., 0]), 0.0
         size = CHUNK if forces.device.type == "cpu" else max(len(forces), 1)
         for start in range(0, len(forces), size):
@@ -84,7 +88,7 @@ class ListedDirection:
             difference = rows_between(self.moving, self.shape, places).sub_(self.reference[part])
             energy += 0.5 * float(difference.square().sum())
             forces[part] = torch.bmm(self.slopes[part], difference[..., None])[..., 0]
-        gradient = self._gathered(forces)
+        gradient = self._gathered(forces, self._forces)
         return self.share * energy, -gradient if self.back else gradient
 
     def _slopes(self, rows: Tensor) -> Tensor:
@@ -96,11 +100,10 @@ class ListedDirection:
             after, before = (place < extent - 1).long(), (place > 0).long()
             ends = (rows.index_select(0, self.listed + stride * side) for side in (after, -before))
             torch.sub(*ends, out=slopes[:, axis])
-            distances[:, axis, 0] = (after + before).clamp_(min=1) * self._sides[axis]
+            distances[:, axis, 0] = (after + before).clamp_(min=1) * self._sides[0, axis, 0, 0, 0]
         return slopes.div_(distances)
 
-    def _gathered(self, values: Tensor) -> Tensor:
-        """(1, values, *nodes) of what belongs to the listed voxels (listed, values)."""
-        dense = values.new_zeros(prod(self.shape), values.shape[1])
+    def _gathered(self, values: Tensor, dense: Tensor) -> Tensor:
+        """(1, values, *nodes) of what belongs to the listed voxels (listed, values); the others are 0 in `dense`."""
         dense.index_copy_(0, self.listed, values)
         return gather(dense.T.reshape(1, -1, *self.shape), self.weights).mul_(self.share)

@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..core.errors import ConfigError
-from ..core.filters import box_moments, box_sum
+from ..core.filters import block_mean, box_moments, box_sum
 from ..core.image_resampling import background_of
 from ..core.losses.mind import mind_descriptor
 from ..core.losses.mutual_information import mutual_information_loss
@@ -71,7 +70,7 @@ class Similarity:
 
 def reduce_features(features: Tensor, reduction: Sequence[int]) -> Tensor:
     """Means of whole blocks; voxel i of the result lies at (n - 1) / 2 + n i."""
-    return features if max(reduction) == 1 else functional.avg_pool3d(features, tuple(reduction))
+    return block_mean(features, reduction)
 
 
 def linearity(fixed: Tensor, moving: Tensor, mask: Tensor | None = None) -> float:

@@ -8,11 +8,11 @@ from itertools import combinations, product
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool3d, pad
+from torch.nn.functional import pad
 
 from ..config import Settings
 from ..errors import GeometryError
-from ..filters import box_sum
+from ..filters import block_mean, box_sum
 from ..full_precision import in_float32
 from ..options import check_range
 from .reduction import check_same_shape, reduce_map
@@ -45,7 +45,7 @@ def mind_descriptor(image: Tensor, radius: int = 1, dilation: int = 2) -> Tensor
 
 @in_float32
 def mind_of_blocks(image: Tensor, size: int, dilation: int = 3) -> Tensor:
-    """`mind_descriptor` of blocks of voxels, from their details: a patch is a block and half of another one around it.
+    """`mind_descriptor` of blocks of voxels, from their details: a patch is every other plane of a block.
 
     Args:
         image: (B, C, *shape) with 3 spatial axes, each extent a multiple of the size.
@@ -55,27 +55,21 @@ def mind_of_blocks(image: Tensor, size: int, dilation: int = 3) -> Tensor:
     Returns:
         (B, 12, *(shape / size)), 0 to 1.
     """
-    sums = torch.stack([_patch_sums(difference, size) for difference in _differences(image, dilation)], dim=1)
-    return _described(sums.div_(_patch_sums(torch.ones_like(image[:, 0]), size)[:, None]))
+    differences = (each[:, None] for each in _differences(image, dilation, every=2))
+    return _described(torch.cat([block_mean(each, (size // 2, size, size)) for each in differences], dim=1))
 
 
-def _patch_sums(values: Tensor, size: int) -> Tensor:
-    """Over blocks of (B, *shape) and half of another one around them, as far as they lie in the image."""
-    sums = avg_pool3d(values, size, size, size // 2, divisor_override=1)  # every half of two blocks beside each other
-    for axis in (1, 2, 3):
-        last = sums.shape[axis] - 1
-        sums = sums.narrow(axis, 0, last) + sums.narrow(axis, 1, last)
-    return sums
+def _differences(image: Tensor, dilation: int, every: int = 1) -> Iterator[Tensor]:
+    """(B, *shape), squared, of what lies at both neighbours of a pair, for one pair after the other.
 
-
-def _differences(image: Tensor, dilation: int) -> Iterator[Tensor]:
-    """(B, *shape), squared, of what lies at both neighbours of a pair, for one pair after the other."""
+    Only one of `every` so many planes of the first axis is looked at.
+    """
     axes = image.ndim - 2
     if axes < 2:
         raise GeometryError(f"MIND needs images of 2 or 3 axes, got {axes}. Use local correlation instead.")
     padded = pad(image, (dilation,) * (2 * axes), mode="replicate")
     for pair in _neighbour_pairs(axes):
-        first, second = (_shifted(padded, step, image.shape[2:], dilation) for step in pair)
+        first, second = (_shifted(padded, step, image.shape[2:], dilation)[:, :, ::every] for step in pair)
         squares = (first - second).square_()
         yield squares[:, 0] if squares.shape[1] == 1 else squares.mean(1)
 
