@@ -10,7 +10,7 @@ from torch import Tensor
 from .affine import affine_to_displacement, is_affine, square, without_last_row
 from .errors import ConfigError, GeometryError
 from .full_precision import at_least_float32, in_float32
-from .spatial import warp
+from .spatial import SLAB, sample_at, warp
 
 
 def integrate_velocity(
@@ -88,12 +88,13 @@ def invert_displacement(
     """Invert by solving v(x) = -u(x + v(x)) at every voxel.
 
     A voxel whose error does not shrink halves its step, so that expansions by more than a factor of two converge too.
-    Where the displacement folds there is no inverse and the residual stays large.
+    Where the displacement folds there is no inverse and the residual stays large. Voxels whose residual is small
+    enough are left alone, which most are after a few iterations.
 
     Args:
         displacement: (B, N, *shape), voxels; its border values continue outside its grid.
         iterations: largest number.
-        tolerance: stop when no residual in the batch is larger, voxels.
+        tolerance: residual that is small enough, voxels.
         start: (B, N, *shape), initial estimate; default the negative displacement.
         check: measure the residual after the last iteration, at the cost of one more warp, instead of before it.
 
@@ -104,16 +105,15 @@ def invert_displacement(
     Source: Chen et al., Med. Phys. 35:81-88 (2008), doi:10.1118/1.2816107, with a step that adapts per voxel.
     """
     displacement = at_least_float32(displacement)
-    inverse = -displacement if start is None else at_least_float32(start).clone()
-    step = torch.ones_like(displacement[:, :1])
-    residual = torch.full_like(step, torch.inf)
-    for iteration in range(iterations + 1 if check else iterations):
-        error = warp(displacement, inverse).add_(inverse).neg_()
-        previous, residual = residual, _lengths(error)
-        if iteration == iterations or residual.max() <= tolerance:
-            break
-        step = torch.where(residual < previous, step, step / 2)
-        inverse.addcmul_(step, error)
+    inverse = (-displacement if start is None else at_least_float32(start).clone()).contiguous()
+    error = warp(displacement, inverse).add_(inverse).neg_()
+    residual = _lengths(error)
+    for item in range(len(inverse)):
+        errors, lengths = error[item].flatten(1), residual[item].flatten()
+        for voxels in (lengths > tolerance).nonzero()[:, 0].split(SLAB):
+            _correct(
+                displacement[item : item + 1], inverse[item], voxels, errors, lengths, iterations, tolerance, check
+            )
     return inverse, residual.flatten(1).amax(1)
 
 
@@ -147,6 +147,53 @@ def jacobian_determinant(displacement: Tensor) -> Tensor:
         minor = minor - _derivative(displacement, 1, k) * _derivative(displacement, 2, j)
         determinant = determinant + _derivative(displacement, 0, i) * minor
     return determinant
+
+
+def _correct(
+    displacement: Tensor,
+    inverse: Tensor,
+    voxels: Tensor,
+    errors: Tensor,
+    lengths: Tensor,
+    iterations: int,
+    tolerance: float,
+    check: bool,
+) -> None:
+    """Iterate at some voxels of one item.
+
+    Args:
+        displacement: (1, N, *shape).
+        inverse: (N, *shape), is corrected.
+        voxels: (P,), their numbers.
+        errors: (N, voxels of the grid), of the inverse.
+        lengths: (voxels of the grid), of the errors, is kept up to date as far as they are known.
+        iterations, tolerance, check: as of `invert_displacement`.
+    """
+    values = inverse.view(len(inverse), -1)
+    place = torch.stack(torch.unravel_index(voxels, inverse.shape[1:]))
+    found, error, length = (each.index_select(-1, voxels) for each in (values, errors, lengths))
+    step = torch.ones_like(length)
+    for iteration in range(1, iterations + 1):
+        found = torch.addcmul(found, step, error)
+        if iteration == iterations and not check:
+            break
+        error = sample_at(displacement, (place + found)[None])[0].add_(found).neg_()
+        previous, length = length, _lengths(error[None])[0, 0]
+        step = torch.where(length < previous, step, step / 2)
+        done, kept = ((length > tolerance) == still for still in (False, True))
+        done, kept = done.nonzero()[:, 0], kept.nonzero()[:, 0]
+        _put(values, lengths, *(each.index_select(-1, done) for each in (voxels, found, length)))
+        if not len(kept):
+            return
+        voxels, place, found, error, length, step = (
+            each.index_select(-1, kept) for each in (voxels, place, found, error, length, step)
+        )
+    _put(values, lengths, voxels, found, length)
+
+
+def _put(values: Tensor, lengths: Tensor, voxels: Tensor, found: Tensor, length: Tensor) -> None:
+    values.index_copy_(1, voxels, found)
+    lengths.index_copy_(0, voxels, length)
 
 
 def _compose_two(

@@ -36,7 +36,7 @@ from .quality import coarse_grid
 from .texture import FOREGROUND
 
 #: Iterations that remove what sampling on a grid leaves between the integrals of a velocity and of its negative.
-POLISHING = 6
+POLISHING = 12
 #: Voxels so many times as large as those of the images are told.
 COARSER = 1.1
 
