@@ -23,9 +23,6 @@ class Direction:
         guides: pull too.
     """
 
-    #: Share by which the energy may rise in a step that is taken nevertheless.
-    rise = 0.0
-
     def __init__(
         self,
         pair: ReducedPair,
@@ -39,7 +36,6 @@ class Direction:
         self.known_mask, self.moving_mask = pair.masks[::-1] if back else pair.masks
         reference = pair.features[1 if back else 0]
         self.similarity: Pull = similarity.against(reference)
-        self.squarings = similarity.squarings
         self.weights = nodes.weights(pair.places)
         self._sides = torch.tensor(pair.scale, device=self.moving.device).view(1, 3, 1, 1, 1)
         # At the goal the moved image has the slopes of the one that it is compared with.
@@ -63,8 +59,8 @@ class Direction:
         """Energy, and its gradient (1, 3, *nodes) for the forward velocity."""
         with torch.enable_grad():
             own = velocity.detach().requires_grad_(True)
-            field = self.nodes.exponential(-own if self.back else own, self.squarings)
-            displacement = spread(field, self.weights) / self._sides
+            field = self.nodes.exponential(-own if self.back else own)
+            displacement = spread(field / self._sides, self.weights)
             moved = warp(self.moving, displacement)
             guided = [] if self.guide is None else [self.guide.energy(field)]
         energy, slope = self.similarity(moved.detach(), self._mask(displacement.detach()))

@@ -148,12 +148,11 @@ class VelocityOptimiser:
             strain = regularity.gradient(velocity)
             energy = sum(energies) / 2
             total = energy + 0.5 * float((velocity * strain).sum())
-            if masked or total <= best.energy * (1 + ways[0].rise):
+            if masked or total <= best.energy:
                 found = solve(curvature, regularity, -((slopes[0] + slopes[1]) / 2 + strain), INNER_ITERATIONS)
                 lengths = found.square().sum(1, keepdim=True).sqrt_()
                 limit = LONGEST_STEP * max(pair.scale)
-                direction = found * (limit / lengths.clamp_(min=limit))
-                best = _Found(min(total, best.energy), velocity, direction)
+                best = _Found(total, velocity, found * (limit / lengths.clamp_(min=limit)))
                 step = similarity.momentum * step + stride * best.direction
             else:  # the step was too long: go a shorter one from where it began
                 stride /= 2
@@ -167,7 +166,7 @@ class VelocityOptimiser:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """The last velocity that was good enough, the lowest energy so far, and where it is to go on to."""
+    """The best velocity so far, its energy, and where it is to go on to."""
 
     energy: float
     velocity: Tensor

@@ -21,7 +21,6 @@ from ..core.losses.mind import mind_descriptor
 from ..core.losses.mutual_information import mutual_information_loss
 from ..core.tensors import as_array
 from .texture import FOREGROUND, texture_and_noise, window_of
-from .velocity_nodes import STEPS
 
 #: (moved features, mask or None) -> energy of one voxel's mean, and its slope at every moved value.
 Pull = Callable[[Tensor, "Tensor | None"], "tuple[Tensor, Tensor]"]
@@ -54,7 +53,6 @@ class Similarity:
         texture: moved features of one level -> the image whose slopes are the curvature of the energy.
         against: features of the unmoved image -> its pull at the moved ones.
         momentum: share of the step before that goes on.
-        squarings: of a velocity while it is optimised, at least.
     """
 
     name: str
@@ -65,7 +63,6 @@ class Similarity:
     texture: Callable[[Tensor], Tensor]
     against: Callable[[Tensor], Pull]
     momentum: float = 0.5
-    squarings: int = STEPS
 
 
 def reduce_features(features: Tensor, reduction: Sequence[int]) -> Tensor:
@@ -253,8 +250,8 @@ def _correlation_with(reference: Tensor) -> Pull:
         by_variance = agreement / moved_variance
         if mask is not None:  # windows around voxels outside count nothing
             agreement, by_cross, by_variance = agreement * mask, by_cross * mask, by_variance * mask
-        slope = moved * box_sum(by_variance, window) - box_sum(by_variance * moved_mean, window)
-        slope.addcmul_(own, box_sum(by_cross, window), value=-1).add_(box_sum(by_cross * mean, window))
+        slope = box_sum((by_cross * mean).addcmul_(by_variance, moved_mean, value=-1), window)
+        slope.addcmul_(moved, box_sum(by_variance, window)).addcmul_(own, box_sum(by_cross, window), value=-1)
         return -0.5 * agreement.sum(), slope if mask is None else slope * mask
 
     return pull
