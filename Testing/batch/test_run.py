@@ -79,6 +79,11 @@ def test_a_lost_process_is_replaced_and_its_rows_run_again(a_batch, tmp_path, ca
     assert summary.worst()[0].id == "row4"
 
 
+def test_a_row_whose_process_was_lost_after_it_was_written_counts_as_done(a_batch):
+    assert dict(a_batch(["crash after", ""]).counts) == {"done": 2}
+    assert dict(a_batch(["crash after", ""]).counts) == {"unchanged": 2}
+
+
 def test_a_row_that_could_not_be_sent_is_done_once(a_batch, monkeypatch):
     send, ended = pool._send, []
 

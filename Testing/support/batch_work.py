@@ -13,7 +13,7 @@ from VoxelMorphLib.batch.row import Outcome, Row
 
 
 def process(row: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """Write a small file as the result, or do what the model says: "crash", "crash once" or "slow"."""
+    """Write a small file as the result, or do what the model says: "crash", "crash once", "crash after" or "slow"."""
     folder, row = Path(settings["folder"]), Row(**row)
     if row.problem:
         return Outcome(row.number, row.id, "failed", row.problem).to_dict()
@@ -29,4 +29,6 @@ def process(row: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     path.parent.mkdir(exist_ok=True)
     record = Record(state, measures={"similarity_after": 1 / row.number})
     record.write(path)
+    if row.model == "crash after":
+        os._exit(7)
     return Outcome(row.number, row.id, "done", measures=record.measures, seconds=0.0).to_dict()

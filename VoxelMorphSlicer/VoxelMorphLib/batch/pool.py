@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from ..core.errors import WorkerError
@@ -130,7 +131,9 @@ class Pool:
                 if not line:
                     break
                 outcome = Outcome.from_dict(json.loads(line))
-                del running[outcome.number]
+                _row, begun = running.pop(outcome.number)
+                if begun and outcome.status == "unchanged":  # the process that was lost had done it, and told nobody
+                    outcome = replace(outcome, status="done")
                 self._tell(outcome)
                 following = following or self._next()
         except OSError:  # it ended while it was written to
