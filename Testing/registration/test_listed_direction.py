@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 from VoxelMorphLib.core.resize import resize
 from VoxelMorphLib.registration.direction import Direction
+from VoxelMorphLib.registration.effort import Level
 from VoxelMorphLib.registration.feature_pyramid import FeaturePyramid, ReducedPair
 from VoxelMorphLib.registration.features import OF_FEATURES, around_contents
 from VoxelMorphLib.registration.listed_direction import MOST, ListedDirection
+from VoxelMorphLib.registration.optimise import VelocityOptimiser
 from VoxelMorphLib.registration.velocity_nodes import VelocityNodes
 
 SHAPE = (24, 20, 16)
@@ -83,6 +85,25 @@ def test_every_other_one_of_many_voxels_stands_for_two(back):
     for one, two in ((dense.curvature, listed.curvature), (slope, pull)):
         assert torch.cosine_similarity(one.flatten(), two.flatten(), 0) > 0.9
         assert two.norm() == pytest.approx(float(one.norm()), rel=0.1)
+
+
+class Rising(ListedDirection):
+    """Tells of an energy that rises by a thousandth at every look."""
+
+    looks = 0
+
+    def pull(self, velocity: Tensor) -> tuple[float, Tensor]:
+        self.looks += 1
+        return 1e6 * 1.001**self.looks, super().pull(velocity)[1]
+
+
+@pytest.mark.parametrize(("levels", "moves"), [((2,), False), ((2, 1), True)])
+def test_the_energy_may_rise_a_little_before_the_last_resolution(levels, moves):
+    fixed = smooth(3, 0)
+    steps = tuple(Level(each, 3) for each in levels)
+    optimiser = VelocityOptimiser(similarity=OF_FEATURES, levels=steps, direction=Rising)
+    found = optimiser.fields(fixed + 0.2 * smooth(3, 1), fixed)
+    assert bool(found.displacement.any()) == moves
 
 
 @pytest.mark.parametrize("background", [0.0, 1.0, 0.4])

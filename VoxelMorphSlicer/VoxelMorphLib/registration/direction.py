@@ -23,6 +23,9 @@ class Direction:
         guides: pull too.
     """
 
+    #: Share by which the energy may rise in a step that is taken nevertheless, before the last resolution.
+    rise = 0.0
+
     def __init__(
         self,
         pair: ReducedPair,

@@ -143,16 +143,17 @@ class VelocityOptimiser:
         # Through masks other voxels are compared after every step, so energies tell nothing: all steps are shorter.
         masked = not ways[0].comparable
         step, stride = best.direction, MASKED_STRIDE if masked else STRIDE
+        rise = 0.0 if stage.is_last else ways[0].rise
         for iteration in range(stage.iterations):
             energies, slopes = zip(*(way.pull(velocity) for way in ways))
             strain = regularity.gradient(velocity)
             energy = sum(energies) / 2
             total = energy + 0.5 * float((velocity * strain).sum())
-            if masked or total <= best.energy:
+            if masked or total <= best.energy * (1 + rise):
                 found = solve(curvature, regularity, -((slopes[0] + slopes[1]) / 2 + strain), INNER_ITERATIONS)
                 lengths = found.square().sum(1, keepdim=True).sqrt_()
                 limit = LONGEST_STEP * max(pair.scale)
-                best = _Found(total, velocity, found * (limit / lengths.clamp_(min=limit)))
+                best = _Found(min(total, best.energy), velocity, found * (limit / lengths.clamp_(min=limit)))
                 step = similarity.momentum * step + stride * best.direction
             else:  # the step was too long: go a shorter one from where it began
                 stride /= 2
@@ -166,7 +167,7 @@ class VelocityOptimiser:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """The best velocity so far, its energy, and where it is to go on to."""
+    """The last velocity that was good enough, the lowest energy so far, and where it is to go on to."""
 
     energy: float
     velocity: Tensor
