@@ -40,7 +40,7 @@ class ListedDirection:
     guide_loss = 0.0
     #: As of a `Direction`: the slope is about right, so that the energy rises a little near its end. To stop there
     #: costs Dice 0.004 to 0.007 (OASIS-30 1036-1017); to go on where it rises by a twentieth follows noise.
-    rise = 0.003
+    rise = 0.01
 
     def __init__(
         self, pair: ReducedPair, nodes: VelocityNodes, similarity: Similarity, back: bool, guides: Guides | None = None
