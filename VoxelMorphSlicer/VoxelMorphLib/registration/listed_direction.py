@@ -30,7 +30,7 @@ class ListedDirection:
     Args:
         pair: both images at one resolution; of the one that is compared with, the voxels in its mask count.
         nodes: of the velocity.
-        similarity: as of a `Direction`; it has no part, as all that is compared here are squared differences.
+        similarity: tells how many squarings a velocity needs at least.
         back: move the fixed image by the negative velocity instead.
         guides: as of a `Direction`; there can be none.
     """
@@ -48,6 +48,7 @@ class ListedDirection:
         assert guides is None, "they pull by an exact slope"
         known, moving = (1, 0) if back else (0, 1)
         self.nodes, self.back, self.shape = nodes, back, pair.shape
+        self.squarings = similarity.squarings
         self.weights = nodes.weights(pair.places)
         self.moving, rows, mask = pair.rows[moving], pair.rows[known], pair.masks[known]
         device = rows.device
@@ -78,7 +79,7 @@ class ListedDirection:
         doi:10.1016/S1361-8415(98)80022-4; changes of a velocity at its end: Vercauteren et al., MICCAI 2008,
         doi:10.1007/978-3-540-85988-8_90.
         """
-        field = self.nodes.exponential(-velocity if self.back else velocity)
+        field = self.nodes.exponential(-velocity if self.back else velocity, self.squarings)
         displacement = spread(field / self._sides, self.weights)[0].flatten(1)
         forces, energy = torch.empty_like(self.slopes[..., 0]), 0.0
         size = CHUNK if forces.device.type == "cpu" else max(len(forces), 1)

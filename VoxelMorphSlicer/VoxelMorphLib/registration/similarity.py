@@ -21,6 +21,7 @@ from ..core.losses.mind import mind_descriptor
 from ..core.losses.mutual_information import mutual_information_loss
 from ..core.tensors import as_array
 from .texture import FOREGROUND, texture_and_noise, window_of
+from .velocity_nodes import STEPS
 
 #: (moved features, mask or None) -> energy of one voxel's mean, and its slope at every moved value.
 Pull = Callable[[Tensor, "Tensor | None"], "tuple[Tensor, Tensor]"]
@@ -53,6 +54,7 @@ class Similarity:
         texture: moved features of one level -> the image whose slopes are the curvature of the energy.
         against: features of the unmoved image -> its pull at the moved ones.
         momentum: share of the step before that goes on.
+        squarings: of a velocity while it is optimised, at least.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Similarity:
     texture: Callable[[Tensor], Tensor]
     against: Callable[[Tensor], Pull]
     momentum: float = 0.5
+    squarings: int = STEPS
 
 
 def reduce_features(features: Tensor, reduction: Sequence[int]) -> Tensor:

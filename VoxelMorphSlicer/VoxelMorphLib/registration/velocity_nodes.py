@@ -12,9 +12,9 @@ from ..core.displacement import integrate_velocity
 from ..core.resize import resize
 
 #: Squarings while optimising, at least, and for the result.
-STEPS, FINAL_STEPS = 3, 7
+STEPS, FINAL_STEPS = 5, 7
 #: More of them, up to those of the result, where the first step would be longer than so many nodes.
-LONGEST_STEP = 1.0
+LONGEST_STEP = 0.5
 #: Voxels between the nodes that the result is integrated on, at most; images of so few voxels take all of them.
 FINAL_SPACING, FINAL_VOXELS = 2.0, 500_000
 #: Corrections that turn a displacement into the velocity of which it is the exponential.
