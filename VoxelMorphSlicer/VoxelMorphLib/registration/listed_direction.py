@@ -52,6 +52,7 @@ class ListedDirection:
         self.weights = nodes.weights(pair.places)
         self.moving, rows, mask = pair.rows[moving], pair.rows[known], pair.masks[known]
         device = rows.device
+        self.scale = pair.scale
         self._sides = torch.tensor(pair.scale, device=device).view(1, 3, 1, 1, 1)
         #: Of forces, 0 at all voxels that are not listed.
         self._forces = rows.new_zeros(len(rows), 3)
@@ -96,12 +97,12 @@ class ListedDirection:
         """(listed, 3, channels) in voxels of the velocity: central differences, at the faces one-sided ones."""
         slopes = rows.new_empty(len(self.listed), 3, rows.shape[1])
         distances = torch.empty_like(slopes[..., :1])
-        for axis, (place, extent) in enumerate(zip(self.places, self.shape)):
+        for axis, (place, extent, side) in enumerate(zip(self.places, self.shape, self.scale)):
             stride = prod(self.shape[axis + 1 :])
             after, before = (place < extent - 1).long(), (place > 0).long()
             ends = (rows.index_select(0, self.listed + stride * side) for side in (after, -before))
             torch.sub(*ends, out=slopes[:, axis])
-            distances[:, axis, 0] = (after + before).clamp_(min=1) * self._sides[0, axis, 0, 0, 0]
+            distances[:, axis, 0] = (after + before).clamp_(min=1) * side
         return slopes.div_(distances)
 
     def _gathered(self, values: Tensor, dense: Tensor) -> Tensor:

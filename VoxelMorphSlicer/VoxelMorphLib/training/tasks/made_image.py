@@ -91,18 +91,13 @@ def made_image(
         **means,
     )
     made = maker(labels, [random])
-    image = _scaled(made.image) if config.intensity == "percentile" else made.image
+    scaled = _scaled if config.intensity == "percentile" else min_max
+    image = scaled(made.image)
     if config.curves:
-        image = _curved(image, random, config)
+        part = samples_of([random], image.device)[0].part("curve")
+        if part.chance(config.curves):
+            image = scaled(through_a_curve(image, part))
     return replace(made, image=image, velocity=None, displacement=None, affine=None)
-
-
-def _curved(image: Tensor, random: torch.Generator, config: ImageUnetConfig) -> Tensor:
-    part = samples_of([random], image.device)[0].part("curve")
-    if not part.chance(config.curves):
-        return image
-    changed = through_a_curve(image.clamp(0, 1), part)
-    return _scaled(changed) if config.intensity == "percentile" else min_max(changed)
 
 
 def _scaled(image: Tensor) -> Tensor:
