@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import torch
 from torch.nn.functional import conv1d, conv2d, conv3d, pad
-from VoxelMorphLib.core.errors import ConfigError, GeometryError
-from VoxelMorphLib.core.filters import box_sum, box_window
-from VoxelMorphLib.core.losses.ncc import NCC, ncc_loss, ncc_map
+from VoxelMorphLib.core.losses.ncc import ncc_loss, ncc_map
 
 SHAPES = [(23,), (14, 17), (9, 11, 10)]
 
@@ -30,30 +26,6 @@ def the_formula(fixed, moved, window, eps=1e-5):
     fixed_variance = (sums[2] - sums[0] ** 2 / size).clamp(min=eps)
     moved_variance = (sums[3] - sums[1] ** 2 / size).clamp(min=eps)
     return cross**2 / (fixed_variance * moved_variance)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("extent", [1, 3, 4, 9])
-def test_box_sum_is_a_filter_of_ones(shape, extent):
-    image = an_image(shape, dtype=torch.float64)
-    window = (extent,) * len(shape)
-    kernel = torch.ones(1, 1, *window, dtype=torch.float64)
-    padding = [(extent - 1) // 2, extent // 2] * len(shape)
-    expected = (conv1d, conv2d, conv3d)[len(shape) - 1](pad(image, padding), kernel)
-    torch.testing.assert_close(box_sum(image, window), expected)
-
-
-def test_the_adjoint_box_sum_transposes_the_box_sum():
-    a, b = an_image((8, 9), seed=1, dtype=torch.float64), an_image((8, 9), seed=2, dtype=torch.float64)
-    torch.testing.assert_close((box_sum(a, (4, 3)) * b).sum(), (a * box_sum(b, (4, 3), adjoint=True)).sum())
-
-
-def test_a_window_is_one_positive_number_per_axis():
-    assert box_window(5, 3) == (5, 5, 5)
-    assert box_window((3, 1), 2) == (3, 1)
-    for wrong in (0, (3, 3), (3, 3, -1), (3, 3, 2.5)):
-        with pytest.raises(ConfigError, match="positive whole number"):
-            box_window(wrong, 3)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -149,58 +121,3 @@ def test_contrast_and_brightness_do_not_matter_inside_a_mask_even_at_its_border(
     torch.testing.assert_close(
         ncc_loss(fixed, 2 * moved + 1, mask=mask), ncc_loss(fixed, moved, mask=mask), atol=1e-4, rtol=1e-4
     )
-
-
-def test_products_of_rounded_numbers_are_not_used(monkeypatch):
-    """An application may allow them for its networks (TF32, bfloat16)."""
-    image = an_image((11, 12, 13))
-    exact = box_sum(image, (9, 4, 7)), box_sum(image, (9, 4, 7), adjoint=True)
-    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "high")
-    monkeypatch.setattr(torch.Tensor, "__matmul__", None)
-    torch.testing.assert_close(box_sum(image, (9, 4, 7)), exact[0])
-    torch.testing.assert_close(box_sum(image, (9, 4, 7), adjoint=True), exact[1])
-
-
-def test_precision_set_by_torchs_newer_switches_is_taken_for_low(monkeypatch):
-    def refuse():
-        raise RuntimeError("mixed use of the legacy and new APIs")
-
-    monkeypatch.setattr(torch, "get_float32_matmul_precision", refuse)
-    monkeypatch.setattr(torch.Tensor, "__matmul__", None)
-    assert box_sum(torch.ones(1, 1, 9), (3,)).tolist() == [[[2, 3, 3, 3, 3, 3, 3, 3, 2]]]
-
-
-def test_an_empty_mask_gives_zero():
-    image = an_image((8, 8))
-    assert ncc_loss(image, image, mask=torch.zeros(1, 1, 8, 8)) == 0
-
-
-def test_autocast_changes_nothing():
-    fixed, moved = an_image((12, 12, 12), 1), an_image((12, 12, 12), 2)
-    moved.requires_grad_()
-    (plain,) = torch.autograd.grad(ncc_loss(fixed, moved), moved)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = ncc_loss(fixed, moved)
-        (mixed,) = torch.autograd.grad(loss, moved)
-    assert loss.dtype == torch.float32
-    assert torch.equal(plain, mixed)
-    assert ncc_loss(fixed.bfloat16(), moved.detach().bfloat16()).dtype == torch.float32
-
-
-def test_inputs_stay_as_they_are():
-    fixed, moved = an_image((9, 9), 1), an_image((9, 9), 2)
-    before = fixed.clone(), moved.clone()
-    ncc_loss(fixed, moved.requires_grad_()).backward()
-    assert torch.equal(fixed, before[0])
-    assert torch.equal(moved, before[1])
-
-
-def test_shapes_must_agree():
-    with pytest.raises(GeometryError, match=r"one shape .*\(2, 1, 9, 9\) and \(2, 1, 9, 8\)"):
-        ncc_loss(an_image((9, 9)), an_image((9, 8)))
-
-
-def test_the_bound_form_is_the_function_with_its_options():
-    fixed, moved = an_image((9, 9), 1), an_image((9, 9), 2)
-    assert torch.equal(NCC(window=5, form="signed")(fixed, moved), ncc_loss(fixed, moved, 5, form="signed"))
-    assert NCC.from_dict(json.loads(json.dumps(NCC(window=(3, 5)).to_dict()))) == NCC(window=(3, 5))

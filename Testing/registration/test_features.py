@@ -21,7 +21,7 @@ from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.core.transform import DisplacementField
 from VoxelMorphLib.networks.structures import VxmStructureDetector
 from VoxelMorphLib.registration import optimise, verdict
-from VoxelMorphLib.registration.effort import EFFORTS
+from VoxelMorphLib.registration.effort import AFTER_FEATURES, EFFORTS
 from VoxelMorphLib.registration.features import FeatureRegistrar
 from VoxelMorphLib.registration.predictor import load_predictor
 from VoxelMorphLib.registration.register import register_pair
@@ -156,9 +156,9 @@ def test_a_model_of_structures_registers_volumes(model, a_pair, refine):
 def test_what_features_found_is_refined_in_no_more_steps_than_a_start(model, a_pair, refine):
     images = (Image(tensor[0, 0].numpy(), GRID) for tensor in a_pair[::-1])
     request = RegistrationRequest(*images, model=model, options=RegistrationOptions(device="cpu", refine=refine))
-    effort, optimiser = EFFORTS[refine], load_predictor(request, silent).optimiser
-    assert optimiser.refining == effort.after_features
-    after, usual = (sum(level.iterations for level in levels) for levels in (effort.after_features, effort.refining))
+    chosen = load_predictor(request, silent).optimiser.effort
+    assert chosen is AFTER_FEATURES[refine]
+    after, usual = (sum(level.iterations for level in effort.refining) for effort in (chosen, EFFORTS[refine]))
     assert after < usual if refine == "balanced" else after == usual
 
 

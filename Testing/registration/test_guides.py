@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.few_steps import effort_of
 from support.volumes import a_geometry
 from support.workers import write_tiny_network
 from VoxelMorphLib.core.config import RegistrationOptions
@@ -136,7 +137,7 @@ def test_labels_far_from_what_is_compared_are_refused() -> None:
 
 def test_guides_without_weight_change_nothing() -> None:
     labels = Guidance(None, (ball((16, 14, 12), 6), ball((18, 14, 12), 7))).on_grid(GRID, IDENTITY).labels
-    optimiser = VelocityOptimiser(similarity="ncc", levels=(Level(2, 4), Level(1, 4)))
+    optimiser = VelocityOptimiser(similarity="ncc", effort=effort_of(Level(2, 4), Level(1, 4)))
     plain = optimiser.fields(stripes(2), stripes(0))
     idle = optimiser.fields(stripes(2), stripes(0), guides=Guides((OWN, OTHER), labels, 0.0, 0.0))
     assert torch.equal(plain.displacement, idle.displacement)
@@ -144,7 +145,7 @@ def test_guides_without_weight_change_nothing() -> None:
 
 
 def test_the_time_limit_is_told() -> None:
-    optimiser = VelocityOptimiser(budget_s=0.0, levels=(Level(2, 5), Level(1, 5)))
+    optimiser = VelocityOptimiser(budget_s=0.0, effort=effort_of(Level(2, 5), Level(1, 5)))
     fractions = []
     optimiser.fields(stripes(2), stripes(0), lambda fraction, _text: fractions.append(fraction))
     assert optimiser.out_of_time and len(fractions) == 1

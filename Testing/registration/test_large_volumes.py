@@ -30,7 +30,7 @@ SHAPE = (36, 34, 30)
 def a_pair(monkeypatch) -> tuple[Image, Image]:
     """Two volumes that an optimisation sees on fewer voxels than they have."""
     levels = (Level(2, 4), Level(1, 4))
-    monkeypatch.setitem(EFFORTS, "fast", Effort(levels, levels, levels, 8_000, 3_000_000))
+    monkeypatch.setitem(EFFORTS, "fast", Effort(levels, levels, 8_000, 3_000_000))
     grid = a_geometry("LPS", SHAPE, 1.9)
     bent = 100 * blob_values(grid.points() + 1.5 * np.sin(grid.points()[..., ::-1] / 6))
     return a_blob_image(a_geometry("anisotropic", SHAPE)), Image(bent.astype(np.float32), grid, "bent blobs")
@@ -65,7 +65,7 @@ def test_the_field_of_a_large_volume_is_kept_where_it_was_found(a_pair, affine, 
 @pytest.mark.parametrize(("voxels", "is_told"), [(2_000, True), (4_000_000, False)])
 def test_it_is_said_on_which_voxels_a_large_pair_was_compared(a_pair, voxels, is_told, monkeypatch):
     levels = (Level(2, 2),)
-    monkeypatch.setitem(EFFORTS, "fast", Effort(levels, levels, levels, voxels, 3_000_000))
+    monkeypatch.setitem(EFFORTS, "fast", Effort(levels, levels, voxels, 3_000_000))
     compared = registered(a_pair).report.compared
     said = re.search(r"; on voxels of [\d.]+ mm, because there would be too many of 1.9 mm", compared)
     assert bool(said) == is_told, compared

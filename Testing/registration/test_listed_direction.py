@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.few_steps import effort_of
 from torch import Tensor
 from VoxelMorphLib.core.resize import resize
 from VoxelMorphLib.registration.direction import Direction
@@ -101,7 +102,7 @@ class Rising(ListedDirection):
 def test_the_energy_may_rise_a_little_before_the_last_resolution(levels, moves):
     fixed = smooth(3, 0)
     steps = tuple(Level(each, 3) for each in levels)
-    optimiser = VelocityOptimiser(similarity=OF_FEATURES, levels=steps, direction=Rising)
+    optimiser = VelocityOptimiser(similarity=OF_FEATURES, effort=effort_of(*steps), direction=Rising)
     found = optimiser.fields(fixed + 0.2 * smooth(3, 1), fixed)
     assert bool(found.displacement.any()) == moves
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.few_steps import effort_of
 from support.volumes import CENTRE, GEOMETRIES, a_blob_image, a_geometry, blob_values, smooth_displacement, transformed
 from support.workers import write_tiny_network
 from VoxelMorphLib.core.config import NetworkSpace, RegistrationOptions
@@ -204,7 +205,7 @@ def test_the_optimiser_looks_only_inside_its_mask() -> None:
     mask = torch.zeros_like(image)
     mask[..., :14, :, :] = 1
     spoiled = torch.where(mask > 0, image, torch.rand(image.shape, generator=generator))
-    optimiser = VelocityOptimiser(levels=(Level(1, 10),))
+    optimiser = VelocityOptimiser(effort=effort_of(Level(1, 10)))
     plain, masked = (optimiser.fields(image, spoiled, fixed_mask=m).displacement.norm(dim=1) for m in (None, mask))
     assert masked[0, :8].mean() < 0.05
     assert masked[0, 20:].mean() < 0.3 * plain[0, 20:].mean()
@@ -214,7 +215,7 @@ def test_a_mask_smaller_than_a_reduced_voxel_is_not_lost() -> None:
     image = encode(a_blob_image(GRID), GRID, NetworkSpace(intensity="percentile"))
     mask = torch.zeros_like(image)
     mask[..., 15:18, 13:16, 12:15] = 1
-    pair = VelocityOptimiser(levels=(Level(4, 5), Level(1, 5))).fields(
+    pair = VelocityOptimiser(effort=effort_of(Level(4, 5), Level(1, 5))).fields(
         image.roll(1, 2), image, fixed_mask=mask, moving_mask=mask
     )
     assert pair.displacement[0, :, 16, 14, 13].norm() > 0.02

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from support.few_steps import effort_of
 from support.volumes import a_blob_image, a_geometry, smooth_displacement
 from VoxelMorphLib.core.config import NetworkSpace
 from VoxelMorphLib.core.errors import Cancelled
@@ -21,7 +22,7 @@ from VoxelMorphLib.registration.optimise import VelocityOptimiser
 
 GRID = a_geometry("RAS", (32, 28, 24), 1.2)
 SPACE = NetworkSpace(intensity="percentile")
-SHORT = (Level(2, 12), Level(1, 12))
+SHORT = effort_of(Level(2, 12), Level(1, 12))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,8 @@ def a_warped_pair() -> tuple[torch.Tensor, torch.Tensor, DisplacementField]:
 @pytest.mark.slow
 def test_a_known_warp_comes_back_where_there_is_something_to_see(a_warped_pair) -> None:
     moving, fixed, truth = a_warped_pair
-    found = decode(VelocityOptimiser(levels=(Level(2, 40), Level(1, 40))).fields(moving, fixed).displacement, GRID)
+    optimiser = VelocityOptimiser(effort=effort_of(Level(2, 40), Level(1, 40)))
+    found = decode(optimiser.fields(moving, fixed).displacement, GRID)
     seen = fixed[0, 0].numpy() > 0.3
     error = np.linalg.norm(found.array - truth.array, axis=-1)[seen].mean()
     before = np.linalg.norm(truth.array, axis=-1)[seen].mean()
@@ -51,7 +53,7 @@ def test_the_loss_falls_at_every_level(a_warped_pair) -> None:
         level, loss = re.match(r"Optimising at (\S+) resolution, loss (\S+)", text).groups()
         losses.setdefault(level, []).append(float(loss))
 
-    VelocityOptimiser(levels=SHORT).fields(moving, fixed, listen)
+    VelocityOptimiser(effort=SHORT).fields(moving, fixed, listen)
     assert set(losses) == {"1/2", "1/1"}
     assert losses["1/2"][-1] < losses["1/2"][0] - 0.02
     assert losses["1/1"][-1] < losses["1/1"][0]
@@ -59,21 +61,21 @@ def test_the_loss_falls_at_every_level(a_warped_pair) -> None:
 
 def test_the_two_directions_cancel(a_warped_pair) -> None:
     moving, fixed, _truth = a_warped_pair
-    pair = VelocityOptimiser(levels=SHORT).fields(moving, fixed)
+    pair = VelocityOptimiser(effort=SHORT).fields(moving, fixed)
     round_trip = pair.inverse + warp(pair.displacement, pair.inverse)
     assert round_trip[..., 3:-3, 3:-3, 3:-3].norm(dim=1).max() < 0.1
 
 
 def test_equal_images_stay_where_they_are() -> None:
     image = encode(a_blob_image(GRID), GRID, SPACE)
-    pair = VelocityOptimiser(levels=SHORT).fields(image, image)
+    pair = VelocityOptimiser(effort=SHORT).fields(image, image)
     assert pair.displacement.norm(dim=1).mean() < 0.05
 
 
 @pytest.mark.parametrize("name", ["ncc", "mse"])
 def test_the_similarity_that_was_used_is_kept(a_warped_pair, name) -> None:
     moving, fixed, _ = a_warped_pair
-    optimiser = VelocityOptimiser(similarity=name, levels=(Level(4, 1),))
+    optimiser = VelocityOptimiser(similarity=name, effort=effort_of(Level(4, 1)))
     assert optimiser.chosen == ""
     optimiser.fields(moving, fixed)
     assert optimiser.chosen == name
@@ -85,7 +87,7 @@ def test_nothing_was_maximised_where_nothing_is_optimised() -> None:
 
 def test_inverted_contrast_is_no_obstacle(a_warped_pair) -> None:
     moving, fixed, truth = a_warped_pair
-    found = decode(VelocityOptimiser(levels=SHORT).fields(1 - moving, fixed).displacement, GRID)
+    found = decode(VelocityOptimiser(effort=SHORT).fields(1 - moving, fixed).displacement, GRID)
     seen = fixed[0, 0].numpy() > 0.3
     assert np.corrcoef(found.array[seen].ravel(), truth.array[seen].ravel())[0, 1] > 0.8
 
@@ -93,7 +95,7 @@ def test_inverted_contrast_is_no_obstacle(a_warped_pair) -> None:
 @pytest.mark.slow
 def test_the_same_pair_gives_the_same_field(a_warped_pair) -> None:
     moving, fixed, _truth = a_warped_pair
-    first, second = (VelocityOptimiser(levels=SHORT).fields(moving, fixed).displacement for _ in range(2))
+    first, second = (VelocityOptimiser(effort=SHORT).fields(moving, fixed).displacement for _ in range(2))
     assert torch.equal(first, second)
 
 
@@ -101,7 +103,7 @@ def test_the_same_pair_gives_the_same_field(a_warped_pair) -> None:
 def test_the_budget_ends_the_search(a_warped_pair) -> None:
     moving, fixed, _truth = a_warped_pair
     began = time.monotonic()
-    VelocityOptimiser(budget_s=1.0, levels=(Level(1, 100_000),)).fields(moving, fixed)
+    VelocityOptimiser(budget_s=1.0, effort=effort_of(Level(1, 100_000))).fields(moving, fixed)
     assert time.monotonic() - began < 10  # the budget, one step and the final integration, on a busy machine
 
 
@@ -132,7 +134,7 @@ def test_large_images_are_optimised_on_a_grid_of_bounded_size() -> None:
 @pytest.mark.parametrize("similarity", ["ncc", "mind", "mse", "mi"])
 def test_every_similarity_finds_the_warp_and_swapping_gives_the_inverse(a_warped_pair, similarity) -> None:
     moving, fixed, truth = a_warped_pair
-    optimiser = VelocityOptimiser(similarity=similarity, levels=(Level(2, 10), Level(1, 10)))
+    optimiser = VelocityOptimiser(similarity=similarity, effort=effort_of(Level(2, 10), Level(1, 10)))
     there, back = optimiser.fields(moving, fixed), optimiser.fields(fixed, moving)
     seen = fixed[0, 0].numpy() > 0.3
     found = decode(there.displacement, GRID).array
@@ -144,7 +146,7 @@ def test_every_similarity_finds_the_warp_and_swapping_gives_the_inverse(a_warped
 def test_a_start_is_gone_on_from(a_warped_pair) -> None:
     moving, fixed, truth = a_warped_pair
     voxels = torch.from_numpy(np.moveaxis(truth.array @ np.linalg.inv(GRID.affine[:3, :3]).T, -1, 0)).float()[None]
-    kept = VelocityOptimiser(levels=(Level(1, 1),), smoothness=0.0).fields(moving, fixed, start=voxels)
+    kept = VelocityOptimiser(effort=effort_of(Level(1, 1)), smoothness=0.0).fields(moving, fixed, start=voxels)
     assert (kept.displacement - voxels).norm(dim=1).mean() < 0.25 * voxels.norm(dim=1).mean()
 
 
@@ -152,7 +154,7 @@ def test_twice_the_smoothness_bends_less(a_warped_pair) -> None:
     moving, fixed, _truth = a_warped_pair
     strains = []
     for smoothness in (0.5, 5.0):
-        field = VelocityOptimiser(smoothness=smoothness, levels=SHORT).fields(moving, fixed).displacement
+        field = VelocityOptimiser(smoothness=smoothness, effort=SHORT).fields(moving, fixed).displacement
         strains.append(sum(field.diff(dim=axis).square().mean() for axis in (2, 3, 4)))
     assert strains[1] < 0.7 * strains[0]
 
@@ -160,14 +162,14 @@ def test_twice_the_smoothness_bends_less(a_warped_pair) -> None:
 def test_fast_leaves_out_what_costs_most() -> None:
     optimiser = VelocityOptimiser(effort="fast")
     head, crop = torch.empty(1, 1, 160, 192, 140, device="meta"), torch.empty(1, 1, 48, 64, 48, device="meta")
-    assert [level.reduction for level in optimiser._affordable(optimiser.levels, head)] == [4, 2]
-    assert [level.reduction for level in optimiser._affordable(optimiser.levels, crop)] == [4, 2, 1]
+    assert [level.reduction for level in optimiser._affordable(head, refining=False)] == [4, 2]
+    assert [level.reduction for level in optimiser._affordable(crop, refining=False)] == [4, 2, 1]
 
 
 def test_inputs_are_left_as_they_were(a_warped_pair) -> None:
     moving, fixed, _truth = a_warped_pair
     copies = moving.clone(), fixed.clone()
-    VelocityOptimiser(levels=(Level(1, 2),)).fields(moving, fixed)
+    VelocityOptimiser(effort=effort_of(Level(1, 2))).fields(moving, fixed)
     assert torch.equal(moving, copies[0])
     assert torch.equal(fixed, copies[1])
 
@@ -175,5 +177,5 @@ def test_inputs_are_left_as_they_were(a_warped_pair) -> None:
 def test_thin_images_are_not_reduced_to_nothing() -> None:
     geometry = a_geometry("RAS", (24, 20, 5), 1.5)
     array = encode(Image(np.random.default_rng(0).random(geometry.shape), geometry), geometry, SPACE)
-    pair = VelocityOptimiser(levels=(Level(4, 2), Level(1, 2))).fields(array, array.flip(2))
+    pair = VelocityOptimiser(effort=effort_of(Level(4, 2), Level(1, 2))).fields(array, array.flip(2))
     assert torch.isfinite(pair.displacement).all()

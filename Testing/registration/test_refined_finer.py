@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from support.few_steps import effort_of
 from support.volumes import a_blob_image, a_geometry
 from VoxelMorphLib.core.config import NetworkSpace
 from VoxelMorphLib.core.progress import silent
@@ -26,7 +27,7 @@ class Watched(VelocityOptimiser):
     """Keeps the displacement that it begins with."""
 
     def __init__(self):
-        super().__init__(levels=(Level(1, 1),))
+        super().__init__(effort=effort_of(Level(1, 1)))
 
     def fields(self, moving, fixed, progress=silent, fixed_mask=None, moving_mask=None, start=None, guides=None):
         self.start = start

@@ -8,6 +8,7 @@ import torch
 from support.volumes import a_blob_image, a_geometry
 from VoxelMorphLib.core.config import NetworkSpace
 from VoxelMorphLib.core.errors import ConfigError
+from VoxelMorphLib.registration import texture
 from VoxelMorphLib.registration.network_space import encode
 from VoxelMorphLib.registration.similarity import (
     SIMILARITIES,
@@ -97,6 +98,23 @@ def test_the_pull_is_the_slope_of_the_energy(name, masked, tissue) -> None:
     ahead = torch.where((moved > 0.2 * moved.max()) & (moved < 0.8 * moved.max()), ahead, 0 * ahead)  # keep the range
     difference = float(pull(moved + ahead, mask)[0] - pull(moved - ahead, mask)[0]) / 2
     assert difference == pytest.approx(float((slope * ahead).sum()), rel=0.05, abs=2e-3)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_windows_around_every_other_voxel_pull_like_those_around_all(masked, tissue, monkeypatch) -> None:
+    fixed, moved = (SIMILARITIES["ncc"].features(image) / 0.1 for image in (tissue, tissue.roll(1, 3)))
+    mask = torch.ones_like(fixed) if masked else None
+    if mask is not None:
+        mask[..., 20:, :, :] = 0
+    energy, slope = SIMILARITIES["ncc"].against(fixed)(moved, mask)
+    monkeypatch.setattr(texture, "DENSE", 0)
+    pull = SIMILARITIES["ncc"].against(fixed)
+    sparse_energy, sparse_slope = pull(moved, mask)
+    assert float(sparse_energy) == pytest.approx(float(energy), rel=0.05) and sparse_energy != energy
+    assert torch.nn.functional.cosine_similarity(sparse_slope.flatten(), slope.flatten(), dim=0) > 0.9
+    ahead = 1e-2 * torch.randn(moved.shape, generator=torch.Generator().manual_seed(0))
+    difference = float(pull(moved + ahead, mask)[0] - pull(moved - ahead, mask)[0]) / 2
+    assert difference == pytest.approx(float((sparse_slope * ahead).sum()), rel=0.05, abs=2e-3)
 
 
 def test_reduced_features_are_means_of_blocks() -> None:

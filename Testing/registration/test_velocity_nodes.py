@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from VoxelMorphLib.core.displacement import integrate_velocity
+from VoxelMorphLib.core.resize import resize
 from VoxelMorphLib.core.spatial import warp
 from VoxelMorphLib.registration.gauss_newton import Regularity, solve, structure_tensor
 from VoxelMorphLib.registration.velocity_nodes import VelocityNodes, gather, spread
@@ -46,13 +48,23 @@ def test_both_displacements_undo_each_other() -> None:
     assert left.mean() < 0.1 * there.norm(dim=1).mean()
 
 
-@pytest.mark.parametrize("longest", [0.2, 3.0, 12.0])
-def test_the_steps_suit_the_velocity(longest) -> None:
-    nodes = VelocityNodes((41, 41, 41), 4)
-    velocity = nodes.resampled(random_field((3, 3, 3)))
-    velocity *= longest / velocity.abs().max()
-    exact = nodes.exponential(velocity, 12)
-    assert (nodes.exponential(velocity, 3) - exact).norm() < 0.03 * exact.norm()
+@pytest.mark.parametrize(("longest", "error"), [(0.2, 0.002), (1.0, 0.01), (4.0, 0.03), (16.0, 0.1)])
+def test_few_squarings_suit_a_usual_velocity(longest, error) -> None:
+    nodes, velocity = VelocityNodes((41, 41, 41), 4, squarings=3), a_velocity(longest)
+    exact = integrate_velocity(velocity, 12)
+    assert (nodes.exponential(4 * velocity) / 4 - exact).norm() < error * exact.norm()
+
+
+@pytest.mark.parametrize(("longest", "more"), [(15.9, 0), (16.1, 1), (40.0, 2), (1e9, 4)])
+def test_longer_ways_get_more_squarings(longest, more) -> None:
+    nodes, velocity = VelocityNodes((41, 41, 41), 4, squarings=3), a_velocity(longest)
+    torch.testing.assert_close(nodes.exponential(4 * velocity), 4 * integrate_velocity(velocity, 3 + more))
+
+
+def a_velocity(longest: float) -> torch.Tensor:
+    """(1, 3, 11, 11, 11), smooth, in nodes."""
+    velocity = resize(random_field((3, 3, 3)), (11, 11, 11))
+    return velocity * (longest / velocity.abs().max())
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from unittest.mock import patch
 
 from VoxelMorphLib.registration import initialisation, pose_search, predictor
-from VoxelMorphLib.registration.effort import Level
+from VoxelMorphLib.registration.effort import EFFORTS, Effort, Level
 from VoxelMorphLib.registration.optimise import VelocityOptimiser
 
 #: Enough to bend the field at every resolution; not enough to align anything.
@@ -26,10 +27,13 @@ POSES = {"ROTATIONS": 1, "NEAR_CLIMBS": 0, "FAR_CLIMBS": 0, "SWEEPS": 0, "TRIAL_
 IN_WORKER = """
 def _library(self, loaded=worker.Worker._library):
     register = loaded(self)
+    from dataclasses import replace
     from VoxelMorphLib.registration import effort, initialisation, optimise, pose_search, predictor
     few = tuple(effort.Level(reduction, 2) for reduction in (4, 2, 1))
-    def optimiser(smoothness, budget_s, *rest, **more):
-        return optimise.VelocityOptimiser(smoothness, budget_s, *rest, levels=few if budget_s < 60 else None, **more)
+    def optimiser(smoothness, budget_s, similarity, name, **more):
+        usual = effort.EFFORTS[name]
+        wanted = replace(usual, levels=few, refining=few) if budget_s < 60 else usual
+        return optimise.VelocityOptimiser(smoothness, budget_s, similarity, wanted, **more)
     predictor.VelocityOptimiser = optimiser
     initialisation.ITERATIONS, pose_search.ROTATIONS, pose_search.TRIAL_ANGLES_DEG = 3, 1, (0.0,)
     initialisation.MIRROR_GAIN = float("inf")
@@ -50,5 +54,13 @@ def few_steps() -> Iterator[None]:
         yield
 
 
-def _optimiser(smoothness: float, budget_s: float, *rest: str, **more: Sequence[str]) -> VelocityOptimiser:
-    return VelocityOptimiser(smoothness, budget_s, *rest, levels=FEW if budget_s < LONG_S else None, **more)
+def effort_of(*levels: Level, like: str = "balanced") -> Effort:
+    """An effort with these levels, from zero and after a start, and the limits of another one."""
+    return replace(EFFORTS[like], levels=levels, refining=levels)
+
+
+def _optimiser(
+    smoothness: float, budget_s: float, similarity: str, effort: str, **more: Sequence[str]
+) -> VelocityOptimiser:
+    wanted = effort_of(*FEW, like=effort) if budget_s < LONG_S else effort
+    return VelocityOptimiser(smoothness, budget_s, similarity, wanted, **more)

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.filters import box_moments, box_sum
 from ..core.losses.ncc import ncc_map
 from ..core.metrics import correlation, information
 from ..core.tensors import as_tensor
+from ..core.windows import Windows
 
 #: Side of the window of the local correlation, in voxels.
 WINDOW = 5
@@ -116,5 +116,5 @@ def _local_correlation(first: np.ndarray, second: np.ndarray, place: np.ndarray)
 
 def _variation(image: Tensor, inside: Tensor) -> Tensor:
     """Sum over the windows of the squared deviations from their mean."""
-    window = (WINDOW,) * 3
-    return box_moments(image, window, box_sum(inside, window).clamp_(min=1))[1]
+    windows = Windows(image.shape[2:], (WINDOW,) * 3)
+    return windows.moments(image, windows.sums(inside).clamp_(min=1))[1]

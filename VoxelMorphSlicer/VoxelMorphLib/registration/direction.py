@@ -39,7 +39,6 @@ class Direction:
         self.known_mask, self.moving_mask = pair.masks[::-1] if back else pair.masks
         reference = pair.features[1 if back else 0]
         self.similarity: Pull = similarity.against(reference)
-        self.squarings = similarity.squarings
         self.weights = nodes.weights(pair.places)
         self._sides = torch.tensor(pair.scale, device=self.moving.device).view(1, 3, 1, 1, 1)
         # At the goal the moved image has the slopes of the one that it is compared with.
@@ -63,7 +62,7 @@ class Direction:
         """Energy, and its gradient (1, 3, *nodes) for the forward velocity."""
         with torch.enable_grad():
             own = velocity.detach().requires_grad_(True)
-            field = self.nodes.exponential(-own if self.back else own, self.squarings)
+            field = self.nodes.exponential(-own if self.back else own)
             displacement = spread(field / self._sides, self.weights)
             moved = warp(self.moving, displacement)
             guided = [] if self.guide is None else [self.guide.energy(field)]

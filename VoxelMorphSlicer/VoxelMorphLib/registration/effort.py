@@ -28,6 +28,11 @@ class Level:
     iterations: int
     spacing: float | None = None
 
+    @property
+    def distance(self) -> float:
+        """Voxels of the full image between two nodes."""
+        return self.spacing or 2.0 * self.reduction
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -36,29 +41,32 @@ class Effort:
     Args:
         levels: from zero, coarse to fine.
         refining: the levels that go on from a network's velocity.
-        after_features: those that go on from what features of the pair were brought to, which leaves less to find.
         voxels: of the finest grid, about, at most.
         values: voxels times channels of a level, at most; finer ones are left out.
+        squarings: in which a velocity is integrated while it is optimised.
     """
 
     levels: tuple[Level, ...]
     refining: tuple[Level, ...]
-    after_features: tuple[Level, ...]
     voxels: int
     values: int
+    squarings: int = 5
 
 
-_FAST, _BEST = (Level(2, 5), Level(1, 4)), (Level(2, 20), Level(1, 10, 1.0))
 EFFORTS = {
-    "fast": Effort((Level(4, 15), Level(2, 8), Level(1, 4)), _FAST, _FAST, 4_500_000, 3_000_000),
+    "fast": Effort((Level(4, 15), Level(2, 8), Level(1, 4)), (Level(2, 5), Level(1, 4)), 4_500_000, 3_000_000),
     "balanced": Effort(
-        (Level(4, 30), Level(2, 20), Level(1, 5, 1.5)),
-        (Level(2, 10), Level(1, 5, 1.5)),
-        (Level(2, 8), Level(1, 3)),
-        4_500_000,
-        6_000_000,
+        (Level(4, 30), Level(2, 20), Level(1, 5, 1.5)), (Level(2, 10), Level(1, 5, 1.5)), 4_500_000, 6_000_000
     ),
-    "best": Effort((Level(4, 40), Level(2, 40), Level(1, 10, 1.0)), _BEST, _BEST, 8_000_000, 30_000_000),
+    "best": Effort(
+        (Level(4, 40), Level(2, 40), Level(1, 10, 1.0)), (Level(2, 20), Level(1, 10, 1.0)), 8_000_000, 30_000_000
+    ),
+}
+#: The same after features of the pair were brought together, which leaves less to find.
+AFTER_FEATURES = EFFORTS | {
+    "balanced": replace(
+        EFFORTS["balanced"], refining=(Level(2, 8, 3.0), Level(1, 3, 1.5)), voxels=3_500_000, squarings=3
+    )
 }
 
 

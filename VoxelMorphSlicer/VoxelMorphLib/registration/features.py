@@ -24,7 +24,7 @@ from .similarity import SIMILARITIES
 LEVELS = (Level(4, 8), Level(2, 6), Level(1, 4))
 #: With the full resolution only where it has at most so many values: on more voxels it follows noise (T1 and T2 of one
 #: head by the borders of synth-any, on 1.8 million voxels: 0.81 instead of 0.68 mm).
-EFFORT = replace(EFFORTS["best"], levels=LEVELS, values=20_000_000)
+EFFORT = replace(EFFORTS["best"], levels=LEVELS, values=20_000_000, squarings=3)
 #: Squared difference of the features, which are their own texture.
 OF_FEATURES = replace(
     SIMILARITIES["mse"],
@@ -33,7 +33,6 @@ OF_FEATURES = replace(
     membrane=0.02,
     bending=0.01,
     features=lambda features: features,
-    squarings=3,
 )
 #: Of the descriptors of the images themselves, beside features of 0 to 1: what a network finds says which part a voxel
 #: belongs to, and self-similarity where edges lie that no part ends at, in any contrast too.

@@ -48,7 +48,6 @@ class ListedDirection:
         assert guides is None, "they pull by an exact slope"
         known, moving = (1, 0) if back else (0, 1)
         self.nodes, self.back, self.shape = nodes, back, pair.shape
-        self.squarings = similarity.squarings
         self.weights = nodes.weights(pair.places)
         self.moving, rows, mask = pair.rows[moving], pair.rows[known], pair.masks[known]
         device = rows.device
@@ -80,7 +79,7 @@ class ListedDirection:
         doi:10.1016/S1361-8415(98)80022-4; changes of a velocity at its end: Vercauteren et al., MICCAI 2008,
         doi:10.1007/978-3-540-85988-8_90.
         """
-        field = self.nodes.exponential(-velocity if self.back else velocity, self.squarings)
+        field = self.nodes.exponential(-velocity if self.back else velocity)
         displacement = spread(field / self._sides, self.weights)[0].flatten(1)
         forces, energy = torch.empty_like(self.slopes[..., 0]), 0.0
         size = CHUNK if forces.device.type == "cpu" else max(len(forces), 1)

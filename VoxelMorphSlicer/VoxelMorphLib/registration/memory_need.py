@@ -9,7 +9,6 @@ import numpy as np
 from ..core import memory
 from ..core.errors import MemoryShortError
 from ..core.image import Image
-from .effort import EFFORTS
 from .network_space import LARGEST_FIELD, network_grid, whole_grid
 from .predictor import Predictor
 
@@ -25,8 +24,8 @@ PER_NETWORK_IMAGE = 55
 PER_CHANNEL = 22
 #: For each voxel of a network's grid, of both images on voxels half as large.
 PER_DETAILED_VOXEL = 64
-#: For each voxel of the finest level of an optimisation, by how thorough it is.
-PER_FINEST_VOXEL = {"fast": 240, "balanced": 300, "best": 650}
+#: For each voxel of the finest level of an optimisation, and for each node of its velocity.
+PER_FINEST_VOXEL, PER_FINEST_NODE = 170, 480
 CHANNELS = {"mind": 12}
 
 
@@ -98,15 +97,12 @@ def _while_compared(voxels: int, predictor: Predictor) -> int:
     if optimiser is None:
         return _of_network(voxels, predictor)
     channels = CHANNELS.get(str(optimiser.similarity), 1)
-    finest = next(name for name, effort in EFFORTS.items() if effort is optimiser.effort)
-    reductions = [
-        level.reduction
-        for level in optimiser.levels
-        if voxels * channels / level.reduction**3 <= optimiser.effort.values
-    ]
-    reduction = min(reductions, default=optimiser.levels[0].reduction)
+    levels = optimiser.effort.levels
+    affordable = [each for each in levels if voxels * channels / each.reduction**3 <= optimiser.effort.values]
+    finest = min(affordable or levels[:1], key=lambda level: level.reduction)
+    at_finest = PER_FINEST_VOXEL / finest.reduction**3 + PER_FINEST_NODE / finest.distance**3
     described = PER_CHANNEL * channels if channels > 1 else 0
-    alone = (PER_COMPARED_VOXEL + described) * voxels + PER_FINEST_VOXEL[finest] * voxels // reduction**3
+    alone = (PER_COMPARED_VOXEL + described) * voxels + int(at_finest * voxels)
     return alone if predictor.predict is None else max(alone, _of_network(voxels, predictor))
 
 

@@ -41,7 +41,6 @@ class VelocityOptimiser:
         budget_s: seconds after which the search stops wherever it is.
         similarity: "auto" or a name, see `similarity`; or one that takes what the "images" are instead of images.
         effort: of `EFFORTS`, by its name, or another one.
-        levels: resolutions instead of those of the effort.
         binary: roles of images with two values, see `similarity.binary_roles`; interpolation hides it.
         direction: how an image is moved towards the other; a `ListedDirection` takes masks for the voxels of each
             image that are brought to the other one, and no guides.
@@ -60,14 +59,12 @@ class VelocityOptimiser:
         budget_s: float = 600.0,
         similarity: str | Similarity = "auto",
         effort: str | Effort = "balanced",
-        levels: tuple[Level, ...] | None = None,
         binary: Sequence[str] = (),
         direction: type[Direction | ListedDirection] = Direction,
     ):
         self.smoothness, self.budget_s, self.similarity = smoothness, budget_s, similarity
         self.effort, self.binary = EFFORTS[effort] if isinstance(effort, str) else effort, binary
         self.direction = direction
-        self.levels, self.refining = levels or self.effort.levels, levels or self.effort.refining
         #: How the last pair was compared, and why so.
         self.chosen = self.reason = ""
         #: Whether the search of the last pair ended before it was done.
@@ -108,8 +105,8 @@ class VelocityOptimiser:
             similarity, self.reason = choose_similarity(self.similarity, fixed, moving, compared, self.binary)
         self.chosen = similarity.name
         pair = FeaturePyramid(moving, fixed, moving_mask, fixed_mask, similarity)
-        levels = self._affordable(self.levels if start is None else self.refining, pair.features[0])
-        grids = [VelocityNodes(fixed.shape[2:], each.spacing or 2.0 * each.reduction, fixed.device) for each in levels]
+        levels = self._affordable(pair.features[0], start is not None)
+        grids = [VelocityNodes(fixed.shape[2:], each.distance, fixed.device, self.effort.squarings) for each in levels]
         velocity = grids[0].zero() if start is None else grids[0].from_displacement(start)
         for number, (level, nodes) in enumerate(zip(levels, grids)):
             stage = _Stage(number, levels, deadline, progress)
@@ -120,9 +117,9 @@ class VelocityOptimiser:
         self.out_of_time = stage.out_of_time
         return FieldPair(velocity, *grids[-1].displacements(velocity))
 
-    def _affordable(self, levels: Sequence[Level], features: Tensor) -> list[Level]:
-        """Without those that are too fine for the effort; the first one stays."""
-        most = self.effort.values
+    def _affordable(self, features: Tensor, refining: bool) -> list[Level]:
+        """The levels without those that are too fine for the effort; the first one stays."""
+        levels, most = self.effort.refining if refining else self.effort.levels, self.effort.values
         return [level for level in levels if level is levels[0] or features.numel() / level.reduction**3 <= most]
 
     def _descend(

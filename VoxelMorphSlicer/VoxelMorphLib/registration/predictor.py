@@ -22,7 +22,7 @@ from ..weights.catalogue import DEFAULT_MODEL, find_entry, load_catalogue
 from ..weights.entry import ModelEntry, check_regularity
 from ..weights.load import load_network
 from ..weights.store import pin_notice
-from .effort import finest_spacing, optimiser_space
+from .effort import AFTER_FEATURES, finest_spacing, optimiser_space
 from .features import FeatureRegistrar
 from .guides import Guides
 from .memo import NetworkCache
@@ -219,7 +219,7 @@ def load_predictor(
     peak_bytes = None if peak is None else peak * BYTES[precision]
     by_features = network if isinstance(network, FeatureRegistrar) else None
     if by_features is not None and optimiser is not None:
-        optimiser.refining = optimiser.effort.after_features
+        optimiser.effort = AFTER_FEATURES[effort]
     predict = _fields_of(network, options.integration_steps) if by_features is None else by_features.fields
     return Predictor(entry, device, predict, optimiser, said, peak_bytes, by_features, precision)
 

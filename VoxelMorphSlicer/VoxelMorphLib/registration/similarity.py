@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from ..core.errors import ConfigError
-from ..core.filters import block_mean, box_moments, box_sum
+from ..core.filters import block_mean
 from ..core.image_resampling import background_of
 from ..core.losses.mind import mind_descriptor
 from ..core.losses.mutual_information import mutual_information_loss
 from ..core.tensors import as_array
-from .texture import FOREGROUND, texture_and_noise, window_of
-from .velocity_nodes import STEPS
+from ..core.windows import Windows
+from .texture import FOREGROUND, texture_and_noise, window_of, windows_of
 
 #: (moved features, mask or None) -> energy of one voxel's mean, and its slope at every moved value.
 Pull = Callable[[Tensor, "Tensor | None"], "tuple[Tensor, Tensor]"]
@@ -54,7 +54,6 @@ class Similarity:
         texture: moved features of one level -> the image whose slopes are the curvature of the energy.
         against: features of the unmoved image -> its pull at the moved ones.
         momentum: share of the step before that goes on.
-        squarings: of a velocity while it is optimised, at least.
     """
 
     name: str
@@ -65,7 +64,6 @@ class Similarity:
     texture: Callable[[Tensor], Tensor]
     against: Callable[[Tensor], Pull]
     momentum: float = 0.5
-    squarings: int = STEPS
 
 
 def reduce_features(features: Tensor, reduction: Sequence[int]) -> Tensor:
@@ -212,9 +210,9 @@ def _whole(image: Tensor) -> Tensor:
 
 
 def _locally_normalised(image: Tensor) -> Tensor:
-    window = window_of(image.shape[2:])
-    count = box_sum(torch.ones_like(image), window)
-    mean, squares = box_moments(image, window, count)
+    windows = Windows(image.shape[2:], window_of(image.shape[2:]))
+    count = windows.sums(torch.ones_like(image))
+    mean, squares = windows.moments(image, count)
     return (image - mean) / (squares / count + NOISE).sqrt_()
 
 
@@ -227,14 +225,17 @@ def _standardised(image: Tensor) -> Tensor:
 def _correlation_with(reference: Tensor) -> Pull:
     """-1/2 of squared local correlation of either sign; see `core.losses.ncc.ncc_map`, form "absolute".
 
-    The moments of the unmoved image are computed once, which halves the sums over windows.
+    The moments of the unmoved image are computed once, which halves the sums over windows. Where there are fewer
+    windows than voxels, each counts for several.
     """
-    window = window_of(reference.shape[2:])
-    noise = NOISE * math.prod(map(min, window, reference.shape[2:]))
-    whole = box_sum(torch.ones_like(reference), window)
+    shape = reference.shape[2:]
+    windows = windows_of(shape)
+    noise = NOISE * math.prod(map(min, window_of(shape), shape))
+    whole = windows.sums(torch.ones_like(reference))
+    share = reference.numel() / whole.numel()
 
     def moments(image: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-        mean, squares = box_moments(image, window, count)
+        mean, squares = windows.moments(image, count)
         return mean, squares.add_(noise)
 
     kept = moments(reference, whole)
@@ -242,19 +243,20 @@ def _correlation_with(reference: Tensor) -> Pull:
     def pull(moved: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         own, count, (mean, variance) = reference, whole, kept
         if mask is not None:
-            own, moved, count = reference * mask, moved * mask, box_sum(mask, window).clamp_(min=1)
+            own, moved, count = reference * mask, moved * mask, windows.sums(mask).clamp_(min=1)
             mean, variance = moments(own, count)
         moved_mean, moved_variance = moments(moved, count)
-        cross = box_sum(own * moved, window).sub_(mean * moved_mean * count)
+        cross = windows.sums(own * moved).sub_(mean * moved_mean * count)
         size = cross.abs().add_(noise)
-        by_cross = size / variance / moved_variance
+        by_cross = (size / variance).div_(moved_variance).mul_(share)
         agreement = size * by_cross
         by_cross *= cross.sign()
         by_variance = agreement / moved_variance
         if mask is not None:  # windows around voxels outside count nothing
-            agreement, by_cross, by_variance = agreement * mask, by_cross * mask, by_variance * mask
-        slope = box_sum((by_cross * mean).addcmul_(by_variance, moved_mean, value=-1), window)
-        slope.addcmul_(moved, box_sum(by_variance, window)).addcmul_(own, box_sum(by_cross, window), value=-1)
+            inside = windows.centres(mask)
+            agreement, by_cross, by_variance = agreement * inside, by_cross * inside, by_variance * inside
+        slope = windows.spread((by_cross * mean).addcmul_(by_variance, moved_mean, value=-1))
+        slope.addcmul_(moved, windows.spread(by_variance)).addcmul_(own, windows.spread(by_cross), value=-1)
         return -0.5 * agreement.sum(), slope if mask is None else slope * mask
 
     return pull

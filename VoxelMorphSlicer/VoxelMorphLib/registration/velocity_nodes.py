@@ -11,10 +11,10 @@ from torch import Tensor
 from ..core.displacement import integrate_velocity
 from ..core.resize import resize
 
-#: Squarings while optimising, at least, and for the result.
-STEPS, FINAL_STEPS = 5, 7
-#: More of them, up to those of the result, where the first step would be longer than so many nodes.
-LONGEST_STEP = 0.5
+#: Squarings of the result.
+FINAL_STEPS = 7
+#: Nodes that a velocity passes in unit time at most, to be integrated in as many squarings as it was meant to be.
+USUAL_WAY = 16.0
 #: Voxels between the nodes that the result is integrated on, at most; images of so few voxels take all of them.
 FINAL_SPACING, FINAL_VOXELS = 2.0, 500_000
 #: Corrections that turn a displacement into the velocity of which it is the exponential.
@@ -30,10 +30,17 @@ class VelocityNodes:
         shape: of the image.
         spacing: voxels between two nodes, about.
         device: of the fields.
+        squarings: in which velocities are integrated, for longer ways more, up to those of the result.
     """
 
-    def __init__(self, shape: Sequence[int], spacing: float, device: torch.device | str = "cpu"):
-        self.image_shape = tuple(shape)
+    def __init__(
+        self,
+        shape: Sequence[int],
+        spacing: float,
+        device: torch.device | str = "cpu",
+        squarings: int = FINAL_STEPS,
+    ):
+        self.image_shape, self.squarings = tuple(shape), squarings
         self.shape = tuple(max(round((n - 1) / spacing) + 1, min(n, FEWEST)) for n in shape)
         #: Voxels between two nodes, per axis.
         self.spacing = tuple((n - 1) / max(nodes - 1, 1) or 1.0 for n, nodes in zip(shape, self.shape))
@@ -46,10 +53,10 @@ class VelocityNodes:
         """(1, 3, *nodes)."""
         return torch.zeros(1, 3, *self.shape, device=self.device)
 
-    def exponential(self, velocity: Tensor, fewest: int = STEPS) -> Tensor:
-        """Displacement (1, 3, *nodes) of a velocity (1, 3, *nodes), by so many squarings or what a long way needs."""
+    def exponential(self, velocity: Tensor) -> Tensor:
+        """Displacement (1, 3, *nodes) of a velocity (1, 3, *nodes)."""
         relative = velocity / self._scale
-        return integrate_velocity(relative, max(fewest, _squarings(relative))) * self._scale
+        return integrate_velocity(relative, self._enough(relative)) * self._scale
 
     def weights(self, places: Sequence[Tensor]) -> list[Tensor]:
         """(places, nodes) for each axis: how much of every node is in the values at these voxel coordinates."""
@@ -72,8 +79,13 @@ class VelocityNodes:
         spacing = 1.0 if prod(self.image_shape) <= FINAL_VOXELS else FINAL_SPACING
         fine = VelocityNodes(self.image_shape, min(spacing, *self.spacing), self.device)
         velocity = fine.resampled(velocity)
-        there, back = (resize(fine.exponential(v, FINAL_STEPS), self.image_shape) for v in (velocity, -velocity))
+        there, back = (resize(fine.exponential(v), self.image_shape) for v in (velocity, -velocity))
         return there, back
+
+    def _enough(self, relative: Tensor) -> int:
+        """Squarings for a velocity in nodes."""
+        times = float(relative.detach().abs().max()) / USUAL_WAY
+        return min(self.squarings + ceil(log2(min(max(1.0, times), 2.0**FINAL_STEPS))), FINAL_STEPS)
 
 
 def spread(values: Tensor, weights: Sequence[Tensor]) -> Tensor:
@@ -86,12 +98,6 @@ def gather(values: Tensor, weights: Sequence[Tensor]) -> Tensor:
     """The adjoint of `spread`: sums of values (B, C, *places) over the places that each node reaches."""
     values = (weights[0].T @ values.flatten(3)).unflatten(3, values.shape[3:])
     return (weights[1].T @ values) @ weights[2]
-
-
-def _squarings(velocity: Tensor) -> int:
-    """That a velocity needs, in nodes."""
-    steps = float(velocity.detach().abs().max()) / LONGEST_STEP
-    return ceil(log2(min(max(1.0, steps), 2.0**FINAL_STEPS)))
 
 
 def _linear_weights(positions: Tensor, extent: int) -> Tensor:

@@ -12,9 +12,10 @@ from torch.nn.functional import pad
 
 from ..config import Settings
 from ..errors import GeometryError
-from ..filters import block_mean, box_sum
+from ..filters import block_mean
 from ..full_precision import in_float32
 from ..options import check_range
+from ..windows import box_sum
 from .reduction import check_same_shape, reduce_map
 
 

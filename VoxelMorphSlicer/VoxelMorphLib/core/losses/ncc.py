@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..config import Settings
-from ..filters import box_sum, box_window
 from ..full_precision import in_float32
 from ..options import check_choice, check_range
+from ..windows import box_sum, box_window
 from .reduction import check_same_shape, reduce_map
 
 #: Rounding errors of a window's sum of squares, in units of the last place of that sum.
