@@ -68,3 +68,11 @@ def test_nothing_changes_without_a_refinement():
     image = a_blob_image(a_geometry("RAS", (24, 24, 24), 1.0))
     assert not replace(a_predictor(4.0), optimiser=None).is_too_coarse(image, image)
     assert not replace(a_predictor(4.0), predict=None).is_too_coarse(image, image)
+
+
+@pytest.mark.parametrize(("most", "is_refined"), [(500, True), (300, False)])
+def test_fewer_voxels_than_the_pair_has_are_worth_it_while_they_are_finer_than_the_network(most, is_refined):
+    image = a_blob_image(a_geometry("RAS", (24, 24, 24), 1.0))
+    predictor = a_predictor(4.0)
+    predictor.optimiser.effort = replace(predictor.optimiser.effort, voxels=most)
+    assert predictor.is_too_coarse(image, image) == is_refined

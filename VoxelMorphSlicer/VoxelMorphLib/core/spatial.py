@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -283,15 +284,27 @@ def _normalised(coordinates: list[Tensor], shape: Sequence[int]) -> Tensor:
 
 def _displaced_grid(displacement: Tensor, start: int, shape: Sequence[int]) -> Tensor:
     """`_normalised(_coordinates(displacement, start), shape)` in one step per axis."""
-    grid = None if _wants_gradient(displacement) else torch.empty_like(displacement)
-    axes = []
-    for axis, (count, n) in enumerate(zip(displacement.shape[2:], shape)):
-        first = start if axis == 0 else 0
-        voxels = torch.arange(first, first + count, device=displacement.device, dtype=displacement.dtype)
-        place = ((voxels - (n - 1) / 2) * (2 / n)).view(-1, *[1] * (displacement.ndim - 3 - axis))
-        out = None if grid is None else grid[:, -1 - axis]
-        axes.append(torch.add(place, displacement[:, axis], alpha=2 / n, out=out))
-    return torch.stack(axes[::-1], dim=1) if grid is None else grid
+    return _DisplacedGrid.apply(displacement, start, shape)
+
+
+class _DisplacedGrid(torch.autograd.Function):
+    """Each value is written once, and its gradient read once, where autograd would copy all axes to join them."""
+
+    @staticmethod
+    def forward(ctx: Any, displacement: Tensor, start: int, shape: Sequence[int]) -> Tensor:
+        ctx.shape = shape
+        grid = torch.empty_like(displacement)
+        for axis, (count, n) in enumerate(zip(displacement.shape[2:], shape)):
+            first = start if axis == 0 else 0
+            voxels = torch.arange(first, first + count, device=displacement.device, dtype=displacement.dtype)
+            place = ((voxels - (n - 1) / 2) * (2 / n)).view(-1, *[1] * (displacement.ndim - 3 - axis))
+            torch.add(place, displacement[:, axis], alpha=2 / n, out=grid[:, -1 - axis])
+        return grid
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        sides = gradient.new_tensor([2 / n for n in ctx.shape])
+        return gradient.flip(1) * sides.view(-1, *[1] * len(ctx.shape)), None, None
 
 
 def _linear_by_gather(image: Tensor, coordinates: list[Tensor], padding: str) -> Tensor:

@@ -94,14 +94,14 @@ def align(
     matrix = start.as_matrix()
     if mid_space and matrix is not None and predictor.predict is not None:
         to_grid = half_of(matrix)
-        pair, grid = _fields(*sides, start, predictor, progress, None, to_grid)
+        pair, grid = _exact_fields(*sides, start, predictor, progress, None, to_grid)
     elif not predictor.optimises_alone or matrix is None or precedes(fixed, moving, fixed_mask, moving_mask):
-        pair, grid = _fields(*sides, start, predictor, progress, guidance)
+        pair, grid = _exact_fields(*sides, start, predictor, progress, guidance)
         to_grid = IDENTITY
     else:
         to_grid = AffineTransform(matrix)
         turned = None if guidance is None else guidance.swapped()
-        pair, grid = _fields(*sides[::-1], to_grid.inverse(), predictor, progress, turned)
+        pair, grid = _exact_fields(*sides[::-1], to_grid.inverse(), predictor, progress, turned)
         assert pair.inverse is not None, "an optimisation finds both"
         pair = replace(pair, displacement=pair.inverse, inverse=pair.displacement)
     if pair.matrix is not None:
@@ -133,6 +133,15 @@ class _Side:
         return hide_outside(self.image, self.mask)
 
 
+def _exact_fields(*arguments: Any) -> tuple[FieldPair, Geometry]:
+    """As `_fields`, whose inverse is only about right."""
+    pair, grid = _fields(*arguments)
+    if pair.matrix is not None or pair.inverse is None:
+        return pair, grid
+    exact, _residual = invert_displacement(pair.displacement, POLISHING, start=pair.inverse, check=False)
+    return replace(pair, inverse=exact), grid
+
+
 def _fields(
     here: _Side,
     there: _Side,
@@ -143,7 +152,7 @@ def _fields(
     to_grid: AffineTransform = IDENTITY,
     found: tuple[FieldPair, Geometry] | None = None,
 ) -> tuple[FieldPair, Geometry]:
-    """Displacements in voxels of a grid over the image here, moved `to_grid`, and that grid; an inverse is exact.
+    """Displacements in voxels of a grid over the image here, moved `to_grid`, and that grid.
 
     `found` is what a network found on a coarser grid, to go on from.
     """
@@ -168,12 +177,7 @@ def _fields(
     if guidance is not None and predictor.optimiser is not None:
         guides = guidance.on_grid(grid, start, predictor.device)
     begin = None if found is None else field_on_grid(found[0].displacement, found[1], grid).voxel_tensor()
-    pair = _guarded(predictor, *images, progress, *masks, guides, begin, details)
-    if pair.matrix is None and pair.inverse is not None:
-        del images, masks, details
-        exact, _residual = invert_displacement(pair.displacement, POLISHING, start=pair.inverse, check=False)
-        pair = replace(pair, inverse=exact)
-    return pair, grid
+    return _guarded(predictor, *images, progress, *masks, guides, begin, details), grid
 
 
 def half_of(matrix: np.ndarray) -> AffineTransform:

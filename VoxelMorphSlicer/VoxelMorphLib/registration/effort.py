@@ -65,7 +65,7 @@ EFFORTS = {
 #: The same after features of the pair were brought together, which leaves less to find.
 AFTER_FEATURES = EFFORTS | {
     "balanced": replace(
-        EFFORTS["balanced"], refining=(Level(2, 8, 3.0), Level(1, 3, 1.5)), voxels=3_500_000, squarings=3
+        EFFORTS["balanced"], refining=(Level(2, 8, 3.0), Level(1, 3, 1.5)), voxels=2_500_000, squarings=3
     )
 }
 

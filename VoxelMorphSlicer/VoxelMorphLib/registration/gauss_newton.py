@@ -55,10 +55,10 @@ class Regularity:
         """Minus the Laplacian; nothing flows through the faces of the grid."""
         result = torch.zeros_like(values)
         for axis, h in enumerate(self.spacing, start=2):
-            slope, n = values.diff(dim=axis) / (h * h), values.shape[axis]
+            slope, n = values.diff(dim=axis), values.shape[axis]
             if n > 1:
-                result.narrow(axis, 0, n - 1).sub_(slope)
-                result.narrow(axis, 1, n - 1).add_(slope)
+                result.narrow(axis, 0, n - 1).sub_(slope, alpha=1 / (h * h))
+                result.narrow(axis, 1, n - 1).add_(slope, alpha=1 / (h * h))
         return result
 
 

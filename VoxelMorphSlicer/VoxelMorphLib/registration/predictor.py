@@ -30,8 +30,9 @@ from .optimise import VelocityOptimiser
 from .request import RegistrationRequest
 from .similarity import binary_roles, check_similarity
 
-#: A network whose voxels are so many times as large as those that the pair deserves leaves something to refine there.
-COARSER = 1.5
+#: A network whose voxels are so many times as large as those of the pair leaves something to refine on finer ones,
+#: if these are so many times as fine in spite of the voxels that an effort has at most.
+COARSER, WORTHWHILE = 1.5, 1.2
 OWN_VOXELS = NetworkSpace(centring="foreground")
 #: Images are looked at in detail on voxels of so many times less than the network's, if they have such.
 DETAILS = 2
@@ -106,7 +107,7 @@ class Predictor:
         if self.predict is None or self.optimiser is None or size is None or size <= COARSER * finest:
             return False
         own = optimiser_space(OWN_VOXELS, image, other, self.optimiser.effort).voxel_size
-        return own is not None and size > COARSER * own
+        return own is not None and size > WORTHWHILE * own
 
     def detail(self, image: Image, other: Image) -> int:
         """Voxels along one of the network's grid on which a pair is looked at in detail; 1 for none."""
