@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from support.shared_data import data_folder, weights_folder
-from VoxelMorphLib.core.block_means import block_means
 from VoxelMorphLib.core.config import RegistrationOptions
 from VoxelMorphLib.core.geometry import Geometry
 from VoxelMorphLib.core.image import Image, LabelMap
 from VoxelMorphLib.core.io.images import read_image
+from VoxelMorphLib.core.reduced_volume import reduced_volume
 from VoxelMorphLib.core.transform import IDENTITY, AffineTransform, DisplacementField
 from VoxelMorphLib.registration.agreement import Agreement, Change
 from VoxelMorphLib.registration.compared_pair import ComparedPair
@@ -64,7 +64,7 @@ def halved(path) -> Image:
     affine = image.geometry.affine.copy()
     affine[:3, 3] = image.geometry.voxel_to_world(np.full(3, 0.5))
     affine[:3, :3] *= 2
-    array = block_means(image.array[tuple(slice(n // 2 * 2) for n in image.array.shape)], (2, 2, 2))
+    array = reduced_volume(image.array[tuple(slice(n // 2 * 2) for n in image.array.shape)], (2, 2, 2))
     return Image(array, Geometry(array.shape, affine), image.name)
 
 

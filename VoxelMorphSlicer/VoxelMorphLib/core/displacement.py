@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -109,11 +110,9 @@ def invert_displacement(
     error = warp(displacement, inverse).add_(inverse).neg_()
     residual = _lengths(error)
     for item in range(len(inverse)):
-        errors, lengths = error[item].flatten(1), residual[item].flatten()
-        for voxels in (lengths > tolerance).nonzero()[:, 0].split(SLAB):
-            _correct(
-                displacement[item : item + 1], inverse[item], voxels, errors, lengths, iterations, tolerance, check
-            )
+        each = _Inverse(displacement[item : item + 1], inverse[item], error[item].flatten(1), residual[item].flatten())
+        for voxels in (each.lengths > tolerance).nonzero()[:, 0].split(SLAB):
+            each.correct(voxels, iterations, tolerance, check)
     return inverse, residual.flatten(1).amax(1)
 
 
@@ -149,51 +148,48 @@ def jacobian_determinant(displacement: Tensor) -> Tensor:
     return determinant
 
 
-def _correct(
-    displacement: Tensor,
-    inverse: Tensor,
-    voxels: Tensor,
-    errors: Tensor,
-    lengths: Tensor,
-    iterations: int,
-    tolerance: float,
-    check: bool,
-) -> None:
-    """Iterate at some voxels of one item.
+@dataclass(frozen=True, eq=False)
+class _Inverse:
+    """The inverse of one displacement while it is corrected.
 
     Args:
         displacement: (1, N, *shape).
-        inverse: (N, *shape), is corrected.
-        voxels: (P,), their numbers.
-        errors: (N, voxels of the grid), of the inverse.
-        lengths: (voxels of the grid), of the errors, is kept up to date as far as they are known.
-        iterations, tolerance, check: as of `invert_displacement`.
+        inverse: (N, *shape), contiguous.
+        errors: (N, voxels), of the inverse as it was at first.
+        lengths: (voxels,), of the errors as far as they are known.
     """
-    values = inverse.view(len(inverse), -1)
-    place = torch.stack(torch.unravel_index(voxels, inverse.shape[1:]))
-    found, error, length = (each.index_select(-1, voxels) for each in (values, errors, lengths))
-    step = torch.ones_like(length)
-    for iteration in range(1, iterations + 1):
-        found = torch.addcmul(found, step, error)
-        if iteration == iterations and not check:
-            break
-        error = sample_at(displacement, (place + found)[None])[0].add_(found).neg_()
-        previous, length = length, _lengths(error[None])[0, 0]
-        step = torch.where(length < previous, step, step / 2)
-        done, kept = ((length > tolerance) == still for still in (False, True))
-        done, kept = done.nonzero()[:, 0], kept.nonzero()[:, 0]
-        _put(values, lengths, *(each.index_select(-1, done) for each in (voxels, found, length)))
-        if not len(kept):
-            return
-        voxels, place, found, error, length, step = (
-            each.index_select(-1, kept) for each in (voxels, place, found, error, length, step)
-        )
-    _put(values, lengths, voxels, found, length)
 
+    displacement: Tensor
+    inverse: Tensor
+    errors: Tensor
+    lengths: Tensor
 
-def _put(values: Tensor, lengths: Tensor, voxels: Tensor, found: Tensor, length: Tensor) -> None:
-    values.index_copy_(1, voxels, found)
-    lengths.index_copy_(0, voxels, length)
+    def correct(self, voxels: Tensor, iterations: int, tolerance: float, check: bool) -> None:
+        """Iterate at some voxels, whose numbers are (P,); the other arguments are those of `invert_displacement`."""
+        values = self.inverse.view(len(self.inverse), -1)
+        place = torch.stack(torch.unravel_index(voxels, self.inverse.shape[1:]))
+        found, error, length = (each.index_select(-1, voxels) for each in (values, self.errors, self.lengths))
+        step = torch.ones_like(length)
+        for iteration in range(1, iterations + 1):
+            found = torch.addcmul(found, step, error)
+            if iteration == iterations and not check:
+                break
+            error = sample_at(self.displacement, (place + found)[None])[0].add_(found).neg_()
+            previous, length = length, _lengths(error[None])[0, 0]
+            step = torch.where(length < previous, step, step / 2)
+            done, kept = ((length > tolerance) == still for still in (False, True))
+            done, kept = done.nonzero()[:, 0], kept.nonzero()[:, 0]
+            self._put(*(each.index_select(-1, done) for each in (voxels, found, length)))
+            if not len(kept):
+                return
+            voxels, place, found, error, length, step = (
+                each.index_select(-1, kept) for each in (voxels, place, found, error, length, step)
+            )
+        self._put(voxels, found, length)
+
+    def _put(self, voxels: Tensor, found: Tensor, length: Tensor) -> None:
+        self.inverse.view(len(self.inverse), -1).index_copy_(1, voxels, found)
+        self.lengths.index_copy_(0, voxels, length)
 
 
 def _compose_two(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.block_means import block_means
 from ..core.geometry import Geometry
 from ..core.image import Image
+from ..core.reduced_volume import reduced_volume
 
 
 def averaged(image: Image, blocks: np.ndarray, low: float = -np.inf, high: float = np.inf) -> Image:
@@ -20,7 +20,7 @@ def averaged(image: Image, blocks: np.ndarray, low: float = -np.inf, high: float
     Returns:
         float32, on the grid of the middles of the blocks.
     """
-    array = block_means(image.array, blocks, low, high)
+    array = reduced_volume(image.array, blocks, low, high)
     affine = image.geometry.affine.copy()
     affine[:3, 3] = image.geometry.voxel_to_world((blocks - 1) / 2)
     affine[:3, :3] *= blocks

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool3d
 
 from ..core.arrays import bounding_box
-from ..core.filters import MARGIN
+from ..core.filters import MARGIN, block_mean
 from ..core.geometry import Geometry
 from ..core.image import Image, LabelMap
 from ..core.image_resampling import background_of
@@ -82,7 +81,7 @@ class HeaderCheck:
 
     def _descriptor(self, image: Image, position: Transform) -> Tensor:
         sampled = position.resample(image, self.grid)
-        return mind_descriptor(avg_pool3d(_tensor(sampled.array)[None, None], BLOCK))
+        return mind_descriptor(block_mean(as_tensor(sampled.array, torch.float32)[None, None], (BLOCK,) * 3))
 
     def _seen(self, blocks: Geometry, mask: LabelMap | None) -> np.ndarray:
         """(I, J, K) bool, blocks inside the mask where the fixed image has contents."""
@@ -125,7 +124,3 @@ def _cropped(grid: Geometry, contents: np.ndarray) -> tuple[Geometry, np.ndarray
     high = np.array([min(each.stop + SURROUNDINGS, n) for each, n in zip(box, contents.shape)])
     part = tuple(slice(a, b) for a, b in zip(low, high))
     return grid.shifted(BLOCK * low, BLOCK * (high - low)), contents[part]
-
-
-def _tensor(array: np.ndarray) -> Tensor:
-    return as_tensor(array, torch.float32)

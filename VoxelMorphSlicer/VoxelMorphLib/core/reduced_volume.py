@@ -1,4 +1,4 @@
-"""Means of whole blocks of a volume, a slab at a time, so that a large one is never copied in single precision."""
+"""A volume on larger voxels, averaged a slab at a time, so that a large one is never copied in single precision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .tensors import as_array, as_tensor
 SLAB_VOXELS = 1 << 22
 
 
-def block_means(
+def reduced_volume(
     array: np.ndarray, blocks: Sequence[int] | np.ndarray, low: float = -np.inf, high: float = np.inf
 ) -> np.ndarray:
     """Means over blocks; those at the far ends, which the array does not fill, count what is there.
