@@ -30,7 +30,8 @@ from VoxelMorphLib.training.checkpoint import NoCheckpointError, load_checkpoint
 from VoxelMorphLib.training.monitors.available import make_monitors
 from VoxelMorphLib.training.monitors.curves import Monitor
 from VoxelMorphLib.training.recipes import make_config
-from VoxelMorphLib.training.trainer import LOCK, StopRequest, train
+from VoxelMorphLib.training.stopping import StopRequest
+from VoxelMorphLib.training.trainer import LOCK, train
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,7 +11,7 @@ import torch
 from support.tiny_training import SHAPE, TinyData, tiny_trainer
 from VoxelMorphLib.core.metrics import overlap
 from VoxelMorphLib.networks.fields import FieldPair
-from VoxelMorphLib.training.trainer import Best
+from VoxelMorphLib.training.stopping import Best
 from VoxelMorphLib.training.validation import Measures, Validation
 
 
