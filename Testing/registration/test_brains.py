@@ -68,8 +68,20 @@ def test_so_it_does_with_the_default_affine_start(tmp_path: Path) -> None:
 
 
 def test_no_weights_are_needed(tmp_path: Path) -> None:
-    assert main(arguments(tmp_path, refine="fast")) == 0
-    assert mean_dice(tmp_path / "labels.nii.gz") >= 0.68
+    """On voxels of 2 mm, where it takes a fifth of the time."""
+    coarse = {}
+    for role, which in (("fixed", "b"), ("moving", "a")):
+        t1, labels = (
+            sitk.ReadImage(str(data_folder() / "brain" / f"oasis_{which}_{k}.nii.gz")) for k in ("t1", "aseg")
+        )
+        averaged = sitk.BinShrink(sitk.Cast(t1, sitk.sitkFloat32), [2, 2, 2])
+        coarse[role], coarse[f"{role}Labels"] = tmp_path / f"{role}.nii.gz", tmp_path / f"{role}_labels.nii.gz"
+        sitk.WriteImage(averaged, str(coarse[role]))
+        nearest = sitk.Resample(labels, averaged, sitk.Transform(), sitk.sitkNearestNeighbor)
+        sitk.WriteImage(nearest, str(coarse[f"{role}Labels"]))
+    known = read_label_map(coarse.pop("fixedLabels")).array
+    assert main(arguments(tmp_path, refine="fast", **coarse)) == 0
+    assert float(dice(read_label_map(tmp_path / "labels.nii.gz").array, known, LABELS).mean()) >= 0.70
 
 
 def test_structures_align_two_brains_of_which_one_has_another_contrast(tmp_path: Path) -> None:

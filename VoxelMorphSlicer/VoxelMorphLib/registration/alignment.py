@@ -134,7 +134,7 @@ class _Side:
 
 
 def _exact_fields(*arguments: Any) -> tuple[FieldPair, Geometry]:
-    """As `_fields`, whose inverse is only about right."""
+    """As `_fields`, with an inverse that is exact, where there is one."""
     pair, grid = _fields(*arguments)
     if pair.matrix is not None or pair.inverse is None:
         return pair, grid

@@ -56,9 +56,8 @@ def texture_and_noise(image: Tensor) -> tuple[float, float]:
         return FLATTEST, 0.0
     texture = min(max(float(deviation[shown].median()), FLATTEST), LIVELIEST)
     rest, neighbours = _unexplained(image)
-    noise = (
-        float(windows.centres(rest)[shown].abs().median()) * BY_MEDIAN / math.sqrt(max(neighbours**2 + neighbours, 1))
-    )
+    deviation_of_rest = BY_MEDIAN * float(windows.centres(rest)[shown].abs().median())
+    noise = deviation_of_rest / math.sqrt(max(neighbours**2 + neighbours, 1))
     return texture, noise / texture
 
 
