@@ -35,10 +35,10 @@ def need_mib(extent: int, model: str = "optimise", exactly: bool = True, share: 
 @pytest.mark.parametrize(
     ("extent", "model", "options", "measured"),
     [
-        (100, "optimise", {}, 392),
-        (160, "optimise", {}, 1271),
-        (100, "optimise", {"refine": "best", "similarity": "mind"}, 904),
-        (100, "optimise", {"similarity": "mi"}, 305),
+        (100, "optimise", {}, 391),
+        (160, "optimise", {}, 1078),
+        (100, "optimise", {"refine": "best", "similarity": "mind"}, 948),
+        (100, "optimise", {"similarity": "mi"}, 418),
         (160, "hippocampus-T1", {}, 334),
     ],
 )

@@ -25,7 +25,9 @@ PER_CHANNEL = 22
 #: For each voxel of a network's grid, of both images on voxels half as large.
 PER_DETAILED_VOXEL = 64
 #: For each voxel of the finest level of an optimisation, and for each node of its velocity.
-PER_FINEST_VOXEL, PER_FINEST_NODE = 170, 480
+PER_FINEST_VOXEL, PER_FINEST_NODE = 150, 440
+#: For each voxel of the grid of an optimisation, while its fields are made and the inverse becomes exact.
+PER_FOUND_VOXEL = 100
 CHANNELS = {"mind": 12}
 
 
@@ -33,7 +35,7 @@ def memory_need(fixed: Image, moving: Image, predictor: Predictor, exactly: bool
     """Bytes of the computer's memory that a registration takes beside its images.
 
     Measured were peaks at 64 to 320 voxels along each axis, by `optimise` with all refinements and similarities, by
-    `linear` and by bundled networks; the estimate was 0.8 to 1.15 of them. Of SynthMorph's networks, measured at 64 to
+    `linear` and by bundled networks; the estimate was 0.7 to 1.2 of them. Of SynthMorph's networks, measured at 64 to
     128 voxels, it was 0.76 (affine) to 1.25 (joint) of what a voxel adds.
 
     Args:
@@ -102,7 +104,7 @@ def _while_compared(voxels: int, predictor: Predictor) -> int:
     finest = min(affordable or levels[:1], key=lambda level: level.reduction)
     at_finest = PER_FINEST_VOXEL / finest.reduction**3 + PER_FINEST_NODE / finest.distance**3
     described = PER_CHANNEL * channels if channels > 1 else 0
-    alone = (PER_COMPARED_VOXEL + described) * voxels + int(at_finest * voxels)
+    alone = max(int((PER_COMPARED_VOXEL + described + at_finest) * voxels), PER_FOUND_VOXEL * voxels)
     return alone if predictor.predict is None else max(alone, _of_network(voxels, predictor))
 
 
