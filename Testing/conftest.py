@@ -7,6 +7,9 @@ import os
 # Before torch: what tests compute is so small that threads which wait for each other take most of the time, on a busy
 # machine ten times as much. Processes that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Slicer's background threads give the whole process the lowest priority on Linux unless told otherwise, and what it
+# starts inherits that: beside other busy processes a child then takes a minute for what takes a second.
+os.environ.setdefault("SLICER_BACKGROUND_THREAD_PRIORITY", "0")
 
 import pytest
 from support.conformance import PROPERTY, ReferenceCase, summary

@@ -8,7 +8,6 @@ import sys
 
 import numpy as np
 import pytest
-from support.threads import all_threads
 from support.volumes import a_blob_image, a_geometry, a_smooth_field
 from VoxelMorphLib.cli.demo import TerminalProgress, main
 from VoxelMorphLib.cli.demo_pair import SamplePair
@@ -17,8 +16,6 @@ from VoxelMorphLib.core.io.images import read_image, write_image
 from VoxelMorphLib.core.io.transforms import read_transform
 from VoxelMorphLib.core.transform import DisplacementField
 from VoxelMorphLib.registration.result import Registration, RegistrationReport
-
-__all__ = ["all_threads"]
 
 pytest.importorskip("matplotlib", reason="the demo writes pictures")
 RESULTS = {"report.html", "moved.nii.gz", "forward.h5", "inverse.h5"}
@@ -97,7 +94,6 @@ def test_a_sample_pair_is_reported_with_its_truth(quick, monkeypatch, tmp_path, 
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("all_threads")
 def test_the_demo_finds_the_known_deformation(tmp_path, capsys):
     pytest.importorskip("nilearn", reason="the sample pair is made from nilearn's template")
     assert main(["--out", str(tmp_path), "--device", "cpu"]) == 0

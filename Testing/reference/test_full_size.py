@@ -12,12 +12,9 @@ import torch
 from support.conformance import ReferenceCase, cases
 from support.imports import LIBRARY
 from support.shared_data import REPOSITORY, reference_folder, weights_folder
-from support.threads import ALL_THREADS, all_threads
 from torch import Tensor
 from VoxelMorphLib.networks.fields import RegistrationOutput
 from VoxelMorphLib.weights.keras import network_from_keras
-
-__all__ = ["all_threads"]
 
 #: Largest and mean difference of fields (voxels) and of moved images, and the largest of a field's block means.
 FIELD = (1e-3, 1e-5)
@@ -76,7 +73,6 @@ def test_block_means_average_every_block():
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("all_threads")
 @pytest.mark.parametrize("case", cases("A_full_size"))
 def test_a_published_network_gives_the_recorded_fields(case):
     weights = weights_folder() / case.description["weights_file"]
@@ -118,7 +114,7 @@ def test_a_full_size_run_stays_below_its_memory_limit():
         pytest.skip(f"{weights} is absent")
     arguments = [sys.executable, "-c", MEASURE, str(weights)]
     library = os.pathsep.join((str(LIBRARY.parent), str(REPOSITORY / "Testing")))
-    environment = {**os.environ, **ALL_THREADS, "PYTHONPATH": library}
+    environment = {**os.environ, "PYTHONPATH": library}
     result = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) < 2.1e9

@@ -12,12 +12,11 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from slicer_standin.headless import application, scene  # noqa: F401
 from support.shared_data import REPOSITORY, data_folder, weights_folder
-from support.threads import ALL_THREADS, all_threads  # noqa: F401
 from VoxelMorphLib.cli.register import main
 from VoxelMorphLib.core.io.images import read_image, read_label_map, write_image
 from VoxelMorphLib.core.metrics import dice
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("all_threads")]
+pytestmark = pytest.mark.slow
 
 MODEL = "vxm-dense-brain-T1-mse"
 LABELS = [2, 3, 4, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 24, 28, 31]
@@ -53,7 +52,7 @@ def the_published_result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     outputs = {"forward": folder / "forward.h5", "inverse": folder / "inverse.h5", "moved": folder / "moved.nii.gz"}
     argv = arguments(folder, model=MODEL, weightsDir=weights_folder(), affine="none", **outputs)
     library = os.pathsep.join((str(REPOSITORY / "VoxelMorphSlicer"), str(REPOSITORY / "Testing")))
-    environment = {**os.environ, **ALL_THREADS, "PYTHONPATH": library}
+    environment = {**os.environ, "PYTHONPATH": library}
     subprocess.run([sys.executable, "-c", code, str(folder / "peak"), *argv], env=environment, timeout=900, check=True)
     return folder
 

@@ -68,7 +68,8 @@ def _run(command: Sequence[str], answer: IO[bytes], limit_s: float, path: Path) 
         ).returncode
     except subprocess.TimeoutExpired as cause:
         raise GeometryError(
-            f"{path} was not read within {limit_s:.0f} s; it is probably damaged. Export it again."
+            f"{path} was not read within {limit_s:.0f} s; it is damaged, or other programs keep the computer busy. Try "
+            "again when it is idle, or export it again."
         ) from cause
     except OSError as cause:
         raise GeometryError(

@@ -61,7 +61,10 @@ def _convert(path: Path, plain: Path) -> None:
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         ).returncode
     except subprocess.TimeoutExpired as cause:
-        raise ImageError(f"{path} was not read within {limit_s:.0f} s; it is probably damaged.") from cause
+        raise ImageError(
+            f"{path} was not read within {limit_s:.0f} s; it is damaged, or other programs keep the computer busy. Try "
+            "again when it is idle."
+        ) from cause
     except OSError as cause:
         raise ImageError(
             f"{path} cannot be read, because no process for it can be started ({cause.strerror}). Close other "
