@@ -13,9 +13,10 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from support.volumes import a_geometry, a_smooth_field
 from VoxelMorphLib.core.errors import GeometryError, OutputError
-from VoxelMorphLib.core.io import itk_apart
+from VoxelMorphLib.core.io import itk_apart, reading_process
 from VoxelMorphLib.core.io.files import check_readable, check_writable
 from VoxelMorphLib.core.io.transforms import read_transform, write_transform
+from VoxelMorphLib.core.python_process import LIBRARY_FOLDER
 from VoxelMorphLib.core.transform import AffineTransform, DisplacementField
 
 
@@ -36,7 +37,7 @@ def a_child(code: str) -> list[str]:
 )
 def test_whatever_the_child_does_is_one_sentence(tmp_path, monkeypatch, code, words):
     if "sleep" in code:
-        monkeypatch.setattr(itk_apart, "STARTING_S", 1.0)
+        monkeypatch.setattr(reading_process, "STARTING_S", 1.0)
     (tmp_path / "x.h5").write_bytes(b"anything")
     with pytest.raises(GeometryError, match=words):
         itk_apart.read_apart(tmp_path / "x.h5", command=a_child(code))
@@ -134,4 +135,4 @@ def test_names_that_are_not_utf8_never_reach_itk(tmp_path):
 
 def test_the_child_loads_neither_torch_nor_nibabel():
     code = "import sys, VoxelMorphLib.core.io.itk_child; sys.exit(any(n in sys.modules for n in ('torch', 'nibabel')))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=itk_apart.LIBRARY_FOLDER).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=LIBRARY_FOLDER).returncode == 0

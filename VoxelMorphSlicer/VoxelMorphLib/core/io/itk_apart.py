@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +12,12 @@ import numpy as np
 
 from ..errors import GeometryError
 from ..geometry import Geometry
-from ..python_process import LIBRARY_FOLDER, python_command, python_environment
+from ..python_process import python_command
 from ..transform import AffineTransform, CompositeTransform, DisplacementField, Transform
+from .reading_process import run_reader
 
 #: Module that the child runs.
 CHILD = "VoxelMorphLib.core.io.itk_child"
-#: Seconds for the start of the process, and bytes of the file that even a slow disk gives in one more.
-STARTING_S, BYTES_PER_S = 60.0, 5e6
 
 
 def read_apart(path: Path, fixed: Geometry | None = None, command: Sequence[str] = ()) -> Transform:
@@ -37,9 +34,9 @@ def read_apart(path: Path, fixed: Geometry | None = None, command: Sequence[str]
     command = [*(command or (*python_command(), "-m", CHILD)), str(path.absolute())]
     if fixed is not None:
         command.append(json.dumps(_grid(fixed)))
-    limit_s = STARTING_S + path.stat().st_size / BYTES_PER_S
     with tempfile.TemporaryFile() as answer:
-        _run(command, answer, limit_s, path)
+        if run_reader(command, path, GeometryError, ".tfm", ", or export it again", answer):
+            raise _damaged(path)
         answer.seek(0)
         return _understood(answer, path)
 
@@ -51,33 +48,6 @@ def write_answer(transform: Transform, stream: IO[bytes]) -> None:
     for part in parts:
         if isinstance(part, DisplacementField):
             np.save(stream, part.array, allow_pickle=False)
-
-
-def _run(command: Sequence[str], answer: IO[bytes], limit_s: float, path: Path) -> None:
-    environment = {**os.environ, **python_environment()}
-    try:
-        code = subprocess.run(
-            command,
-            cwd=LIBRARY_FOLDER,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=answer,
-            stderr=subprocess.DEVNULL,
-            timeout=limit_s,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        ).returncode
-    except subprocess.TimeoutExpired as cause:
-        raise GeometryError(
-            f"{path} was not read within {limit_s:.0f} s; it is damaged, or other programs keep the computer busy. Try "
-            "again when it is idle, or export it again."
-        ) from cause
-    except OSError as cause:
-        raise GeometryError(
-            f"{path} cannot be read, because no process for it can be started ({cause.strerror}). "
-            "Close other programs, or convert it to .tfm."
-        ) from cause
-    if code:
-        raise _damaged(path)
 
 
 def _understood(answer: IO[bytes], path: Path) -> Transform:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -12,9 +10,10 @@ import SimpleITK as sitk  # noqa: N813
 
 from ..errors import ImageError
 from ..memory import check_memory
-from ..python_process import LIBRARY_FOLDER, python_command, python_environment
+from ..python_process import python_command
 from .files import LARGEST_COMPRESSION
 from .paths import is_file
+from .reading_process import run_reader
 
 MINC_EXTENSION = ".mnc"
 MINC_NOTE = (
@@ -22,8 +21,6 @@ MINC_NOTE = (
     "the front where these count to the left and the back. Check left and right."
 )
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-#: Seconds for the start of the process, and bytes of the file that it reads in one more.
-STARTING_S, BYTES_PER_S = 60.0, 5e6
 
 
 def read_minc(path: Path) -> sitk.Image:
@@ -48,28 +45,7 @@ def read_minc(path: Path) -> sitk.Image:
 
 def _convert(path: Path, plain: Path) -> None:
     command = [*python_command(), "-m", __name__, str(path.absolute()), str(plain)]
-    limit_s = STARTING_S + path.stat().st_size / BYTES_PER_S
-    try:
-        code = subprocess.run(
-            command,
-            cwd=LIBRARY_FOLDER,
-            env={**os.environ, **python_environment()},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=limit_s,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        ).returncode
-    except subprocess.TimeoutExpired as cause:
-        raise ImageError(
-            f"{path} was not read within {limit_s:.0f} s; it is damaged, or other programs keep the computer busy. Try "
-            "again when it is idle."
-        ) from cause
-    except OSError as cause:
-        raise ImageError(
-            f"{path} cannot be read, because no process for it can be started ({cause.strerror}). Close other "
-            "programs, or convert it to .nii.gz."
-        ) from cause
+    code = run_reader(command, path, ImageError, ".nii.gz")
     if code or not is_file(plain):
         raise ImageError(f"{path} is damaged, or a MINC file that ITK does not read. Convert it to .nii.gz.")
 
