@@ -7,6 +7,7 @@ import pytest
 from support.volumes import a_geometry, rotation
 from VoxelMorphLib.core.image import Image
 from VoxelMorphLib.core.image_resampling import resample_mapped
+from VoxelMorphLib.core.linear_map import LinearMap
 from VoxelMorphLib.core.transform import AffineTransform
 
 MATRIX = np.eye(4)
@@ -29,3 +30,20 @@ def test_a_matrix_samples_as_its_points(interpolation, dtype, aside, monkeypatch
     assert matrix.array.dtype == points.array.dtype
     if not aside:
         assert 0.1 < (points.array == np.array(7).astype(dtype)).mean() < 0.9 or dtype == "bool"
+
+
+@pytest.mark.parametrize("angle", [0, 30, 90])
+@pytest.mark.parametrize("aside", [0.0, 9.0, 400.0], ids=["inside", "partly", "outside"])
+def test_an_array_is_looked_for_in_the_box_that_it_reaches(angle, aside):
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation((1, -2, 1), angle) * (1.1, -0.8, 1.2)
+    matrix[:3, 3] = aside - 7, 12, -5
+    shape, extents = (30, 40, 35), (12, 15, 11)
+    voxels = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1) @ matrix[:3, :3].T + matrix[:3, 3]
+    inside = ((voxels >= -0.5) & (voxels <= np.array(extents) - 0.5)).all(-1)
+    box = LinearMap(matrix, shape).reach(extents)
+    assert inside[box].sum() == inside.sum()
+    if aside > 100:
+        assert not inside[box].size
+    elif not angle:
+        assert inside[box].mean() > 0.6

@@ -87,21 +87,18 @@ def resample_mapped(
         outside = 0 if isinstance(image, LabelMap) else background_of(image.array)
     else:
         outside = _as_type(float(background), image.array.dtype).item()
-    straight = None
     if matrix is not None:
-        between = image.geometry.world_to_voxel_affine @ matrix @ geometry.affine
-        same = copy_if_aligned(image.array, between, geometry.shape, outside)
+        to_voxels = image.geometry.world_to_voxel_affine @ matrix
+        same = copy_if_aligned(image.array, to_voxels @ geometry.affine, geometry.shape, outside)
+        if same is None and order > 0:
+            same = _resample_straight(image.array, to_voxels, geometry, order, outside)
         if same is not None:
             return type(image)(same, geometry, image.name)
-        straight = LinearMap(between, geometry.shape) if order > 0 else None
     source = _spline_coefficients(image.array, order)
     moved = np.empty(geometry.shape, image.array.dtype)
     votes = interpolation == MULTILABEL
 
     def fill(slab: slice) -> None:
-        if straight is not None:
-            moved[slab] = _sample_straight(source, straight, slab, order, outside, moved.dtype)
-            return
         voxels = image.geometry.world_to_voxel(map_slab(slab))
         moved[slab] = _sample(source, voxels, order, outside, moved.dtype, votes)
 
@@ -217,14 +214,27 @@ def _beyond(voxels: np.ndarray, last: np.ndarray) -> np.ndarray:
     return outside
 
 
-def _sample_straight(
-    source: np.ndarray, straight: LinearMap, slab: slice, order: int, background: float, dtype: np.dtype
+def _resample_straight(
+    array: np.ndarray, to_voxels: np.ndarray, geometry: Geometry, order: int, background: float
 ) -> np.ndarray:
-    values = straight.sample(source, slab, order, _MODES[order])
-    outside = straight.outside(source.shape, slab)
-    if outside is not None:
-        values[outside] = background
-    return _as_type(values, dtype)
+    """An array on a grid from whose RAS mm a matrix (4, 4) leads to its voxels; what lies beside it is not sampled."""
+    moved = np.full(geometry.shape, background, array.dtype)
+    box = LinearMap(to_voxels @ geometry.affine, geometry.shape).reach(array.shape)
+    seen = moved[box]
+    if not seen.size:
+        return moved
+    part = geometry.shifted([each.start for each in box], seen.shape)
+    source, straight = _spline_coefficients(array, order), LinearMap(to_voxels @ part.affine, part.shape)
+
+    def fill(slab: slice) -> None:
+        values = straight.sample(source, slab, order, _MODES[order])
+        outside = straight.outside(source.shape, slab)
+        if outside is not None:
+            values[outside] = background
+        seen[slab] = _as_type(values, moved.dtype)
+
+    each_slab(part, fill)
+    return moved
 
 
 def _as_type(values: np.ndarray | float, dtype: np.dtype) -> np.ndarray:

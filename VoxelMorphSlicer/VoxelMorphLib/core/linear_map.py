@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from itertools import product
 
 import numpy as np
 from scipy.ndimage import affine_transform
@@ -26,6 +27,14 @@ class LinearMap:
 
     matrix: np.ndarray
     shape: tuple[int, ...]
+
+    def reach(self, extents: tuple[int, ...]) -> tuple[slice, ...]:
+        """The box of the grid that holds all of its voxels inside an array of these extents; empty where none is."""
+        ends = np.array(list(product(*[(-0.5, n - 0.5) for n in extents])))
+        places = np.linalg.solve(self.matrix[:3, :3], (ends - self.matrix[:3, 3]).T)
+        low = np.clip(np.floor(places.min(axis=1)), 0, self.shape).astype(int)
+        high = np.clip(np.ceil(places.max(axis=1)) + 1, low, self.shape).astype(int)
+        return tuple(slice(start, stop) for start, stop in zip(low, high))
 
     def sample(self, source: np.ndarray, slab: slice, order: int, mode: str) -> np.ndarray:
         """Values at the voxels of a slab along the first axis of the grid.
