@@ -15,12 +15,13 @@ import numpy as np
 from scipy.ndimage import map_coordinates, zoom
 
 from ..core.image import Image
-from ..core.metrics import information
 from ..core.progress import Progress, silent
 
 #: Places of the fixed image at which poses are compared, and how many of them decide which ones are looked at.
 POINTS, SCAN_POINTS = 4000, 1500
 BINS = 24
+#: n log n of every count in a histogram of the points: looked up, mutual information takes a third of the time.
+COUNT_LOG_COUNT = np.arange(POINTS + 1) * np.log(np.maximum(np.arange(POINTS + 1), 1))
 #: Rotations of the scan: none is farther than about 25 degrees from one of them, 15 on average.
 ROTATIONS = 1200
 #: Poses that are improved: of those near the headers, and of all.
@@ -98,7 +99,7 @@ class PoseSearch:
     ):
         self.centre, self.shifts, self.progress = centre, shifts, progress
         points, values = _sampled(fixed, np.random.default_rng(seed))
-        self._voxels_of_centre = points - centre
+        self._from_centre = np.ascontiguousarray((points - centre).T)
         self._length = float(np.median(np.ptp(points, axis=0)))
         self._set_moving(moving, values)
         self._least = 0
@@ -145,7 +146,9 @@ class PoseSearch:
         if count < max(self._least * len(moving) // len(self._fixed_bins), 8):
             return -np.inf
         cells = (self._fixed_bins[:points] + moving)[inside]
-        return information(np.bincount(cells, minlength=self._cells[0] * self._cells[1]).reshape(self._cells))
+        joint = np.bincount(cells, minlength=self._cells[0] * self._cells[1]).reshape(self._cells)
+        own, others = (COUNT_LOG_COUNT[joint.sum(axis)].sum() for axis in (0, 1))
+        return float((COUNT_LOG_COUNT[joint].sum() - own - others) / count + np.log(count))
 
     def _set_moving(self, moving: Seen, values: np.ndarray) -> None:
         """Number the intensities of both images; the moving ones on finer voxels, where the nearest is near enough."""
@@ -168,8 +171,10 @@ class PoseSearch:
         """Numbers of the moving intensities at the points; -1 outside."""
         linear = self._to_voxels[:3, :3] @ (pose.scale * pose.rotation)
         offset = self._to_voxels[:3, :3] @ (self.centre + pose.shift) + self._to_voxels[:3, 3] + 1.5
-        voxels = self._voxels_of_centre[:points] @ linear.T + offset
-        i, j, k = np.clip(voxels, 0, self._moving_shape - 1).astype(np.intp).T
+        voxels = linear @ self._from_centre[:, :points]
+        voxels += offset[:, None]
+        np.clip(voxels, 0, self._moving_shape[:, None] - 1, out=voxels)
+        i, j, k = voxels.astype(np.intp)
         return self._moving_bins[(i * self._moving_shape[1] + j) * self._moving_shape[2] + k]
 
     def _inside(self, pose: Pose) -> int:
