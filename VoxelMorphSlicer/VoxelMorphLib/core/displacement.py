@@ -139,11 +139,11 @@ def jacobian_determinant(displacement: Tensor) -> Tensor:
     if n == 2:
         a, b, c, d = (_derivative(displacement, i, j) for i in range(2) for j in range(2))
         return a * d - b * c
+    second, third = ([_derivative(displacement, row, axis) for axis in range(3)] for row in (1, 2))
     determinant = torch.zeros_like(displacement[:, 0])
-    for i in range(3):  # expand along the first row, to hold only a few derivatives in memory
+    for i in range(3):  # along the first row
         j, k = (i + 1) % 3, (i + 2) % 3
-        minor = _derivative(displacement, 1, j) * _derivative(displacement, 2, k)
-        minor = minor - _derivative(displacement, 1, k) * _derivative(displacement, 2, j)
+        minor = second[j] * third[k] - second[k] * third[j]
         determinant = determinant + _derivative(displacement, 0, i) * minor
     return determinant
 
