@@ -22,7 +22,7 @@ from VoxelMorphLib.core.transform import DisplacementField
 from VoxelMorphLib.networks.structures import VxmStructureDetector
 from VoxelMorphLib.registration import optimise, verdict
 from VoxelMorphLib.registration.effort import AFTER_FEATURES, EFFORTS
-from VoxelMorphLib.registration.features import FeatureRegistrar
+from VoxelMorphLib.registration.features import BEFORE_REFINING, EFFORT, FeatureRegistrar
 from VoxelMorphLib.registration.predictor import load_predictor
 from VoxelMorphLib.registration.register import register_pair
 from VoxelMorphLib.registration.request import RegistrationRequest
@@ -156,10 +156,20 @@ def test_a_model_of_structures_registers_volumes(model, a_pair, refine):
 def test_what_features_found_is_refined_in_no_more_steps_than_a_start(model, a_pair, refine):
     images = (Image(tensor[0, 0].numpy(), GRID) for tensor in a_pair[::-1])
     request = RegistrationRequest(*images, model=model, options=RegistrationOptions(device="cpu", refine=refine))
-    chosen = load_predictor(request, silent).optimiser.effort
+    predictor = load_predictor(request, silent)
+    chosen = predictor.optimiser.effort
     assert chosen is AFTER_FEATURES[refine]
+    assert predictor.by_features.effort is BEFORE_REFINING
     after, usual = (sum(level.iterations for level in effort.refining) for effort in (chosen, EFFORTS[refine]))
     assert after < usual if refine == "balanced" else after == usual
+
+
+def test_features_alone_take_all_their_steps(model, a_pair):
+    images = (Image(tensor[0, 0].numpy(), GRID) for tensor in a_pair[::-1])
+    request = RegistrationRequest(*images, model=model, options=RegistrationOptions(device="cpu", refine="none"))
+    assert load_predictor(request, silent).by_features.effort is EFFORT
+    steps = [sum(level.iterations for level in effort.levels) for effort in (BEFORE_REFINING, EFFORT)]
+    assert steps[0] < steps[1]
 
 
 @pytest.mark.parametrize("refine", ["none", "fast"])

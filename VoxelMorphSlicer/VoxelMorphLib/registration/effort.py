@@ -44,6 +44,7 @@ class Effort:
         voxels: of the finest grid, about, at most.
         values: voxels times channels of a level, at most; finer ones are left out.
         squarings: in which a velocity is integrated while it is optimised.
+        gradients: conjugate ones, by which the equations of a step are solved.
     """
 
     levels: tuple[Level, ...]
@@ -51,6 +52,7 @@ class Effort:
     voxels: int
     values: int
     squarings: int = 5
+    gradients: int = 5
 
 
 EFFORTS = {
@@ -62,10 +64,14 @@ EFFORTS = {
         (Level(4, 40), Level(2, 40), Level(1, 10, 1.0)), (Level(2, 20), Level(1, 10, 1.0)), 8_000_000, 30_000_000
     ),
 }
-#: The same after features of the pair were brought together, which leaves less to find.
+#: The same after features of the pair were brought together, which leaves less to find, and shorter ways to go.
 AFTER_FEATURES = EFFORTS | {
     "balanced": replace(
-        EFFORTS["balanced"], refining=(Level(2, 8, 3.0), Level(1, 3, 1.5)), voxels=2_500_000, squarings=3
+        EFFORTS["balanced"],
+        refining=(Level(2, 6, 3.0), Level(1, 3, 1.5)),
+        voxels=2_500_000,
+        squarings=2,
+        gradients=2,
     )
 }
 

@@ -14,7 +14,7 @@ from ..core.progress import Progress, silent
 from ..core.tensors import as_array
 from ..networks.fields import FieldPair
 from ..networks.registrar import FeatureDetector
-from .effort import EFFORTS, Level
+from .effort import EFFORTS, Effort, Level
 from .listed_direction import ListedDirection
 from .optimise import VelocityOptimiser
 from .principal_channels import principal_channels
@@ -25,6 +25,8 @@ LEVELS = (Level(4, 8), Level(2, 6), Level(1, 4))
 #: With the full resolution only where it has at most so many values: on more voxels it follows noise (T1 and T2 of one
 #: head by the borders of synth-any, on 1.8 million voxels: 0.81 instead of 0.68 mm).
 EFFORT = replace(EFFORTS["best"], levels=LEVELS, values=20_000_000, squarings=3)
+#: Where the images themselves are compared afterwards, which finds again what more would.
+BEFORE_REFINING = replace(EFFORT, levels=(*LEVELS[:-1], Level(1, 2)), gradients=3)
 #: Squared difference of the features, which are their own texture.
 OF_FEATURES = replace(
     SIMILARITIES["mse"],
@@ -57,14 +59,21 @@ class FeatureRegistrar:
         network: finds the features.
         smoothness: as of `VelocityOptimiser`.
         budget_s: seconds after which the search stops wherever it is.
+        effort: `EFFORT`, or `BEFORE_REFINING`.
 
     Source: features of a network and an optimisation: Siebert, Hansen and Heinrich, Learn2Reg 2021, arXiv:2112.03053.
     """
 
     diffeomorphic = True
 
-    def __init__(self, network: FeatureDetector, smoothness: float = 0.5, budget_s: float = 600.0):
-        self.network, self.smoothness, self.budget_s = network, smoothness, budget_s
+    def __init__(
+        self,
+        network: FeatureDetector,
+        smoothness: float = 0.5,
+        budget_s: float = 600.0,
+        effort: Effort = EFFORT,
+    ):
+        self.network, self.smoothness, self.budget_s, self.effort = network, smoothness, budget_s, effort
         #: Whether the search of the last pair ended before it was done.
         self.out_of_time = False
 
@@ -104,7 +113,7 @@ class FeatureRegistrar:
             features = principal_channels(*parts, COMPARED)
             del parts
         smoothness = self.smoothness * (1.0 if details is None else self.network.detailed_smoothness)
-        optimiser = VelocityOptimiser(smoothness, self.budget_s, OF_FEATURES, EFFORT, direction=ListedDirection)
+        optimiser = VelocityOptimiser(smoothness, self.budget_s, OF_FEATURES, self.effort, direction=ListedDirection)
         found = optimiser.fields(*features, progress, around_contents(fixed), around_contents(moving))
         self.out_of_time = optimiser.out_of_time
         return found

@@ -27,8 +27,6 @@ from .velocity_nodes import VelocityNodes
 
 #: Share of a step that is taken.
 STRIDE, MASKED_STRIDE = 0.9, 0.5
-#: Of the conjugate gradients.
-INNER_ITERATIONS = 5
 #: Voxels of a level that a node moves in one step at most.
 LONGEST_STEP = 1.0
 
@@ -147,7 +145,7 @@ class VelocityOptimiser:
             energy = sum(energies) / 2
             total = energy + 0.5 * float((velocity * strain).sum())
             if masked or total <= best.energy * (1 + rise):
-                found = solve(curvature, regularity, -((slopes[0] + slopes[1]) / 2 + strain), INNER_ITERATIONS)
+                found = solve(curvature, regularity, -((slopes[0] + slopes[1]) / 2 + strain), self.effort.gradients)
                 lengths = found.square().sum(1, keepdim=True).sqrt_()
                 limit = LONGEST_STEP * max(pair.scale)
                 best = _Found(min(total, best.energy), velocity, found * (limit / lengths.clamp_(min=limit)))

@@ -23,7 +23,7 @@ from ..weights.entry import ModelEntry, check_regularity
 from ..weights.load import load_network
 from ..weights.store import pin_notice
 from .effort import AFTER_FEATURES, finest_spacing, optimiser_space
-from .features import FeatureRegistrar
+from .features import BEFORE_REFINING, EFFORT, FeatureRegistrar
 from .guides import Guides
 from .memo import NetworkCache
 from .optimise import VelocityOptimiser
@@ -212,7 +212,8 @@ def load_predictor(
         )
     precision = unet_precision(network)
     if isinstance(network, FeatureDetector):
-        network = FeatureRegistrar(network, options.smoothness, options.budget_s)
+        steps = EFFORT if optimiser is None else BEFORE_REFINING
+        network = FeatureRegistrar(network, options.smoothness, options.budget_s, steps)
     _check_use(entry, options)
     notice = pin_notice(entry)
     said = (notice,) if notice and notice != told else ()
