@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from ..core.affine import affine_root
+from ..core.config import NetworkSpace
 from ..core.displacement import invert_displacement
 from ..core.errors import DeviceError
 from ..core.geometry import Geometry
@@ -19,6 +20,7 @@ from ..core.tensors import as_array, as_tensor
 from ..core.transform import IDENTITY, AffineTransform, CompositeTransform, DisplacementField, Transform
 from ..networks.fields import FieldPair
 from .guides import Guidance
+from .intensity_scale import IntensityScale
 from .masks import hide_outside
 from .network_space import (
     LARGEST_FIELD,
@@ -27,6 +29,7 @@ from .network_space import (
     encode_mask,
     field_grid,
     field_on_grid,
+    intensity_scale,
     network_grid,
     not_compared,
 )
@@ -108,15 +111,15 @@ def align(
         forward = to_grid.compose(decode_affine(pair.matrix, grid)).compose(to_grid.inverse()).compose(start)
         return Alignment(forward, inverted(forward))
     kept_on = _field_grid(sides[0], grid, to_grid, predictor)
-    field = field_on_grid(pair.displacement, grid, kept_on, to_grid)
+    there = field_on_grid(pair.displacement, grid, kept_on, to_grid)
     said: tuple[str, ...] = ()
     if pair.inverse is not None:
         back = field_on_grid(pair.inverse, grid, kept_on, to_grid)
     else:
-        back, said = _inverted(field)
-    field = replace(field, inverse_field=back)
+        back, said = _inverted(there)
+    there = replace(there, inverse_field=back)
     similarity = "auto" if predictor.optimiser is None else predictor.optimiser.chosen
-    transforms = _after(start, field), _before(inverted(start), back)
+    transforms = _after(start, there), _before(inverted(start), back)
     compared = _compared(predictor, grid, fixed, moving)
     return Alignment(*transforms, said + _late(predictor), compared, similarity)
 
@@ -127,10 +130,17 @@ class _Side:
 
     image: Image
     mask: LabelMap | None
+    _scales: dict[str, IntensityScale] = field(default_factory=dict)
 
     @property
     def shown(self) -> Image:
         return hide_outside(self.image, self.mask)
+
+    def encoded(self, grid: Geometry, space: NetworkSpace, transform: Transform) -> torch.Tensor:
+        """As `encode`; the scale of the intensities is looked for once, not for every grid."""
+        if space.intensity not in self._scales:
+            self._scales[space.intensity] = intensity_scale(self.image, space, self.mask)
+        return encode(self.image, grid, space, transform, self.mask, self._scales[space.intensity])
 
 
 def _exact_fields(*arguments: Any) -> tuple[FieldPair, Geometry]:
@@ -165,8 +175,7 @@ def _fields(
     grid = _moved_along(network_grid(here.shown, predictor.space(here.shown, there.image)), to_grid)
 
     def encoded(voxels: Geometry) -> tuple[torch.Tensor, torch.Tensor]:
-        there_on_it = encode(there.image, voxels, space, start, there.mask)
-        return there_on_it, encode(here.image, voxels, space, from_grid, here.mask)
+        return there.encoded(voxels, space, start), here.encoded(voxels, space, from_grid)
 
     images, finer = encoded(grid), predictor.detail(here.image, there.image)
     details = None if finer == 1 else encoded(grid.with_spacing(grid.spacing / finer))

@@ -118,6 +118,7 @@ def encode(
     space: NetworkSpace,
     transform: Transform = IDENTITY,
     mask: LabelMap | None = None,
+    scale: IntensityScale | None = None,
 ) -> torch.Tensor:
     """Bring an image onto the network's grid and intensities.
 
@@ -127,18 +128,24 @@ def encode(
         space: gives the intensity rule.
         transform: grid space -> image space, e.g. the affine start of the moving image.
         mask: on the grid of the image; outside it the image becomes background.
+        scale: from `intensity_scale`, where it is known already.
 
     Returns:
         (1, 1, I, J, K), float32.
     """
-    inside = None if mask is None else mask.array > 0
+    scale = scale or intensity_scale(image, space, mask)
     image = hide_outside(image, mask)
-    scale = IntensityScale.of(image, space.intensity, inside)
     background = float(scale.apply(np.array([background_of(image.array, *scale.ends)]))[0])
     part = _seen_part(image, grid, transform)
     scaled = without_aliasing(Image(scale.apply(part.array), part.geometry, image.name), grid)
     array = transform.resample(scaled, grid, "linear", background).array
     return as_tensor(array, torch.float32)[None, None]
+
+
+def intensity_scale(image: Image, space: NetworkSpace, mask: LabelMap | None = None) -> IntensityScale:
+    """The scale on which `encode` shows an image, whatever the grid; arguments as there."""
+    inside = None if mask is None else mask.array > 0
+    return IntensityScale.of(hide_outside(image, mask), space.intensity, inside)
 
 
 def _seen_part(image: Image, grid: Geometry, transform: Transform) -> Image:
