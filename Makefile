@@ -6,9 +6,9 @@ MODEL ?=
 FIXED ?=
 MOVING ?=
 PYTEST_ARGS ?=
-# A process for each processor, as each computes by one thread and takes up to 2 GB, and one more, as many wait for the
-# processes that they start: 11 minutes instead of 14 on two processors. Whoever is done takes tests from the others.
-PROCESSES = $(shell $(RUN) -c "import os; print(min((os.cpu_count() or 1) + 1, 4))")
+# A process for each processor, as each computes by one thread and takes up to 2 GB, and two more, as many wait for the
+# processes that they start. Whoever is done takes tests from the others.
+PROCESSES = $(shell $(RUN) -c "import os; print(min((os.cpu_count() or 1) + 2, 4))")
 PARALLEL ?= -n $(PROCESSES) --dist worksteal
 BENCH_ARGS ?=
 

@@ -1,4 +1,4 @@
-"""Real anatomy, small: in half a minute the train command makes a network that aligns hippocampi it never saw."""
+"""Real anatomy, small: in a quarter of a minute the train command makes a network that aligns hippocampi it never saw."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from VoxelMorphLib.training.data.space import TrainingSpace
 from VoxelMorphLib.training.monitors.curves import read_curves
 from VoxelMorphLib.training.recipes import make_config
 
-CASES, PAIRS = 100, 8
+CASES, PAIRS = 60, 8
 SHAPE = (32, 48, 32)
-#: Mean Dice that the training must add to that of the pairs as they are; 0.1 in the run that it was chosen from.
+#: Mean Dice that the training must add to that of the pairs as they are; 0.13 in the run that it was chosen from.
 MARGIN = 0.05
-#: By which the loss must fall from the first epoch to the last; 0.19 in that run.
+#: By which the loss must fall from the first epoch to the last; 0.14 in that run.
 FALL = 0.1
 
 NETWORK = ["--encoder", "8,16,16", "--decoder", "16,16,16,16", "--svfResolution", "2", "--intSteps", "5"]
 LOSSES = ["--imageLoss", "ncc", "--nccForm", "signed", "--lambda", "0.5", "--penaltyMultiplier", "1"]
 LABELS = ["--recipe", "semisupervised", "--diceWeight", "1", "--labelResolution", "1"]
-LENGTH = ["--epochs", "5", "--stepsPerEpoch", "45", "--validateEvery", "5", "--lr", "1e-3", "--schedule", "onecycle"]
+LENGTH = ["--epochs", "3", "--stepsPerEpoch", "45", "--validateEvery", "3", "--lr", "1e-3", "--schedule", "onecycle"]
 REST = ["--clip", "1", "--device", "cpu", "--pictures", "0", "--shape", ",".join(map(str, SHAPE))]
 
 
