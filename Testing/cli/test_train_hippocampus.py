@@ -1,4 +1,4 @@
-"""Real anatomy, small: in a quarter of a minute the train command makes a network that aligns hippocampi it never saw."""
+"""Real anatomy, small: in 20 seconds the train command makes a network that aligns hippocampi it never saw."""
 
 from __future__ import annotations
 
