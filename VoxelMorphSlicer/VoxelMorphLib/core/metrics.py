@@ -199,8 +199,17 @@ def mutual_information(
 
 
 def information(joint: np.ndarray) -> float:
-    """Mutual information, nats, in a joint histogram (bins, bins) of counts."""
-    return _entropy(joint.sum(0)) + _entropy(joint.sum(1)) - _entropy(joint)
+    """Mutual information, nats, in a joint histogram (bins, bins) of counts; 0 without any."""
+    count = joint.sum()
+    if not count:
+        return 0.0
+    own, others = (_count_log_count(joint.sum(axis)) for axis in (0, 1))
+    return float((_count_log_count(joint) - own - others) / count + np.log(count))
+
+
+def _count_log_count(counts: np.ndarray) -> float:
+    """Sum of n log n: as an entropy, without the shares, which take twice the time."""
+    return float((counts * np.log(np.where(counts > 0, counts, 1))).sum())
 
 
 def _entropy(counts: np.ndarray) -> float:

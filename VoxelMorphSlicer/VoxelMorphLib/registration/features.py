@@ -89,7 +89,7 @@ class FeatureRegistrar:
 
     def compared_bytes(self, voxels: int) -> int:
         """That are alive while features on a grid of so many voxels are compared."""
-        alive = ALIVE if voxels * COMPARED <= EFFORT.values else ALIVE_COARSER
+        alive = ALIVE if voxels * COMPARED <= self.effort.values else ALIVE_COARSER
         return int(4 * alive * (self.network.feature_channels + DESCRIBED)) * voxels
 
     def fields(
